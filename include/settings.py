@@ -1,0 +1,222 @@
+"""The options of `[label_detection]`, checked.
+
+One definition serves the configuration file, environment variables, the trigger form and the README's table.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Self
+
+from croniter import croniter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+
+SECTION = "label_detection"
+
+#: AWS: the pattern of a Custom Labels project version's ARN (botocore's service model).
+MODEL_ARN = re.compile(
+    r"arn:[a-z\d-]+:rekognition:(?P<region>[a-z\d-]+):\d{12}"
+    r":project/(?P<project>[a-zA-Z0-9_.\-]{1,255})/version/(?P<version>[a-zA-Z0-9_.\-]{1,255})/\d+"
+)
+#: AWS: 3-63 characters; lower-case letters, digits, dots and hyphens; begins and ends with a letter or digit.
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_PRESETS = {"@once", "@continuous", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly"}
+
+
+class SettingsError(ValueError):
+    """Options are missing or wrong; one line for each, naming it and what to set."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def _matching(pattern: re.Pattern[str], must_be: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if not pattern.fullmatch(value):
+            raise ValueError(f"must be {must_be}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _schedule(value: str) -> str:
+    if value and value not in _PRESETS and not (len(value.split()) == 5 and croniter.is_valid(value)):
+        raise ValueError("must be a cron expression of five fields, an Airflow preset such as @hourly, or empty")
+    return value
+
+
+_QueueUrl = Annotated[
+    str,
+    _matching(re.compile(r"https?://\S+/\S+"), "the URL of an SQS queue, as `aws sqs get-queue-url` prints it"),
+]
+_Bucket = Annotated[str, _matching(_BUCKET, "the name of an S3 bucket, without s3:// and without a path")]
+_ModelArn = Annotated[
+    str,
+    _matching(
+        MODEL_ARN,
+        "the ARN of an Amazon Rekognition Custom Labels project version: "
+        "arn:aws:rekognition:<region>:<account>:project/<name>/version/<version>/<number>",
+    ),
+]
+
+
+class Settings(BaseModel):
+    """Every option of a pipeline. Fields marked `run=True` can also be given for one run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    queue_url: _QueueUrl = Field(description="The SQS queue that S3 fills")
+    source_bucket: _Bucket = Field(description="Where images are uploaded; they are deleted there once labelled")
+    final_bucket: _Bucket = Field(description="Where images, label documents and reports go; another bucket")
+    model_arn: _ModelArn = Field(description="The model: a Rekognition Custom Labels project version")
+    schedule: Annotated[str, AfterValidator(_schedule)] = Field(
+        "0 */2 * * *", description="Cron or Airflow preset; empty: by hand only"
+    )
+    wait_minutes: float = Field(
+        5,
+        ge=0,
+        le=720,
+        description="How long an empty queue is watched before the run is skipped",
+        json_schema_extra={"run": True},
+    )
+    min_confidence: float = Field(
+        70,
+        ge=0,
+        le=100,
+        description="Labels the model is less sure of are left out, 0-100",
+        json_schema_extra={"run": True},
+    )
+    max_model_minutes: float = Field(
+        60,
+        gt=0,
+        le=720,
+        description="From the start request until workers stop receiving; what is left waits for the next run",
+        json_schema_extra={"run": True},
+    )
+    min_inference_units: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="The fewest inference units a run asks for",
+        json_schema_extra={"run": True},
+    )
+    max_inference_units: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="The most; the plan picks by the backlog",
+        json_schema_extra={"run": True},
+    )
+    images_per_second_per_unit: float = Field(
+        5,
+        gt=0,
+        le=1000,
+        description="What one inference unit is expected to do",
+        json_schema_extra={"run": True},
+    )
+    max_tasks: int = Field(
+        4, ge=1, le=100, description="Mapped analysis tasks at the most", json_schema_extra={"run": True}
+    )
+    price_per_unit_hour: float = Field(
+        4.00, ge=0, allow_inf_nan=False, description="USD, for the report", json_schema_extra={"run": True}
+    )
+    max_receives: int = Field(
+        5,
+        ge=1,
+        le=1000,
+        description="After so many failed deliveries an image is rejected with its last error",
+        json_schema_extra={"run": True},
+    )
+    aws_conn_id: str = Field("aws_default", description="The Airflow connection; its credentials are used")
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if self.final_bucket == self.source_bucket:
+            raise ValueError(
+                f"{_name('final_bucket')} is the source bucket too: a copy would announce itself; set another bucket"
+            )
+        if self.max_inference_units < self.min_inference_units:
+            raise ValueError(
+                f"{_name('max_inference_units')} is {self.max_inference_units}, less than min_inference_units "
+                f"({self.min_inference_units}): raise the one or lower the other"
+            )
+        return self
+
+    @property
+    def region(self) -> str:
+        """The model's Region, which the images and the queue must be in too (AWS: Rekognition reads S3 there)."""
+        match = MODEL_ARN.fullmatch(self.model_arn)
+        assert match  # noqa: S101  # the field's own check
+        return match["region"]
+
+
+def run_options() -> dict[str, FieldInfo]:
+    """The options that can be given for one run."""
+    return {
+        name: field
+        for name, field in Settings.model_fields.items()
+        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("run")
+    }
+
+
+def environment_name(option: str) -> str:
+    """The environment variable that sets an option: Airflow's own rule for its configuration."""
+    return f"AIRFLOW__{SECTION.upper()}__{option.upper()}"
+
+
+def load(read: Callable[[str], str | None], params: Mapping[str, Any] | None = None) -> Settings:
+    """All options, from the configuration (`read(option)`, None when not set) and a run's params (None: as configured).
+
+    An empty value counts as not set, except for `schedule`, where it means by hand only.
+
+    :raises SettingsError: with one line per option that is missing or wrong.
+    """
+    values: dict[str, Any] = {}
+    for option in Settings.model_fields:
+        value = read(option)
+        if value is not None and (value.strip() or option == "schedule"):
+            values[option] = value.strip()
+    given = {name: params[name] for name in run_options() if params and params.get(name) is not None}
+    try:
+        return Settings.model_validate(values | given)
+    except ValidationError as error:
+        raise SettingsError([_line(problem, given) for problem in error.errors()]) from None
+
+
+def load_schedule(read: Callable[[str], str | None]) -> str | None:
+    """The schedule for the DAG: None is by hand only. A wrong one is the default, and the first task says so."""
+    default = str(Settings.model_fields["schedule"].default)
+    value = read("schedule")
+    try:
+        return _schedule(default if value is None else value.strip()) or None
+    except ValueError:
+        return default
+
+
+def options_table() -> str:
+    """The options as a Markdown table, for the README and the DAG's page."""
+    lines = ["| option | default | for one run | |", "|---|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "**required**" if field.is_required() else f"`{field.default}`"
+        lines.append(f"| `{name}` | {default} | {'yes' if name in run_options() else ''} | {field.description} |")
+    return "\n".join(lines)
+
+
+def _name(option: str) -> str:
+    return f"[{SECTION}] {option}"
+
+
+def _line(problem: Any, given: Mapping[str, Any]) -> str:
+    """One line for one of pydantic's problems: the option, what is wrong, what to set and where."""
+    if not problem["loc"]:
+        return str(problem["ctx"]["error"])
+    option = str(problem["loc"][0])
+    if problem["type"] == "missing":
+        description = Settings.model_fields[option].description
+        return f"{_name(option)} is missing: set {environment_name(option)} ({description})"
+    wrong = str(problem["ctx"]["error"]) if problem["type"] == "value_error" else problem["msg"]
+    where = f"the run's param {option}" if option in given else environment_name(option)
+    return f"{_name(option)} is {problem['input']!r}: {wrong[0].lower()}{wrong[1:]}; set {where}"
