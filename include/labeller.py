@@ -1,0 +1,223 @@
+"""One image's way: detect, copy, document, delete. Every step can be repeated; the document is the commit mark.
+
+Labelled wins over rejected: whoever writes either looks afterwards whether the other stands too, and takes the
+rejection away. S3 is strongly consistent, so of two that write at once at least one sees the other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from include import aws_errors, labels
+from include.labels import REJECTED, Error, ModelInfo, RunInfo
+from include.messages import ImageRef, Message
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+#: Detects labels: `(image, min_confidence 0-100) -> the service's labels`. Raises the three errors below, or lets an
+#: error through that is not the image's fault (access denied, the model is not running).
+Detect = Callable[[ImageRef, float], list[dict[str, Any]]]
+
+
+class Outcome(StrEnum):
+    """What became of an image in this delivery."""
+
+    LABELLED = "labelled"
+    REJECTED = "rejected"
+    IGNORED = "ignored"  # nothing to do: gone, or overwritten and left for its own event
+    FAILED = "failed"  # back to the queue; another delivery will try again
+
+
+@dataclass(frozen=True)
+class Result:
+    """An image's outcome, and what there is to say of it. `image_key` is its key in the final bucket.
+
+    `source` is None for a message that announced no image of ours.
+    """
+
+    outcome: Outcome
+    source: ImageRef | None
+    image_key: str | None = None
+    labels: list[dict[str, Any]] = field(default_factory=list)
+    error: Error | None = None
+    reason: str | None = None
+
+
+class DetectError(Exception):
+    """The model has not answered with labels."""
+
+    def __init__(self, error: Error) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class ImageRefusedError(DetectError):
+    """The model will never take this image: format, size, content."""
+
+
+class ImageUnreadableError(DetectError):
+    """The service could not read the object: gone by now, or something is wrong between the service and the bucket."""
+
+
+class TryAgainError(DetectError):
+    """The call may work later. `throttled`: the service was only asked too often, the image is not to blame."""
+
+    def __init__(self, error: Error, *, throttled: bool) -> None:
+        super().__init__(error)
+        self.throttled = throttled
+
+
+class _NothingThereError(Exception):
+    """The version that the event named is not there any more; the argument says why."""
+
+
+@dataclass(frozen=True)
+class Labeller:
+    """Takes images from the source to the final bucket. Safe to call from several threads, and for one image twice."""
+
+    s3: S3Client
+    detect: Detect
+    source_bucket: str
+    final_bucket: str
+    model: ModelInfo
+    max_receives: int
+    run: RunInfo
+
+    def label(self, image: ImageRef, receives: int) -> Result:
+        """Label one image of the source bucket. `receives` is how often its message was delivered, this time included.
+
+        :raises botocore.exceptions.ClientError: what is not the image's fault, such as access denied.
+        """
+        try:
+            try:
+                return self._label(image, receives)
+            except TryAgainError as error:
+                return self._give_back_or_reject(image, receives, error)
+            except aws_errors.AWS_ERRORS as error:
+                if not aws_errors.is_transient(error):
+                    raise
+                problem = Error(aws_errors.code(error), aws_errors.message(error))
+                again = TryAgainError(problem, throttled=aws_errors.is_throttle(error))
+                return self._give_back_or_reject(image, receives, again)
+        except _NothingThereError as gone:
+            return Result(Outcome.IGNORED, image, reason=str(gone))
+
+    def reject_message(self, message: Message, error: Error) -> Result:
+        """Keep a message that announces no image of ours; the body as it came."""
+        document = labels.rejected_message(message, error, self.run)
+        self._put(labels.rejected_message_key(message.id), document)
+        return Result(Outcome.REJECTED, None, error=error, reason=f"message {message.id}")
+
+    def _label(self, image: ImageRef, receives: int) -> Result:
+        if image.etag is None:
+            image = replace(image, etag=self._current_etag(image))
+        final = ImageRef(self.final_bucket, labels.final_key(image))
+        if receives > 1 and (
+            document := self._document(final)
+        ):  # labelled by a delivery that ended before its last step
+            found = document["labels"]
+        else:
+            try:
+                found = self.detect(image, self.model.min_confidence)
+            except ImageRefusedError as refusal:
+                return self._reject(image, refusal.error)
+            except ImageUnreadableError as unreadable:
+                self._check_there(image)
+                raise TryAgainError(unreadable.error, throttled=False) from unreadable
+            self._copy(image, final)
+            self._put(labels.document_key(final.key), labels.label_document(image, final, found, self.model, self.run))
+        self._withdraw_rejection(image)
+        self._delete_source(image)
+        return Result(Outcome.LABELLED, image, final.key, found)
+
+    def _give_back_or_reject(self, image: ImageRef, receives: int, again: TryAgainError) -> Result:
+        if again.throttled or receives < self.max_receives:
+            return Result(Outcome.FAILED, image, error=again.error)
+        try:
+            return self._reject(image, again.error)
+        except aws_errors.AWS_ERRORS as error:
+            if not aws_errors.is_transient(error):
+                raise
+            return Result(Outcome.FAILED, image, error=again.error)
+
+    def _reject(self, image: ImageRef, error: Error) -> Result:
+        if image.etag is None:
+            image = replace(image, etag=self._current_etag(image))
+        final = ImageRef(self.final_bucket, labels.final_key(image, REJECTED))
+        self._copy(image, final)
+        document = labels.rejected_document(image, final, error, self.model, self.run)
+        self._put(labels.document_key(final.key), document)
+        labelled = ImageRef(self.final_bucket, labels.final_key(image))
+        if earlier := self._document(labelled):
+            self._withdraw_rejection(image)
+            self._delete_source(image)
+            return Result(Outcome.LABELLED, image, labelled.key, earlier["labels"])
+        self._delete_source(image)
+        return Result(Outcome.REJECTED, image, final.key, error=error)
+
+    def _current_etag(self, image: ImageRef) -> str:
+        try:
+            return self.s3.head_object(Bucket=image.bucket, Key=image.key)["ETag"].strip('"')
+        except ClientError as error:
+            if aws_errors.status(error) == 404:
+                raise _NothingThereError("gone") from error
+            raise
+
+    def _check_there(self, image: ImageRef) -> None:
+        if self._current_etag(image) != image.etag:
+            raise _NothingThereError("overwritten")
+
+    def _copy(self, image: ImageRef, final: ImageRef) -> None:
+        """Copy the very version that the event named: content type, metadata and tags go along (S3's defaults)."""
+        try:
+            self.s3.copy_object(
+                Bucket=final.bucket,
+                Key=final.key,
+                CopySource={"Bucket": image.bucket, "Key": image.key},
+                CopySourceIfMatch=image.etag or "",
+            )
+        except ClientError as error:
+            if aws_errors.status(error) == 404 and aws_errors.code(error) != "NoSuchBucket":
+                raise _NothingThereError("gone") from error
+            if aws_errors.status(error) == 412:
+                raise _NothingThereError("overwritten") from error
+            raise
+
+    def _put(self, key: str, document: dict[str, Any]) -> None:
+        self.s3.put_object(
+            Bucket=self.final_bucket, Key=key, Body=labels.to_json(document), ContentType="application/json"
+        )
+
+    def _document(self, final: ImageRef) -> dict[str, Any] | None:
+        try:
+            answer = self.s3.get_object(Bucket=final.bucket, Key=labels.document_key(final.key))
+        except self.s3.exceptions.NoSuchKey:
+            return None
+        document: dict[str, Any] = json.loads(answer["Body"].read())
+        return document
+
+    def _withdraw_rejection(self, image: ImageRef) -> None:
+        key = labels.final_key(image, REJECTED)
+        try:
+            self.s3.head_object(Bucket=self.final_bucket, Key=labels.document_key(key))
+        except ClientError as error:
+            if aws_errors.status(error) == 404:
+                return
+            raise
+        for name in (key, labels.document_key(key)):  # the document last: while it stands, this is done again
+            self.s3.delete_object(Bucket=self.final_bucket, Key=name)
+
+    def _delete_source(self, image: ImageRef) -> None:
+        """Delete the version that was looked at. One that was overwritten meanwhile is left for its own event."""
+        try:
+            self.s3.delete_object(Bucket=image.bucket, Key=image.key, IfMatch=f'"{image.etag}"')
+        except ClientError as error:
+            if aws_errors.status(error) not in {404, 412}:
+                raise
