@@ -1,0 +1,222 @@
+"""The drain: takes messages from the queue until it is empty, the model's time is up, or it is told to stop.
+
+One receiver (the thread that calls `run`) and a bounded set of workers. No more messages are held than are worked on,
+so memory does not grow with the backlog, and a killed consumer leaves few images waiting for their visibility timeout.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+from include import aws_errors, messages
+from include.image_queue import VISIBILITY_SECONDS, ImageQueue
+from include.in_flight import InFlight
+from include.journal import Journal
+from include.labeller import Labeller, Outcome, Result
+from include.labels import Error
+from include.messages import Message
+
+log = logging.getLogger(__name__)
+
+_POLL_SECONDS = 1
+_PROGRESS_SECONDS = 5.0
+#: After a stop, work in hand may end by itself for so long before its messages are given back all the same. Airflow
+#: sends SIGKILL 5 s after the signal that calls on_kill.
+_STOP_GRACE_SECONDS = 2.0
+#: After the deadline, or when a worker failed, the others may end what they hold for so long, with the model on.
+_GRACE_SECONDS = 120.0
+#: How long a consumer without work waits for messages that others hold: those of a killed one are back by then.
+_PATIENCE_SECONDS = VISIBILITY_SECONDS + 15.0
+#: So many images in a row given back: a service is down, and going on would only use up their deliveries.
+_FAILURES_IN_A_ROW = 20
+
+
+class DrainError(Exception):
+    """The drain cannot go on, and no image is to blame. What it held is back on the queue."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What a consumer did, in images; a message that announced no image of ours counts as one."""
+
+    labelled: int = 0
+    rejected: int = 0
+    ignored: int = 0
+    failed: int = 0
+
+    def __str__(self) -> str:
+        """In words, for the grid: `28 labelled, 5 rejected`."""
+        return ", ".join(f"{n} {name}" for name, n in vars(self).items() if n) or "nothing to do"
+
+
+class Drain:
+    """A consumer of the queue.
+
+    :param workers: threads; each works on one message at a time.
+    :param deadline: seconds since the epoch; then no more messages are received.
+    :param on_progress: called every few seconds with the tally so far.
+    """
+
+    def __init__(
+        self,
+        queue: ImageQueue,
+        labeller: Labeller,
+        journal: Journal,
+        *,
+        workers: int,
+        deadline: float,
+        on_progress: Callable[[Tally], None] = lambda _: None,
+    ) -> None:
+        self._queue = queue
+        self._labeller = labeller
+        self._journal = journal
+        self._workers = workers
+        self._deadline = deadline
+        self._on_progress = on_progress
+        self._in_flight = InFlight(queue)
+        self._working: set[Future[None]] = set()
+        self._stop = threading.Event()
+        self._counts: Counter[Outcome] = Counter()
+        self._failures_in_a_row = 0
+        self._lock = threading.Lock()
+
+    @property
+    def tally(self) -> Tally:
+        """What was done so far."""
+        with self._lock:
+            return Tally(**{outcome.value: n for outcome, n in self._counts.items()})
+
+    def stop(self) -> None:
+        """Stop receiving, give back what is held, and let `run` return soon. Safe to call from a signal handler."""
+        self._stop.set()
+
+    def run(self) -> Tally:
+        """Work until the queue is empty, the deadline has passed, or `stop` was called.
+
+        :raises DrainError: when a service refuses for reasons that are not an image's.
+        """
+        pool = ThreadPoolExecutor(self._workers, thread_name_prefix="labeller")
+        try:
+            with self._in_flight:
+                try:
+                    self._receive_all(pool)
+                finally:
+                    self._finish_work_in_hand()
+        except aws_errors.AWS_ERRORS as error:
+            raise DrainError(f"the queue: {error}") from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            self._journal.write()
+            self._on_progress(self.tally)
+        return self.tally
+
+    def _receive_all(self, pool: ThreadPoolExecutor) -> None:
+        last_work = progress_at = time.monotonic()
+        while not self._stop.is_set() and time.time() < self._deadline:
+            self._await_free_worker()
+            received = self._queue.receive(self._workers - len(self._working), wait_seconds=_POLL_SECONDS)
+            for message in received:
+                self._in_flight.hold(message)
+                self._working.add(pool.submit(self._work, message))
+            now = time.monotonic()
+            if received or self._working:
+                last_work = now
+                self._in_flight.delete_full_batches()
+            else:
+                self._in_flight.delete_done()
+                if self._nothing_left(waited=now - last_work):
+                    return
+            self._journal.write_if_due()
+            if now - progress_at >= _PROGRESS_SECONDS:
+                progress_at = now
+                self._on_progress(self.tally)
+        log.info("told to stop" if self._stop.is_set() else "the model's time is up: the rest waits for the next run")
+
+    def _await_free_worker(self) -> None:
+        """Return when a worker is free, at once if one is, and anyway after a second. Raises what a worker raised."""
+        timeout = 1.0 if len(self._working) >= self._workers else 0.0
+        self._collect(timeout)
+
+    def _collect(self, timeout: float) -> None:
+        finished, self._working = wait(self._working, timeout=timeout, return_when=FIRST_COMPLETED)
+        for future in finished:
+            future.result()
+
+    def _finish_work_in_hand(self) -> None:
+        started = time.monotonic()
+        error: BaseException | None = None
+        while self._working:
+            grace = _STOP_GRACE_SECONDS if self._stop.is_set() else _GRACE_SECONDS
+            if time.monotonic() - started > grace:
+                log.warning("%d messages are still being worked on; they are given back", len(self._working))
+                break
+            try:
+                self._collect(timeout=0.2)
+            except DrainError as failure:
+                error = error or failure
+        if error:
+            raise error
+
+    def _nothing_left(self, waited: float) -> bool:
+        """Whether the queue is empty, those messages included that others hold and may give back."""
+        depth = self._queue.depth()
+        if depth.visible == depth.in_flight == 0:
+            return True
+        if waited > _PATIENCE_SECONDS:
+            log.warning("the queue says %s, but nothing came for %.0f s: left to the next run", depth, waited)
+            return True
+        return False
+
+    def _work(self, message: Message) -> None:
+        """Handle one message, in a worker thread. It is deleted when each of its images has an outcome."""
+        contents = messages.read(message.body)
+        problems = list(contents.problems)
+        failed = False
+        try:
+            for image in contents.images:
+                if self._stop.is_set():
+                    return  # given back with the rest
+                if image.bucket != self._labeller.source_bucket:
+                    problems.append(f"{image.bucket!r} is not the source bucket; its object was not touched")
+                    continue
+                result = self._labeller.label(image, message.receives)
+                failed |= result.outcome is Outcome.FAILED
+                self._note(result)
+            if problems:
+                self._note(self._labeller.reject_message(message, Error("UnknownMessage", "; ".join(problems))))
+        except aws_errors.AWS_ERRORS as error:
+            raise DrainError(f"{error} ({_names(message, contents)})") from error
+        for event in contents.ignored:
+            self._note(Result(Outcome.IGNORED, None, reason=f"message {message.id}: {event}"))
+        if failed:
+            self._in_flight.give_back(message)
+        else:
+            self._in_flight.done(message)
+
+    def _note(self, result: Result) -> None:
+        self._journal.add(result)
+        self._count(result.outcome)
+        what = f"s3://{result.source.bucket}/{result.source.key}" if result.source else ""
+        if result.error:
+            log.warning("%s: %s %s: %s", result.outcome, what, result.reason or "", result.error)
+        elif result.outcome is Outcome.IGNORED:
+            log.info("%s: %s %s", result.outcome, what, result.reason)
+
+    def _count(self, outcome: Outcome) -> None:
+        with self._lock:
+            self._counts[outcome] += 1
+            self._failures_in_a_row = self._failures_in_a_row + 1 if outcome is Outcome.FAILED else 0
+            if self._failures_in_a_row >= _FAILURES_IN_A_ROW:
+                raise DrainError(f"{_FAILURES_IN_A_ROW} images in a row failed; the last errors are in the log above")
+
+
+def _names(message: Message, contents: messages.Contents) -> str:
+    """Which message and images an error is about, for a log."""
+    images = ", ".join(f"s3://{image.bucket}/{image.key}" for image in contents.images[:3])
+    return f"message {message.id}: {images or 'no image'}"

@@ -1,0 +1,110 @@
+"""The queue as a consumer uses it: depth, receive, keep alive, delete in batches, give back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from include.messages import Message
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+log = logging.getLogger(__name__)
+
+#: SQS: the most messages of a receive, and the most entries of a batch.
+BATCH = 10
+#: Seconds until a message that nobody keeps alive can be received again: how long a killed consumer's images wait.
+VISIBILITY_SECONDS = 60
+_COUNTS = (
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesDelayed",
+    "ApproximateNumberOfMessagesNotVisible",
+)
+
+
+@dataclass(frozen=True)
+class Depth:
+    """How many messages wait, and how many are with a consumer. SQS: approximate for up to a minute."""
+
+    visible: int
+    in_flight: int
+
+    @classmethod
+    def from_attributes(cls, attributes: Mapping[Any, str]) -> Depth:
+        """From GetQueueAttributes' answer; a delayed message counts as waiting."""
+        visible, delayed, in_flight = (int(attributes.get(name, 0)) for name in _COUNTS)
+        return cls(visible + delayed, in_flight)
+
+    @staticmethod
+    def attribute_names() -> list[Any]:
+        """What to ask GetQueueAttributes for."""
+        return list(_COUNTS)
+
+
+@dataclass(frozen=True)
+class ImageQueue:
+    """One SQS queue. Safe to use from several threads."""
+
+    sqs: SQSClient
+    url: str
+
+    def depth(self) -> Depth:
+        """The queue's depth now."""
+        answer = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=Depth.attribute_names())
+        return Depth.from_attributes(answer["Attributes"])
+
+    def receive(self, most: int, wait_seconds: int) -> list[Message]:
+        """At most `most` messages (and at most 10), waiting up to `wait_seconds` (0-20) for the first."""
+        answer = self.sqs.receive_message(
+            QueueUrl=self.url,
+            MaxNumberOfMessages=min(most, BATCH),
+            WaitTimeSeconds=wait_seconds,
+            VisibilityTimeout=VISIBILITY_SECONDS,
+            MessageSystemAttributeNames=["ApproximateReceiveCount"],
+        )
+        return [Message.from_sqs(message) for message in answer.get("Messages", [])]
+
+    def keep(self, messages: Sequence[Message], seconds: int = VISIBILITY_SECONDS) -> None:
+        """Hide messages for `seconds` from now; 0 gives them back at once."""
+        for batch in _batches(messages):
+            answer = self.sqs.change_message_visibility_batch(
+                QueueUrl=self.url,
+                Entries=[
+                    {"Id": str(number), "ReceiptHandle": message.receipt_handle, "VisibilityTimeout": seconds}
+                    for number, message in enumerate(batch)
+                ],
+            )
+            for failure in answer.get("Failed", []):
+                log.warning(
+                    "message %s could not be %s: %s; it returns by itself",
+                    batch[int(failure["Id"])].id,
+                    "kept" if seconds else "given back",
+                    failure.get("Message", failure["Code"]),
+                )
+
+    def delete(self, messages: Sequence[Message]) -> list[Message]:
+        """Delete messages; those that SQS failed to delete are returned, to be tried again."""
+        failed = []
+        for batch in _batches(messages):
+            answer = self.sqs.delete_message_batch(
+                QueueUrl=self.url,
+                Entries=[{"Id": str(number), "ReceiptHandle": m.receipt_handle} for number, m in enumerate(batch)],
+            )
+            for failure in answer.get("Failed", []):
+                message = batch[int(failure["Id"])]
+                if failure["SenderFault"]:  # the receipt handle is no longer good: it will be delivered again
+                    log.warning(
+                        "message %s could not be deleted: %s",
+                        message.id,
+                        failure.get("Message", failure["Code"]),
+                    )
+                else:
+                    failed.append(message)
+        return failed
+
+
+def _batches(messages: Sequence[Message]) -> list[Sequence[Message]]:
+    return [messages[start : start + BATCH] for start in range(0, len(messages), BATCH)]

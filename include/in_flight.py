@@ -1,0 +1,101 @@
+"""The messages a consumer has received and neither deleted nor given back: a heartbeat keeps them invisible."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from types import TracebackType
+from typing import Self
+
+from include import aws_errors
+from include.image_queue import BATCH, VISIBILITY_SECONDS, ImageQueue
+from include.messages import Message
+
+log = logging.getLogger(__name__)
+
+_HEARTBEAT_SECONDS = VISIBILITY_SECONDS / 3
+
+
+class InFlight:
+    """One consumer's messages in flight. As a context manager it keeps them alive, and gives back what is left.
+
+    Safe to use from several threads.
+    """
+
+    def __init__(self, queue: ImageQueue) -> None:
+        self._queue = queue
+        self._held: dict[str, Message] = {}  # by receipt handle: a message delivered twice is held twice
+        self._done: dict[str, Message] = {}  # worked on, to be deleted
+        self._lock = threading.Lock()  # of the two dicts
+        self._calls = threading.Lock()  # a message is not kept while it is being deleted
+        self._ended = threading.Event()
+        self._heartbeat = threading.Thread(target=self._keep_alive, name="visibility heartbeat", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._heartbeat.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        try:
+            self.delete_done()
+        finally:
+            self.give_back(*self._held.values())
+
+    def hold(self, message: Message) -> None:
+        """From now on the message is ours."""
+        with self._lock:
+            self._held[message.receipt_handle] = message
+
+    def done(self, message: Message) -> None:
+        """The message has done its duty and is deleted with the next batch."""
+        with self._lock:
+            self._done[message.receipt_handle] = message
+
+    def give_back(self, *messages: Message) -> None:
+        """Make messages visible again at once. One that cannot be given back returns by itself."""
+        with self._calls, self._lock:
+            ours = [m for m in messages if self._held.pop(m.receipt_handle, None)]
+        try:
+            self._queue.keep(ours, seconds=0)
+        except aws_errors.AWS_ERRORS as error:
+            log.warning("%d messages could not be given back: %s; they return by themselves", len(ours), error)
+
+    def delete_done(self, at_least: int = 1) -> None:
+        """Delete what is done, if there are `at_least` so many. What SQS fails to delete is tried again later.
+
+        :raises botocore.exceptions.ClientError: when SQS refuses for good, such as access denied.
+        """
+        with self._calls:
+            with self._lock:
+                done = list(self._done.values())
+            if len(done) < at_least:
+                return
+            try:
+                failed = self._queue.delete(done)
+            except aws_errors.AWS_ERRORS as error:
+                if not aws_errors.is_transient(error):
+                    raise
+                log.warning("%d messages could not be deleted: %s; they are tried again", len(done), error)
+                return
+            with self._lock:
+                for message in done:
+                    if message not in failed:
+                        self._done.pop(message.receipt_handle)
+                        self._held.pop(message.receipt_handle)
+
+    def delete_full_batches(self) -> None:
+        """Delete what is done once it fills a batch."""
+        self.delete_done(at_least=BATCH)
+
+    def _keep_alive(self) -> None:
+        while not self._ended.wait(_HEARTBEAT_SECONDS):
+            with self._calls:
+                with self._lock:
+                    held = list(self._held.values())
+                try:
+                    self._queue.keep(held)
+                except aws_errors.AWS_ERRORS as error:
+                    log.warning("visibility of %d messages could not be extended: %s", len(held), error)

@@ -1,0 +1,92 @@
+"""The run's record of its images: `runs/<run id>/images/*.jsonl`, a line per image, in parts as the work goes on.
+
+S3 has no append: a part is written every few seconds, so that a killed task leaves little unwritten and memory stays
+bounded.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from include import labels
+from include.labeller import Result
+from include.labels import RunInfo
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_LINES = 200
+_SECONDS = 10.0
+
+
+def run_prefix(run_id: str) -> str:
+    """The folder of a run in the final bucket."""
+    return f"runs/{run_id}/"
+
+
+class Journal:
+    """Writes lines for one analysis task. Safe to call from several threads."""
+
+    def __init__(self, s3: S3Client, bucket: str, run: RunInfo) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+        self._run = run
+        self._lines: list[str] = []
+        self._written_at = time.monotonic()
+        self._lock = threading.Lock()
+        #: a retry of the same task, or a double of it after a lost worker, writes parts of its own
+        self._name = f"{run_prefix(run.run_id)}images/{run.map_index:03d}-{uuid.uuid4().hex[:8]}"
+        self._part = 0
+
+    def add(self, result: Result) -> None:
+        """Take a line; it is written with the next part."""
+        source = result.source
+        line = {
+            "outcome": result.outcome,
+            "source": {"bucket": source.bucket, "key": source.key, "etag": source.etag} if source else None,
+            "image": result.image_key,
+            "labels": result.labels,
+            "error": asdict(result.error) if result.error else None,
+            "reason": result.reason,
+            "task": self._run.map_index,
+            "at": labels.now(),
+        }
+        with self._lock:
+            self._lines.append(json.dumps(line, ensure_ascii=False))
+
+    def write_if_due(self) -> None:
+        """Write a part when there are enough lines, or they have waited long enough."""
+        if len(self._lines) >= _LINES or time.monotonic() - self._written_at >= _SECONDS:
+            self.write()
+
+    def write(self) -> None:
+        """Write the lines that are waiting, if any. When S3 refuses they stay and wait for the next call."""
+        with self._lock:
+            self._written_at = time.monotonic()
+            if not self._lines:
+                return
+            body = "\n".join(self._lines) + "\n"
+            self._s3.put_object(
+                Bucket=self._bucket,
+                Key=f"{self._name}-{self._part:06d}.jsonl",
+                Body=body.encode(),
+                ContentType="application/x-ndjson",
+            )
+            self._part += 1
+            self._lines.clear()
+
+
+def read_lines(s3: S3Client, bucket: str, run_id: str) -> Iterator[dict[str, Any]]:
+    """Every line of a run, one part in memory at a time."""
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{run_prefix(run_id)}images/")
+    for page in pages:
+        for entry in page.get("Contents", []):
+            body = s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"]
+            for line in body.iter_lines():
+                yield json.loads(line)
