@@ -1,0 +1,38 @@
+"""Who holds the model, until when: one JSON value per model, found without the run that took it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+#: After the deadline: what workers may still need, and the stop.
+_MARGIN = timedelta(minutes=15)
+
+
+class Lease(BaseModel):
+    """A run's claim to a model that it switches on, and off by `until`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model_arn: str
+    dag_id: str
+    run_id: str
+    since: AwareDatetime
+    until: AwareDatetime
+    units: int
+
+    def held_against(self, dag_id: str, now: datetime) -> bool:
+        """Whether another DAG than `dag_id` holds the model now. A run takes its predecessor's place."""
+        return self.dag_id != dag_id and now < self.until
+
+
+def lease_name(model_arn: str) -> str:
+    """The name that a model's lease is kept under: letters, digits, dots, hyphens and underscores."""
+    kept = (c if c.isalnum() or c in "-_." else "." for c in model_arn.split(":", 5)[-1])
+    return "label_detection_lease." + "".join(kept)
+
+
+def lease_until(since: datetime, max_model_minutes: float) -> datetime:
+    """When a lease that starts at `since` ends by itself."""
+    return since + timedelta(minutes=max_model_minutes) + _MARGIN
