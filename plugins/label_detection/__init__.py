@@ -1,0 +1,1 @@
+"""Label detection for Airflow: what speaks Airflow. What the pipeline does is in `include`."""

@@ -1,0 +1,1 @@
+"""The services: clients, and models behind one seam."""

@@ -1,0 +1,77 @@
+"""The seam between the pipeline and a service that runs models: describe, start, stop, detect, and two waiters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol
+
+from include.messages import ImageRef
+from include.settings import Settings
+
+
+class Phase(Enum):
+    """Where a model is in its life, whatever words its service has for it."""
+
+    OFF = "off"  # can be started
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    UNUSABLE = "unusable"  # cannot be started from here
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """A model's phase, the service's own word for it, and what there is to say about it. `units`: inference units."""
+
+    phase: Phase
+    status: str
+    reason: str = ""
+    units: int | None = None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it costs money, or is about to."""
+        return self.phase in {Phase.STARTING, Phase.RUNNING, Phase.STOPPING}
+
+    def __str__(self) -> str:
+        return f"{self.status} ({self.reason})" if self.reason else self.status
+
+
+class ModelInUseError(Exception):
+    """The service will not start or stop the model in the state it is in now."""
+
+
+class ModelHook(Protocol):
+    """One model at one service. Waiters `model_running` and `model_stopped` come from the hook's waiter file."""
+
+    def describe(self) -> ModelState:
+        """Where the model is now."""
+
+    def start(self, units: int) -> None:
+        """Ask for the model. :raises ModelInUseError: when it is not off."""
+
+    def stop(self) -> None:
+        """Ask for its end. :raises ModelInUseError: when it is not running."""
+
+    def detect(self, image: ImageRef, min_confidence: float) -> list[dict[str, Any]]:
+        """Labels in an image (`include.labeller.Detect` says which errors mean what)."""
+
+    def waiter_args(self) -> dict[str, Any]:
+        """What the waiters' operation is called with."""
+
+    def get_waiter(self, waiter_name: str) -> Any:
+        """A waiter of the service's client, or of the hook's own file."""
+
+
+def model_hook(settings: Settings, workers: int = 1) -> ModelHook:
+    """The hook for the settings' model. `workers`: how many threads will call it at once."""
+    from label_detection.hooks.clients import client_config
+    from label_detection.hooks.rekognition import RekognitionModelHook
+
+    return RekognitionModelHook(
+        settings.model_arn,
+        aws_conn_id=settings.aws_conn_id,
+        region_name=settings.region,
+        config=client_config(workers),
+    )

@@ -1,0 +1,128 @@
+"""Amazon Rekognition Custom Labels: a model is a project version."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+from botocore.exceptions import ClientError
+
+from include import aws_errors
+from include.labeller import ImageRefusedError, ImageUnreadableError
+from include.labels import Error
+from include.messages import ImageRef
+from include.settings import MODEL_ARN
+from label_detection.hooks.model import ModelInUseError, ModelState, Phase
+
+if TYPE_CHECKING:
+    from mypy_boto3_rekognition import RekognitionClient
+
+#: AWS: the 14 states of a project version, and what is to be done about those that cannot be started.
+_PHASES = {
+    "TRAINING_COMPLETED": Phase.OFF,  # never started
+    "COPYING_COMPLETED": Phase.OFF,  # never started, a copy
+    "STOPPED": Phase.OFF,
+    "FAILED": Phase.OFF,  # its last start failed; AWS decides whether another can succeed
+    "STARTING": Phase.STARTING,
+    "RUNNING": Phase.RUNNING,
+    "STOPPING": Phase.STOPPING,
+}
+_REMEDIES = {
+    "TRAINING_IN_PROGRESS": "wait until its training has ended",
+    "TRAINING_FAILED": "its training failed: train it again",
+    "COPYING_IN_PROGRESS": "wait until it has been copied",
+    "COPYING_FAILED": "it could not be copied: copy it again",
+    "DELETING": "it is being deleted: set model_arn to another version",
+    "DEPRECATED": "AWS has deprecated it: train a new version and set model_arn to that",
+    "EXPIRED": "AWS has let it expire: train a new version and set model_arn to that",
+}
+_IMAGE_REFUSED = {"InvalidImageFormatException", "ImageTooLargeException", "InvalidParameterException"}
+
+
+class RekognitionModelHook(AwsBaseHook):
+    """One project version.
+
+    :param model_arn: its ARN, as DescribeProjectVersions has it.
+    """
+
+    def __init__(self, model_arn: str, **kwargs: Any) -> None:
+        super().__init__(client_type="rekognition", **kwargs)
+        match = MODEL_ARN.fullmatch(model_arn)
+        if not match:
+            raise ValueError(f"{model_arn!r} is not the ARN of a project version")
+        self.model_arn = model_arn
+        self.project, self.version = match["project"], match["version"]
+
+    @property
+    def api(self) -> RekognitionClient:
+        """The service's client."""
+        client: RekognitionClient = self.conn
+        return client
+
+    @cached_property
+    def waiter_path(self) -> Path:
+        """The waiters of this service: `model_running` and `model_stopped`."""
+        return Path(__file__).parents[1] / "waiters" / "rekognition.json"
+
+    @cached_property
+    def project_arn(self) -> str:
+        """The project's ARN. It cannot be made from the version's: each ends in digits of its own."""
+        found = self.api.describe_projects(ProjectNames=[self.project])["ProjectDescriptions"]
+        if not found:
+            raise LookupError(f"there is no project {self.project!r} in {self.api.meta.region_name}: see model_arn")
+        return found[0]["ProjectArn"]
+
+    def waiter_args(self) -> dict[str, Any]:
+        """DescribeProjectVersions for this version alone."""
+        return {"ProjectArn": self.project_arn, "VersionNames": [self.version]}
+
+    def describe(self) -> ModelState:
+        """Where the model is now.
+
+        :raises LookupError: when there is no such model.
+        """
+        versions = self.api.describe_project_versions(**self.waiter_args())["ProjectVersionDescriptions"]
+        for version in versions:
+            if version["ProjectVersionArn"] == self.model_arn:
+                status = str(version["Status"])
+                words = (version.get("StatusMessage"), _REMEDIES.get(status))
+                return ModelState(
+                    phase=_PHASES.get(status, Phase.UNUSABLE),
+                    status=status,
+                    reason="; ".join(word for word in words if word),
+                    units=version.get("MinInferenceUnits"),
+                )
+        raise LookupError(f"project {self.project!r} has no model {self.model_arn}: see model_arn")
+
+    def start(self, units: int) -> None:
+        """Ask for the model with `units` inference units."""
+        try:
+            self.api.start_project_version(ProjectVersionArn=self.model_arn, MinInferenceUnits=units)
+        except self.api.exceptions.ResourceInUseException as error:
+            raise ModelInUseError(aws_errors.message(error)) from error
+
+    def stop(self) -> None:
+        """Ask for the model's end."""
+        try:
+            self.api.stop_project_version(ProjectVersionArn=self.model_arn)
+        except self.api.exceptions.ResourceInUseException as error:
+            raise ModelInUseError(aws_errors.message(error)) from error
+
+    def detect(self, image: ImageRef, min_confidence: float) -> list[dict[str, Any]]:
+        """The custom labels of an image in S3, as the service answers them."""
+        try:
+            answer = self.api.detect_custom_labels(
+                ProjectVersionArn=self.model_arn,
+                Image={"S3Object": {"Bucket": image.bucket, "Name": image.key}},
+                MinConfidence=min_confidence,
+            )
+        except ClientError as error:
+            code, problem = aws_errors.code(error), Error(aws_errors.code(error), aws_errors.message(error))
+            if code in _IMAGE_REFUSED:
+                raise ImageRefusedError(problem) from error
+            if code == "InvalidS3ObjectException":
+                raise ImageUnreadableError(problem) from error
+            raise
+        return [dict(label) for label in answer["CustomLabels"]]

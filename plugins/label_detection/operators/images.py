@@ -1,0 +1,92 @@
+"""The analysis: one consumer of the queue per mapped task."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from include.drain import Drain, Tally
+from include.image_queue import ImageQueue
+from include.journal import Journal
+from include.labeller import Labeller
+from include.labels import ModelInfo, RunInfo
+from include.plan import Plan
+from label_detection import exchange
+from label_detection.hooks.clients import s3_client, sqs_client
+from label_detection.hooks.model import Phase, model_hook
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class AnalyseImagesOperator(BaseOperator):
+    """
+    Takes images from the queue until it is empty or the model's time is up. For each: detects labels, copies the image
+    to the final bucket, writes its label document, deletes it from the source bucket and its message from the queue.
+    What is not an image, or what the model refuses, goes to `rejected/` in the final bucket with the reason.
+
+    The name of each task in the grid says what it did. It never starts a model: cleared alone, it fails at once and the
+    images stay in the queue. Clear `start_model` with its downstream tasks instead, or wait for the next run.
+
+    **When it is red:** nothing is lost; what it held is back in the queue. Its log names the call that was refused
+    (see the permissions in the README), or says that the model is not running, or that a service is down.
+    """
+
+    def __init__(self, *, workers: int, **kwargs: Any) -> None:
+        """`workers`: threads of this task, from the plan."""
+        super().__init__(**kwargs)
+        self.workers = workers
+        self._drain: Drain | None = None
+        self._killed = False
+
+    def execute(self, context: Context) -> dict[str, int]:
+        """The tally: images by outcome."""
+        plan = exchange.require_plan(context)
+        state = model_hook(plan.settings).describe()
+        if state.phase is not Phase.RUNNING:
+            raise AirflowFailException(
+                f"the model is {state}, not running: clear start_model, or wait for the next run"
+            )
+        self._drain = self._make_drain(plan, context)
+        try:
+            if not self._killed:
+                self._drain.run()
+        finally:
+            context["images"] = str(self._drain.tally)  # type: ignore[typeddict-unknown-key]  # map_index_template
+        if self._killed:
+            raise AirflowException(f"told to end: {self._drain.tally}; what was in hand is back in the queue")
+        return vars(self._drain.tally)
+
+    def on_kill(self) -> None:
+        """Airflow's only word that the task must end; `execute` goes on until the drain returns."""
+        self._killed = True
+        if self._drain:
+            self._drain.stop()
+
+    def _make_drain(self, plan: Plan, context: Context) -> Drain:
+        settings = plan.settings
+        ti = context["ti"]
+        run = RunInfo(ti.dag_id, ti.run_id, max(ti.map_index or 0, 0))
+        s3 = s3_client(settings, self.workers)
+        labeller = Labeller(
+            s3=s3,
+            detect=model_hook(settings, self.workers).detect,
+            source_bucket=settings.source_bucket,
+            final_bucket=settings.final_bucket,
+            model=ModelInfo(settings.model_arn, settings.min_confidence),
+            max_receives=settings.max_receives,
+            run=run,
+        )
+        return Drain(
+            ImageQueue(sqs_client(settings, self.workers), settings.queue_url),
+            labeller,
+            Journal(s3, settings.final_bucket, run),
+            workers=self.workers,
+            deadline=exchange.require_started(context).deadline.timestamp(),
+            on_progress=self._say,
+        )
+
+    def _say(self, tally: Tally) -> None:
+        self.log.info("so far: %s", tally)

@@ -1,0 +1,129 @@
+"""A run's first and last words: its plan, and its report."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from botocore.exceptions import ClientError
+
+from include import journal, report
+from include.image_queue import ImageQueue
+from include.labels import to_json
+from include.plan import Plan, make_plan
+from include.report import ModelUse, Report
+from include.settings import Settings, environment_name
+from label_detection import exchange
+from label_detection.configuration import read_settings
+from label_detection.hooks.clients import s3_client, sqs_client
+from label_detection.hooks.model import Phase, model_hook
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class PlanRunOperator(BaseOperator):
+    """
+    Looks at everything the run will need before anything is switched on: both buckets, the queue, the model. Sizes the
+    run by the backlog: inference units, tasks, threads. Takes the lease on the model.
+
+    **When it is red:** its log says what cannot be reached or used. Nothing was started; mend it and clear the task.
+    """
+
+    def execute(self, context: Context) -> list[int]:
+        """An entry for each analysis task: its threads."""
+        settings = read_settings(context)
+        for option in ("source_bucket", "final_bucket"):
+            self._check_bucket(settings, option)
+        state = model_hook(settings).describe()
+        if state.phase is Phase.UNUSABLE:
+            raise AirflowFailException(f"the model cannot be started: it is {state}")
+        depth = ImageQueue(sqs_client(settings), settings.queue_url).depth()
+        plan = make_plan(settings, depth.visible)
+        self.log.info(
+            "%d inference units, %d tasks of %d threads: %s", plan.units, plan.tasks, plan.workers, plan.reason
+        )
+        exchange.take_lease(context, plan)
+        exchange.push_plan(context, plan)
+        return [plan.workers] * plan.tasks
+
+    def _check_bucket(self, settings: Settings, option: str) -> None:
+        name = getattr(settings, option)
+        try:
+            s3_client(settings).head_bucket(Bucket=name)
+        except ClientError as error:
+            raise AirflowFailException(
+                f"[label_detection] {option}: the bucket {name!r} does not exist or may not be listed ({error}); "
+                f"set {environment_name(option)}, or allow s3:ListBucket"
+            ) from error
+
+
+class WriteReportOperator(BaseOperator):
+    """
+    Adds up what the run did, and writes `runs/<run id>/report.json` and `report.html` to the final bucket: images by
+    outcome, labels, rejections, what is left in the queue, how long the model was on, and what that cost. It runs
+    whatever happened, and is skipped when the run was.
+
+    **When it is red, the run is:** something else failed, and it names it. Its log has one line for each problem.
+    """
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """The report, as it is stored."""
+        states = self._states(context)
+        failed = sorted(task for task, state in states.items() if state in {"failed", "upstream_failed"})
+        plan = exchange.pull_plan(context)
+        if plan is None:
+            if failed:
+                raise AirflowFailException(f"nothing was started, because of {', '.join(failed)}: see its log")
+            raise AirflowSkipException("the run was skipped: there is nothing to report")
+        problems = [f"{task} {states[task]}" for task in failed]
+        if exchange.STOP_TASK in failed:
+            problems.append("THE MODEL MAY STILL BE RUNNING AND COSTS MONEY: see stop_model")
+        summary = self._write(context, plan, problems)
+        if problems:
+            raise AirflowFailException("; ".join(problems))
+        return summary.to_json()
+
+    def _states(self, context: Context) -> dict[str, str]:
+        ti = context["ti"]
+        states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])[ti.run_id]
+        return {task: state for task, state in states.items() if task != ti.task_id}
+
+    def _write(self, context: Context, plan: Plan, problems: list[str]) -> Report:
+        settings = plan.settings
+        s3 = s3_client(settings)
+        run_id, now = context["run_id"], datetime.now(UTC)
+        totals = report.add_up(journal.read_lines(s3, settings.final_bucket, run_id))
+        summary = Report(
+            dag_id=context["ti"].dag_id,
+            run_id=run_id,
+            started_at=context["dag_run"].start_date or now,
+            ended_at=now,
+            images=totals.images,
+            labels=totals.labels,
+            rejections=totals.rejections,
+            queue=ImageQueue(sqs_client(settings), settings.queue_url).depth(),
+            model=self._model_use(context, plan),
+            plan=plan,
+            problems=problems,
+        )
+        prefix = journal.run_prefix(run_id)
+        for name, body, kind in (
+            ("report.json", to_json(summary.to_json()), "application/json"),
+            ("report.html", summary.to_html().encode(), "text/html; charset=utf-8"),
+        ):
+            s3.put_object(Bucket=settings.final_bucket, Key=prefix + name, Body=body, ContentType=kind)
+        self.log.info("%s; s3://%s/%s", summary.summary(), settings.final_bucket, prefix)
+        return summary
+
+    def _model_use(self, context: Context, plan: Plan) -> ModelUse:
+        started = exchange.pull_started(context)
+        return ModelUse(
+            units=started.units if started else plan.units,
+            requested_at=started.requested_at if started else None,
+            adopted=started.adopted if started else False,
+            running_at=exchange.pull(context, exchange.WAIT_TASK),
+            stopped_at=exchange.pull(context, exchange.STOP_TASK),
+        )

@@ -1,0 +1,60 @@
+"""Waiting for the model."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseSensorOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from label_detection import exchange
+from label_detection.hooks.model import Phase, model_hook
+from label_detection.triggers.model import ModelRunningTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class ModelRunningSensor(BaseSensorOperator):
+    """
+    Waits until the model is running, without a worker (deferred), and at the longest until the run's deadline. A state
+    from which the model cannot come to run fails the task at once.
+
+    **When it is red:** its log has the model's state and the service's own reason. The model is stopped by
+    `stop_model` whatever happened here; the images stay in the queue for the next run.
+    """
+
+    def execute(self, context: Context) -> str:
+        """When the model was seen running; defers while it is starting."""
+        settings = exchange.require_plan(context).settings
+        hook = model_hook(settings)
+        state = hook.describe()
+        if state.phase is Phase.RUNNING:
+            return self._running()
+        if state.phase is not Phase.STARTING:
+            raise AirflowFailException(f"the model is not starting but {state}")
+        deadline = exchange.require_started(context).deadline
+        left = deadline - datetime.now(UTC)
+        if left <= timedelta(0):
+            raise AirflowFailException(f"the model is still {state}, and its time was up at {deadline:%H:%M:%S} UTC")
+        self.defer(
+            trigger=ModelRunningTrigger(
+                model_arn=settings.model_arn,
+                waiter_args=hook.waiter_args(),
+                aws_conn_id=settings.aws_conn_id,
+                region_name=settings.region,
+            ),
+            method_name=self.execute_complete.__name__,
+            timeout=left,
+        )
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> str:  # noqa: ARG002  # Airflow's signature
+        """After the deferral. An error is looked at again by the retry, which fails at once on a hopeless state."""
+        if event["status"] != "success":
+            raise AirflowException(event["message"])
+        return self._running()
+
+    def _running(self) -> str:
+        self.log.info("the model is running")
+        return datetime.now(UTC).isoformat()

@@ -1,0 +1,73 @@
+"""Waiting for images."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from airflow.sdk import BaseSensorOperator
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from include.image_queue import ImageQueue
+from include.settings import Settings, environment_name
+from label_detection.configuration import read_settings
+from label_detection.hooks.clients import sqs_client
+from label_detection.triggers.sqs import QueueDepthTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+#: For the trigger to say that its time is up, before the deferral itself times out.
+_SLACK = timedelta(minutes=2)
+
+
+class QueueDepthSensor(BaseSensorOperator):
+    """
+    Checks the configuration, then looks whether images are waiting in the queue. If none are, it watches the queue for
+    `wait_minutes` without a worker (deferred). Still none: the run is **skipped** and no model is started.
+
+    It receives no message: counting costs nothing and hides nothing from the analysis.
+
+    **When it is red:** its log names each option that is missing or wrong, or says that the queue cannot be reached
+    (its URL, the Region, or the permission `sqs:GetQueueAttributes`). Nothing was started; mend it and clear the task.
+    """
+
+    def execute(self, context: Context) -> int:
+        """Messages waiting; defers when there are none yet."""
+        settings = read_settings(context)
+        if visible := _look(settings):
+            return self._found(visible)
+        if not settings.wait_minutes:
+            raise AirflowSkipException("no images are waiting")
+        wait = timedelta(minutes=settings.wait_minutes)
+        self.log.info("no images yet; watching the queue for %g minutes", settings.wait_minutes)
+        self.defer(
+            trigger=QueueDepthTrigger(
+                queue_url=settings.queue_url,
+                until=(datetime.now(UTC) + wait).isoformat(),
+                aws_conn_id=settings.aws_conn_id,
+                region_name=settings.region,
+            ),
+            method_name=self.execute_complete.__name__,
+            timeout=wait + _SLACK,
+        )
+
+    def execute_complete(self, context: Context, event: dict[str, int]) -> int:  # noqa: ARG002  # Airflow's signature
+        """After the deferral."""
+        if not event["visible"]:
+            raise AirflowSkipException("no images came")
+        return self._found(event["visible"])
+
+    def _found(self, visible: int) -> int:
+        self.log.info("%d messages are waiting", visible)
+        return visible
+
+
+def _look(settings: Settings) -> int:
+    sqs = sqs_client(settings)
+    try:
+        return ImageQueue(sqs, settings.queue_url).depth().visible
+    except sqs.exceptions.QueueDoesNotExist:
+        raise AirflowFailException(
+            f"[label_detection] queue_url: there is no queue {settings.queue_url}; set {environment_name('queue_url')}"
+        ) from None

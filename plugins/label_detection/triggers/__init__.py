@@ -1,0 +1,1 @@
+"""The waits, without a worker."""

@@ -1,0 +1,51 @@
+"""Waiting for messages in a queue, without receiving one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from include.image_queue import Depth
+
+
+class QueueDepthTrigger(BaseTrigger):
+    """Fires with `{"visible": n}` when messages are waiting, or with 0 at `until`.
+
+    :param until: an absolute time, ISO 8601 with its offset: a trigger that is restarted does not wait anew.
+    :param poll_seconds: between two looks.
+    """
+
+    def __init__(
+        self, *, queue_url: str, until: str, aws_conn_id: str, region_name: str, poll_seconds: float = 10
+    ) -> None:
+        super().__init__()
+        self.queue_url = queue_url
+        self.until = until
+        self.aws_conn_id = aws_conn_id
+        self.region_name = region_name
+        self.poll_seconds = poll_seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """The class and its arguments, as the triggerer restores it."""
+        arguments = ("queue_url", "until", "aws_conn_id", "region_name", "poll_seconds")
+        name = f"{type(self).__module__}.{type(self).__qualname__}"
+        return name, {argument: getattr(self, argument) for argument in arguments}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Look at the queue again and again."""
+        until = datetime.fromisoformat(self.until)
+        hook = AwsBaseHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name, client_type="sqs")
+        async with await hook.get_async_conn() as sqs:
+            while True:
+                answer = await sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=Depth.attribute_names())
+                depth = Depth.from_attributes(answer["Attributes"])
+                left = (until - datetime.now(UTC)).total_seconds()
+                if depth.visible or left <= 0:
+                    yield TriggerEvent({"visible": depth.visible})
+                    return
+                await asyncio.sleep(min(self.poll_seconds, left))
