@@ -119,13 +119,10 @@ class Drain:
     def _receive_all(self, pool: ThreadPoolExecutor) -> None:
         last_work = progress_at = time.monotonic()
         while not self._stop.is_set() and time.time() < self._deadline:
-            self._await_free_worker()
-            received = self._queue.receive(self._workers - len(self._working), wait_seconds=_POLL_SECONDS)
-            for message in received:
-                self._in_flight.hold(message)
-                self._working.add(pool.submit(self._work, message))
+            self._collect(timeout=0.0 if self._free_workers() else 1.0)
+            self._receive(pool)
             now = time.monotonic()
-            if received or self._working:
+            if self._working:
                 last_work = now
                 self._in_flight.delete_full_batches()
             else:
@@ -138,12 +135,18 @@ class Drain:
                 self._on_progress(self.tally)
         log.info("told to stop" if self._stop.is_set() else "the model's time is up: the rest waits for the next run")
 
-    def _await_free_worker(self) -> None:
-        """Return when a worker is free, at once if one is, and anyway after a second. Raises what a worker raised."""
-        timeout = 1.0 if len(self._working) >= self._workers else 0.0
-        self._collect(timeout)
+    def _free_workers(self) -> int:
+        return self._workers - len(self._working)
+
+    def _receive(self, pool: ThreadPoolExecutor) -> None:
+        """Give each free worker a message, if there are any."""
+        if free := self._free_workers():
+            for message in self._queue.receive(free, wait_seconds=_POLL_SECONDS):
+                self._in_flight.hold(message)
+                self._working.add(pool.submit(self._work, message))
 
     def _collect(self, timeout: float) -> None:
+        """Note which workers are free again, waiting up to `timeout` seconds for the first; raises what one raised."""
         finished, self._working = wait(self._working, timeout=timeout, return_when=FIRST_COMPLETED)
         for future in finished:
             future.result()
@@ -176,20 +179,19 @@ class Drain:
     def _work(self, message: Message) -> None:
         """Handle one message, in a worker thread. It is deleted when each of its images has an outcome."""
         contents = messages.read(message.body)
-        problems = list(contents.problems)
+        foreign = sorted({image.bucket for image in contents.images} - {self._labeller.source_bucket})
         failed = False
         try:
             for image in contents.images:
                 if self._stop.is_set():
                     return  # given back with the rest
-                if image.bucket != self._labeller.source_bucket:
-                    problems.append(f"{image.bucket!r} is not the source bucket; its object was not touched")
+                if image.bucket in foreign:
                     continue
                 result = self._labeller.label(image, message.receives)
                 failed |= result.outcome is Outcome.FAILED
                 self._note(result)
-            if problems:
-                self._note(self._labeller.reject_message(message, Error("UnknownMessage", "; ".join(problems))))
+            if problem := _problem(contents.problems, foreign):
+                self._note(self._labeller.reject_message(message, problem))
         except aws_errors.AWS_ERRORS as error:
             raise DrainError(f"{error} ({_names(message, contents)})") from error
         for event in contents.ignored:
@@ -220,3 +222,9 @@ def _names(message: Message, contents: messages.Contents) -> str:
     """Which message and images an error is about, for a log."""
     images = ", ".join(f"s3://{image.bucket}/{image.key}" for image in contents.images[:3])
     return f"message {message.id}: {images or 'no image'}"
+
+
+def _problem(unknown: list[str], foreign: list[str]) -> Error | None:
+    """What is wrong with a message as a whole, if anything."""
+    words = [*unknown, *(f"{bucket!r} is not the source bucket; its object was not touched" for bucket in foreign)]
+    return Error("UnknownMessage" if unknown else "ForeignBucket", "; ".join(words)) if words else None

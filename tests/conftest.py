@@ -1,0 +1,174 @@
+"""What the tests share: an embedded AWS over HTTP, the same for all, with buckets and a queue for each."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import cv2
+import numpy as np
+import pytest
+import requests
+
+from demo.environment import PROJECT, clean_own, cleaned
+from demo.waiting import wait_until
+from include.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+# Before the first import of Airflow: a home of its own, and nothing of the user's.
+clean_own()
+os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="label-detection-tests-")
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+os.environ["AIRFLOW_CONN_AWS_DEFAULT"] = "aws://"
+
+START_SECONDS = STOP_SECONDS = 1.0
+OPTION = "AIRFLOW__LABEL_DETECTION__"
+_NUMBERS = itertools.count()
+
+
+@dataclass(frozen=True)
+class Aws:
+    """The embedded AWS, as a test sees it."""
+
+    environment: dict[str, str]
+    s3: S3Client
+    sqs: SQSClient
+    settings: Settings
+
+    def control(self, page: str, method: str = "GET", body: object = None) -> Any:
+        """Call a control page."""
+        url = f"{self.environment['AWS_ENDPOINT_URL']}/_local/{page}"
+        answer = requests.request(method, url, json=body, timeout=10)
+        answer.raise_for_status()
+        return answer.json()
+
+    def model(self) -> dict[str, Any]:
+        """The model's state and history."""
+        found: dict[str, Any] = self.control("model")
+        return found
+
+    def put_model(self, status: str) -> None:
+        """Put the model into a state."""
+        self.control("model", "PUT", {"status": status, "start_outcome": "RUNNING"})
+
+    def fail(self, service: str, operation: str, **fault: object) -> None:
+        """Make calls fail, on top of those that fail already."""
+        faults = [*self.control("faults"), {"service": service, "operation": operation, **fault}]
+        self.control("faults", "PUT", faults)
+
+    def upload(self, key: str, body: bytes, **more: Any) -> str:
+        """Put an object into the source bucket, which announces it; its eTag without quotes."""
+        answer = self.s3.put_object(Bucket=self.settings.source_bucket, Key=key, Body=body, **more)
+        return answer["ETag"].strip('"')
+
+    def keys(self, bucket: str) -> list[str]:
+        """All keys of a bucket."""
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+
+    def source_keys(self) -> list[str]:
+        """What is in the source bucket."""
+        return self.keys(self.settings.source_bucket)
+
+    def final_keys(self) -> list[str]:
+        """What is in the final bucket, reports and journals left out."""
+        return [key for key in self.keys(self.settings.final_bucket) if not key.startswith("runs/")]
+
+    def read(self, key: str) -> bytes:
+        """An object of the final bucket."""
+        return self.s3.get_object(Bucket=self.settings.final_bucket, Key=key)["Body"].read()
+
+    def depth(self) -> tuple[int, int]:
+        """Messages waiting and in flight."""
+        names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        attributes: Any = self.sqs.get_queue_attributes(QueueUrl=self.settings.queue_url, AttributeNames=names)
+        return tuple(int(attributes["Attributes"][name]) for name in names)  # type: ignore[return-value]
+
+
+@pytest.fixture(scope="session")
+def _aws_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    folder = tmp_path_factory.mktemp("aws")
+    (folder / "examples").mkdir()
+    env_file = folder / "aws.env"
+    options = {
+        "port": "0",
+        "env-file": str(env_file),
+        "examples": str(folder / "examples"),
+        "start-seconds": str(START_SECONDS),
+        "stop-seconds": str(STOP_SECONDS),
+        "rate": "0",
+        "latency": "0",
+    }
+    command = [sys.executable, "-m", "include.local_aws", *(word for o, v in options.items() for word in (f"--{o}", v))]
+    with (folder / "aws.log").open("w") as log:
+        process = subprocess.Popen(command, env=cleaned(), cwd=PROJECT, stdout=log, stderr=log)
+    try:
+        wait_until(env_file.exists, 60, "the embedded AWS")
+        yield _connect(env_file)
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _connect(env_file: Path) -> Aws:
+    environment = dict(line.split("=", 1) for line in env_file.read_text().splitlines() if "=" in line)
+    session = boto3.session.Session(
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        region_name=environment["AWS_DEFAULT_REGION"],
+    )
+    endpoint = environment["AWS_ENDPOINT_URL"]
+    options: Any = {
+        name.removeprefix(OPTION).lower(): value for name, value in environment.items() if name.startswith(OPTION)
+    }
+    return Aws(
+        environment,
+        session.client("s3", endpoint_url=endpoint),
+        session.client("sqs", endpoint_url=endpoint),
+        Settings(**options),
+    )
+
+
+@pytest.fixture
+def aws(_aws_server: Aws, monkeypatch: pytest.MonkeyPatch) -> Aws:
+    """Buckets and a queue of the test's own, and a model that was never started; the environment points to them."""
+    shared = _aws_server
+    shared.control("faults", "DELETE")
+    shared.put_model("TRAINING_COMPLETED")
+    name = f"test-{next(_NUMBERS)}"
+    own = {"source_bucket": f"{name}-source", "final_bucket": f"{name}-final"}
+    for bucket in own.values():
+        shared.s3.create_bucket(Bucket=bucket)
+    own["queue_url"] = shared.sqs.create_queue(QueueName=name)["QueueUrl"]
+    shared.s3.put_bucket_notification_configuration(
+        Bucket=own["source_bucket"],
+        NotificationConfiguration={
+            "QueueConfigurations": [
+                {"QueueArn": f"arn:aws:sqs:us-east-1:123456789012:{name}", "Events": ["s3:ObjectCreated:*"]}
+            ]
+        },
+    )
+    for _ in shared.sqs.receive_message(QueueUrl=own["queue_url"]).get("Messages", []):
+        shared.sqs.purge_queue(QueueUrl=own["queue_url"])  # s3:TestEvent
+    environment = {OPTION + option.upper(): value for option, value in own.items()}
+    for variable, value in (shared.environment | environment).items():
+        monkeypatch.setenv(variable, value)
+    return replace(shared, settings=shared.settings.model_copy(update=own))
+
+
+@pytest.fixture(scope="session")
+def picture() -> bytes:
+    """A PNG that the model takes: noise, 96 x 96."""
+    pixels = np.random.default_rng(7).integers(0, 255, (96, 96, 3), dtype=np.uint8)
+    return cv2.imencode(".png", pixels)[1].tobytes()

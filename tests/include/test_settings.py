@@ -1,0 +1,127 @@
+"""The options: what is right, what is wrong, and what the error says."""
+
+from __future__ import annotations
+
+import pytest
+
+from include import settings
+from include.settings import Settings, SettingsError, environment_name, load, load_schedule, options_table
+
+RIGHT = {
+    "queue_url": "https://sqs.eu-west-1.amazonaws.com/123456789012/images",
+    "source_bucket": "parts-source",
+    "final_bucket": "parts-final",
+    "model_arn": "arn:aws:rekognition:eu-west-1:123456789012:project/parts/version/parts.2026/1690000000000",
+}
+
+
+def test_required_options_alone_are_enough() -> None:
+    loaded = load(RIGHT.get)
+    assert loaded.min_confidence == 70
+    assert loaded.max_model_minutes == 60
+    assert loaded.schedule == "0 */2 * * *"
+    assert loaded.aws_conn_id == "aws_default"
+
+
+def test_the_region_is_the_models() -> None:
+    assert load(RIGHT.get).region == "eu-west-1"
+
+
+@pytest.mark.parametrize("option", RIGHT)
+@pytest.mark.parametrize("value", [None, "", "   "], ids=["not set", "empty", "blank"])
+def test_a_missing_required_option_is_named_with_its_variable(option: str, value: str | None) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load((RIGHT | {option: value}).get)
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"[label_detection] {option} is missing: set {environment_name(option)}")
+
+
+def test_every_problem_has_one_line_of_its_own() -> None:
+    wrong = {"min_confidence": "high", "max_tasks": "0", "wait_minutes": "-1", "source_bucket": "s3://parts"}
+    with pytest.raises(SettingsError) as caught:
+        load(wrong.get)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 7
+    for option in ("queue_url", "final_bucket", "model_arn", *wrong):
+        assert sum(f"[label_detection] {option} " in line and environment_name(option) in line for line in lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        pytest.param("queue_url", "arn:aws:sqs:eu-west-1:123456789012:images", "URL of an SQS queue", id="queue ARN"),
+        pytest.param("source_bucket", "Parts", "name of an S3 bucket", id="bucket in upper case"),
+        pytest.param("final_bucket", "s3://parts/final", "without s3://", id="bucket as a path"),
+        pytest.param(
+            "model_arn", "arn:aws:rekognition:eu-west-1:123456789012:project/parts/1", "version", id="project"
+        ),
+        pytest.param("model_arn", "arn:aws:s3:::parts", "Custom Labels project version", id="another service"),
+        pytest.param("schedule", "every day", "cron expression", id="schedule in words"),
+        pytest.param("schedule", "61 * * * *", "cron expression", id="minute 61"),
+        pytest.param("min_confidence", "101", "less than or equal to 100", id="confidence over 100"),
+        pytest.param("min_confidence", "nan", "less than or equal to 100", id="confidence not a number"),
+        pytest.param("max_model_minutes", "0", "greater than 0", id="no time for the model"),
+        pytest.param("max_model_minutes", "721", "less than or equal to 720", id="model longer than 12 hours"),
+        pytest.param("max_tasks", "2.5", "integer", id="half a task"),
+        pytest.param("price_per_unit_hour", "inf", "finite", id="infinite price"),
+    ],
+)
+def test_a_wrong_value_is_said_with_what_it_must_be(option: str, value: str, says: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load((RIGHT | {option: value}).get)
+    (problem,) = caught.value.problems
+    assert f"[label_detection] {option} is {value!r}" in problem
+    assert says in problem
+    assert environment_name(option) in problem
+
+
+def test_the_final_bucket_must_not_be_the_source_bucket() -> None:
+    with pytest.raises(SettingsError, match="final_bucket is the source bucket too"):
+        load((RIGHT | {"final_bucket": RIGHT["source_bucket"]}).get)
+
+
+def test_the_most_units_must_not_be_less_than_the_fewest() -> None:
+    with pytest.raises(SettingsError, match=r"max_inference_units is 1, less than min_inference_units \(3\)"):
+        load((RIGHT | {"min_inference_units": "3"}).get)
+
+
+def test_a_runs_params_win_over_the_configuration() -> None:
+    loaded = load((RIGHT | {"min_confidence": "50", "max_tasks": "2"}).get, {"min_confidence": 95, "max_tasks": None})
+    assert (loaded.min_confidence, loaded.max_tasks) == (95, 2)
+
+
+def test_a_wrong_param_is_said_to_be_the_runs() -> None:
+    with pytest.raises(SettingsError, match="set the run's param max_model_minutes"):
+        load(RIGHT.get, {"max_model_minutes": -1})
+
+
+def test_a_run_cannot_change_where_images_come_from_and_go() -> None:
+    assert load(RIGHT.get, {"source_bucket": "another"}).source_bucket == RIGHT["source_bucket"]
+
+
+def test_an_empty_value_of_an_optional_option_is_its_default() -> None:
+    assert load((RIGHT | {"max_tasks": "", "aws_conn_id": " "}).get) == load(RIGHT.get)
+
+
+@pytest.mark.parametrize(
+    ("value", "schedule"),
+    [
+        pytest.param(None, "0 */2 * * *", id="not set"),
+        pytest.param("", None, id="empty is by hand only"),
+        pytest.param("@hourly", "@hourly", id="preset"),
+        pytest.param("*/5 * * * *", "*/5 * * * *", id="cron"),
+        pytest.param("no", "0 */2 * * *", id="a wrong one is the default, so that a run says what is wrong"),
+    ],
+)
+def test_the_schedule_never_breaks_the_dag(value: str | None, schedule: str | None) -> None:
+    assert load_schedule({"schedule": value}.get) == schedule
+
+
+def test_the_table_has_every_option_once() -> None:
+    table = options_table()
+    assert [table.count(f"| `{option}` |") for option in Settings.model_fields] == [1] * len(Settings.model_fields)
+
+
+def test_the_run_time_options_are_those_of_the_trigger_form() -> None:
+    assert not {"queue_url", "source_bucket", "final_bucket", "model_arn", "schedule"} & set(settings.run_options())
+    assert {"min_confidence", "max_model_minutes", "min_inference_units", "max_tasks"} <= set(settings.run_options())
