@@ -1,0 +1,25 @@
+"""An AWS in one process: S3, SQS and the rest of moto over HTTP, with a Rekognition that lives.
+
+``python -m include.local_aws --help`` says what can be set. The state is in memory and ends with the process.
+
+What is not moto's own:
+
+* ``rekognition/``: project versions with states and delays, inference units, a rate limit, the service's
+  errors, and a detector (``detector.py``) that finds what the pictures in the examples folder show;
+* ``s3/`` and ``sqs/``: moto's, corrected where it differs from AWS in what a pipeline relies on, and safe
+  under many threads;
+* ``faults.py``: any call of any service can be made to fail.
+
+Control pages: plain JSON over HTTP, no login, for tests and the curious.
+
+``GET /_local/model``
+    ``{"arn", "status", "message", "units", "history": [{"status", "at"}], "detects", "throttled",
+    "on_seconds", "running_seconds"}``. ``at`` is ISO 8601 in UTC; ``on_seconds`` counts from an accepted
+    start until the model is off again; ``running_seconds`` counts RUNNING alone.
+``PUT /_local/model``
+    ``{"status": one of the 14 states, "message": text}`` puts the model there, and there it stays until it
+    is started, stopped or put elsewhere. ``{"start_outcome": "FAILED"}`` makes every later start end there
+    instead of in RUNNING, until it is put back to ``"RUNNING"``. Either key may be left out.
+``GET``, ``PUT``, ``DELETE /_local/faults``
+    the list of faults, each as described in ``faults.py``; PUT replaces all of them, DELETE ends them.
+"""

@@ -1,0 +1,139 @@
+"""The command line: every knob with its default and its meaning."""
+
+import argparse
+import math
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import botocore.session
+
+from include.local_aws.settings import ModelSettings, WorldSettings
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where to serve, what to make, where to write the environment."""
+
+    host: str
+    port: int
+    env_file: Path | None
+    log_requests: bool
+    world: WorldSettings
+
+
+def parse_options(arguments: Sequence[str] | None = None) -> Options:
+    """Read the command line; exits with status 2 and one line if it is wrong."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.final_bucket == given.source_bucket:
+        parser.error("--final-bucket: must not be the source bucket, or every copy would announce itself")
+    model = ModelSettings(given.start_seconds, given.stop_seconds, given.rate, given.latency)
+    world = WorldSettings(
+        given.region,
+        given.source_bucket,
+        given.final_bucket,
+        given.queue,
+        given.max_receive_count,
+        given.project,
+        given.model_version,
+        given.examples,
+        model,
+    )
+    return Options(given.host, given.port, given.env_file, given.log_requests, world)
+
+
+class _OneLineParser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message.removeprefix('argument ')} (--help lists the options)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _OneLineParser(
+        prog="local_aws",
+        description="An AWS in one process: S3, SQS and the rest of moto, with a Rekognition Custom Labels model "
+        "that starts, finds what the example pictures show, and stops.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for every interface")
+    add("--port", type=_whole(0, 65535), default=5000, help="port to listen on; 0 picks a free one")
+    add("--region", type=_region, default="us-east-1", help="AWS Region everything is made in")
+    add("--examples", type=Path, default=Path("examples"), help="folder of example pictures, one folder in it a label")
+    add("--start-seconds", type=_number(0), default=8.0, help="how long the model is STARTING")
+    add("--stop-seconds", type=_number(0), default=3.0, help="how long the model is STOPPING")
+    add("--rate", type=_number(0), default=5.0, help="images a second one inference unit takes; 0 for no limit")
+    add("--latency", type=_number(0), default=0.2, help="seconds that a detection takes at least")
+    add("--source-bucket", type=_bucket, default="label-detection-source", help="bucket that pictures are uploaded to")
+    add("--final-bucket", type=_bucket, default="label-detection-final", help="bucket for what was labelled")
+    add(
+        "--queue",
+        type=_name(r"[A-Za-z0-9_-]{1,67}"),
+        default="label-detection",
+        help="queue that hears of every picture",
+    )
+    add(
+        "--max-receive-count",
+        type=_whole(1, 1000),
+        default=10,
+        help="receives after which a message moves to the dead-letter queue, <queue>-dead-letters",
+    )
+    add("--project", type=_name(r"[A-Za-z0-9_.-]{1,255}"), default="label-detection", help="Custom Labels project")
+    add("--model-version", type=_name(r"[A-Za-z0-9_.-]{1,255}"), default="1", help="version of its model")
+    add("--env-file", type=Path, default=None, help="file to write the environment variables to, once it serves")
+    add("--log-requests", action="store_true", help="log a line per request")
+    return parser
+
+
+def _number(least: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value < math.inf:
+            raise argparse.ArgumentTypeError(f"must be a number, {least:g} or more, not {text!r}")
+        return value
+
+    return read
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"must be a whole number from {least} to {most}, not {text!r}")
+        return int(text)
+
+    return read
+
+
+def _name(pattern: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise argparse.ArgumentTypeError(f"must look like {pattern}, not {text!r}")
+        return text
+
+    return read
+
+
+def _bucket(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", text):
+        raise argparse.ArgumentTypeError(f"must be 3 to 63 lower-case letters, digits, dots and hyphens, not {text!r}")
+    return text
+
+
+def _region(text: str) -> str:
+    known = botocore.session.get_session().get_available_regions("rekognition")
+    if text not in known:
+        raise argparse.ArgumentTypeError(f"must be a Region with Rekognition ({', '.join(known)}), not {text!r}")
+    return text
+
+
+def fail(message: str) -> NoReturn:
+    """End with one line on stderr and status 1."""
+    sys.stderr.write(f"local_aws: {message}\n")
+    sys.exit(1)

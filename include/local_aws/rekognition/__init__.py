@@ -1,0 +1,1 @@
+"""Rekognition Custom Labels, laid out as moto lays out its services."""

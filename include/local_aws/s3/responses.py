@@ -1,0 +1,68 @@
+"""moto's S3 answers under one lock, with the conditions on copies and deletes that moto leaves out."""
+
+from typing import Any
+
+from moto.core.common_types import TYPE_RESPONSE
+from moto.s3.exceptions import MissingKey, PreconditionFailed
+from moto.s3.responses import S3Response
+
+from include.local_aws.s3.copy_source import CopySource
+from include.local_aws.s3.models import LocalS3Backend
+
+
+class LocalS3Response(S3Response):
+    """One request to S3. A request is one step: nobody sees half of it."""
+
+    def key_response(self, request: Any, full_url: str, headers: Any) -> TYPE_RESPONSE:
+        """A request for an object."""
+        with LocalS3Backend.lock:
+            return super().key_response(request, full_url, headers)
+
+    def bucket_response(self, request: Any, full_url: str, headers: Any) -> TYPE_RESPONSE:
+        """A request for a bucket."""
+        with LocalS3Backend.lock:
+            return super().bucket_response(request, full_url, headers)
+
+    def copy_object(self) -> TYPE_RESPONSE:
+        """CopyObject, under x-amz-copy-source-if-match, If-Match and If-None-Match."""
+        source = CopySource.parse(self.headers["x-amz-copy-source"])
+        wanted = self.headers.get("x-amz-copy-source-if-match")
+        stored = self.backend.get_object(source.bucket, source.key, version_id=source.version_id)
+        if wanted is not None and stored is not None and not _matches(wanted, stored.etag):
+            raise PreconditionFailed("x-amz-copy-source-If-Match")
+        self._check_target()
+        return super().copy_object()
+
+    def delete_object(self) -> TYPE_RESPONSE:
+        """DeleteObject, under If-Match.
+
+        With If-Match AWS answers 412 for another eTag and 404 for an absent key; with ``*`` over a delete
+        marker 412. https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html
+        """
+        if self.headers.get("If-Match") == "*":
+            key_name = self.parse_key_name()
+            if self.backend.get_object(self.bucket_name, key_name) is None:
+                if self.backend.get_bucket(self.bucket_name).keys.getlist(key_name):
+                    raise PreconditionFailed("If-Match")
+                raise MissingKey(key=key_name)
+            self.headers = {k: v for k, v in self.headers.items() if k.lower() != "if-match"}
+        return super().delete_object()
+
+    def _check_target(self) -> None:
+        """The conditions on what a copy would replace: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html."""
+        must_match, must_not = self.headers.get("If-Match"), self.headers.get("If-None-Match")
+        if must_match is None and must_not is None:
+            return
+        key_name = self.parse_key_name()
+        present = self.backend.get_object(self.bucket_name, key_name)
+        if must_match is not None:
+            if present is None:
+                raise MissingKey(key=key_name)
+            if not _matches(must_match, present.etag):
+                raise PreconditionFailed("If-Match")
+        if must_not is not None and present is not None and _matches(must_not, present.etag):
+            raise PreconditionFailed("If-None-Match")
+
+
+def _matches(wanted: str, etag: str) -> bool:
+    return wanted == "*" or wanted.strip('"') == etag.strip('"')

@@ -1,0 +1,120 @@
+"""The HTTP server: moto's application behind the control pages and the faults, on kept-alive connections."""
+
+import io
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import BaseWSGIServer, DechunkedInput, make_server
+
+from include.local_aws.control import ControlPages
+from include.local_aws.faults import FaultMiddleware, Faults
+from include.local_aws.rekognition import models as rekognition
+from include.local_aws.rekognition.lifecycle import ProjectVersion
+from include.local_aws.s3 import models as s3
+from include.local_aws.sqs import models as sqs
+
+log = logging.getLogger(__name__)
+
+ACCOUNT_ID = "123456789012"
+_NO_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+
+
+class KeepAliveHandler(MotoRequestHandler):
+    """Serves many requests on one connection.
+
+    werkzeug's handler closes the connection after each answer, because it cannot know that the request's
+    body was read to its end. This one reads the body first and sends the answer whole.
+    """
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    log_requests = False
+
+    def run_wsgi(self) -> None:
+        """Answer one request."""
+        environ = self.make_environ()
+        self._read_body(environ)
+        began: list[Any] = []
+
+        def start_response(*args: Any) -> Any:
+            began[:] = args[:2]
+
+        try:
+            answer = self.server.app(environ, start_response)
+            try:
+                body = b"".join(answer)
+            finally:
+                if hasattr(answer, "close"):
+                    answer.close()
+            status, headers = began
+        except Exception:  # what moto does not know is one failed request, not a dead server
+            log.exception("%s %s failed", self.command, self.path)
+            status, headers, body = "500 Internal Server Error", [], b"the embedded AWS failed: see its log"
+        self._send(status, headers, body)
+
+    def _read_body(self, environ: dict[str, Any]) -> None:
+        if isinstance(environ["wsgi.input"], DechunkedInput):
+            body = environ["wsgi.input"].read()
+            environ.pop("HTTP_TRANSFER_ENCODING")
+            environ["CONTENT_LENGTH"] = str(len(body))
+        else:
+            body = self.rfile.read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(body)
+
+    def _send(self, status: str, headers: list[tuple[str, str]], body: bytes) -> None:
+        code, _, reason = status.partition(" ")
+        lines = [f"{self.protocol_version} {code} {reason}", f"Date: {self.date_time_string()}"]
+        if self.command == "HEAD":
+            body = b""  # its Content-Length is that of the body it would have had
+            lines += [f"{name}: {value}" for name, value in headers]
+            if not any(name.lower() == "content-length" for name, _ in headers):
+                lines.append("Content-Length: 0")
+        else:
+            lines += [f"{name}: {value}" for name, value in headers if name.lower() != "content-length"]
+            if int(code) in _NO_BODY:
+                body = b""
+            else:
+                lines.append(f"Content-Length: {len(body)}")
+        if self.close_connection:
+            lines.append("Connection: close")
+        self.wfile.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+        if self.log_requests:
+            log.info("%s %s %s", self.command, self.path, status)
+
+
+class LoggingHandler(KeepAliveHandler):
+    """Logs a line per request."""
+
+    log_requests = True
+
+
+class CachingDispatcher(DomainDispatcherApplication):
+    """moto's choice of a service for a host, made once per host: moto lists its own folders on every request."""
+
+    def __init__(self) -> None:
+        super().__init__(create_backend_app)
+        self._backends: dict[str | None, Any] = {}
+
+    def get_backend_for_host(self, host: str | None) -> Any:
+        """The name of the service, or None."""
+        if host not in self._backends:
+            self._backends[host] = super().get_backend_for_host(host)
+        return self._backends[host]
+
+
+def build_server(host: str, port: int, region: str, log_requests: bool) -> BaseWSGIServer:
+    """A threaded server with the embedded AWS on it, bound but not yet serving; port 0 picks a free one."""
+    rekognition.install()
+    s3.install()
+    sqs.install()
+
+    def find_model() -> ProjectVersion | None:
+        projects = rekognition.backend_of(ACCOUNT_ID, region).projects.values()
+        return next((version for project in projects for version in project.versions.values()), None)
+
+    faults = Faults()
+    pages = ControlPages(FaultMiddleware(CachingDispatcher(), faults), faults, find_model)
+    handler = LoggingHandler if log_requests else KeepAliveHandler
+    return make_server(host, port, pages, threaded=True, request_handler=handler)

@@ -1,0 +1,164 @@
+"""The embedded AWS as a process of its own, as everybody uses it, and clients that speak to it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import requests
+from botocore.config import Config
+
+from tests.local_aws.pictures import save_examples
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Aws:
+    """A running embedded AWS."""
+
+    env: dict[str, str]
+    process: subprocess.Popen[str]
+
+    @property
+    def endpoint(self) -> str:
+        return self.env["AWS_ENDPOINT_URL"]
+
+    @property
+    def queue_url(self) -> str:
+        return self.env["AIRFLOW__LABEL_DETECTION__QUEUE_URL"]
+
+    @property
+    def source(self) -> str:
+        return self.env["AIRFLOW__LABEL_DETECTION__SOURCE_BUCKET"]
+
+    @property
+    def final(self) -> str:
+        return self.env["AIRFLOW__LABEL_DETECTION__FINAL_BUCKET"]
+
+    @property
+    def model_arn(self) -> str:
+        return self.env["AIRFLOW__LABEL_DETECTION__MODEL_ARN"]
+
+    def client(self, service: str) -> Any:
+        # One send: botocore's own retries would hide what is tested.
+        config = Config(retries={"total_max_attempts": 1}, max_pool_connections=20)
+        return boto3.client(
+            service,
+            endpoint_url=self.endpoint,
+            region_name=self.env["AWS_DEFAULT_REGION"],
+            aws_access_key_id=self.env["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.env["AWS_SECRET_ACCESS_KEY"],
+            config=config,
+        )
+
+    def model(self, **change: Any) -> dict[str, Any]:
+        """The model's control page, after the change if there is one."""
+        url = f"{self.endpoint}/_local/model"
+        answer = requests.put(url, json=change, timeout=10) if change else requests.get(url, timeout=10)
+        answer.raise_for_status()
+        return dict(answer.json())
+
+    def faults(self, *faults: dict[str, Any]) -> requests.Response:
+        return requests.put(f"{self.endpoint}/_local/faults", json=list(faults), timeout=10)
+
+    def left_faults(self) -> list[dict[str, Any]]:
+        return list(requests.get(f"{self.endpoint}/_local/faults", timeout=10).json())
+
+
+def command(*options: str) -> list[str]:
+    return [sys.executable, "-m", "include.local_aws", *options]
+
+
+@contextmanager
+def running(folder: Path, *options: str) -> Iterator[Aws]:
+    """An embedded AWS on a free port, ended by SIGTERM."""
+    env_file = folder / "aws.env"
+    env_file.unlink(missing_ok=True)
+    with (folder / "aws.log").open("w") as log:
+        process = subprocess.Popen(
+            command("--port", "0", "--env-file", str(env_file), *options),
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        try:
+            until(env_file.exists, 30)
+            lines = env_file.read_text().splitlines()
+            yield Aws(dict(line.split("=", 1) for line in lines), process)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(10)
+
+
+def until(condition: Callable[[], Any], seconds: float) -> Any:
+    """What the condition gives once it is true; fails when the time is up."""
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, f"still not true after {seconds} s"
+        time.sleep(0.02)
+    return value
+
+
+def receive(sqs: Any, queue_url: str, seconds: int = 0) -> list[dict[str, Any]]:
+    """Every message that is there, deleted; waits up to ``seconds`` for the first."""
+    found: list[dict[str, Any]] = []
+    while messages := sqs.receive_message(
+        QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=0 if found else seconds
+    ).get("Messages"):
+        found += messages
+        for message in messages:
+            sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+    return found
+
+
+@pytest.fixture(scope="session")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("examples")
+    save_examples(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_aws(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> Iterator[Aws]:
+    options = ("--start-seconds", "0.3", "--stop-seconds", "0.3", "--rate", "0", "--latency", "0")
+    with running(tmp_path_factory.mktemp("aws"), "--examples", str(examples), *options) as aws:
+        yield aws
+
+
+@pytest.fixture
+def aws(shared_aws: Aws) -> Aws:
+    """The embedded AWS with its model never started, no faults, and an empty queue and source bucket."""
+    shared_aws.faults()
+    shared_aws.model(status="TRAINING_COMPLETED", start_outcome="RUNNING")
+    s3 = shared_aws.client("s3")
+    for bucket in (shared_aws.source, shared_aws.final):
+        for found in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
+            s3.delete_object(Bucket=bucket, Key=found["Key"])
+    receive(shared_aws.client("sqs"), shared_aws.queue_url)
+    return shared_aws
+
+
+@pytest.fixture
+def s3(aws: Aws) -> Any:
+    return aws.client("s3")
+
+
+@pytest.fixture
+def sqs(aws: Aws) -> Any:
+    return aws.client("sqs")
+
+
+@pytest.fixture
+def rekognition(aws: Aws) -> Any:
+    return aws.client("rekognition")

@@ -1,0 +1,63 @@
+"""What the embedded AWS relies on inside moto: look at the embedded AWS again when this fails."""
+
+import inspect
+from importlib.metadata import version
+
+from moto.core.base_backend import BaseBackend
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler
+from moto.rekognition.models import RekognitionBackend, rekognition_backends
+from moto.s3 import notifications
+from moto.s3.models import S3Backend, s3_backends
+from moto.s3.responses import S3Response
+from moto.s3.urls import url_paths
+from moto.sqs.models import Queue, SQSBackend, sqs_backends
+
+
+def parameters(function: object) -> list[str]:
+    return list(inspect.signature(function).parameters)  # type: ignore[arg-type]
+
+
+def test_moto_is_the_version_it_was_written_against() -> None:
+    assert version("moto").startswith("5.2.")
+
+
+def test_a_backend_class_can_be_put_in_the_place_of_motos() -> None:
+    for backends, backend in (
+        (rekognition_backends, RekognitionBackend),
+        (s3_backends, S3Backend),
+        (sqs_backends, SQSBackend),
+    ):
+        assert issubclass(backends.backend, backend)
+    assert "self.__class__.__module__" in inspect.getsource(BaseBackend._url_module.fget)
+
+
+def test_the_event_functions_are_looked_up_in_their_module_by_name() -> None:
+    assert parameters(notifications._get_s3_event) == ["event_name", "bucket", "key", "notification_id"]
+    assert parameters(notifications._send_event_bridge_message) == ["account_id", "bucket", "event_name", "key"]
+    source = inspect.getsource(notifications.send_event)
+    assert "_get_s3_event(" in source
+    assert "_send_event_bridge_message(" in source
+
+
+def test_s3_has_the_methods_that_are_overridden() -> None:
+    for name in ("key_response", "bucket_response", "copy_object", "delete_object", "parse_key_name"):
+        assert callable(getattr(S3Response, name))
+    assert any("(?P<key_name>.+)" in path for path in url_paths)
+    assert "x-amz-copy-source-if-match" not in inspect.getsource(S3Response.copy_object)
+
+
+def test_a_queue_keeps_its_messages_where_the_store_stands_in() -> None:
+    source = inspect.getsource(Queue)
+    for use in ("self._messages.append(message)", "self._messages_lock = Condition()", "self._messages: list"):
+        assert use in source
+    assert parameters(SQSBackend.receive_message)[1:5] == [
+        "queue_name",
+        "count",
+        "wait_seconds_timeout",
+        "visibility_timeout",
+    ]
+
+
+def test_the_server_has_the_seams_that_are_used() -> None:
+    assert parameters(DomainDispatcherApplication.get_backend_for_host) == ["self", "host"]
+    assert parameters(MotoRequestHandler.run_wsgi) == ["self"]
