@@ -41,6 +41,10 @@ class DrainError(Exception):
     """The drain cannot go on, and no image is to blame. What it held is back on the queue."""
 
 
+class RefusedError(DrainError):
+    """A service refuses for good, such as access denied: trying again would not help."""
+
+
 @dataclass(frozen=True)
 class Tally:
     """What a consumer did, in images; a message that announced no image of ours counts as one."""
@@ -99,7 +103,7 @@ class Drain:
     def run(self) -> Tally:
         """Work until the queue is empty, the deadline has passed, or `stop` was called.
 
-        :raises DrainError: when a service refuses for reasons that are not an image's.
+        :raises DrainError: when a service fails for reasons that are not an image's; RefusedError: when it refuses.
         """
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="labeller")
         try:
@@ -109,7 +113,7 @@ class Drain:
                 finally:
                     self._finish_work_in_hand()
         except aws_errors.AWS_ERRORS as error:
-            raise DrainError(f"the queue: {error}") from error
+            raise _error(error, "the queue") from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             self._journal.write()
@@ -193,7 +197,7 @@ class Drain:
             if problem := _problem(contents.problems, foreign):
                 self._note(self._labeller.reject_message(message, problem))
         except aws_errors.AWS_ERRORS as error:
-            raise DrainError(f"{error} ({_names(message, contents)})") from error
+            raise _error(error, _names(message, contents)) from error
         for event in contents.ignored:
             self._note(Result(Outcome.IGNORED, None, reason=f"message {message.id}: {event}"))
         if failed:
@@ -216,6 +220,11 @@ class Drain:
             self._failures_in_a_row = self._failures_in_a_row + 1 if outcome is Outcome.FAILED else 0
             if self._failures_in_a_row >= _FAILURES_IN_A_ROW:
                 raise DrainError(f"{_FAILURES_IN_A_ROW} images in a row failed; the last errors are in the log above")
+
+
+def _error(error: Exception, what: str) -> DrainError:
+    kind = DrainError if aws_errors.is_transient(error) else RefusedError
+    return kind(f"{error} ({what})")
 
 
 def _names(message: Message, contents: messages.Contents) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from include import drain as drain_module
 from include import in_flight
-from include.drain import DrainError, Tally
+from include.drain import DrainError, RefusedError, Tally
 from include.journal import read_lines
 from include.labels import final_key
 from include.messages import ImageRef
@@ -288,7 +288,7 @@ def test_a_refused_call_ends_the_drain_naming_it_and_nothing_is_lost(
     for number in range(5):
         aws.upload(f"{number}.png", picture)
     aws.fail(service, operation, status=status, code=code)
-    with pytest.raises(DrainError, match=f"{code}.*{operation}"):
+    with pytest.raises(RefusedError, match=f"{code}.*{operation}"):
         make_drain().run()
     aws.control("faults", "DELETE")
     assert sum(aws.depth()) == 5
@@ -303,8 +303,9 @@ def test_a_service_that_is_down_ends_the_drain_before_deliveries_are_used_up(
     for number in range(60):
         aws.upload(f"{number}.png", picture)
     aws.fail("rekognition", "DetectCustomLabels", status=500)
-    with pytest.raises(DrainError, match="images in a row"):
+    with pytest.raises(DrainError, match="images in a row") as caught:
         make_drain(max_receives=5).run()
+    assert not isinstance(caught.value, RefusedError)
     assert (aws.final_keys(), len(aws.source_keys())) == ([], 60)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from include.drain import Drain, Tally
+from include.drain import Drain, RefusedError, Tally
 from include.image_queue import ImageQueue
 from include.journal import Journal
 from include.labeller import Labeller
@@ -53,6 +53,8 @@ class AnalyseImagesOperator(BaseOperator):
         try:
             if not self._killed:
                 self._drain.run()
+        except RefusedError as error:  # a retry would only keep the model on
+            raise AirflowFailException(str(error)) from error
         finally:
             context["images"] = str(self._drain.tally)  # type: ignore[typeddict-unknown-key]  # map_index_template
         if self._killed:

@@ -9,7 +9,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from botocore.exceptions import ClientError
 
-from include import journal, report
+from include import aws_errors, journal, report
 from include.image_queue import ImageQueue
 from include.labels import to_json
 from include.plan import Plan, make_plan
@@ -54,6 +54,8 @@ class PlanRunOperator(BaseOperator):
         try:
             s3_client(settings).head_bucket(Bucket=name)
         except ClientError as error:
+            if aws_errors.is_transient(error):
+                raise
             raise AirflowFailException(
                 f"[label_detection] {option}: the bucket {name!r} does not exist or may not be listed ({error}); "
                 f"set {environment_name(option)}, or allow s3:ListBucket"
@@ -72,15 +74,17 @@ class WriteReportOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """The report, as it is stored."""
         states = self._states(context)
-        failed = sorted(task for task, state in states.items() if state in {"failed", "upstream_failed"})
+        failed, followed = (_in_state(states, state) for state in ("failed", "upstream_failed"))
         plan = exchange.pull_plan(context)
         if plan is None:
-            if failed:
-                raise AirflowFailException(f"nothing was started, because of {', '.join(failed)}: see its log")
+            if causes := failed or followed:
+                raise AirflowFailException(f"nothing was started, because of {', '.join(causes)}: see its log")
             raise AirflowSkipException("the run was skipped: there is nothing to report")
-        problems = [f"{task} {states[task]}" for task in failed]
-        if exchange.STOP_TASK in failed:
+        problems = [f"{task} {states[task]}" for task in failed + followed]
+        if exchange.STOP_TASK in failed + followed:
             problems.append("THE MODEL MAY STILL BE RUNNING AND COSTS MONEY: see stop_model")
+        for problem in problems:  # first of all: the report itself may fail
+            self.log.error("%s", problem)
         summary = self._write(context, plan, problems)
         if problems:
             raise AirflowFailException("; ".join(problems))
@@ -127,3 +131,7 @@ class WriteReportOperator(BaseOperator):
             running_at=exchange.pull(context, exchange.WAIT_TASK),
             stopped_at=exchange.pull(context, exchange.STOP_TASK),
         )
+
+
+def _in_state(states: dict[str, str], state: str) -> list[str]:
+    return sorted(task for task, its in states.items() if its == state)
