@@ -5,7 +5,17 @@ The throttling codes are those that botocore's retry modes know (botocore.retrie
 
 from __future__ import annotations
 
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    HTTPClientError,
+    IncompleteReadError,
+    MetadataRetrievalError,
+)
+from botocore.exceptions import (
+    ConnectionError as LostConnectionError,
+)
 
 _THROTTLES = frozenset(
     {
@@ -25,6 +35,8 @@ _THROTTLES = frozenset(
         "TransactionInProgressException",
     }
 )
+#: No answer, or half of one; or the instance's own metadata service had a hiccup.
+_LOST = (LostConnectionError, HTTPClientError, IncompleteReadError, CredentialRetrievalError, MetadataRetrievalError)
 _PASSING = frozenset({"RequestTimeout", "RequestTimeoutException", "InternalError", "InternalServerError"})
 
 
@@ -52,7 +64,7 @@ def is_transient(error: BaseException) -> bool:
     """Whether the same call can be expected to work later: throttles, 5xx, time-outs, lost connections."""
     if isinstance(error, ClientError):
         return is_throttle(error) or code(error) in _PASSING or status(error) >= 500
-    return isinstance(error, (HTTPClientError, IncompleteReadError))
+    return isinstance(error, _LOST)
 
 
 #: What a call to AWS can raise.

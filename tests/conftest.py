@@ -172,3 +172,20 @@ def picture() -> bytes:
     """A PNG that the model takes: noise, 96 x 96."""
     pixels = np.random.default_rng(7).integers(0, 255, (96, 96, 3), dtype=np.uint8)
     return cv2.imencode(".png", pixels)[1].tobytes()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In the gate a skipped test fails the session, and so does a suite of which nothing ran."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not os.environ.get("CI") or reporter is None:
+        return
+    wrong = [f"skipped: {report.nodeid}" for report in reporter.stats.get("skipped", [])]
+    if session.config.args_source is pytest.Config.ArgsSource.TESTPATHS and not session.config.option.keyword:
+        without = {"system"} if "not system" in session.config.option.markexpr else set()
+        suites = {path.relative_to(PROJECT / "tests").parts[0] for path in PROJECT.glob("tests/*/**/test_*.py")}
+        ran = {Path(report.nodeid.split("::")[0]).parts[1] for report in reporter.stats.get("passed", [])}
+        wrong += [f"nothing ran of tests/{suite}" for suite in sorted(suites - ran - without)]
+    for line in wrong:
+        reporter.write_line(line, red=True)
+    if wrong and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

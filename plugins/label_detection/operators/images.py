@@ -53,8 +53,9 @@ class AnalyseImagesOperator(BaseOperator):
         try:
             if not self._killed:
                 self._drain.run()
-        except RefusedError as error:  # a retry would only keep the model on
-            raise AirflowFailException(str(error)) from error
+        except RefusedError as error:
+            if not self._killed:  # a retry here and now would only keep the model on
+                raise AirflowFailException(str(error)) from error
         finally:
             context["images"] = str(self._drain.tally)  # type: ignore[typeddict-unknown-key]  # map_index_template
         if self._killed:

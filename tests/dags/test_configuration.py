@@ -1,0 +1,163 @@
+"""The configuration as the DAG file reads it: no value of it breaks the bag."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk.exceptions import ParamValidationError
+from airflow.serialization.serialized_objects import DagSerialization
+
+from demo.environment import PROJECT
+from include.settings import Settings, environment_name, run_options
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+DAG_FILE = PROJECT / "dags" / "label_detection_dag.py"
+DEFAULT = "0 */2 * * *"
+PARAMS = {
+    "wait_minutes",
+    "min_confidence",
+    "max_model_minutes",
+    "min_inference_units",
+    "max_inference_units",
+    "images_per_second_per_unit",
+    "max_tasks",
+    "price_per_unit_hour",
+    "max_receives",
+}
+
+
+def parse() -> DAG:
+    """The DAG, from its file, with the environment as it is now."""
+    bag = DagBag(DAG_FILE)
+    assert bag.import_errors == {}
+    return bag.dags["label_detection"]
+
+
+def validate(param: str, value: Any) -> Any:
+    """A run's param as the API checks it: on the DAG that was stored."""
+    stored = DagSerialization.from_dict(DagSerialization.to_dict(parse()))
+    return stored.params.deep_merge({param: value}).validate()[param]
+
+
+@pytest.mark.parametrize(
+    ("configured", "schedule"),
+    [
+        (None, DEFAULT),
+        ("30 6 * * 1-5", "30 6 * * 1-5"),
+        ("@hourly", "@hourly"),
+        (" @daily ", "@daily"),
+        ("", None),
+        ("  ", None),
+        ("every two hours", DEFAULT),
+        ("@nonsense", DEFAULT),
+        ("61 * * * *", DEFAULT),
+        ("* * * * * *", DEFAULT),
+    ],
+    ids=["not set", "cron", "preset", "blanks around", "empty", "blank", "words", "no preset", "minute 61", "6 fields"],
+)
+def test_the_schedule_is_the_configured_one(
+    monkeypatch: pytest.MonkeyPatch, configured: str | None, schedule: str | None
+) -> None:
+    variable = environment_name("schedule")
+    monkeypatch.delenv(variable, raising=False)
+    if configured is not None:
+        monkeypatch.setenv(variable, configured)
+    dag = parse()
+    assert dag.schedule == schedule
+    stored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    assert (stored.next_dagrun_info(last_automated_run_info=None) is None) == (schedule is None)
+
+
+@pytest.mark.parametrize("value", ["", "   ", "nonsense", "-1", "1e999", "{{ 1 / 0 }}", "%(other)s", "é\n"])
+def test_no_value_of_any_option_breaks_the_bag(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    for option in Settings.model_fields:
+        monkeypatch.setenv(environment_name(option), value)
+    assert len(parse().tasks) == 7
+
+
+def test_the_trigger_form_has_the_options_for_one_run() -> None:
+    params = parse().params
+    assert set(params) == PARAMS == set(run_options())
+    for name in PARAMS:
+        param = params.get_param(name)
+        assert param.value is None, f"{name}: an untouched form must mean: as configured"
+        assert param.description
+
+
+def test_the_trigger_form_says_what_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert parse().params.get_param("min_confidence").description.endswith("Empty: as configured (70).")
+    monkeypatch.setenv(environment_name("min_confidence"), "82.5")
+    assert parse().params.get_param("min_confidence").description.endswith("Empty: as configured (82.5).")
+
+
+@pytest.mark.parametrize("param", sorted(PARAMS))
+def test_an_empty_param_is_as_configured(param: str) -> None:
+    assert validate(param, None) is None
+
+
+@pytest.mark.parametrize(
+    ("param", "value"),
+    [
+        ("min_confidence", 0),
+        ("min_confidence", 100),
+        ("min_confidence", 99.5),
+        ("wait_minutes", 0),
+        ("wait_minutes", 720),
+        ("max_model_minutes", 0.5),
+        ("max_model_minutes", 720),
+        ("min_inference_units", 1),
+        ("max_inference_units", 100),
+        ("images_per_second_per_unit", 0.1),
+        ("max_tasks", 100),
+        ("price_per_unit_hour", 0),
+        ("max_receives", 1),
+    ],
+)
+def test_a_param_within_its_limits_is_taken_by_the_form_and_the_run(param: str, value: Any) -> None:
+    assert validate(param, value) == value
+    assert getattr(settings_with(param, value), param) == value
+
+
+@pytest.mark.parametrize(
+    ("param", "value"),
+    [
+        ("min_confidence", 101),
+        ("min_confidence", -1),
+        ("min_confidence", "high"),
+        ("min_confidence", True),
+        ("min_confidence", [70]),
+        ("wait_minutes", -1),
+        ("wait_minutes", 721),
+        ("max_model_minutes", 0),
+        ("max_model_minutes", 721),
+        ("min_inference_units", 0),
+        ("min_inference_units", 1.5),
+        ("max_inference_units", 101),
+        ("images_per_second_per_unit", 0),
+        ("images_per_second_per_unit", 1001),
+        ("max_tasks", 0),
+        ("max_tasks", 101),
+        ("price_per_unit_hour", -0.01),
+        ("max_receives", 0),
+        ("max_receives", 1001),
+    ],
+)
+def test_a_param_that_the_run_would_refuse_is_refused_by_the_form(param: str, value: Any) -> None:
+    with pytest.raises(ParamValidationError):
+        validate(param, value)
+
+
+def settings_with(param: str, value: Any) -> Settings:
+    """The run's settings with a param."""
+    required = {
+        "queue_url": "https://sqs.eu-west-1.amazonaws.com/123456789012/images",
+        "source_bucket": "parts-source",
+        "final_bucket": "parts-final",
+        "model_arn": "arn:aws:rekognition:eu-west-1:123456789012:project/parts/version/1/1690000000000",
+        "max_inference_units": 100,
+    }
+    return Settings.model_validate(required | {param: value})

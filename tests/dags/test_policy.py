@@ -1,0 +1,195 @@
+"""What every DAG and task must be. A failure names the DAG, the task and what to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk import TriggerRule
+from airflow.serialization.serialized_objects import DagSerialization
+
+from demo.environment import PROJECT
+from include.settings import Settings, environment_name
+
+if TYPE_CHECKING:
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.sdk import DAG
+
+#: By rule: what a DAG must be, and what to do where it is not.
+DAG_RULES: dict[str, tuple[Callable[[DAG], bool], str]] = {
+    "no dagrun_timeout": (
+        lambda dag: dag.dagrun_timeout is None,
+        "remove dagrun_timeout: it skips teardowns, and the model stays on",
+    ),
+    "no pause after failures": (
+        lambda dag: not dag.max_consecutive_failed_dag_runs,
+        "remove max_consecutive_failed_dag_runs: it pauses the DAG, and a paused DAG stops no model",
+    ),
+    "no catchup": (lambda dag: dag.catchup is False, "set catchup=False: a queue has no past to catch up with"),
+    "one run at a time": (
+        lambda dag: dag.max_active_runs == 1,
+        "set max_active_runs=1: two runs would fight over one model",
+    ),
+    "not paused": (
+        lambda dag: dag.is_paused_upon_creation is False,
+        "set is_paused_upon_creation=False: it does nothing until somebody finds the switch",
+    ),
+    "no fail_fast": (lambda dag: not dag.fail_fast, "remove fail_fast: it ends the tasks beside the one that failed"),
+    "owned": (lambda dag: "airflow" not in dag.owner.split(", "), "set an owner in default_args"),
+    "described": (lambda dag: bool(dag.description), "give it a description: the list of DAGs shows it"),
+    "when it is red": (
+        lambda dag: "## When it is red" in (dag.doc_md or ""),
+        'give it doc_md=dag_docs(__doc__), and the docstring a section "When it is red"',
+    ),
+}
+#: The same for a task.
+TASK_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "execution_timeout": (
+        lambda task: task.execution_timeout is not None,
+        "set execution_timeout: there is no dagrun_timeout to end it",
+    ),
+    "retries": (
+        lambda task: task.retries >= 1,
+        "set retries to at least 1: a short deferral and a lost worker fail healthy tasks",
+    ),
+    "retry_delay of seconds": (
+        lambda task: timedelta(0) < task.retry_delay <= timedelta(seconds=30) and not task.retry_exponential_backoff,
+        "set retry_delay to seconds: the model may be on meanwhile, and costs money",
+    ),
+    "a failed teardown fails no analysis": (
+        lambda task: not task.on_failure_fail_dagrun,
+        "leave on_failure_fail_dagrun off: it makes the teardown the run's only leaf, and a failed analysis green",
+    ),
+    "when it is red": (
+        lambda task: "**When it is red" in (task.doc_md or ""),
+        'give it doc_md=task_docs(<its operator>), and the operator\'s docstring "**When it is red:**"',
+    ),
+}
+SETUPS = ["plan_run", "start_model", "wait_for_model"]
+CHAIN = ["wait_for_images", *SETUPS, "analyse_images", "stop_model", "write_report"]
+
+
+@pytest.fixture
+def dag(bag: DagBag) -> DAG:
+    """The pipeline."""
+    return bag.dags["label_detection"]
+
+
+def test_every_dag_file_is_imported(bag: DagBag) -> None:
+    assert bag.import_errors == {}
+    files = {path.name for path in (PROJECT / "dags").glob("*.py")}
+    assert {Path(dag.fileloc).name for dag in bag.dags.values()} == files, "a file of dags/ has no DAG in it"
+
+
+@pytest.mark.parametrize("rule", DAG_RULES)
+def test_every_dag_is(bag: DagBag, rule: str) -> None:
+    holds, remedy = DAG_RULES[rule]
+    broken = [f"DAG {dag.dag_id}: {remedy}" for dag in bag.dags.values() if not holds(dag)]
+    assert not broken, "\n".join(broken)
+
+
+@pytest.mark.parametrize("rule", TASK_RULES)
+def test_every_task_has(bag: DagBag, rule: str) -> None:
+    holds, remedy = TASK_RULES[rule]
+    tasks = [task for dag in bag.dags.values() for task in dag.tasks]
+    broken = [f"DAG {task.dag_id}, task {task.task_id}: {remedy}" for task in tasks if not holds(task)]
+    assert tasks
+    assert not broken, "\n".join(broken)
+
+
+def test_a_teardown_has_more_retries_than_any_other_task(bag: DagBag) -> None:
+    broken = [
+        f"DAG {dag.dag_id}, task {teardown.task_id}: give it more retries than {task.task_id} ({task.retries}): "
+        "nothing runs after it that would stop the model"
+        for dag in bag.dags.values()
+        for teardown in dag.tasks
+        for task in dag.tasks
+        if teardown.is_teardown and not task.is_teardown and teardown.retries <= task.retries
+    ]
+    assert not broken, "\n".join(broken)
+
+
+def test_a_task_that_can_stop_the_run_waits_longer_than_what_it_waits_for(dag: DAG) -> None:
+    waiter_seconds = 600 * 3  # waiters/rekognition.json: model_stopped
+    for name in ("start_model", "stop_model"):
+        limit = dag.get_task(name).execution_timeout
+        assert limit is not None
+        assert limit.total_seconds() > waiter_seconds, f"{name}: its execution_timeout ends model_stopped's wait"
+    longest = next(entry.le for entry in Settings.model_fields["max_model_minutes"].metadata if hasattr(entry, "le"))
+    limit = dag.get_task("analyse_images").execution_timeout
+    assert limit is not None
+    assert limit > timedelta(minutes=longest), "analyse_images: its execution_timeout comes before the deadline"
+
+
+def test_the_tasks_run_in_this_order(dag: DAG) -> None:
+    order = [task.task_id for task in dag.topological_sort()]
+    assert order == CHAIN
+    for earlier, later in pairwise(CHAIN):
+        assert later in dag.get_task(earlier).downstream_task_ids, f"{later} must come right after {earlier}"
+
+
+def test_nothing_is_started_before_images_were_seen(dag: DAG) -> None:
+    sensor = dag.get_task("wait_for_images")
+    assert sensor.upstream_task_ids == set()
+    assert sensor.get_flat_relative_ids(upstream=False) == set(CHAIN) - {"wait_for_images"}
+
+
+def test_the_teardown_has_exactly_the_three_setups(dag: DAG) -> None:
+    assert [task.task_id for task in dag.tasks if task.is_setup] == SETUPS
+    assert [task.task_id for task in dag.tasks if task.is_teardown] == ["stop_model"]
+    stop = dag.get_task("stop_model")
+    assert {task.task_id for task in stop.upstream_list if task.is_setup} == set(SETUPS)
+    assert stop.upstream_task_ids == {*SETUPS, "analyse_images"}
+    assert stop.trigger_rule == TriggerRule.ALL_DONE_SETUP_SUCCESS
+
+
+def test_the_report_comes_after_the_teardown_whatever_happened(dag: DAG) -> None:
+    report = dag.get_task("write_report")
+    assert report.upstream_task_ids == {"stop_model"}
+    assert report.trigger_rule == TriggerRule.ALL_DONE
+    assert report.downstream_task_ids == set()
+    assert not report.is_teardown, "the run's state is the report's: a teardown's failure alone would be green"
+
+
+def test_every_other_task_needs_what_comes_before_it(dag: DAG) -> None:
+    for name in CHAIN[:5]:
+        assert dag.get_task(name).trigger_rule == TriggerRule.ALL_SUCCESS, f"{name}: leave its trigger_rule alone"
+
+
+def test_the_analysis_is_mapped_over_the_plans_threads(dag: DAG) -> None:
+    analysis = dag.get_task("analyse_images")
+    assert analysis.is_mapped
+    assert analysis.map_index_template == "{{ images | default('analysing') }}"
+    assert set(analysis.expand_input.value) == {"workers"}
+    assert [task.task_id for task in dag.tasks if task.is_mapped] == ["analyse_images"]
+
+
+def test_the_dags_page_has_every_option_and_where_to_set_it(dag: DAG) -> None:
+    page = dag.doc_md or ""
+    missing = [name for name in Settings.model_fields if f"| `{name}` |" not in page]
+    assert not missing, f"DAG label_detection: its page lacks {missing}: give it doc_md=dag_docs(__doc__)"
+    assert environment_name("queue_url") in page
+
+
+def test_every_dag_survives_serialisation_as_the_dag_processor_does_it(bag: DagBag) -> None:
+    for dag in bag.dags.values():
+        stored = DagSerialization.to_dict(dag)
+        DagSerialization.validate_schema(stored)
+        restored = DagSerialization.from_dict(json.loads(json.dumps(stored)))
+        for facts in (_wiring, _limits):
+            assert facts(restored) == facts(dag), f"DAG {dag.dag_id}: it is another one when it has been stored"
+
+
+def _wiring(dag: Any) -> dict[str, tuple[object, ...]]:
+    return {
+        t.task_id: (t.downstream_task_ids, t.is_setup, t.is_teardown, TriggerRule(t.trigger_rule)) for t in dag.tasks
+    }
+
+
+def _limits(dag: Any) -> dict[str, tuple[object, ...]]:
+    return {t.task_id: (t.execution_timeout, t.retries, t.retry_delay, t.doc_md) for t in dag.tasks}

@@ -1,0 +1,184 @@
+"""A run of the DAG without Airflow's services: what its tasks tell each other, and the lease.
+
+These two are stand-ins. AWS is the embedded one over HTTP, and operators are executed as Airflow's task runner does it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache, partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk.bases.operator import ExecutorSafeguard
+from botocore.config import Config
+from botocore.loaders import JSONFileLoader
+
+from include.lease import Lease, lease_name
+from include.plan import Plan
+from label_detection import exchange
+from label_detection.hooks.rekognition import RekognitionModelHook
+from label_detection.operators import model as model_operators
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+    from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+    from include.settings import Settings
+    from tests.conftest import Aws
+
+DAG_ID = "label_detection"
+RUN_ID = "manual__2026-11-22T06:00:00+00:00"
+_MISSING = object()
+
+
+class Variables:
+    """`airflow.sdk.Variable`, in memory."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+
+    def get(self, key: str, default: Any = _MISSING) -> Any:
+        if key not in self.values and default is _MISSING:
+            raise KeyError(key)
+        return self.values.get(key, default)
+
+    def set(self, key: str, value: str, description: str | None = None) -> None:
+        assert description, "the Variables page shows it to people"
+        self.values[key] = value
+
+    def delete(self, key: str) -> None:
+        del self.values[key]
+
+    def lease(self, settings: Settings) -> Lease | None:
+        """The lease on the settings' model, as it is kept."""
+        value = self.values.get(lease_name(settings.model_arn))
+        return Lease.model_validate_json(value) if value else None
+
+    def put_lease(self, lease: Lease) -> None:
+        """A lease that somebody took."""
+        self.values[lease_name(lease.model_arn)] = lease.model_dump_json()
+
+
+@dataclass
+class Run:
+    """One run: its params, what its tasks pushed, and their states as Airflow has them."""
+
+    params: dict[str, Any] = field(default_factory=dict)
+    states: dict[str, str | None] = field(default_factory=dict)
+    xcoms: dict[tuple[str, str], Any] = field(default_factory=dict)
+    dag_id: str = DAG_ID
+    run_id: str = RUN_ID
+
+    def context(self, task_id: str, map_index: int = -1) -> dict[str, Any]:
+        """What a task of the run is given."""
+        ti = SimpleNamespace(
+            task_id=task_id,
+            dag_id=self.dag_id,
+            run_id=self.run_id,
+            map_index=map_index,
+            xcom_push=partial(self._push, task_id),
+            xcom_pull=self._pull,
+            get_task_states=self._task_states,
+        )
+        dag_run = SimpleNamespace(start_date=datetime(2026, 11, 22, 6, 0, tzinfo=UTC))
+        return {"ti": ti, "params": self.params, "run_id": self.run_id, "dag_run": dag_run}
+
+    def execute(
+        self,
+        operator: BaseOperator,
+        context: dict[str, Any] | None = None,
+        *,
+        call: Callable[[dict[str, Any]], Any] | None = None,
+    ) -> Any:
+        """Execute an operator, or another of its methods, as the task runner does, and keep what it returns."""
+        context = context or self.context(operator.task_id)
+        process = contextvars.copy_context()
+        process.run(ExecutorSafeguard.tracker.set, operator)
+        value = process.run(call or operator.execute, context)
+        self._push(operator.task_id, "return_value", value)
+        return value
+
+    def plan(self, settings: Settings, units: int = 2, workers: int = 2) -> Plan:
+        """Have a plan and the lease, as `plan_run` leaves them."""
+        plan = Plan(settings=settings, backlog=3, units=units, tasks=1, workers=workers, reason="a test")
+        context: Any = self.context(exchange.PLAN_TASK)
+        exchange.take_lease(context, plan)
+        exchange.push_plan(context, plan)
+        return plan
+
+    def started(self, requested_at: datetime, deadline: datetime) -> None:
+        """Have asked for the model, as `start_model` leaves it."""
+        started = exchange.Started(requested_at=requested_at, adopted=False, units=2, deadline=deadline)
+        self._push(exchange.START_TASK, "return_value", started.model_dump(mode="json"))
+
+    def _push(self, task_id: str, key: str, value: Any) -> None:
+        self.xcoms[task_id, key] = json.loads(json.dumps(value))
+
+    def _pull(self, task_ids: str, key: str = "return_value") -> Any:
+        return self.xcoms.get((task_ids, key))
+
+    def _task_states(self, dag_id: str, run_ids: list[str]) -> dict[str, dict[str, str | None]]:
+        assert (dag_id, run_ids) == (self.dag_id, [self.run_id])
+        return {self.run_id: self.states}
+
+
+def events_of(trigger: BaseTrigger, within: float) -> list[TriggerEvent]:
+    """Run a trigger to its end, as the triggerer does. TimeoutError when that takes longer than `within` seconds."""
+
+    async def collect() -> list[TriggerEvent]:
+        return [event async for event in trigger.run()]
+
+    return asyncio.run(asyncio.wait_for(collect(), within))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _service_models_are_read_once() -> Iterator[None]:
+    """Every hook has a boto3 session of its own, which reads megabytes of JSON anew: half of these tests' time."""
+    read = cache(JSONFileLoader().load_file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", lambda _, path: read(path))
+        yield
+
+
+@pytest.fixture
+def variables(monkeypatch: pytest.MonkeyPatch) -> Variables:
+    stand_in = Variables()
+    monkeypatch.setattr(exchange, "Variable", stand_in)
+    return stand_in
+
+
+@pytest.fixture
+def run(variables: Variables) -> Run:  # no test may reach the real Variables
+    return Run()
+
+
+@pytest.fixture
+def hook(aws: Aws) -> RekognitionModelHook:
+    """The model's hook; its client sends every request once."""
+    return RekognitionModelHook(
+        aws.settings.model_arn,
+        aws_conn_id="aws_default",
+        region_name=aws.settings.region,
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Wait as the operators do, in fractions of the seconds."""
+    for name, seconds in (("_LINGER_SECONDS", 0.5), ("_LOOK_SECONDS", 0.1), ("_IN_USE_SECONDS", 0.2)):
+        monkeypatch.setattr(model_operators, name, seconds)
+    waiters = json.loads(Path(model_operators.__file__).parents[1].joinpath("waiters/rekognition.json").read_text())
+    for waiter in waiters["waiters"].values():
+        waiter["delay"] = 0.1
+    path = tmp_path / "rekognition.json"
+    path.write_text(json.dumps(waiters))
+    monkeypatch.setattr(RekognitionModelHook, "waiter_path", path)

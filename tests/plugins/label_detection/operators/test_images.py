@@ -1,0 +1,185 @@
+"""One analysis task: labels what waits, never starts a model, and ends when it is told to."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from botocore.config import Config
+
+from demo.waiting import wait_until
+from include.drain import DrainError, RefusedError
+from label_detection.hooks import clients
+from label_detection.operators.images import AnalyseImagesOperator
+from tests.plugins.conftest import DAG_ID, RUN_ID, Run
+
+if TYPE_CHECKING:
+    from tests.conftest import Aws
+
+
+@pytest.fixture
+def running(aws: Aws, run: Run) -> Run:
+    """A run whose model runs, with 10 minutes to go."""
+    now = datetime.now(UTC)
+    run.plan(aws.settings)
+    run.started(now, now + timedelta(minutes=10))
+    aws.put_model("RUNNING")
+    return run
+
+
+def operator(workers: int = 2) -> AnalyseImagesOperator:
+    return AnalyseImagesOperator(task_id="analyse_images", workers=workers)
+
+
+def receives(aws: Aws) -> list[int]:
+    """How often each message was received before now."""
+    answer = aws.sqs.receive_message(
+        QueueUrl=aws.settings.queue_url,
+        MaxNumberOfMessages=10,
+        MessageSystemAttributeNames=["ApproximateReceiveCount"],
+    )
+    return [int(message["Attributes"]["ApproximateReceiveCount"]) - 1 for message in answer.get("Messages", [])]
+
+
+def test_it_labels_what_waits_and_names_itself_after_what_it_did(aws: Aws, running: Run, picture: bytes) -> None:
+    for number in range(3):
+        aws.upload(f"line 3/{number}.png", picture)
+    aws.upload("notes.txt", b"not a picture")
+    context = running.context("analyse_images", map_index=1)
+    tally = running.execute(operator(), context)
+    assert tally == {"labelled": 3, "rejected": 1, "ignored": 0, "failed": 0}
+    assert context["images"] == "3 labelled, 1 rejected"
+    assert aws.source_keys() == []
+    assert aws.depth() == (0, 0)
+    documents = [key for key in aws.final_keys() if key.endswith(".png.json")]
+    assert len(documents) == 3
+    for key in documents:
+        document = json.loads(aws.read(key))
+        run, model = document["run"], document["model"]
+        assert (run["dag_id"], run["run_id"], run["map_index"]) == (DAG_ID, RUN_ID, 1)
+        assert model == {"arn": aws.settings.model_arn, "min_confidence": 70.0}
+
+
+def test_an_empty_queue_is_nothing_to_do(aws: Aws, running: Run) -> None:
+    context = running.context("analyse_images", map_index=0)
+    assert set(running.execute(operator(), context).values()) == {0}
+    assert context["images"] == "nothing to do"
+    assert aws.final_keys() == []
+
+
+@pytest.mark.parametrize("status", ["STOPPED", "STARTING", "STOPPING", "TRAINING_COMPLETED", "EXPIRED"])
+def test_without_a_running_model_it_fails_at_once_and_touches_nothing(
+    aws: Aws, running: Run, picture: bytes, status: str
+) -> None:
+    aws.put_model(status)
+    aws.upload("1.png", picture)
+    with pytest.raises(AirflowFailException, match=rf"the model is {status}.*, not running: clear start_model"):
+        running.execute(operator())
+    assert aws.model()["status"] == status
+    assert aws.source_keys() == ["1.png"]
+    assert receives(aws) == [0]
+
+
+def test_after_the_deadline_nothing_is_received(aws: Aws, run: Run, picture: bytes) -> None:
+    now = datetime.now(UTC)
+    run.plan(aws.settings)
+    run.started(now - timedelta(minutes=10), now - timedelta(seconds=1))
+    aws.put_model("RUNNING")
+    aws.upload("1.png", picture)
+    run.execute(operator())
+    assert receives(aws) == [0]
+
+
+def test_a_refused_call_fails_the_task_without_a_retry_and_gives_the_image_back(
+    aws: Aws, running: Run, picture: bytes
+) -> None:
+    aws.upload("1.png", picture)
+    aws.fail("rekognition", "DetectCustomLabels", status=400, code="AccessDeniedException", message="not yours")
+    context = running.context("analyse_images", map_index=0)
+    with pytest.raises(AirflowFailException, match=r"AccessDeniedException.*not yours.*1\.png"):
+        running.execute(operator(), context)
+    assert context["images"] == "nothing to do"
+    assert aws.source_keys() == ["1.png"]
+    assert aws.depth() == (1, 0)
+
+
+def test_a_service_that_is_down_is_left_to_a_retry_which_finishes_what_the_first_left(
+    aws: Aws, running: Run, picture: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "client_config", lambda _=1: Config(retries={"total_max_attempts": 1}))
+    for number in range(3):
+        aws.upload(f"{number}.png", picture)
+    aws.fail("sqs", "ReceiveMessage", status=503, code="ServiceUnavailable", times=1)
+    with pytest.raises(DrainError, match="ServiceUnavailable") as failure:
+        running.execute(operator())
+    assert not isinstance(failure.value, RefusedError)
+    assert running.execute(operator())["labelled"] == 3
+    assert aws.source_keys() == []
+    assert sum(key.endswith(".png.json") for key in aws.final_keys()) == 3
+
+
+def test_a_repeated_task_finishes_what_was_refused(aws: Aws, running: Run, picture: bytes) -> None:
+    for number in range(3):
+        aws.upload(f"{number}.png", picture)
+    aws.fail("s3", "PutObject", status=403, code="AccessDenied", key=".png.json", times=1)
+    with pytest.raises(AirflowFailException, match="AccessDenied"):
+        running.execute(operator(workers=1))
+    running.execute(operator())
+    assert aws.source_keys() == []
+    assert sum(key.endswith(".png.json") for key in aws.final_keys()) == 3
+
+
+def test_killed_before_it_began_it_receives_nothing(aws: Aws, running: Run, picture: bytes) -> None:
+    aws.upload("1.png", picture)
+    task = operator()
+    task.on_kill()
+    with pytest.raises(AirflowException, match="told to end: nothing to do; what was in hand is back in the queue"):
+        running.execute(task)
+    assert receives(aws) == [0]
+
+
+def test_killed_at_work_it_ends_within_airflows_five_seconds_and_no_image_is_lost(
+    aws: Aws, running: Run, picture: bytes
+) -> None:
+    images = 150
+    for number in range(images):
+        aws.upload(f"{number}.png", picture)
+    task, context = operator(), running.context("analyse_images", map_index=0)
+    ended: list[BaseException | Any] = []
+    thread = threading.Thread(target=_collect, args=(ended, lambda: running.execute(task, context)))
+    thread.start()
+    wait_until(aws.final_keys, 20, "a first label document", every=0.02)
+    killed_at = time.monotonic()
+    task.on_kill()
+    thread.join(10)
+    assert time.monotonic() - killed_at < 5
+    (error,) = ended
+    assert isinstance(error, AirflowException)
+    assert str(error) == f"told to end: {context['images']}; what was in hand is back in the queue"
+    labelled = sum(key.endswith(".png.json") for key in aws.final_keys())
+    assert 0 < labelled < images
+    assert context["images"] == f"{labelled} labelled"
+    assert len(aws.source_keys()) == images - labelled
+    assert aws.depth() == (images - labelled, 0)
+
+
+def _collect(ended: list[Any], work: Callable[[], Any]) -> None:
+    try:
+        ended.append(work())
+    except AirflowException as error:
+        ended.append(error)
+
+
+def test_run_by_itself_it_says_what_it_belongs_to(aws: Aws, run: Run) -> None:
+    with pytest.raises(ValueError, match="this run has no plan: run it together with plan_run"):
+        run.execute(operator())
+    run.plan(aws.settings)
+    aws.put_model("RUNNING")
+    with pytest.raises(ValueError, match="has not asked for the model: run it together with start_model"):
+        run.execute(operator())

@@ -1,0 +1,173 @@
+"""The plan: everything is looked at before anything is switched on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from include.lease import Lease
+from label_detection.exchange import pull_plan
+from label_detection.hooks import clients
+from label_detection.operators.run import PlanRunOperator
+from tests.plugins.conftest import DAG_ID, RUN_ID, Run, Variables
+
+if TYPE_CHECKING:
+    from tests.conftest import Aws
+
+
+def plan(run: Run) -> list[int]:
+    entries: list[int] = run.execute(PlanRunOperator(task_id="plan_run"))
+    return entries
+
+
+def announce(aws: Aws, images: int) -> None:
+    """Put messages into the queue, ten at a time."""
+    for first in range(0, images, 10):
+        entries: Any = [{"Id": str(n), "MessageBody": "{}"} for n in range(first, min(first + 10, images))]
+        aws.sqs.send_message_batch(QueueUrl=aws.settings.queue_url, Entries=entries)
+
+
+def nothing_happened(aws: Aws, run: Run, variables: Variables) -> bool:
+    return not run.xcoms and not variables.values and aws.model()["status"] == "TRAINING_COMPLETED"
+
+
+def held_by(aws: Aws, dag_id: str, until: datetime) -> Lease:
+    since = until - timedelta(hours=1)
+    return Lease(model_arn=aws.settings.model_arn, dag_id=dag_id, run_id="theirs", since=since, until=until, units=1)
+
+
+@pytest.mark.parametrize(
+    ("images", "params", "tasks"),
+    [(0, {}, 1), (1, {}, 1), (26, {}, 2), (51, {}, 3), (51, {"max_tasks": 2}, 2)],
+    ids=["none left", "one", "26", "51", "51 for at most two"],
+)
+def test_there_is_an_entry_with_its_threads_for_each_task(
+    aws: Aws, run: Run, images: int, params: dict[str, Any], tasks: int
+) -> None:
+    announce(aws, images)
+    run.params = params
+    entries = plan(run)
+    made = pull_plan(run.context("start_model"))  # type: ignore[arg-type]
+    assert made is not None
+    assert (made.backlog, made.tasks) == (images, tasks)
+    assert entries == [made.workers] * tasks
+    assert made.workers >= 1
+
+
+def test_the_units_are_between_the_configured_bounds(aws: Aws, run: Run) -> None:
+    announce(aws, 20)
+    run.params = {"min_inference_units": 2, "max_inference_units": 3, "images_per_second_per_unit": 0.001}
+    plan(run)
+    made = pull_plan(run.context("start_model"))  # type: ignore[arg-type]
+    assert made is not None
+    assert made.units == 3
+
+
+def test_the_plan_carries_the_settings_of_the_run(aws: Aws, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run.params = {"min_confidence": 33}
+    plan(run)
+    monkeypatch.setenv("AIRFLOW__LABEL_DETECTION__FINAL_BUCKET", "changed-meanwhile")
+    made = pull_plan(run.context("start_model"))  # type: ignore[arg-type]
+    assert made is not None
+    assert made.settings == aws.settings.model_copy(update={"min_confidence": 33.0})
+
+
+def test_it_takes_the_lease_and_starts_nothing(aws: Aws, run: Run, variables: Variables) -> None:
+    run.params = {"max_model_minutes": 30}
+    before = datetime.now(UTC)
+    plan(run)
+    lease = variables.lease(aws.settings)
+    assert lease is not None
+    assert (lease.model_arn, lease.dag_id, lease.run_id) == (aws.settings.model_arn, DAG_ID, RUN_ID)
+    assert before <= lease.since <= datetime.now(UTC)
+    assert timedelta(minutes=30) < lease.until - lease.since < timedelta(minutes=60)
+    assert aws.model()["status"] == "TRAINING_COMPLETED"
+
+
+@pytest.mark.parametrize("option", ["source_bucket", "final_bucket"])
+def test_a_bucket_that_does_not_exist_is_named_before_the_lease_is_taken(
+    aws: Aws, run: Run, variables: Variables, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    variable = f"AIRFLOW__LABEL_DETECTION__{option.upper()}"
+    monkeypatch.setenv(variable, "no-such-bucket-anywhere")
+    with pytest.raises(AirflowFailException) as failure:
+        plan(run)
+    message = str(failure.value)
+    assert message.startswith(f"[label_detection] {option}: the bucket 'no-such-bucket-anywhere' does not exist or")
+    assert f"set {variable}" in message
+    assert nothing_happened(aws, run, variables)
+
+
+def test_a_bucket_that_may_not_be_listed_is_named_with_the_permission(aws: Aws, run: Run, variables: Variables) -> None:
+    aws.fail("s3", "HeadBucket", status=403, code="403", key=aws.settings.final_bucket)
+    with pytest.raises(AirflowFailException, match=r"final_bucket: .*or allow s3:ListBucket"):
+        plan(run)
+    assert nothing_happened(aws, run, variables)
+
+
+def test_a_service_that_is_down_is_left_to_a_retry(aws: Aws, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "client_config", lambda _=1: Config(retries={"total_max_attempts": 1}))
+    aws.fail("s3", "HeadBucket", status=503, code="SlowDown", times=1)
+    with pytest.raises(ClientError, match="503"):
+        plan(run)
+    assert plan(run)
+
+
+@pytest.mark.parametrize("status", ["TRAINING_IN_PROGRESS", "DELETING", "EXPIRED"])
+def test_a_model_that_cannot_be_started_fails_before_the_lease_is_taken(
+    aws: Aws, run: Run, variables: Variables, status: str
+) -> None:
+    aws.put_model(status)
+    with pytest.raises(AirflowFailException, match=f"the model cannot be started: it is {status}"):
+        plan(run)
+    assert not variables.values
+    assert not run.xcoms
+
+
+@pytest.mark.parametrize("status", ["STARTING", "RUNNING", "STOPPING", "FAILED"])
+def test_a_model_in_any_other_state_is_planned_for(aws: Aws, run: Run, status: str) -> None:
+    aws.put_model(status)
+    assert plan(run)
+
+
+def test_an_unknown_model_is_named_before_the_lease_is_taken(
+    aws: Aws, run: Run, variables: Variables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arn = aws.settings.model_arn.replace("/version/1/", "/version/no-such/")
+    monkeypatch.setenv("AIRFLOW__LABEL_DETECTION__MODEL_ARN", arn)
+    with pytest.raises(LookupError, match=r"no model .*no-such.*: see model_arn"):
+        plan(run)
+    assert nothing_happened(aws, run, variables)
+
+
+def test_a_model_that_another_dag_holds_is_refused(aws: Aws, run: Run, variables: Variables) -> None:
+    theirs = held_by(aws, "another_dag", datetime.now(UTC) + timedelta(minutes=5))
+    variables.put_lease(theirs)
+    with pytest.raises(RuntimeError, match="the model is held by another_dag, run theirs, until"):
+        plan(run)
+    assert variables.lease(aws.settings) == theirs
+    assert not run.xcoms, "without a plan the teardown does not run, and cannot stop the other DAG's model"
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "minutes"), [("another_dag", -1), (DAG_ID, 5)], ids=["another DAG's that has expired", "a predecessor's"]
+)
+def test_a_lease_that_does_not_bind_is_taken_over(
+    aws: Aws, run: Run, variables: Variables, dag_id: str, minutes: int
+) -> None:
+    variables.put_lease(held_by(aws, dag_id, datetime.now(UTC) + timedelta(minutes=minutes)))
+    plan(run)
+    lease = variables.lease(aws.settings)
+    assert lease is not None
+    assert lease.run_id == RUN_ID
+
+
+def test_a_repeated_plan_looks_at_the_queue_anew(aws: Aws, run: Run) -> None:
+    assert len(plan(run)) == 1
+    announce(aws, 30)
+    assert len(plan(run)) == 2

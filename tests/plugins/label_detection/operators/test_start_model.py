@@ -1,0 +1,191 @@
+"""Starting the model, for real, and again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+from botocore.exceptions import ClientError
+
+from include.lease import Lease
+from label_detection.exchange import Started
+from label_detection.operators.model import StartModelOperator
+from tests.plugins.conftest import DAG_ID, RUN_ID, Run, Variables
+
+if TYPE_CHECKING:
+    from label_detection.hooks.rekognition import RekognitionModelHook
+    from tests.conftest import Aws
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+
+def start(run: Run) -> Started:
+    """As the task: a new operator each time, as a retry is a new process."""
+    return Started.model_validate(run.execute(StartModelOperator(task_id="start_model")))
+
+
+def starts(aws: Aws, since: int = 0) -> int:
+    """How often the model was started."""
+    return [change["status"] for change in aws.model()["history"][since:]].count("STARTING")
+
+
+def lease_of(aws: Aws, dag_id: str, run_id: str, until: datetime) -> Lease:
+    since = until - timedelta(hours=1)
+    return Lease(model_arn=aws.settings.model_arn, dag_id=dag_id, run_id=run_id, since=since, until=until, units=1)
+
+
+@pytest.mark.parametrize("status", ["TRAINING_COMPLETED", "COPYING_COMPLETED", "STOPPED", "FAILED"])
+def test_a_model_that_is_off_is_started_with_the_plans_units(
+    aws: Aws, run: Run, variables: Variables, status: str
+) -> None:
+    aws.put_model(status)
+    plan = run.plan(aws.settings, units=3)
+    before = datetime.now(UTC)
+    started = start(run)
+    assert aws.model()["status"] == "STARTING"
+    assert aws.model()["units"] == 3
+    assert (started.units, started.adopted) == (3, False)
+    assert before <= started.requested_at <= datetime.now(UTC)
+    assert started.deadline == started.requested_at + timedelta(minutes=plan.settings.max_model_minutes)
+    lease = variables.lease(aws.settings)
+    assert lease is not None
+    assert (lease.dag_id, lease.run_id, lease.units) == (DAG_ID, RUN_ID, 3)
+    assert lease.since == started.requested_at, "the lease is renewed: its time counts from the request"
+    assert lease.until > started.deadline
+
+
+def test_a_starting_model_is_adopted_with_its_own_units(aws: Aws, run: Run, hook: RekognitionModelHook) -> None:
+    hook.start(5)
+    seen = len(aws.model()["history"])
+    run.plan(aws.settings, units=2)
+    started = start(run)
+    assert (started.adopted, started.units) == (True, 5)
+    assert starts(aws, seen) == 0
+
+
+def test_a_running_model_is_adopted(aws: Aws, run: Run) -> None:
+    aws.put_model("RUNNING")
+    seen = len(aws.model()["history"])
+    run.plan(aws.settings)
+    assert start(run).adopted
+    assert aws.model()["status"] == "RUNNING"
+    assert starts(aws, seen) == 0
+
+
+def test_a_stopping_model_is_waited_out_and_then_started(aws: Aws, run: Run, hook: RekognitionModelHook) -> None:
+    aws.put_model("RUNNING")
+    hook.stop()
+    seen = len(aws.model()["history"]) - 1
+    run.plan(aws.settings)
+    assert not start(run).adopted
+    states = [change["status"] for change in aws.model()["history"][seen:]]
+    assert states == ["STOPPING", "STOPPED", "STARTING"]
+
+
+@pytest.mark.parametrize(
+    ("status", "remedy"),
+    [
+        ("TRAINING_IN_PROGRESS", "wait until its training has ended"),
+        ("TRAINING_FAILED", "train it again"),
+        ("COPYING_IN_PROGRESS", "wait until it has been copied"),
+        ("COPYING_FAILED", "copy it again"),
+        ("DELETING", "set model_arn to another version"),
+        ("DEPRECATED", "train a new version"),
+        ("EXPIRED", "train a new version"),
+    ],
+)
+def test_a_model_that_cannot_be_started_fails_without_a_retry_and_says_what_to_do(
+    aws: Aws, run: Run, status: str, remedy: str
+) -> None:
+    aws.control("model", "PUT", {"status": status, "message": "The service's own words"})
+    run.plan(aws.settings)
+    with pytest.raises(AirflowFailException, match=f"{status} .The service's own words; .*{remedy}"):
+        start(run)
+    assert aws.model()["status"] == status
+
+
+def test_a_start_whose_answer_was_lost_is_adopted_by_the_retry(aws: Aws, run: Run) -> None:
+    seen = len(aws.model()["history"])
+    run.plan(aws.settings, units=2)
+    lost: dict[str, Any] = {"status": 400, "code": "SomethingElse", "when": "after", "times": 1}
+    aws.fail("rekognition", "StartProjectVersion", **lost)
+    with pytest.raises(ClientError, match="SomethingElse"):
+        start(run)
+    assert aws.model()["status"] == "STARTING"
+    started = start(run)
+    assert (started.adopted, started.units) == (True, 2)
+    assert starts(aws, seen) == 1
+
+
+def test_a_start_whose_answer_was_lost_is_adopted_by_the_clients_own_second_send(aws: Aws, run: Run) -> None:
+    seen = len(aws.model()["history"])
+    run.plan(aws.settings)
+    aws.fail("rekognition", "StartProjectVersion", status=500, when="after", times=1)
+    start(run)
+    assert starts(aws, seen) == 1
+    assert aws.control("faults") == []
+
+
+def test_a_repeated_start_keeps_its_first_time_and_deadline(aws: Aws, run: Run, variables: Variables) -> None:
+    seen = len(aws.model()["history"])
+    run.plan(aws.settings)
+    first = start(run)
+    lease = variables.lease(aws.settings)
+    second = start(run)
+    assert (second.requested_at, second.deadline) == (first.requested_at, first.deadline)
+    assert variables.lease(aws.settings) == lease
+    assert starts(aws, seen) == 1
+
+
+def test_a_model_adopted_from_an_earlier_run_counts_from_this_runs_lease(
+    aws: Aws, run: Run, variables: Variables
+) -> None:
+    aws.put_model("RUNNING")
+    run.plan(aws.settings)
+    earlier = lease_of(aws, DAG_ID, "scheduled__earlier", datetime.now(UTC) + timedelta(hours=1))
+    variables.put_lease(earlier)
+    before = datetime.now(UTC)
+    started = start(run)
+    lease = variables.lease(aws.settings)
+    assert lease is not None
+    assert lease.run_id == RUN_ID
+    assert lease.since == started.requested_at >= before
+
+
+@pytest.mark.parametrize("status", ["STOPPED", "RUNNING"])
+def test_a_model_that_another_dag_holds_is_left_alone(aws: Aws, run: Run, variables: Variables, status: str) -> None:
+    run.plan(aws.settings)
+    theirs = lease_of(aws, "another_dag", "manual__theirs", datetime.now(UTC) + timedelta(hours=1))
+    variables.put_lease(theirs)
+    aws.put_model(status)
+    with pytest.raises(RuntimeError, match="held by another_dag, run manual__theirs, until"):
+        start(run)
+    assert aws.model()["status"] == status
+    assert variables.lease(aws.settings) == theirs
+
+
+def test_a_refused_start_is_raised_as_aws_words_it_and_the_lease_stands(
+    aws: Aws, run: Run, variables: Variables
+) -> None:
+    run.plan(aws.settings)
+    aws.fail("rekognition", "StartProjectVersion", status=400, code="AccessDeniedException", message="not yours")
+    with pytest.raises(ClientError, match=r"AccessDeniedException.*not yours"):
+        start(run)
+    assert variables.lease(aws.settings) is not None, "the request may have arrived: the watchdog must find it"
+
+
+def test_in_use_though_it_is_off_fails_without_a_retry(aws: Aws, run: Run) -> None:
+    run.plan(aws.settings)
+    aws.fail("rekognition", "StartProjectVersion", status=400, code="ResourceInUseException", message="busy, somehow")
+    with pytest.raises(AirflowFailException, match=r"cannot be started: it is TRAINING_COMPLETED.*busy, somehow"):
+        start(run)
+
+
+@pytest.mark.usefixtures("aws")
+def test_without_a_plan_nothing_is_started(aws: Aws, run: Run) -> None:
+    seen = len(aws.model()["history"])
+    with pytest.raises(ValueError, match="this run has no plan: run it together with plan_run"):
+        start(run)
+    assert starts(aws, seen) == 0

@@ -1,0 +1,174 @@
+"""Stopping the model: done when it is off, whatever was going on."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from label_detection.hooks import clients
+from label_detection.operators import model as model_operators
+from label_detection.operators.model import StopModelOperator
+from tests.plugins.conftest import Run, Variables
+
+if TYPE_CHECKING:
+    from label_detection.hooks.rekognition import RekognitionModelHook
+    from tests.conftest import Aws
+
+REAL_LINGER_SECONDS = model_operators._LINGER_SECONDS
+pytestmark = pytest.mark.usefixtures("quick")
+
+
+def stop(run: Run) -> datetime:
+    """As the task: a new operator each time, as a retry is a new process."""
+    return datetime.fromisoformat(run.execute(StopModelOperator(task_id="stop_model")))
+
+
+def states(aws: Aws, since: int) -> list[str]:
+    return [change["status"] for change in aws.model()["history"][since:]]
+
+
+@pytest.fixture
+def planned(aws: Aws, run: Run) -> Run:
+    run.plan(aws.settings)
+    return run
+
+
+def test_a_running_model_is_off_when_the_task_ends(aws: Aws, planned: Run) -> None:
+    aws.put_model("RUNNING")
+    stopped_at = stop(planned)
+    assert aws.model()["status"] == "STOPPED"
+    off_at = datetime.fromisoformat(aws.model()["history"][-1]["at"])
+    assert off_at <= stopped_at <= datetime.now(UTC)
+
+
+def test_a_stopping_model_is_waited_for_and_not_asked_again(aws: Aws, planned: Run, hook: RekognitionModelHook) -> None:
+    aws.put_model("RUNNING")
+    hook.stop()
+    aws.fail("rekognition", "StopProjectVersion", status=400, code="AskedAgain")
+    stop(planned)
+    assert aws.model()["status"] == "STOPPED"
+
+
+def test_a_starting_model_is_stopped_as_soon_as_it_lets_itself_be(
+    aws: Aws, planned: Run, hook: RekognitionModelHook
+) -> None:
+    seen = len(aws.model()["history"])
+    hook.start(1)
+    stop(planned)
+    assert states(aws, seen) == ["STARTING", "RUNNING", "STOPPING", "STOPPED"]
+
+
+def test_a_start_that_fails_meanwhile_is_off_too(aws: Aws, planned: Run, hook: RekognitionModelHook) -> None:
+    aws.control("model", "PUT", {"start_outcome": "FAILED"})
+    hook.start(1)
+    stop(planned)
+    assert aws.model()["status"] == "FAILED"
+
+
+@pytest.mark.parametrize(
+    "status", ["TRAINING_COMPLETED", "COPYING_COMPLETED", "STOPPED", "FAILED", "DELETING", "EXPIRED"]
+)
+def test_a_model_that_is_off_is_believed_after_a_while(
+    aws: Aws, planned: Run, variables: Variables, status: str
+) -> None:
+    aws.put_model(status)
+    began = time.monotonic()
+    stop(planned)
+    assert time.monotonic() - began >= 0.5
+    assert aws.model()["status"] == status
+    assert variables.lease(aws.settings) is None
+
+
+def test_the_while_is_longer_than_a_killed_start_lives() -> None:
+    assert REAL_LINGER_SECONDS == 15
+
+
+def test_a_start_that_lands_three_seconds_later_is_stopped(
+    aws: Aws, planned: Run, hook: RekognitionModelHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_operators, "_LINGER_SECONDS", REAL_LINGER_SECONDS)
+    seen = len(aws.model()["history"])
+    late = threading.Timer(3, hook.start, (1,))
+    late.start()
+    stop(planned)
+    late.join()
+    assert states(aws, seen) == ["STARTING", "RUNNING", "STOPPING", "STOPPED"]
+
+
+def test_a_second_stop_finds_it_off(aws: Aws, planned: Run) -> None:
+    aws.put_model("RUNNING")
+    stop(planned)
+    seen = len(aws.model()["history"])
+    stop(planned)
+    assert states(aws, seen) == []
+
+
+def test_a_stop_whose_answer_was_lost_is_carried_on_by_the_retry(aws: Aws, planned: Run) -> None:
+    aws.put_model("RUNNING")
+    seen = len(aws.model()["history"])
+    aws.fail("rekognition", "StopProjectVersion", status=400, code="SomethingElse", when="after", times=1)
+    with pytest.raises(ClientError, match="SomethingElse"):
+        stop(planned)
+    stop(planned)
+    assert states(aws, seen) == ["STOPPING", "STOPPED"]
+
+
+def test_a_stop_whose_answer_was_lost_is_carried_on_by_the_clients_own_second_send(aws: Aws, planned: Run) -> None:
+    aws.put_model("RUNNING")
+    seen = len(aws.model()["history"])
+    aws.fail("rekognition", "StopProjectVersion", status=500, when="after", times=1)
+    stop(planned)
+    assert states(aws, seen) == ["STOPPING", "STOPPED"]
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(400, "AccessDeniedException"), (500, "InternalServerError"), (400, "ThrottlingException")]
+)
+def test_a_stop_that_keeps_failing_is_red_and_the_lease_stands_for_the_watchdog(
+    aws: Aws, planned: Run, variables: Variables, monkeypatch: pytest.MonkeyPatch, status: int, code: str
+) -> None:
+    monkeypatch.setattr(clients, "client_config", lambda _=1: Config(retries={"total_max_attempts": 1}))
+    aws.put_model("RUNNING")
+    aws.fail("rekognition", "StopProjectVersion", status=status, code=code)
+    with pytest.raises(ClientError, match=code):
+        stop(planned)
+    assert aws.model()["status"] == "RUNNING"
+    assert variables.lease(aws.settings) is not None
+    aws.control("faults", "DELETE")
+    stop(planned)
+    assert aws.model()["status"] == "STOPPED"
+    assert variables.lease(aws.settings) is None
+
+
+@pytest.mark.parametrize("theirs", ["dag_id", "run_id"])
+def test_a_lease_that_is_not_the_runs_is_left(aws: Aws, planned: Run, variables: Variables, theirs: str) -> None:
+    lease = variables.lease(aws.settings)
+    assert lease is not None
+    update = {"run_id": "manual__theirs"} | ({"dag_id": "another_dag"} if theirs == "dag_id" else {})
+    foreign = lease.model_copy(update=update | {"until": datetime.now(UTC) + timedelta(hours=1)})
+    variables.put_lease(foreign)
+    aws.put_model("RUNNING")
+    stop(planned)
+    assert variables.lease(aws.settings) == foreign
+
+
+def test_the_runs_lease_is_ended_only_once_the_model_is_off(
+    aws: Aws, planned: Run, variables: Variables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws.put_model("RUNNING")
+    seen: list[str] = []
+    delete = variables.delete
+    monkeypatch.setattr(variables, "delete", lambda key: (seen.append(aws.model()["status"]), delete(key)))
+    stop(planned)
+    assert seen == ["STOPPED"]
+
+
+def test_without_a_plan_it_says_so(run: Run) -> None:
+    with pytest.raises(ValueError, match="this run has no plan"):
+        stop(run)

@@ -1,0 +1,180 @@
+"""The report: written whatever happened, red when the run is."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from include.journal import Journal
+from include.labeller import Outcome, Result
+from include.labels import Error, RunInfo
+from include.messages import ImageRef
+from label_detection.hooks import clients
+from label_detection.operators.run import WriteReportOperator
+from tests.plugins.conftest import DAG_ID, RUN_ID, Run
+
+if TYPE_CHECKING:
+    from tests.conftest import Aws
+
+REQUESTED_AT = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
+STATES: dict[str, str | None] = {
+    "wait_for_images": "success",
+    "plan_run": "success",
+    "start_model": "success",
+    "wait_for_model": "success",
+    "analyse_images_0": "success",
+    "analyse_images_1": "success",
+    "stop_model": "success",
+    "write_report": "running",
+}
+WAITED_IN_VAIN: dict[str, str | None] = {
+    **dict.fromkeys(STATES, "skipped"),
+    "analyse_images": "skipped",
+    "write_report": "running",
+}
+
+
+@pytest.fixture
+def done(aws: Aws, run: Run) -> Run:
+    """A run of 30 minutes with two labelled images, a rejected one and one given back, and a message left."""
+    run.plan(aws.settings, units=2)
+    run.started(REQUESTED_AT, REQUESTED_AT + timedelta(hours=1))
+    run.xcoms["wait_for_model", "return_value"] = (REQUESTED_AT + timedelta(minutes=10)).isoformat()
+    run.xcoms["stop_model", "return_value"] = (REQUESTED_AT + timedelta(minutes=30)).isoformat()
+    run.states = dict(STATES)
+    for task in (0, 1):
+        journal = Journal(aws.s3, aws.settings.final_bucket, RunInfo(DAG_ID, RUN_ID, task))
+        image = ImageRef(aws.settings.source_bucket, f"{task}.png", "e1")
+        journal.add(Result(Outcome.LABELLED, image, "final.png", [{"Name": "scratch", "Confidence": 90.0}]))
+        outcome = Outcome.FAILED if task else Outcome.REJECTED
+        journal.add(Result(outcome, image, error=Error("InvalidImageFormatException", "no")))
+        journal.write()
+    aws.upload("late.png", b"")
+    return run
+
+
+def write(run: Run) -> Any:
+    return run.execute(WriteReportOperator(task_id="write_report"))
+
+
+def stored(aws: Aws) -> Any:
+    return json.loads(aws.read(f"runs/{RUN_ID}/report.json"))
+
+
+def test_the_report_says_what_was_done_and_what_it_cost(aws: Aws, done: Run) -> None:
+    report = write(done)
+    assert report == stored(aws)
+    assert report["images"] == {"labelled": 2, "rejected": 1, "ignored": 0, "failed": 1}
+    assert report["labels"] == {"scratch": 2}
+    assert report["rejections"] == {"InvalidImageFormatException": 1}
+    assert report["queue"] == {"visible": 1, "in_flight": 0}
+    assert (report["run"]["dag_id"], report["run"]["run_id"]) == (DAG_ID, RUN_ID)
+    assert report["run"]["started_at"] == "2026-11-22T06:00:00Z"
+    model = report["model"]
+    assert (model["units"], model["minutes"], model["cost_usd"], model["adopted"]) == (2, 30.0, 4.0, False)
+    assert report["problems"] == []
+
+
+def test_the_page_for_people_stands_beside_it(aws: Aws, done: Run) -> None:
+    write(done)
+    key = f"runs/{RUN_ID}/report.html"
+    assert aws.s3.head_object(Bucket=aws.settings.final_bucket, Key=key)["ContentType"].startswith("text/html")
+    assert "scratch" in aws.read(key).decode()
+
+
+def test_written_again_it_is_the_same(aws: Aws, done: Run) -> None:
+    first, second = write(done), write(done)
+    first["run"].pop("ended_at")
+    second["run"].pop("ended_at")
+    assert first == second
+
+
+def test_a_run_that_was_skipped_has_no_report(aws: Aws, run: Run) -> None:
+    run.states = dict(WAITED_IN_VAIN)
+    with pytest.raises(AirflowSkipException, match="nothing to report"):
+        write(run)
+    assert aws.keys(aws.settings.final_bucket) == []
+
+
+def test_a_run_that_failed_before_its_plan_is_red_and_names_the_task_that_failed_and_no_other(run: Run) -> None:
+    run.states = dict.fromkeys(WAITED_IN_VAIN, "upstream_failed") | {
+        "wait_for_images": "failed",
+        "write_report": "running",
+    }
+    with pytest.raises(AirflowFailException) as failure:
+        write(run)
+    assert str(failure.value) == "nothing was started, because of wait_for_images: see its log"
+
+
+@pytest.mark.parametrize(
+    ("states", "problems"),
+    [
+        ({"analyse_images_1": "failed"}, ["analyse_images_1 failed"]),
+        (
+            {"analyse_images_0": "failed", "analyse_images_1": "failed"},
+            ["analyse_images_0 failed", "analyse_images_1 failed"],
+        ),
+        (
+            {"start_model": "failed", "wait_for_model": "upstream_failed", "analyse_images_0": "upstream_failed"},
+            ["start_model failed", "analyse_images_0 upstream_failed", "wait_for_model upstream_failed"],
+        ),
+    ],
+    ids=["one of two", "both", "the start: what only followed comes after it"],
+)
+def test_failed_tasks_turn_the_run_red_and_are_named_in_the_report_too(
+    aws: Aws, done: Run, states: dict[str, str], problems: list[str]
+) -> None:
+    done.states |= states
+    with pytest.raises(AirflowFailException) as failure:
+        write(done)
+    assert str(failure.value) == "; ".join(problems)
+    assert stored(aws)["problems"] == problems
+    assert stored(aws)["images"]["labelled"] == 2
+
+
+@pytest.mark.parametrize("state", ["failed", "upstream_failed"])
+def test_a_stop_that_failed_says_that_the_model_may_cost_money(aws: Aws, done: Run, state: str) -> None:
+    done.states["stop_model"] = state
+    del done.xcoms["stop_model", "return_value"]
+    with pytest.raises(AirflowFailException, match="THE MODEL MAY STILL BE RUNNING AND COSTS MONEY: see stop_model"):
+        write(done)
+    report = stored(aws)
+    assert report["problems"][0] == f"stop_model {state}"
+    assert "COSTS MONEY" in report["problems"][1]
+    assert report["model"]["stopped_at"] is None
+    ended_at = datetime.fromisoformat(report["run"]["ended_at"])
+    assert report["model"]["minutes"] == pytest.approx((ended_at - REQUESTED_AT).total_seconds() / 60, abs=0.01)
+
+
+def test_the_log_has_a_line_for_each_problem_even_when_the_report_cannot_be_written(
+    aws: Aws, done: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(clients, "client_config", lambda _=1: Config(retries={"total_max_attempts": 1}))
+    done.states |= {"analyse_images_1": "failed", "stop_model": "failed"}
+    aws.fail("s3", "PutObject", status=403, code="AccessDenied")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        write(done)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "[error" in line]
+    for problem in ("analyse_images_1 failed", "stop_model failed", "COSTS MONEY"):
+        assert sum(problem in line for line in lines) == 1
+
+
+@pytest.mark.parametrize("state", ["skipped", "removed", None, "success"])
+def test_no_other_state_is_a_problem(done: Run, state: str | None) -> None:
+    done.states["analyse_images_1"] = state
+    assert write(done)["problems"] == []
+
+
+def test_a_run_whose_start_failed_has_a_report_without_costs(aws: Aws, run: Run) -> None:
+    run.plan(aws.settings)
+    run.states = {"start_model": "failed"}
+    with pytest.raises(AirflowFailException, match="start_model failed"):
+        write(run)
+    model = stored(aws)["model"]
+    assert (model["requested_at"], model["minutes"], model["cost_usd"]) == (None, 0.0, 0.0)

@@ -1,0 +1,139 @@
+"""Waiting for the model: each state, and an absolute end."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSensorTimeout, TaskDeferred
+
+from label_detection.sensors.model import ModelRunningSensor
+from label_detection.triggers.model import ModelRunningTrigger
+from tests.plugins.conftest import Run, events_of
+
+if TYPE_CHECKING:
+    from label_detection.hooks.rekognition import RekognitionModelHook
+    from tests.conftest import Aws
+
+NEVER_RUNNING = [
+    "TRAINING_IN_PROGRESS",
+    "TRAINING_COMPLETED",
+    "TRAINING_FAILED",
+    "FAILED",
+    "STOPPING",
+    "STOPPED",
+    "DELETING",
+    "COPYING_IN_PROGRESS",
+    "COPYING_COMPLETED",
+    "COPYING_FAILED",
+    "DEPRECATED",
+    "EXPIRED",
+]
+
+
+@pytest.fixture
+def sensor() -> ModelRunningSensor:
+    return ModelRunningSensor(task_id="wait_for_model")
+
+
+@pytest.fixture
+def asked(aws: Aws, run: Run) -> Run:
+    """A run that has asked for the model, with 20 minutes to go."""
+    now = datetime.now(UTC)
+    run.plan(aws.settings)
+    run.started(now, now + timedelta(minutes=20))
+    return run
+
+
+def resume(run: Run, sensor: ModelRunningSensor, method: str, event: object) -> str:
+    returned = run.execute(
+        sensor, call=lambda context: sensor.resume_execution(method, {"event": event} if event else None, context)
+    )
+    return str(returned)
+
+
+def test_a_running_model_is_not_waited_for(aws: Aws, asked: Run, sensor: ModelRunningSensor) -> None:
+    aws.put_model("RUNNING")
+    before = datetime.now(UTC)
+    seen_at = datetime.fromisoformat(asked.execute(sensor))
+    assert before <= seen_at <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize("status", NEVER_RUNNING)
+def test_a_state_that_will_not_become_running_fails_at_once(
+    aws: Aws, asked: Run, sensor: ModelRunningSensor, status: str
+) -> None:
+    aws.control("model", "PUT", {"status": status, "message": "The service's own words"})
+    with pytest.raises(AirflowFailException, match=rf"not starting but {status} \(The service's own words"):
+        asked.execute(sensor)
+
+
+def test_a_starting_model_is_waited_for_until_the_runs_deadline(
+    aws: Aws, asked: Run, sensor: ModelRunningSensor
+) -> None:
+    aws.put_model("STARTING")
+    with pytest.raises(TaskDeferred) as deferral:
+        asked.execute(sensor)
+    trigger = deferral.value.trigger
+    assert isinstance(trigger, ModelRunningTrigger)
+    assert (trigger.model_arn, trigger.aws_conn_id, trigger.region_name) == (
+        aws.settings.model_arn,
+        "aws_default",
+        "us-east-1",
+    )
+    assert deferral.value.timeout is not None
+    assert timedelta(minutes=19.5) < deferral.value.timeout <= timedelta(minutes=20)
+
+
+def test_the_trigger_it_defers_to_leads_back_to_it(
+    asked: Run, hook: RekognitionModelHook, sensor: ModelRunningSensor
+) -> None:
+    hook.start(1)
+    with pytest.raises(TaskDeferred) as deferral:
+        asked.execute(sensor)
+    trigger = deferral.value.trigger
+    assert isinstance(trigger, ModelRunningTrigger)
+    trigger.waiter_delay = 1
+    (event,) = events_of(trigger, within=10)
+    assert datetime.fromisoformat(resume(asked, sensor, deferral.value.method_name, event.payload))
+
+
+def test_a_deadline_that_has_passed_fails_instead_of_deferring(aws: Aws, run: Run, sensor: ModelRunningSensor) -> None:
+    deadline = datetime.now(UTC) - timedelta(seconds=1)
+    run.plan(aws.settings)
+    run.started(deadline - timedelta(minutes=20), deadline)
+    aws.put_model("STARTING")
+    with pytest.raises(AirflowFailException, match=f"still STARTING .*its time was up at {deadline:%H:%M:%S} UTC"):
+        run.execute(sensor)
+
+
+@pytest.mark.usefixtures("aws")
+def test_an_error_of_the_trigger_is_left_to_a_retry(asked: Run, sensor: ModelRunningSensor) -> None:
+    event = {"status": "error", "message": "the model will not run: FAILED"}
+    with pytest.raises(AirflowException, match="the model will not run: FAILED") as failure:
+        resume(asked, sensor, "execute_complete", event)
+    assert not isinstance(failure.value, AirflowFailException)
+
+
+def test_a_deferral_that_times_out_is_the_end(asked: Run, sensor: ModelRunningSensor) -> None:
+    with pytest.raises(AirflowSensorTimeout):
+        asked.execute(
+            sensor,
+            call=lambda context: sensor.resume_execution("__fail__", {"error": "Trigger timeout"}, context),
+        )
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [(0, "no plan: run it together with plan_run"), (1, "not asked for the model: run it together with start_model")],
+    ids=["no plan", "no start"],
+)
+def test_run_by_itself_it_says_what_it_belongs_to(
+    aws: Aws, run: Run, sensor: ModelRunningSensor, steps: int, words: str
+) -> None:
+    aws.put_model("STARTING")
+    if steps:
+        run.plan(aws.settings)
+    with pytest.raises(ValueError, match=words):
+        run.execute(sensor)

@@ -1,0 +1,164 @@
+"""Waiting for images: looks first, watches for a while, skips the run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
+from botocore.exceptions import ClientError
+
+from label_detection.sensors.sqs import QueueDepthSensor
+from label_detection.triggers.sqs import QueueDepthTrigger
+from tests.plugins.conftest import Run, events_of
+
+if TYPE_CHECKING:
+    from tests.conftest import Aws
+
+REQUIRED = ("queue_url", "source_bucket", "final_bucket", "model_arn")
+
+
+@pytest.fixture
+def sensor() -> QueueDepthSensor:
+    return QueueDepthSensor(task_id="wait_for_images")
+
+
+def deferred(run: Run, sensor: QueueDepthSensor) -> TaskDeferred:
+    with pytest.raises(TaskDeferred) as deferral:
+        run.execute(sensor)
+    return deferral.value
+
+
+def resume(run: Run, sensor: QueueDepthSensor, event: object) -> object:
+    return run.execute(
+        sensor, call=lambda context: sensor.resume_execution("execute_complete", {"event": event}, context)
+    )
+
+
+def test_it_does_not_defer_when_images_are_waiting(aws: Aws, run: Run, sensor: QueueDepthSensor) -> None:
+    aws.upload("1.png", b"")
+    aws.upload("2.png", b"")
+    assert run.execute(sensor) == 2
+    assert aws.depth() == (2, 0)
+
+
+def test_it_defers_an_empty_queue_until_an_absolute_time(aws: Aws, run: Run, sensor: QueueDepthSensor) -> None:
+    run.params = {"wait_minutes": 7}
+    before = datetime.now(UTC)
+    deferral = deferred(run, sensor)
+    after = datetime.now(UTC)
+    trigger = deferral.trigger
+    assert isinstance(trigger, QueueDepthTrigger)
+    until = datetime.fromisoformat(trigger.until)
+    assert before + timedelta(minutes=7) <= until <= after + timedelta(minutes=7)
+    assert (trigger.queue_url, trigger.aws_conn_id, trigger.region_name) == (
+        aws.settings.queue_url,
+        "aws_default",
+        "us-east-1",
+    )
+    assert deferral.timeout is not None
+    assert deferral.timeout > timedelta(minutes=7), "the trigger must be the first to say that the time is up"
+
+
+@pytest.mark.parametrize("images", [0, 1], ids=["no image", "an image"])
+def test_the_trigger_it_defers_to_leads_back_to_it(aws: Aws, run: Run, sensor: QueueDepthSensor, images: int) -> None:
+    run.params = {"wait_minutes": 0.01}
+    deferral = deferred(run, sensor)
+    for _ in range(images):
+        aws.upload("late.png", b"")
+    assert isinstance(deferral.trigger, QueueDepthTrigger)
+    (event,) = events_of(deferral.trigger, within=10)
+    assert deferral.method_name == "execute_complete"
+    if images:
+        assert resume(run, sensor, event.payload) == 1
+    else:
+        with pytest.raises(AirflowSkipException, match="no images came"):
+            resume(run, sensor, event.payload)
+
+
+def test_with_nothing_to_wait_for_an_empty_queue_skips_the_run_at_once(
+    aws: Aws, run: Run, sensor: QueueDepthSensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__LABEL_DETECTION__WAIT_MINUTES", "0")
+    with pytest.raises(AirflowSkipException, match="no images are waiting"):
+        run.execute(sensor)
+    aws.upload("1.png", b"")
+    assert run.execute(sensor) == 1
+
+
+def test_the_runs_param_wins_over_the_configuration(
+    aws: Aws, run: Run, sensor: QueueDepthSensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert aws.depth() == (0, 0)
+    monkeypatch.setenv("AIRFLOW__LABEL_DETECTION__WAIT_MINUTES", "9")
+    run.params = {"wait_minutes": 0}
+    with pytest.raises(AirflowSkipException):
+        run.execute(sensor)
+    run.params = {"wait_minutes": None}
+    timeout = deferred(run, sensor).timeout
+    assert timeout is not None
+    assert timeout >= timedelta(minutes=9)
+
+
+def test_a_missing_configuration_is_one_line_per_option_with_its_variable(
+    aws: Aws, run: Run, sensor: QueueDepthSensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert aws.settings.queue_url
+    for option in REQUIRED:
+        monkeypatch.delenv(f"AIRFLOW__LABEL_DETECTION__{option.upper()}")
+    with pytest.raises(AirflowFailException) as failure:
+        run.execute(sensor)
+    _, *lines = str(failure.value).splitlines()
+    assert len(lines) == len(REQUIRED)
+    for option, line in zip(REQUIRED, lines, strict=True):
+        expected = f"[label_detection] {option} is missing: set AIRFLOW__LABEL_DETECTION__{option.upper()} ("
+        assert line.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("QUEUE_URL", "images", "must be the URL of an SQS queue"),
+        ("MODEL_ARN", "arn:aws:s3:::bucket", "must be the ARN of an Amazon Rekognition Custom Labels project version"),
+        ("MIN_CONFIDENCE", "101", "should be less than or equal to 100"),
+        ("SCHEDULE", "now and then", "must be a cron expression"),
+    ],
+)
+@pytest.mark.usefixtures("aws")
+def test_a_wrong_value_fails_without_a_retry_and_says_what_to_set(
+    run: Run, sensor: QueueDepthSensor, monkeypatch: pytest.MonkeyPatch, option: str, value: str, words: str
+) -> None:
+    variable = f"AIRFLOW__LABEL_DETECTION__{option}"
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(AirflowFailException) as failure:
+        run.execute(sensor)
+    (_, line) = str(failure.value).splitlines()
+    assert line.startswith(f"[label_detection] {option.lower()} is '{value}': ")
+    assert words in line
+    assert line.endswith(f"; set {variable}")
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_wrong_param_is_named_as_the_runs(run: Run, sensor: QueueDepthSensor) -> None:
+    run.params = {"max_tasks": 0}
+    with pytest.raises(AirflowFailException, match=r"max_tasks is 0: .*; set the run's param max_tasks"):
+        run.execute(sensor)
+
+
+def test_a_queue_that_does_not_exist_is_named_and_not_tried_again(
+    aws: Aws, run: Run, sensor: QueueDepthSensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"{aws.settings.queue_url}-gone"
+    monkeypatch.setenv("AIRFLOW__LABEL_DETECTION__QUEUE_URL", url)
+    with pytest.raises(AirflowFailException) as failure:
+        run.execute(sensor)
+    assert str(failure.value) == (
+        f"[label_detection] queue_url: there is no queue {url}; set AIRFLOW__LABEL_DETECTION__QUEUE_URL"
+    )
+
+
+def test_a_missing_permission_is_raised_as_aws_words_it(aws: Aws, run: Run, sensor: QueueDepthSensor) -> None:
+    aws.fail("sqs", "GetQueueAttributes", status=403, code="AccessDenied", message="no sqs:GetQueueAttributes for you")
+    with pytest.raises(ClientError, match="no sqs:GetQueueAttributes for you"):
+        run.execute(sensor)

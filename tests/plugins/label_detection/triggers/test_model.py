@@ -1,0 +1,105 @@
+"""Waiting for the model without a worker."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk.module_loading import import_string
+
+from label_detection.triggers.model import ModelRunningTrigger
+from tests.plugins.conftest import events_of
+
+if TYPE_CHECKING:
+    from label_detection.hooks.rekognition import RekognitionModelHook
+    from tests.conftest import Aws
+
+ARN = "arn:aws:rekognition:eu-west-1:123456789012:project/parts/version/1/1690000000000"
+WAITER_ARGS = {"ProjectArn": "arn:aws:rekognition:eu-west-1:123456789012:project/parts/2", "VersionNames": ["1"]}
+
+
+def trigger_for(hook: RekognitionModelHook, **more: Any) -> ModelRunningTrigger:
+    return ModelRunningTrigger(
+        model_arn=hook.model_arn,
+        waiter_args=hook.waiter_args(),
+        aws_conn_id="aws_default",
+        region_name="us-east-1",
+        waiter_delay=1,
+        **more,
+    )
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"waiter_delay": 9, "waiter_max_attempts": 3, "verify": False, "botocore_config": {"read_timeout": 7}}],
+    ids=["as the sensor makes it", "with everything"],
+)
+def test_the_triggerer_restores_it_with_the_same_arguments(more: dict[str, Any]) -> None:
+    trigger = ModelRunningTrigger(
+        model_arn=ARN, waiter_args=WAITER_ARGS, aws_conn_id="parts_account", region_name="eu-west-1", **more
+    )
+    path, arguments = trigger.serialize()
+    restored = import_string(path)(**json.loads(json.dumps(arguments)))
+    assert type(restored) is ModelRunningTrigger
+    assert restored.serialize() == (path, arguments)
+    given = {"model_arn": ARN, "waiter_args": WAITER_ARGS, "aws_conn_id": "parts_account", "region_name": "eu-west-1"}
+    assert arguments.items() >= (given | more).items()
+
+
+def test_its_hook_has_the_models_region_and_connection() -> None:
+    trigger = ModelRunningTrigger(
+        model_arn=ARN, waiter_args=WAITER_ARGS, aws_conn_id="parts_account", region_name="eu-west-1", verify=False
+    )
+    hook = trigger.hook()
+    assert (hook.model_arn, hook.aws_conn_id, hook._region_name, hook._verify) == (
+        ARN,
+        "parts_account",
+        "eu-west-1",
+        False,
+    )
+
+
+def test_it_fires_when_the_model_has_started(aws: Aws, hook: RekognitionModelHook) -> None:
+    hook.start(1)
+    (event,) = events_of(trigger_for(hook), within=10)
+    assert event.payload["status"] == "success"
+    assert aws.model()["status"] == "RUNNING"
+
+
+def test_it_fires_at_once_when_the_model_is_running(aws: Aws, hook: RekognitionModelHook) -> None:
+    aws.put_model("RUNNING")
+    (event,) = events_of(trigger_for(hook), within=3)
+    assert event.payload["status"] == "success"
+
+
+def test_it_fires_when_the_start_failed_and_names_the_state(aws: Aws, hook: RekognitionModelHook) -> None:
+    aws.control("model", "PUT", {"start_outcome": "FAILED"})
+    hook.start(1)
+    (event,) = events_of(trigger_for(hook), within=10)
+    assert event.payload["status"] == "error"
+    assert "the model will not run" in event.payload["message"]
+    assert "FAILED" in event.payload["message"]
+
+
+def test_it_fires_when_aws_refuses_and_says_so(aws: Aws, hook: RekognitionModelHook) -> None:
+    trigger = trigger_for(hook)
+    aws.fail("rekognition", "DescribeProjectVersions", status=400, code="AccessDeniedException", message="not yours")
+    (event,) = events_of(trigger, within=5)
+    assert event.payload["status"] == "error"
+    assert "AccessDeniedException" in event.payload["message"]
+
+
+def test_a_hiccup_of_the_service_is_waited_out(aws: Aws, hook: RekognitionModelHook) -> None:
+    aws.put_model("RUNNING")
+    trigger = trigger_for(hook, botocore_config={"retries": {"total_max_attempts": 1}})
+    aws.fail("rekognition", "DescribeProjectVersions", status=500, times=1)
+    (event,) = events_of(trigger, within=10)
+    assert event.payload["status"] == "success"
+    assert aws.control("faults") == []
+
+
+def test_it_waits_as_long_as_the_model_is_starting(aws: Aws, hook: RekognitionModelHook) -> None:
+    aws.put_model("STARTING")
+    with pytest.raises(TimeoutError):
+        events_of(trigger_for(hook), within=1.5)

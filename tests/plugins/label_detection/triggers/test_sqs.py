@@ -1,0 +1,105 @@
+"""Waiting for images without a worker."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from airflow.sdk.module_loading import import_string
+from botocore.exceptions import ClientError
+
+from label_detection.triggers.sqs import QueueDepthTrigger
+from tests.plugins.conftest import events_of
+
+if TYPE_CHECKING:
+    from tests.conftest import Aws
+
+
+def trigger_until(aws: Aws, seconds: float, poll_seconds: float = 0.1) -> QueueDepthTrigger:
+    return QueueDepthTrigger(
+        queue_url=aws.settings.queue_url,
+        until=(datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(),
+        aws_conn_id="aws_default",
+        region_name="us-east-1",
+        poll_seconds=poll_seconds,
+    )
+
+
+def test_the_triggerer_restores_it_with_the_same_arguments() -> None:
+    arguments = {
+        "queue_url": "https://sqs.eu-west-1.amazonaws.com/123456789012/images",
+        "until": "2026-11-22T06:05:00+00:00",
+        "aws_conn_id": "parts_account",
+        "region_name": "eu-west-1",
+        "poll_seconds": 3.5,
+    }
+    path, serialised = QueueDepthTrigger(**arguments).serialize()
+    assert serialised == arguments
+    restored = import_string(path)(**json.loads(json.dumps(serialised)))
+    assert type(restored) is QueueDepthTrigger
+    assert restored.serialize() == (path, arguments)
+
+
+def test_it_fires_when_images_are_waiting_already(aws: Aws) -> None:
+    for number in range(3):
+        aws.upload(f"{number}.png", b"")
+    (event,) = events_of(trigger_until(aws, 60), within=5)
+    assert event.payload == {"visible": 3}
+
+
+def test_it_fires_when_an_image_comes(aws: Aws) -> None:
+    began = time.monotonic()
+    upload = threading.Timer(1, aws.upload, ("late.png", b""))
+    upload.start()
+    (event,) = events_of(trigger_until(aws, 60), within=10)
+    upload.join()
+    assert event.payload == {"visible": 1}
+    assert time.monotonic() - began >= 1
+
+
+def test_it_fires_with_nothing_when_its_time_is_up(aws: Aws) -> None:
+    began = time.monotonic()
+    (event,) = events_of(trigger_until(aws, 1.5, poll_seconds=60), within=10)
+    assert event.payload == {"visible": 0}
+    assert 1 < time.monotonic() - began < 6
+
+
+def test_a_time_that_has_passed_ends_it_at_once(aws: Aws) -> None:
+    (event,) = events_of(trigger_until(aws, -3600, poll_seconds=60), within=5)
+    assert event.payload == {"visible": 0}
+
+
+def test_images_that_wait_count_even_when_its_time_has_passed(aws: Aws) -> None:
+    aws.upload("waiting.png", b"")
+    (event,) = events_of(trigger_until(aws, -3600), within=5)
+    assert event.payload == {"visible": 1}
+
+
+def test_a_trigger_that_is_restarted_does_not_wait_anew(aws: Aws) -> None:
+    path, arguments = trigger_until(aws, 1.5, poll_seconds=60).serialize()
+    time.sleep(1.5)
+    began = time.monotonic()
+    (event,) = events_of(import_string(path)(**arguments), within=5)
+    assert event.payload == {"visible": 0}
+    assert time.monotonic() - began < 1.4
+
+
+def test_it_receives_nothing(aws: Aws) -> None:
+    aws.upload("untouched.png", b"")
+    events_of(trigger_until(aws, 60), within=5)
+    answer = aws.sqs.receive_message(
+        QueueUrl=aws.settings.queue_url, MessageSystemAttributeNames=["ApproximateReceiveCount"]
+    )
+    (message,) = answer["Messages"]
+    assert message["Attributes"]["ApproximateReceiveCount"] == "1"
+
+
+def test_an_error_of_the_queue_is_not_taken_for_an_empty_one(aws: Aws) -> None:
+    trigger = trigger_until(aws, 60)
+    trigger.queue_url += "-gone"
+    with pytest.raises(ClientError, match="NonExistentQueue"):
+        events_of(trigger, within=5)
