@@ -7,6 +7,7 @@ import threading
 import time
 from typing import Any
 
+import boto3
 import pytest
 
 from include import drain as drain_module
@@ -82,6 +83,42 @@ def test_however_an_image_is_announced_it_is_labelled_once(
     make_drain(workers=1).run()
     final = final_key(ImageRef(aws.settings.source_bucket, key, etag))
     assert (sorted(aws.final_keys()), aws.source_keys(), aws.depth()) == ([final, f"{final}.json"], [], (0, 0))
+
+
+def announce_through_sns(aws: Aws, queue_arn: str) -> None:
+    sns = boto3.client("sns")
+    topic = sns.create_topic(Name=aws.settings.source_bucket)["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue_arn)
+    announce(aws, TopicConfigurations=[{"TopicArn": topic, "Events": ["s3:ObjectCreated:*"]}])
+
+
+def announce_through_eventbridge(aws: Aws, queue_arn: str) -> None:
+    events = boto3.client("events")
+    rule = aws.settings.source_bucket
+    pattern = {"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": {"bucket": {"name": [rule]}}}
+    events.put_rule(Name=rule, EventPattern=json.dumps(pattern))
+    events.put_targets(Rule=rule, Targets=[{"Id": "queue", "Arn": queue_arn}])
+    announce(aws, EventBridgeConfiguration={})
+
+
+def announce(aws: Aws, **configuration: Any) -> None:
+    bucket = aws.settings.source_bucket
+    aws.s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration)  # type: ignore[arg-type]
+    clear(aws)  # s3:TestEvent
+
+
+@pytest.mark.parametrize("route", [announce_through_sns, announce_through_eventbridge])
+def test_an_upload_that_takes_a_detour_to_the_queue_is_labelled(
+    aws: Aws, make_drain: MakeDrain, picture: bytes, route: Any
+) -> None:
+    names: Any = ["QueueArn"]
+    attributes = aws.sqs.get_queue_attributes(QueueUrl=aws.settings.queue_url, AttributeNames=names)["Attributes"]
+    route(aws, attributes["QueueArn"])
+    key = "line 3/100%+é %2B.png"
+    etag = aws.upload(key, picture)
+    wait_for(lambda: aws.depth()[0] == 1)
+    assert make_drain().run() == Tally(labelled=1)
+    assert final_key(ImageRef(aws.settings.source_bucket, key, etag)) in aws.final_keys()
 
 
 def event(bucket: str, key: str, etag: str) -> dict[str, Any]:
