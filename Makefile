@@ -1,0 +1,56 @@
+# Works on a fresh checkout with GNU make and Python 3.11 or newer, and again when run twice.
+# `make` lists the targets; `make setup PYTHON=/path/to/python` chooses what .venv is made from.
+
+UV_VERSION := 0.11.33
+VENV := .venv
+BIN := $(VENV)/bin
+# The lock file that was installed, copied when all of it was: an interrupted setup leaves none.
+STAMP := $(VENV)/requirements.lock
+PYTHON ?= $(shell for python in python3.12 python3.11 python3.13 python3 python; do \
+	if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+	then echo $$python; break; fi; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test up down lint
+
+# The user's own Airflow, AWS account and Python settings are none of our business.
+unexport $(filter AIRFLOW% _AIRFLOW% AWS_% BOTO% MOTO_% PYTHON% PIP_TARGET PIP_PREFIX PIP_USER,$(.VARIABLES))
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(STAMP) ## make .venv with everything that the others need; they call it
+
+demo: setup ## the whole pipeline on this machine: label 30 pictures, check the outcome, end everything
+	@$(BIN)/python -m demo
+
+test: setup ## all tests
+	@$(BIN)/python -m pytest
+
+up: setup ## the same in the background, for your own pictures; Airflow's pages in the browser
+	@$(BIN)/python -m demo up
+
+down: setup ## end what `up` started
+	@$(BIN)/python -m demo down
+
+lint: setup ## ruff and mypy
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+$(STAMP): requirements.lock
+	@if cmp -s requirements.lock $(STAMP); then touch $(STAMP); exit; fi; \
+	set -e; \
+	if [ ! -e $(STAMP) ]; then \
+		[ -n "$(PYTHON)" ] || { echo "make setup: no Python 3.11 or newer found: install one, or name it with PYTHON=/path/to/python" >&2; exit 1; }; \
+		$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "make setup: $(PYTHON) cannot make virtual environments: install its venv package (Debian, Ubuntu: python3-venv)" >&2; exit 1; }; \
+		echo "making $(VENV) with $$($(PYTHON) --version)"; \
+		rm -rf $(VENV); \
+		$(PYTHON) -m venv $(VENV); \
+	fi; \
+	rm -f $(STAMP); \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); \
+	[ -w "$${XDG_CACHE_HOME:-$$HOME}" ] || export UV_NO_CACHE=1; \
+	$(BIN)/python -c 'import ssl; assert ssl.create_default_context().get_ca_certs()' 2>/dev/null && export UV_SYSTEM_CERTS=1; \
+	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode -r requirements.lock; \
+	cp requirements.lock $(STAMP)

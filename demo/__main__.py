@@ -1,0 +1,75 @@
+"""The demo's command line; `python -m demo --help` describes it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from demo.environment import PROJECT, clean_own
+from demo.processes import Interrupted, signals_raise
+
+#: Columns of a page that goes into a file or another program.
+_PLAIN_WIDTH = 150
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the command line says, and return the exit code."""
+    given = _parser().parse_args(arguments)
+    clean_own()
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _PLAIN_WIDTH
+    try:
+        with signals_raise():
+            return _dispatch(given, console)
+    except KeyboardInterrupt:
+        console.print(Text("\ninterrupted; nothing is left running"))
+        return 130
+    except Interrupted as interrupted:
+        return 128 + interrupted.signum
+
+
+def _dispatch(given: argparse.Namespace, console: Console) -> int:
+    """The commands are imported when they are asked for: OpenCV and Airflow's client take a while."""
+    if given.command is None:
+        from demo.once import demo
+
+        return demo(console)
+    from demo import own_pictures, standing
+
+    if given.command == "up":
+        return standing.up(console, given.folder)
+    if given.command == "down":
+        return standing.down(console, given.folder)
+    if given.command == "put":
+        return own_pictures.put(console, given.folder, given.files)
+    if given.command == "results":
+        return own_pictures.results(console, given.folder)
+    return standing.hold(given.folder)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m demo",
+        description="Without a command: start a whole world (an embedded AWS and Airflow), let it label some 30 "
+        "pictures, check the outcome, and end everything again.",
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=PROJECT / ".world", help="where `up` keeps its world (default: .world)"
+    )
+    commands = parser.add_subparsers(dest="command", title="commands for a world that stays")
+    commands.add_parser("up", help="start one in the background; it looks for pictures every two minutes")
+    commands.add_parser("down", help="end it")
+    put = commands.add_parser("put", help="upload pictures to its source bucket")
+    put.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a picture, or a folder of them")
+    commands.add_parser("results", help="print what it has labelled and rejected")
+    commands.add_parser("hold", help=argparse.SUPPRESS)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

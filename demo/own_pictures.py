@@ -1,0 +1,105 @@
+"""`put` and `results`: a user's own pictures in the world that is up."""
+
+from __future__ import annotations
+
+import json
+import mimetypes
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from demo.aftermath import depth, keys
+from demo.aws_clients import s3_client, sqs_client
+from demo.standing import Standing, read
+
+#: S3's suffix filters are case-sensitive.
+_ANNOUNCED = (".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG")
+_PREFIX = "AIRFLOW__LABEL_DETECTION__"
+
+
+def put(console: Console, folder: Path, files: Sequence[Path]) -> int:
+    """Upload files under their names, and folders with all that is in them, their own name included."""
+    standing = read(folder.resolve())
+    if standing is None:
+        return _not_up(console)
+    if missing := [str(path) for path in files if not path.exists()]:
+        console.print(Text(f"not there: {', '.join(missing)}", style="red"), soft_wrap=True)
+        return 1
+    s3, bucket = s3_client(standing.aws), _setting(standing, "SOURCE_BUCKET")
+    count = 0
+    for path, key in _pictures(files):
+        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        s3.put_object(Bucket=bucket, Key=key, Body=path.read_bytes(), ContentType=kind)
+        console.print(Text(f"s3://{bucket}/{key}"), soft_wrap=True)
+        count += 1
+        if not key.endswith(_ANNOUNCED):
+            console.print(
+                Text("  is not announced: only .png, .jpg, .jpeg and .PNG, .JPG, .JPEG are", style="yellow"),
+                soft_wrap=True,
+            )
+    console.print(f"{count} uploaded; they are labelled by the next run, within two minutes or so.")
+    return 0
+
+
+def results(console: Console, folder: Path) -> int:
+    """Print every document of the final bucket, and what still waits."""
+    standing = read(folder.resolve())
+    if standing is None:
+        return _not_up(console)
+    s3, bucket = s3_client(standing.aws), _setting(standing, "FINAL_BUCKET")
+    table = Table(box=None, pad_edge=False)
+    for title in (f"in s3://{bucket}", "labels"):
+        table.add_column(title, header_style="dim", overflow="fold")
+    for key in keys(s3, bucket):
+        if key.endswith(".json") and not key.startswith("runs/"):
+            document = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+            table.add_row(Text(key.removesuffix(".json")), _labels(document))
+    if table.row_count:
+        console.print(table)
+    else:
+        console.print("Nothing is labelled yet.")
+    waiting = keys(s3, _setting(standing, "SOURCE_BUCKET"))
+    queue = depth(sqs_client(standing.aws), _setting(standing, "QUEUE_URL"))
+    console.print(
+        f"\n{len(waiting)} in the source bucket; queue: {queue.visible} waiting, {queue.in_flight} in flight."
+    )
+    return 0
+
+
+def _pictures(files: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    """Each file with its key."""
+    for given in files:
+        if given.is_dir():
+            root = given.resolve().parent
+            inside = (path for path in sorted(given.resolve().rglob("*")) if path.is_file())
+            yield from ((path, path.relative_to(root).as_posix()) for path in inside)
+        else:
+            yield given, given.name
+
+
+def _labels(document: dict[str, Any]) -> Text:
+    if error := document.get("error"):
+        return Text(f"rejected: {error['code']}: {error['message']}", style="yellow")
+    found = [f"{label['Name']} {label['Confidence']:.1f} %{_box(label)}" for label in document["labels"]]
+    return Text("\n".join(found), style="green") if found else Text("none", style="dim")
+
+
+def _box(label: dict[str, Any]) -> str:
+    box = label.get("Geometry", {}).get("BoundingBox")
+    if not box:
+        return ""
+    left, top = box["Left"], box["Top"]
+    return f" from {left:.0%}, {top:.0%} to {left + box['Width']:.0%}, {top + box['Height']:.0%}"
+
+
+def _not_up(console: Console) -> int:
+    console.print("It is not up: make up", style="red")
+    return 1
+
+
+def _setting(standing: Standing, name: str) -> str:
+    return standing.aws[_PREFIX + name]

@@ -1,0 +1,90 @@
+"""What the demo prints."""
+
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from demo.aftermath import Aftermath, Depth
+from demo.airflow_api import TaskInstance
+from demo.live import Moment, show
+from demo.outcome import Find, Row, Verdict
+from demo.photographs import Box, Truth
+from demo.pictures import Picture, Refusal
+from demo.verdict import tell
+
+TASK = TaskInstance("plan_run", -1, None, "running", 1, None, None, 1.2, "host", 1)
+MAPPED = replace(TASK, task_id="analyse_images", map_index=0, rendered_map_index="7 labelled")
+MOMENT = Moment((TASK, MAPPED), 1, 4, 3, Depth(2, 1), "RUNNING", 12.3)
+PICTURE = Picture("[red]<b>\x1b[2J.png", b"", "image/png", (Truth("cup", Box(0, 0, 1, 1)),))
+BAD = Picture("bad.png", b"", "image/png", refusal=Refusal.FORMAT)
+AFTER = Aftermath({}, (), Depth(0, 0), None, {"on_seconds": 90.0, "detects": 4, "status": "STOPPED"}, "success", None)
+
+
+def test_without_a_terminal_each_change_is_told_once() -> None:
+    file = io.StringIO()
+    with show(Console(file=file, width=100)) as display:
+        display.draw(MOMENT)
+        display.draw(MOMENT)
+        display.draw(replace(MOMENT, tasks=(replace(TASK, state="success"), MAPPED)))
+    told = [line.split("s  ", 1)[1] for line in file.getvalue().splitlines()]
+    assert told == [
+        "plan_run: running",
+        "analyse_images[0]: running",
+        "model: RUNNING",
+        "pictures: 1 of 4",
+        "plan_run: success",
+    ]
+    assert "\x1b" not in file.getvalue()
+
+
+def test_a_terminal_sees_tasks_pictures_queue_and_model() -> None:
+    file = io.StringIO()
+    with show(Console(file=file, width=100, force_terminal=True)) as display:
+        display.draw(MOMENT)
+    for words in ("plan_run", "7 labelled", "1 of 4", "2 waiting", "1 in flight", "RUNNING", "12 s"):
+        assert words in file.getvalue()
+
+
+@pytest.fixture
+def verdict() -> Verdict:
+    good = Row(PICTURE, "x-0123456789.png", (Find("cup", 97.12, 0.8765),), None, ())
+    bad = Row(BAD, "rejected/bad-0123456789.png", (), str(Refusal.FORMAT), ())
+    return Verdict((good, bad), ())
+
+
+def page(verdict: Verdict) -> str:
+    file = io.StringIO()
+    tell(Console(file=file, width=200), verdict, AFTER, 4.0)
+    return file.getvalue()
+
+
+def test_the_last_page_has_label_confidence_iou_rejection_and_cost(verdict: Verdict) -> None:
+    text = page(verdict)
+    for words in ("cup", "97.1 %", "0.88", "InvalidImageFormatException", "rejected/bad-0123456789.png"):
+        assert words in text
+    assert "on for 90 s" in text
+    assert "0.100 USD at 4.00 USD" in text
+    assert "All is well: 1 pictures labelled, 1 rejected" in text
+
+
+def test_a_key_is_printed_as_it_is_and_cannot_paint_the_terminal(verdict: Verdict) -> None:
+    assert "[red]<b>?[2J.png" in page(verdict)
+
+
+def test_each_thing_wrong_is_listed_and_nothing_is_well(verdict: Verdict) -> None:
+    text = page(replace(verdict, problems=("first thing", "second thing")))
+    assert "2 things are wrong" in text
+    assert "first thing" in text
+    assert "second thing" in text
+    assert "All is well" not in text
+
+
+def test_a_lost_picture_and_a_missed_object_are_shown(verdict: Verdict) -> None:
+    good, bad = verdict.rows
+    lost = replace(good, final_key=None, finds=(), problems=("lost",))
+    missed = replace(good, finds=())
+    text = page(Verdict((lost, missed, bad), ()))
+    assert "no document" in text
+    assert "cup missed" in text

@@ -1,0 +1,101 @@
+"""The world that stays: who holds it, and what is left of one that is gone. Worlds themselves: test_demo_system.py."""
+
+import fcntl
+import io
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from demo import own_pictures, standing
+from demo.keeper import started_at
+
+STATE = {"url": "http://127.0.0.1:1", "aws": {"AWS_ENDPOINT_URL": "http://127.0.0.1:2"}}
+
+
+@pytest.fixture
+def console() -> Console:
+    return Console(file=io.StringIO(), width=200)
+
+
+def text(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+@contextmanager
+def held(folder: Path, pid: int, since: float | None) -> Iterator[None]:
+    """A folder whose lock is held, by a process of this id."""
+    folder.mkdir(exist_ok=True)
+    (folder / "world.json").write_text(json.dumps(STATE))
+    (folder / "holder.json").write_text(json.dumps({"pid": pid, "started_at": since}))
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def test_a_world_that_is_held_is_up(tmp_path: Path) -> None:
+    with held(tmp_path, os.getpid(), started_at(os.getpid())):
+        found = standing.read(tmp_path)
+    assert found
+    assert found.url == STATE["url"]
+
+
+def test_up_twice_says_so_and_where(tmp_path: Path, console: Console) -> None:
+    with held(tmp_path, os.getpid(), started_at(os.getpid())):
+        assert standing.up(console, tmp_path) == 0
+    assert "up already" in text(console)
+    assert STATE["url"] in text(console)
+
+
+def test_files_of_a_world_that_is_gone_mean_nothing(tmp_path: Path, console: Console) -> None:
+    with held(tmp_path, os.getpid(), started_at(os.getpid())):
+        pass
+    assert standing.read(tmp_path) is None
+    assert standing.down(console, tmp_path) == 0
+    assert "not up" in text(console)
+
+
+def test_a_process_id_that_was_used_again_is_not_signalled(
+    tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standing, "_END_SECONDS", 0.3)
+    signalled = []
+    monkeypatch.setattr(os, "kill", lambda *given: signalled.append(given))
+    with held(tmp_path, os.getpid(), 1.0):
+        assert standing.read(tmp_path) is None
+        with pytest.raises(TimeoutError):
+            standing.down(console, tmp_path)
+    assert signalled == []
+
+
+def test_down_of_what_was_never_up_is_fine(tmp_path: Path, console: Console) -> None:
+    assert standing.down(console, tmp_path / "nothing") == 0
+    assert "not up" in text(console)
+
+
+def test_put_and_results_say_what_to_do_when_nothing_is_up(tmp_path: Path, console: Console) -> None:
+    assert own_pictures.put(console, tmp_path, [Path(__file__)]) == 1
+    assert own_pictures.results(console, tmp_path) == 1
+    assert text(console).count("make up") == 2
+
+
+def test_a_new_world_keeps_the_users_examples_and_nothing_else(tmp_path: Path) -> None:
+    mine = tmp_path / "examples" / "bolt" / "bolt.png"
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"mine")
+    (tmp_path / "airflow").mkdir()
+    (tmp_path / "airflow" / "airflow.db").write_bytes(b"old")
+    (tmp_path / "world.json").write_text("old")
+    standing._clear(tmp_path)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["bolt.png"]
+    assert mine.read_bytes() == b"mine"
+
+
+def test_without_examples_ours_are_put_there(tmp_path: Path) -> None:
+    standing._clear(tmp_path / "world")
+    assert (tmp_path / "world" / "examples" / "cup" / "cup.png").exists()

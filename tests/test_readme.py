@@ -1,0 +1,89 @@
+"""The README says what is true: its options are the settings', its commands run, its permissions the calls made."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from include.settings import options_table
+from tests.conftest import PROJECT
+
+README = (PROJECT / "README.md").read_text()
+GATE = (PROJECT / ".ci" / "run").read_text()
+
+#: IAM's names for what our clients call; the others' actions are named like the call.
+ACTIONS = {
+    "head_bucket": {"s3:ListBucket"},
+    "head_object": {"s3:GetObject", "s3:ListBucket"},
+    "get_object": {"s3:GetObject"},
+    "list_objects_v2": {"s3:ListBucket"},
+    "put_object": {"s3:PutObject"},
+    "delete_object": {"s3:DeleteObject"},
+    "copy_object": {"s3:GetObject", "s3:GetObjectTagging", "s3:PutObject", "s3:PutObjectTagging"},
+    "get_queue_attributes": {"sqs:GetQueueAttributes"},
+    "receive_message": {"sqs:ReceiveMessage"},
+    "delete_message_batch": {"sqs:DeleteMessage"},
+    "change_message_visibility_batch": {"sqs:ChangeMessageVisibility"},
+    "describe_projects": {"rekognition:DescribeProjects"},
+    "describe_project_versions": {"rekognition:DescribeProjectVersions"},
+    "start_project_version": {"rekognition:StartProjectVersion"},
+    "stop_project_version": {"rekognition:StopProjectVersion"},
+    "detect_custom_labels": {"rekognition:DetectCustomLabels"},
+}
+CLIENTS = {"s3", "_s3", "sqs", "_sqs", "api"}
+
+
+def between(start: str, end: str) -> str:
+    return README.split(start, 1)[1].split(end, 1)[0]
+
+
+def calls(path: Path) -> set[str]:
+    """The methods of boto3 clients that a file calls."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            owner = node.func.value
+            name = getattr(owner, "attr", getattr(owner, "id", getattr(getattr(owner, "func", None), "id", "")))
+            if name in {*CLIENTS, "s3_client"}:
+                found.add(node.func.attr)
+            if node.func.attr == "get_paginator":
+                found.add(str(getattr(node.args[0], "value", "")))
+    return found - {"get_paginator"}
+
+
+def test_the_configuration_table_is_the_settings() -> None:
+    written = between("<!-- options: written by include.settings.options_table -->\n", "\n<!-- end of options -->")
+    assert written == options_table(), "run: python -c 'from include.settings import *; print(options_table())'"
+
+
+def test_every_command_is_run_by_the_gate() -> None:
+    commands = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+    assert len(commands) > 5
+    assert [command for command in commands if command not in GATE.splitlines()] == []
+
+
+def test_the_permissions_are_those_of_the_calls_that_are_made() -> None:
+    files = [*(PROJECT / "include").glob("*.py"), *(PROJECT / "plugins").rglob("*.py")]
+    made = {call for path in files for call in calls(path)}
+    assert made == set(ACTIONS), "a call has come or gone: mend ACTIONS, and the README's table of permissions"
+    listed = set(re.findall(r"^\| `([a-z0-9]+:[A-Za-z]+)` \|", README, re.MULTILINE))
+    assert listed == set().union(*ACTIONS.values())
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
+def test_every_link_leads_to_a_file(link: str) -> None:
+    assert (PROJECT / link).exists()
+
+
+def test_every_task_has_its_rows() -> None:
+    dag = (PROJECT / "plugins/label_detection/exchange.py").read_text() + (
+        PROJECT / "dags/label_detection_dag.py"
+    ).read_text()
+    tasks = set(re.findall(r'(?:_TASK = |task_id=)"(\w+)"', dag))
+    assert len(tasks) == 7
+    for heading in ("## What a run does", "## When it is red"):
+        section = between(heading, "\n## ")
+        assert [task for task in sorted(tasks) if f"`{task}`" not in section] == []
