@@ -1,0 +1,181 @@
+"""One image, one outcome: wherever its way is cut off, and whatever service is in trouble."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from include.labeller import ImageRefusedError, Outcome, TryAgainError
+from include.labels import Error
+from include.messages import ImageRef
+from tests.conftest import Aws
+from tests.include.conftest import MakeLabeller
+from tests.include.images import LABELS, TEXT, detect, outcomes, upload
+
+WAY = ["detect", "copy_object", "put_object", "head_object", "delete_object"]
+
+
+class KilledError(BaseException):
+    """Stands for kill -9: nothing catches it."""
+
+
+class Killed:
+    """An S3 client that dies once, right before or right after its nth call."""
+
+    def __init__(self, s3: Any, step: str, when: str) -> None:
+        self._s3, self._step, self._when = s3, step, when
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._s3, name)
+        if name != self._step:
+            return call
+
+        def killed(**request: Any) -> Any:
+            if self._when == "after":
+                with contextlib.suppress(ClientError):  # a look that finds nothing is an answer too
+                    call(**request)
+            raise KilledError
+
+        return killed
+
+
+@pytest.mark.parametrize("kind", ["labelled", "rejected"])
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", WAY)
+def test_a_way_that_is_cut_off_anywhere_is_ended_by_the_next_delivery(
+    aws: Aws, make_labeller: MakeLabeller, picture: bytes, step: str, when: str, kind: str
+) -> None:
+    if kind == "rejected" and step == "head_object":
+        step = "get_object"  # the look whether the other outcome stands
+    image = upload(aws, "a.png", picture if kind == "labelled" else TEXT)
+
+    def dying_detect(image: ImageRef, confidence: float) -> list[dict[str, Any]]:
+        if when == "after":
+            with contextlib.suppress(ImageRefusedError):
+                make_labeller().detect(image, confidence)
+        raise KilledError
+
+    parts = {"detect": dying_detect} if step == "detect" else {"s3": Killed(aws.s3, step, when)}
+    with pytest.raises(KilledError):
+        make_labeller(**parts).label(image, 1)
+    assert set(outcomes(aws, image)) & {"pending", kind}, "lost"
+    make_labeller().label(image, 2)
+    assert outcomes(aws, image) == [kind]
+
+
+@pytest.mark.parametrize("order", [["labels", "refuses"], ["refuses", "labels"]], ids=" then ".join)
+def test_labelled_wins_when_two_deliveries_disagree(
+    aws: Aws, make_labeller: MakeLabeller, picture: bytes, order: list[str]
+) -> None:
+    image = upload(aws, "a.png", picture)
+
+    def refuse(*_: Any) -> list[dict[str, Any]]:
+        raise ImageRefusedError(Error("InvalidImageFormatException", "no"))
+
+    for opinion in order:  # each is cut off before it deletes the source
+        dying = make_labeller(
+            s3=Killed(aws.s3, "delete_object", "before"), detect=detect if opinion == "labels" else refuse
+        )
+        with pytest.raises(KilledError):
+            dying.label(image, 1)
+    make_labeller(detect=refuse).label(image, 2)
+    assert outcomes(aws, image) == ["labelled"]
+
+
+def test_a_redelivered_image_that_was_labelled_is_not_looked_at_again(
+    aws: Aws, make_labeller: MakeLabeller, picture: bytes
+) -> None:
+    image = upload(aws, "a.png", picture)
+    with pytest.raises(KilledError):
+        make_labeller(s3=Killed(aws.s3, "delete_object", "before"), detect=detect).label(image, 1)
+    before = aws.model()["detects"]
+    result = make_labeller().label(image, 2)
+    assert (result.outcome, result.labels) == (Outcome.LABELLED, LABELS)
+    assert aws.model()["detects"] == before
+    assert outcomes(aws, image) == ["labelled"]
+
+
+@pytest.mark.parametrize("service", ["rekognition", "s3"])
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        pytest.param(503, "SlowDown", id="503"),
+        pytest.param(500, "InternalServerError", id="500"),
+        pytest.param(400, "ProvisionedThroughputExceededException", id="throttled"),
+    ],
+)
+def test_trouble_of_a_service_gives_the_image_back(
+    aws: Aws, make_labeller: MakeLabeller, picture: bytes, service: str, status: int, code: str, quick_retries: None
+) -> None:
+    image = upload(aws, "a.png", picture)
+    aws.fail(service, "*" if service == "rekognition" else "CopyObject", status=status, code=code)
+    result = make_labeller().label(image, 1)
+    assert (result.outcome, outcomes(aws, image)) == (Outcome.FAILED, ["pending"])
+    assert result.error is not None
+    assert result.error.code == code
+    aws.control("faults", "DELETE")
+    make_labeller().label(image, 2)
+    assert outcomes(aws, image) == ["labelled"]
+
+
+def test_the_last_permitted_failure_rejects_with_its_error(
+    aws: Aws, make_labeller: MakeLabeller, picture: bytes, quick_retries: None
+) -> None:
+    image = upload(aws, "a.png", picture)
+    aws.fail("rekognition", "DetectCustomLabels", status=500, code="InternalServerError", message="cannot")
+    assert make_labeller(max_receives=3).label(image, 2).outcome is Outcome.FAILED
+    result = make_labeller(max_receives=3).label(image, 3)
+    assert (result.outcome, result.error) == (Outcome.REJECTED, Error("InternalServerError", "cannot"))
+    assert outcomes(aws, image) == ["rejected"]
+
+
+def test_throttling_never_rejects_an_image(aws: Aws, make_labeller: MakeLabeller, picture: bytes) -> None:
+    image = upload(aws, "a.png", picture)
+
+    def throttled(*_: Any) -> list[dict[str, Any]]:
+        raise TryAgainError(Error("ThrottlingException", "slow down"), throttled=True)
+
+    assert make_labeller(detect=throttled, max_receives=1).label(image, 9).outcome is Outcome.FAILED
+    assert outcomes(aws, image) == ["pending"]
+
+
+def test_an_object_the_service_cannot_read_is_tried_again_and_not_lost(
+    aws: Aws, make_labeller: MakeLabeller, picture: bytes
+) -> None:
+    image = upload(aws, "a.png", picture)
+    aws.fail("rekognition", "DetectCustomLabels", status=400, code="InvalidS3ObjectException", message="no access")
+    assert make_labeller().label(image, 1).outcome is Outcome.FAILED
+    assert outcomes(aws, image) == ["pending"]
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "status", "code"),
+    [
+        pytest.param("rekognition", "DetectCustomLabels", 400, "AccessDeniedException", id="detect denied"),
+        pytest.param("rekognition", "DetectCustomLabels", 400, "ResourceNotReadyException", id="model not running"),
+        pytest.param("s3", "CopyObject", 403, "AccessDenied", id="copy denied"),
+        pytest.param("s3", "PutObject", 403, "AccessDenied", id="document denied"),
+        pytest.param("s3", "HeadObject", 403, "AccessDenied", id="look denied"),
+        pytest.param("s3", "DeleteObject", 403, "AccessDenied", id="delete denied"),
+    ],
+)
+def test_what_is_not_the_images_fault_is_raised_and_nothing_is_lost(
+    aws: Aws, make_labeller: MakeLabeller, picture: bytes, service: str, operation: str, status: int, code: str
+) -> None:
+    image = upload(aws, "a.png", picture)
+    aws.fail(service, operation, status=status, code=code)
+    with pytest.raises(ClientError):
+        make_labeller().label(image, 99)
+    aws.control("faults", "DELETE")
+    assert "pending" in outcomes(aws, image)
+    make_labeller().label(image, 99)
+    assert outcomes(aws, image) == ["labelled"]
+
+
+def test_an_event_without_an_etag_means_what_is_there(aws: Aws, make_labeller: MakeLabeller, picture: bytes) -> None:
+    image = upload(aws, "a.png", picture)
+    make_labeller().label(ImageRef(image.bucket, image.key), 1)
+    assert outcomes(aws, image) == ["labelled"]

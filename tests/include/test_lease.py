@@ -1,0 +1,42 @@
+"""Who holds the model, until when."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from include.lease import Lease, lease_name, lease_until
+
+ARN = "arn:aws:rekognition:eu-west-1:123456789012:project/parts/version/parts.2026/1690000000000"
+NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
+
+
+def lease(dag_id: str = "label_detection", minutes: float = 60) -> Lease:
+    return Lease(model_arn=ARN, dag_id=dag_id, run_id="r1", since=NOW, until=NOW + timedelta(minutes=minutes), units=1)
+
+
+def test_a_lease_is_read_as_it_was_written() -> None:
+    assert Lease.model_validate_json(lease().model_dump_json()) == lease()
+
+
+@pytest.mark.parametrize(
+    ("holder", "minutes", "held"),
+    [
+        pytest.param("another", 60, True, id="another DAG's"),
+        pytest.param("another", 0, False, id="another DAG's, expired"),
+        pytest.param("label_detection", 60, False, id="an earlier run of the same DAG"),
+    ],
+)
+def test_a_model_is_held_against_other_dags_only(holder: str, minutes: float, held: bool) -> None:
+    assert lease(holder, minutes).held_against("label_detection", NOW) is held
+
+
+def test_a_lease_outlasts_the_deadline_so_that_the_stop_is_made_under_it() -> None:
+    assert lease_until(NOW, 60) > NOW + timedelta(minutes=60)
+
+
+def test_each_model_has_a_lease_of_its_own_under_a_plain_name() -> None:
+    names = {lease_name(ARN), lease_name(ARN.replace("version/parts.2026", "version/parts.2027"))}
+    assert len(names) == 2
+    assert all(name.replace(".", "").replace("_", "").replace("-", "").isalnum() for name in names)
