@@ -15,7 +15,7 @@ from include.image_queue import ImageQueue
 from include.journal import Journal
 from include.labeller import Labeller
 from include.labels import ModelInfo, RunInfo
-from label_detection.hooks.model import model_hook
+from label_detection.hooks.by_arn import model_hook
 from tests.conftest import Aws
 
 RUN = RunInfo("label_detection", "manual__1", 0)
@@ -71,4 +71,4 @@ def make_drain(aws: Aws, make_labeller: MakeLabeller) -> MakeDrain:
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """The hooks' clients send each call once, so that a fault that stays shows at once."""
     config = Config(retries={"total_max_attempts": 1})
-    monkeypatch.setattr("label_detection.hooks.clients.client_config", lambda _workers=1: config)
+    monkeypatch.setattr("label_detection.hooks.by_arn.client_config", lambda _workers=1: config)

@@ -7,7 +7,6 @@ from enum import Enum
 from typing import Any, Protocol
 
 from include.messages import ImageRef
-from include.settings import Settings
 
 
 class Phase(Enum):
@@ -62,16 +61,3 @@ class ModelHook(Protocol):
 
     def get_waiter(self, waiter_name: str) -> Any:
         """A waiter of the service's client, or of the hook's own file."""
-
-
-def model_hook(settings: Settings, workers: int = 1) -> ModelHook:
-    """The hook for the settings' model. `workers`: how many threads will call it at once."""
-    from label_detection.hooks.clients import client_config
-    from label_detection.hooks.rekognition import RekognitionModelHook
-
-    return RekognitionModelHook(
-        settings.model_arn,
-        aws_conn_id=settings.aws_conn_id,
-        region_name=settings.region,
-        config=client_config(workers),
-    )

@@ -14,8 +14,9 @@ from include.labeller import Labeller
 from include.labels import ModelInfo, RunInfo
 from include.plan import Plan
 from label_detection import exchange
+from label_detection.hooks.by_arn import model_hook
 from label_detection.hooks.clients import s3_client, sqs_client
-from label_detection.hooks.model import Phase, model_hook
+from label_detection.hooks.model import Phase
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -10,7 +10,8 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from label_detection import exchange
-from label_detection.hooks.model import ModelHook, ModelInUseError, ModelState, Phase, model_hook
+from label_detection.hooks.by_arn import model_hook
+from label_detection.hooks.model import ModelHook, ModelInUseError, ModelState, Phase
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

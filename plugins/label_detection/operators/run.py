@@ -17,8 +17,9 @@ from include.report import ModelUse, Report
 from include.settings import Settings, environment_name
 from label_detection import exchange
 from label_detection.configuration import read_settings
+from label_detection.hooks.by_arn import model_hook
 from label_detection.hooks.clients import s3_client, sqs_client
-from label_detection.hooks.model import Phase, model_hook
+from label_detection.hooks.model import Phase
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -9,7 +9,8 @@ from airflow.sdk import BaseSensorOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from label_detection import exchange
-from label_detection.hooks.model import Phase, model_hook
+from label_detection.hooks.by_arn import model_hook
+from label_detection.hooks.model import Phase
 from label_detection.triggers.model import ModelRunningTrigger
 
 if TYPE_CHECKING:
