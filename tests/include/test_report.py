@@ -74,6 +74,12 @@ def test_names_from_outside_are_text_on_the_page() -> None:
     assert "<b>" not in page
 
 
+def test_the_page_gives_times_to_the_second() -> None:
+    page = report(ModelUse(units=1, requested_at=ASKED)).to_html()
+    assert "2026-11-22 06:00:00 UTC" in page
+    assert "not known" in page
+
+
 def test_the_summary_says_what_was_done_and_what_it_cost() -> None:
     model = ModelUse(units=1, requested_at=ASKED, stopped_at=ASKED + timedelta(minutes=30))
     assert report(model).summary() == "3 labelled; model on for 30.0 minutes, about 2.00 USD"
