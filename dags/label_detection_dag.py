@@ -29,7 +29,7 @@ from airflow.sdk import DAG, TriggerRule
 
 from label_detection.configuration import read_schedule, run_params
 from label_detection.docs import dag_docs, task_docs
-from label_detection.exchange import PLAN_TASK, START_TASK, STOP_TASK, WAIT_TASK
+from label_detection.exchange import PLAN_TASK, SENSE_TASK, START_TASK, STOP_TASK, WAIT_TASK
 from label_detection.operators.images import AnalyseImagesOperator
 from label_detection.operators.model import StartModelOperator, StopModelOperator
 from label_detection.operators.run import PlanRunOperator, WriteReportOperator
@@ -54,7 +54,7 @@ with DAG(
         "execution_timeout": timedelta(minutes=10),
     },
 ):
-    wait_for_images = QueueDepthSensor(task_id="wait_for_images", doc_md=task_docs(QueueDepthSensor))
+    wait_for_images = QueueDepthSensor(task_id=SENSE_TASK, doc_md=task_docs(QueueDepthSensor))
     plan_run = PlanRunOperator(task_id=PLAN_TASK, doc_md=task_docs(PlanRunOperator)).as_setup()
     start_model = StartModelOperator(
         task_id=START_TASK,

@@ -37,7 +37,16 @@ _THROTTLES = frozenset(
 )
 #: No answer, or half of one; or the instance's own metadata service had a hiccup.
 _LOST = (LostConnectionError, HTTPClientError, IncompleteReadError, CredentialRetrievalError, MetadataRetrievalError)
-_PASSING = frozenset({"RequestTimeout", "RequestTimeoutException", "InternalError", "InternalServerError"})
+_PASSING = frozenset(
+    {
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "InternalError",
+        "InternalServerError",
+        "ConditionalRequestConflict",  # S3: another request on the same key at the same moment
+        "OperationAborted",
+    }
+)
 
 
 def code(error: BaseException) -> str:

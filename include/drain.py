@@ -15,7 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from include import aws_errors, messages
-from include.image_queue import VISIBILITY_SECONDS, ImageQueue
+from include.image_queue import BATCH, VISIBILITY_SECONDS, ImageQueue
 from include.in_flight import InFlight
 from include.journal import Journal
 from include.labeller import Labeller, Outcome, Result
@@ -35,6 +35,10 @@ _GRACE_SECONDS = 120.0
 _PATIENCE_SECONDS = VISIBILITY_SECONDS + 15.0
 #: So many images in a row given back: a service is down, and going on would only use up their deliveries.
 _FAILURES_IN_A_ROW = 20
+
+
+#: So many messages that SQS fails to delete: going on would hold more and more.
+_UNDELETED = 5 * BATCH
 
 
 class DrainError(Exception):
@@ -116,7 +120,7 @@ class Drain:
             raise _error(error, "the queue") from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-            self._journal.write()
+            self._write_journal(self._journal.write)
             self._on_progress(self.tally)
         return self.tally
 
@@ -133,11 +137,20 @@ class Drain:
                 self._in_flight.delete_done()
                 if self._nothing_left(waited=now - last_work):
                     return
-            self._journal.write_if_due()
+            if self._in_flight.undeleted > _UNDELETED:
+                raise DrainError(f"SQS has not deleted {self._in_flight.undeleted} messages: see the log above")
+            self._write_journal(self._journal.write_if_due)
             if now - progress_at >= _PROGRESS_SECONDS:
                 progress_at = now
                 self._on_progress(self.tally)
         log.info("told to stop" if self._stop.is_set() else "the model's time is up: the rest waits for the next run")
+
+    def _write_journal(self, write: Callable[[], None]) -> None:
+        """The journal is for the report alone: trouble with it ends no drain. Its lines wait for the next part."""
+        try:
+            write()
+        except aws_errors.AWS_ERRORS as error:
+            log.error("the run's journal could not be written, its report may lack images: %s", error)
 
     def _free_workers(self) -> int:
         return self._workers - len(self._working)
@@ -183,27 +196,44 @@ class Drain:
     def _work(self, message: Message) -> None:
         """Handle one message, in a worker thread. It is deleted when each of its images has an outcome."""
         contents = messages.read(message.body)
+        try:
+            ended = self._handle(message, contents)
+        except aws_errors.AWS_ERRORS as error:
+            raise _error(error, _names(message, contents)) from error
+        except DrainError:
+            raise
+        except Exception as error:  # whatever it is, one message must not end every consumer
+            log.warning("%s failed", _names(message, contents), exc_info=True)
+            ended = self._give_up_or_not(message, Error(type(error).__name__, str(error)))
+        if ended:
+            self._in_flight.done(message)
+        elif not self._stop.is_set():  # else: given back with the rest
+            self._in_flight.give_back(message)
+
+    def _handle(self, message: Message, contents: messages.Contents) -> bool:
+        """Bring each image and each problem of a message to its outcome; False when one has to come again."""
         foreign = sorted({image.bucket for image in contents.images} - {self._labeller.source_bucket})
         failed = False
-        try:
-            for image in contents.images:
-                if self._stop.is_set():
-                    return  # given back with the rest
-                if image.bucket in foreign:
-                    continue
+        for image in contents.images:
+            if self._stop.is_set():
+                return False
+            if image.bucket not in foreign:
                 result = self._labeller.label(image, message.receives)
                 failed |= result.outcome is Outcome.FAILED
                 self._note(result)
-            if problem := _problem(contents.problems, foreign):
-                self._note(self._labeller.reject_message(message, problem))
-        except aws_errors.AWS_ERRORS as error:
-            raise _error(error, _names(message, contents)) from error
+        if problem := _problem(contents.problems, foreign):
+            self._note(self._labeller.reject_message(message, problem))
         for event in contents.ignored:
             self._note(Result(Outcome.IGNORED, None, reason=f"message {message.id}: {event}"))
-        if failed:
-            self._in_flight.give_back(message)
-        else:
-            self._in_flight.done(message)
+        return not failed
+
+    def _give_up_or_not(self, message: Message, error: Error) -> bool:
+        """A message that fails for no known reason is kept as rejected after `max_receives`; its object stays."""
+        if message.receives < self._labeller.max_receives:
+            self._note(Result(Outcome.FAILED, None, error=error, reason=f"message {message.id}"))
+            return False
+        self._note(self._labeller.reject_message(message, error))
+        return True
 
     def _note(self, result: Result) -> None:
         self._journal.add(result)

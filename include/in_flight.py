@@ -44,6 +44,12 @@ class InFlight:
         finally:
             self.give_back(*self._held.values())
 
+    @property
+    def undeleted(self) -> int:
+        """How many messages are done and not deleted yet."""
+        with self._lock:
+            return len(self._done)
+
     def hold(self, message: Message) -> None:
         """From now on the message is ours."""
         with self._lock:

@@ -7,6 +7,7 @@ bounded.
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 import uuid
@@ -21,6 +22,8 @@ from include.labels import RunInfo
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+#: A part's name. No image is named so: an image's final key ends in an id of its own.
+_PART = re.compile(r"\d{3,}-[0-9a-f]{8}-\d{6}\.jsonl")
 _LINES = 200
 _SECONDS = 10.0
 
@@ -75,7 +78,7 @@ class Journal:
             self._s3.put_object(
                 Bucket=self._bucket,
                 Key=f"{self._name}-{self._part:06d}.jsonl",
-                Body=body.encode(),
+                Body=body.encode(errors="backslashreplace"),  # half a surrogate pair in an event
                 ContentType="application/x-ndjson",
             )
             self._part += 1
@@ -87,6 +90,8 @@ def read_lines(s3: S3Client, bucket: str, run_id: str) -> Iterator[dict[str, Any
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{run_prefix(run_id)}images/")
     for page in pages:
         for entry in page.get("Contents", []):
+            if not _PART.fullmatch(entry["Key"].rpartition("/")[2]):
+                continue  # an image whose source key was chosen to lie here
             body = s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"]
             for line in body.iter_lines():
                 yield json.loads(line)

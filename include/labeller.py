@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -74,8 +74,16 @@ class TryAgainError(DetectError):
         self.throttled = throttled
 
 
+class UncopyableError(Exception):
+    """S3 will never copy this object in one piece, whoever asks; it stays where it is."""
+
+
 class _NothingThereError(Exception):
     """The version that the event named is not there any more; the argument says why."""
+
+
+#: AWS: over CopyObject's 5 GB, or archived.
+_NEVER_COPIED = {"InvalidRequest", "InvalidObjectState"}
 
 
 @dataclass(frozen=True)
@@ -96,18 +104,13 @@ class Labeller:
         :raises botocore.exceptions.ClientError: what is not the image's fault, such as access denied.
         """
         try:
-            try:
-                return self._label(image, receives)
-            except TryAgainError as error:
-                return self._give_back_or_reject(image, receives, error)
-            except aws_errors.AWS_ERRORS as error:
-                if not aws_errors.is_transient(error):
-                    raise
-                problem = Error(aws_errors.code(error), aws_errors.message(error))
-                again = TryAgainError(problem, throttled=aws_errors.is_throttle(error))
-                return self._give_back_or_reject(image, receives, again)
+            return self._label(image, receives)
         except _NothingThereError as gone:
             return Result(Outcome.IGNORED, image, reason=str(gone))
+        except aws_errors.AWS_ERRORS as error:  # S3's; what the model says is seen to nearer by
+            if not aws_errors.is_transient(error):
+                raise
+            return Result(Outcome.FAILED, image, error=_said(error))
 
     def reject_message(self, message: Message, error: Error) -> Result:
         """Keep a message that announces no image of ours; the body as it came."""
@@ -119,37 +122,38 @@ class Labeller:
         if image.etag is None:
             image = replace(image, etag=self._current_etag(image))
         final = ImageRef(self.final_bucket, labels.final_key(image))
-        if receives > 1 and (
-            document := self._document(final)
-        ):  # labelled by a delivery that ended before its last step
-            found = document["labels"]
+        earlier = self._document(final) if receives > 1 else None
+        if earlier and earlier["model"] == asdict(self.model):  # by a delivery that ended before its last step
+            found = earlier["labels"]
         else:
             try:
-                found = self.detect(image, self.model.min_confidence)
+                found = self._ask_model(image)
             except ImageRefusedError as refusal:
                 return self._reject(image, refusal.error)
-            except ImageUnreadableError as unreadable:
-                self._check_there(image)
-                raise TryAgainError(unreadable.error, throttled=False) from unreadable
+            except TryAgainError as again:
+                if again.throttled or receives < self.max_receives:
+                    return Result(Outcome.FAILED, image, error=again.error)
+                return self._reject(image, again.error)
             self._copy(image, final)
             self._put(labels.document_key(final.key), labels.label_document(image, final, found, self.model, self.run))
-        self._withdraw_rejection(image)
+        if self._rejection_begun(image):
+            self._withdraw_rejection(image)
         self._delete_source(image)
         return Result(Outcome.LABELLED, image, final.key, found)
 
-    def _give_back_or_reject(self, image: ImageRef, receives: int, again: TryAgainError) -> Result:
-        if again.throttled or receives < self.max_receives:
-            return Result(Outcome.FAILED, image, error=again.error)
+    def _ask_model(self, image: ImageRef) -> list[dict[str, Any]]:
         try:
-            return self._reject(image, again.error)
+            return self.detect(image, self.model.min_confidence)
+        except ImageUnreadableError as unreadable:
+            if self._current_etag(image) != image.etag:
+                raise _NothingThereError("overwritten") from unreadable
+            raise TryAgainError(unreadable.error, throttled=False) from unreadable
         except aws_errors.AWS_ERRORS as error:
             if not aws_errors.is_transient(error):
                 raise
-            return Result(Outcome.FAILED, image, error=again.error)
+            raise TryAgainError(_said(error), throttled=aws_errors.is_throttle(error)) from error
 
     def _reject(self, image: ImageRef, error: Error) -> Result:
-        if image.etag is None:
-            image = replace(image, etag=self._current_etag(image))
         final = ImageRef(self.final_bucket, labels.final_key(image, REJECTED))
         self._copy(image, final)
         document = labels.rejected_document(image, final, error, self.model, self.run)
@@ -170,10 +174,6 @@ class Labeller:
                 raise _NothingThereError("gone") from error
             raise
 
-    def _check_there(self, image: ImageRef) -> None:
-        if self._current_etag(image) != image.etag:
-            raise _NothingThereError("overwritten")
-
     def _copy(self, image: ImageRef, final: ImageRef) -> None:
         """Copy the very version that the event named: content type, metadata and tags go along (S3's defaults)."""
         try:
@@ -188,6 +188,8 @@ class Labeller:
                 raise _NothingThereError("gone") from error
             if aws_errors.status(error) == 412:
                 raise _NothingThereError("overwritten") from error
+            if aws_errors.code(error) in _NEVER_COPIED:
+                raise UncopyableError(str(error)) from error
             raise
 
     def _put(self, key: str, document: dict[str, Any]) -> None:
@@ -196,22 +198,31 @@ class Labeller:
         )
 
     def _document(self, final: ImageRef) -> dict[str, Any] | None:
+        """The label document that an earlier delivery has written, if any."""
         try:
             answer = self.s3.get_object(Bucket=final.bucket, Key=labels.document_key(final.key))
         except self.s3.exceptions.NoSuchKey:
             return None
-        document: dict[str, Any] = json.loads(answer["Body"].read())
-        return document
+        try:
+            document: dict[str, Any] = json.loads(answer["Body"].read())
+        except ValueError:
+            return None
+        ours = isinstance(document, dict) and document.get("schema") == labels.SCHEMA and "labels" in document
+        return document if ours else None
+
+    def _rejection_begun(self, image: ImageRef) -> bool:
+        """Whether another delivery has copied the image to be rejected: the first thing that a rejection writes."""
+        try:
+            self.s3.head_object(Bucket=self.final_bucket, Key=labels.final_key(image, REJECTED))
+        except ClientError as error:
+            if aws_errors.status(error) == 404:
+                return False
+            raise
+        return True
 
     def _withdraw_rejection(self, image: ImageRef) -> None:
         key = labels.final_key(image, REJECTED)
-        try:
-            self.s3.head_object(Bucket=self.final_bucket, Key=labels.document_key(key))
-        except ClientError as error:
-            if aws_errors.status(error) == 404:
-                return
-            raise
-        for name in (key, labels.document_key(key)):  # the document last: while it stands, this is done again
+        for name in (labels.document_key(key), key):  # the image last: while it stands, this is done again
             self.s3.delete_object(Bucket=self.final_bucket, Key=name)
 
     def _delete_source(self, image: ImageRef) -> None:
@@ -221,3 +232,7 @@ class Labeller:
         except ClientError as error:
             if aws_errors.status(error) not in {404, 412}:
                 raise
+
+
+def _said(error: Exception) -> Error:
+    return Error(aws_errors.code(error), aws_errors.message(error))

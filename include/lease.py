@@ -22,6 +22,10 @@ class Lease(BaseModel):
     until: AwareDatetime
     units: int
 
+    def is_of(self, dag_id: str, run_id: str) -> bool:
+        """Whether it is this run's."""
+        return (self.dag_id, self.run_id) == (dag_id, run_id)
+
     def held_against(self, dag_id: str, now: datetime) -> bool:
         """Whether another DAG than `dag_id` holds the model now. A run takes its predecessor's place."""
         return self.dag_id != dag_id and now < self.until

@@ -124,8 +124,9 @@ def _read_eventbridge(kind: str, detail: Any, contents: Contents) -> None:
 def _add(contents: Contents, where: str, bucket: str, key: str, etag: Any, version_id: Any, size: Any) -> None:
     try:
         length = len(key.encode())
+        str(etag).encode()
     except UnicodeEncodeError:
-        contents.problems.append(f"{where}: the key is not valid Unicode")
+        contents.problems.append(f"{where}: the key or the eTag is not valid Unicode")
         return
     if not 0 < length <= MAX_KEY_BYTES or not bucket:
         contents.problems.append(

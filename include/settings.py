@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Self
 
-from croniter import croniter
+from croniter import CroniterError, croniter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
@@ -43,9 +43,16 @@ def _matching(pattern: re.Pattern[str], must_be: str) -> AfterValidator:
 
 
 def _schedule(value: str) -> str:
-    if value and value not in _PRESETS and not (len(value.split()) == 5 and croniter.is_valid(value)):
+    if value and value not in _PRESETS and not _is_cron(value):
         raise ValueError("must be a cron expression of five fields, an Airflow preset such as @hourly, or empty")
     return value
+
+
+def _is_cron(value: str) -> bool:
+    try:
+        return len(value.split()) == 5 and croniter(value).get_next() > 0
+    except CroniterError:  # also when it never comes to pass, such as 30 February
+        return False
 
 
 _QueueUrl = Annotated[
@@ -112,7 +119,7 @@ class Settings(BaseModel):
     )
     images_per_second_per_unit: float = Field(
         5,
-        gt=0,
+        ge=0.001,
         le=1000,
         description="What one inference unit is expected to do",
         json_schema_extra={"run": True},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from configparser import InterpolationError
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param
@@ -50,5 +51,8 @@ def _param(name: str, schema: dict[str, Any]) -> Param:
 
 
 def _read(option: str) -> str | None:
-    value: str | None = conf.get(SECTION, option, fallback=None)
+    try:
+        value: str | None = conf.get(SECTION, option, fallback=None)
+    except InterpolationError:  # a lone % in airflow.cfg, where %% stands for one: said as it is, it will be refused
+        value = conf.get(SECTION, option, fallback=None, raw=True)
     return value

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Variable
-from pydantic import AwareDatetime, BaseModel
+from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from include.lease import Lease, lease_name, lease_until
 from include.plan import Plan
@@ -14,6 +15,9 @@ from include.plan import Plan
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+log = logging.getLogger(__name__)
+
+SENSE_TASK = "wait_for_images"
 PLAN_TASK = "plan_run"
 START_TASK = "start_model"
 WAIT_TASK = "wait_for_model"
@@ -28,6 +32,13 @@ class Started(BaseModel):
     adopted: bool
     units: int
     deadline: AwareDatetime
+
+
+class Stopped(BaseModel):
+    """When the model was off, and since when this run had it on; None: it was found off."""
+
+    stopped_at: AwareDatetime
+    on_since: AwareDatetime | None = None
 
 
 def push_plan(context: Context, plan: Plan) -> None:
@@ -69,6 +80,12 @@ def require_started(context: Context) -> Started:
     return started
 
 
+def pull_stopped(context: Context) -> Stopped | None:
+    """The stop; None when there was none."""
+    value = pull(context, STOP_TASK)
+    return Stopped.model_validate(value) if value else None
+
+
 def pull(context: Context, task_id: str) -> Any:
     """What a task returned; None when it did not."""
     return context["ti"].xcom_pull(task_ids=task_id)
@@ -77,7 +94,17 @@ def pull(context: Context, task_id: str) -> Any:
 def read_lease(model_arn: str) -> Lease | None:
     """Who holds the model, if anybody."""
     value = Variable.get(lease_name(model_arn), default=None)
-    return Lease.model_validate_json(value) if value else None
+    try:
+        return Lease.model_validate_json(value) if value else None
+    except ValidationError as error:  # somebody has edited the variable
+        log.warning("%s is not a lease, and is taken for none: %s", lease_name(model_arn), error)
+        return None
+
+
+def own_lease(context: Context, model_arn: str) -> Lease | None:
+    """This run's lease on the model; None when somebody else holds it, or nobody."""
+    lease = read_lease(model_arn)
+    return lease if lease and lease.is_of(context["ti"].dag_id, context["run_id"]) else None
 
 
 def take_lease(context: Context, plan: Plan) -> Lease:
@@ -95,8 +122,7 @@ def take_lease(context: Context, plan: Plan) -> Lease:
     return lease
 
 
-def end_lease(model_arn: str, run_id: str) -> None:
+def end_lease(context: Context, model_arn: str) -> None:
     """Give the model up, if it is this run that holds it."""
-    lease = read_lease(model_arn)
-    if lease and lease.run_id == run_id:
+    if own_lease(context, model_arn):
         Variable.delete(lease_name(model_arn))

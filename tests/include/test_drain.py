@@ -12,10 +12,12 @@ from include import drain as drain_module
 from include import in_flight
 from include.drain import DrainError, RefusedError, Tally
 from include.journal import read_lines
+from include.messages import ImageRef
 from tests.conftest import Aws
 from tests.include.conftest import RUN, MakeDrain, client
 from tests.include.images import LABELS
 from tests.include.queues import receive
+from tests.include.test_messages import direct, record
 
 
 def test_a_backlog_is_drained_and_the_queue_is_empty(aws: Aws, make_drain: MakeDrain, picture: bytes) -> None:
@@ -223,3 +225,53 @@ def test_a_delete_that_sqs_failed_is_made_again(aws: Aws, make_drain: MakeDrain,
     assert make_drain(sqs=sqs).run() == Tally(labelled=12)
     assert len(sqs.failed) == 12
     assert aws.depth() == (0, 0)
+
+
+def test_trouble_with_the_journal_ends_no_drain(aws: Aws, make_drain: MakeDrain, picture: bytes) -> None:
+    aws.upload("a.png", picture)
+    aws.fail("s3", "PutObject", status=403, code="AccessDenied", key="runs/")
+    assert make_drain().run() == Tally(labelled=1)
+
+
+def test_half_a_surrogate_pair_in_an_event_ends_no_drain(aws: Aws, make_drain: MakeDrain, picture: bytes) -> None:
+    aws.upload("a.png", picture)
+    aws.sqs.send_message(
+        QueueUrl=aws.settings.queue_url, MessageBody=direct(record("b.png", eventName="\ud800")).replace("parts", "x")
+    )
+    assert make_drain().run() == Tally(labelled=1, ignored=1)
+    lines = list(read_lines(aws.s3, aws.settings.final_bucket, RUN.run_id))
+    assert sorted(line["outcome"] for line in lines) == ["ignored", "labelled"]
+
+
+def test_an_image_that_lies_among_the_journals_parts_is_not_read_as_one(
+    aws: Aws, make_drain: MakeDrain, picture: bytes
+) -> None:
+    aws.upload(f"runs/{RUN.run_id}/images/000-0123abcd-000000.jsonl", picture)
+    make_drain().run()
+    assert [line["outcome"] for line in read_lines(aws.s3, aws.settings.final_bucket, RUN.run_id)] == ["labelled"]
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        pytest.param({"s3": ("CopyObject", "InvalidRequest")}, id="S3 will never copy it"),
+        pytest.param({"bug": RuntimeError("what nobody thought of")}, id="a bug"),
+    ],
+)
+def test_a_message_that_fails_for_no_known_reason_is_kept_and_blocks_no_other(
+    aws: Aws, make_drain: MakeDrain, picture: bytes, trouble: dict[str, Any]
+) -> None:
+    aws.upload("stuck.png", picture)
+    aws.upload("good.png", picture)
+
+    def detect(image: ImageRef, _: float) -> list[dict[str, Any]]:
+        if image.key == "stuck.png" and "bug" in trouble:
+            raise trouble["bug"]
+        return LABELS
+
+    if "s3" in trouble:
+        operation, code = trouble["s3"]
+        aws.fail("s3", operation, status=400, code=code, key="stuck")
+    assert make_drain(detect=detect, max_receives=3).run() == Tally(labelled=1, rejected=1, failed=2)
+    assert (aws.depth(), aws.source_keys()) == ((0, 0), ["stuck.png"])
+    assert len([key for key in aws.final_keys() if key.startswith("rejected/messages/")]) == 1

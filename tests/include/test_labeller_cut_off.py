@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from include.labeller import ImageRefusedError, Outcome, TryAgainError
-from include.labels import Error
+from include.labels import REJECTED, Error, ModelInfo, final_key
 from include.messages import ImageRef
 from tests.conftest import Aws
 from tests.include.conftest import MakeLabeller
@@ -179,3 +180,53 @@ def test_an_event_without_an_etag_means_what_is_there(aws: Aws, make_labeller: M
     image = upload(aws, "a.png", picture)
     make_labeller().label(ImageRef(image.bucket, image.key), 1)
     assert outcomes(aws, image) == ["labelled"]
+
+
+def test_trouble_of_s3_never_rejects_an_image(aws: Aws, make_labeller: MakeLabeller, picture: bytes) -> None:
+    image = upload(aws, "a.png", picture)
+    aws.fail("s3", "CopyObject", status=503, code="SlowDown")
+    assert make_labeller(max_receives=1).label(image, 9).outcome is Outcome.FAILED
+    assert outcomes(aws, image) == ["pending"]
+
+
+def test_a_rejection_that_was_cut_off_leaves_nothing_when_the_image_is_labelled_after_all(
+    aws: Aws, make_labeller: MakeLabeller, picture: bytes
+) -> None:
+    image = upload(aws, "a.png", picture)
+
+    def refuse(*_: Any) -> list[dict[str, Any]]:
+        raise ImageRefusedError(Error("InvalidImageFormatException", "no"))
+
+    dying = make_labeller(s3=Killed(aws.s3, "put_object", "before"), detect=refuse)
+    with pytest.raises(KilledError):
+        dying.label(image, 1)
+    assert any(key.startswith(REJECTED) for key in aws.final_keys())
+    make_labeller().label(image, 2)
+    assert sorted(aws.final_keys()) == sorted([final_key(image), f"{final_key(image)}.json"])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b'{"note": "mine"}', id="somebody else's"),
+        pytest.param(b"[1, 2]", id="a list"),
+        pytest.param(b"text", id="no JSON"),
+    ],
+)
+def test_a_document_that_is_not_ours_is_written_over(
+    aws: Aws, make_labeller: MakeLabeller, picture: bytes, body: bytes
+) -> None:
+    image = upload(aws, "a.png", picture)
+    key = f"{final_key(image)}.json"
+    aws.s3.put_object(Bucket=aws.settings.final_bucket, Key=key, Body=body)
+    assert make_labeller().label(image, 2).outcome is Outcome.LABELLED
+    assert json.loads(aws.read(key))["source"]["key"] == "a.png"
+
+
+def test_another_models_labels_are_not_believed(aws: Aws, make_labeller: MakeLabeller, picture: bytes) -> None:
+    image = upload(aws, "a.png", picture)
+    with pytest.raises(KilledError):
+        make_labeller(
+            s3=Killed(aws.s3, "delete_object", "before"), detect=detect, model=ModelInfo("arn:aws:old", 50)
+        ).label(image, 1)
+    assert make_labeller().label(image, 2).labels == []

@@ -40,3 +40,9 @@ def test_each_model_has_a_lease_of_its_own_under_a_plain_name() -> None:
     names = {lease_name(ARN), lease_name(ARN.replace("version/parts.2026", "version/parts.2027"))}
     assert len(names) == 2
     assert all(name.replace(".", "").replace("_", "").replace("-", "").isalnum() for name in names)
+
+
+def test_a_lease_is_a_runs_by_dag_and_run() -> None:
+    assert lease().is_of("label_detection", "r1")
+    assert not lease().is_of("another", "r1")
+    assert not lease().is_of("label_detection", "r2")

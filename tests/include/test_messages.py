@@ -105,6 +105,7 @@ def test_an_event_that_asks_for_nothing_is_ignored(body: str, what: str) -> None
         pytest.param(direct(record("")), "a key of 0 bytes", id="an empty key"),
         pytest.param(direct(record("x" * 1025)), "a key of 1025 bytes", id="a key over 1,024 bytes"),
         pytest.param(through_eventbridge("\ud800"), "not valid Unicode", id="half a surrogate pair"),
+        pytest.param(direct(record("a")).replace("abc", "\\ud800"), "not valid Unicode", id="half a pair as eTag"),
         pytest.param(direct(record("a")).replace('"a"', '"%ff"'), "not UTF-8", id="bytes that are not UTF-8"),
         pytest.param('{"source": "aws.s3", "detail-type": "Object Created", "detail": {}}', "detail", id="no detail"),
     ],

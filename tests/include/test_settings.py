@@ -57,6 +57,8 @@ def test_every_problem_has_one_line_of_its_own() -> None:
         ),
         pytest.param("model_arn", "arn:aws:s3:::parts", "Custom Labels project version", id="another service"),
         pytest.param("schedule", "every day", "cron expression", id="schedule in words"),
+        pytest.param("schedule", "0 0 30 2 *", "cron expression", id="30 February"),
+        pytest.param("images_per_second_per_unit", "1e-320", "greater than or equal to 0.001", id="no speed at all"),
         pytest.param("schedule", "61 * * * *", "cron expression", id="minute 61"),
         pytest.param("min_confidence", "101", "less than or equal to 100", id="confidence over 100"),
         pytest.param("min_confidence", "nan", "less than or equal to 100", id="confidence not a number"),

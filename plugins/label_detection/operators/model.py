@@ -45,8 +45,8 @@ class StartModelOperator(BaseOperator):
             state = hook.describe()
         if state.phase is Phase.UNUSABLE:
             raise AirflowFailException(f"the model cannot be started: it is {state}")
-        lease = exchange.read_lease(plan.settings.model_arn)
-        if state.is_on and lease and lease.run_id == context["run_id"]:
+        lease = exchange.own_lease(context, plan.settings.model_arn) if state.is_on else None
+        if lease:
             self.log.info("the model is %s already: adopted", state)
         else:
             lease = exchange.take_lease(context, plan)
@@ -81,36 +81,51 @@ class StopModelOperator(BaseOperator):
     permission `rekognition:StopProjectVersion`. Clearing the task tries again.
     """
 
-    def execute(self, context: Context) -> str:
-        """When the model was off."""
-        plan = exchange.require_plan(context)
-        hook = model_hook(plan.settings)
-        if self._found_on(hook):
-            self._stop(hook)
-        else:
+    def execute(self, context: Context) -> dict[str, Any]:
+        """`exchange.Stopped`, as JSON."""
+        model_arn = exchange.require_plan(context).settings.model_arn
+        lease = exchange.own_lease(context, model_arn)
+        hook = model_hook(exchange.require_plan(context).settings)
+        was_on = asked = False
+        while not asked and self._found_on(hook):
+            was_on = True
+            asked = self._stop(hook)  # not asked: it was stopping by itself, and a late start may still follow
+        if not asked:
             self.log.info("the model was off, and stayed off for %g seconds", _LINGER_SECONDS)
-        stopped_at = datetime.now(UTC).isoformat()
-        exchange.end_lease(plan.settings.model_arn, context["run_id"])
-        return stopped_at
+        stopped = exchange.Stopped(stopped_at=datetime.now(UTC), on_since=lease.since if lease and was_on else None)
+        exchange.end_lease(context, model_arn)
+        return stopped.model_dump(mode="json")
 
     def _found_on(self, hook: ModelHook) -> bool:
         until = time.monotonic() + _LINGER_SECONDS
-        while not hook.describe().is_on:
+        while not self._state(hook).is_on:
             if time.monotonic() > until:
                 return False
             time.sleep(_LOOK_SECONDS)
         return True
 
-    def _stop(self, hook: ModelHook) -> None:
-        """Until it is off. A model that is starting refuses to be stopped: asked again until it is running."""
-        while (state := hook.describe()).is_on:
+    def _state(self, hook: ModelHook) -> ModelState:
+        try:
+            return hook.describe()
+        except LookupError as error:
+            return ModelState(Phase.OFF, "gone", str(error))  # deleted meanwhile: it costs nothing any more
+
+    def _stop(self, hook: ModelHook) -> bool:
+        """Until it is off; whether a request to stop was accepted.
+
+        A model that is starting refuses to be stopped: asked again until it is running.
+        """
+        asked = False
+        while (state := self._state(hook)).is_on:
             self.log.info("the model is %s", state)
             if state.phase is not Phase.STOPPING:
                 try:
                     hook.stop()
+                    asked = True
                 except ModelInUseError as error:
                     self.log.info("it cannot be stopped now: %s; trying again in %g s", error, _IN_USE_SECONDS)
                     time.sleep(_IN_USE_SECONDS)
                     continue
             hook.get_waiter("model_stopped").wait(**hook.waiter_args())
         self.log.info("the model is %s", state)
+        return asked

@@ -77,12 +77,14 @@ class WriteReportOperator(BaseOperator):
         states = self._states(context)
         failed, followed = (_in_state(states, state) for state in ("failed", "upstream_failed"))
         plan = exchange.pull_plan(context)
+        if states.get(exchange.SENSE_TASK) == "skipped":  # a cleared run may still have the plan of its first time
+            raise AirflowSkipException("the run was skipped: there is nothing to report")
         if plan is None:
             if causes := failed or followed:
                 raise AirflowFailException(f"nothing was started, because of {', '.join(causes)}: see its log")
-            raise AirflowSkipException("the run was skipped: there is nothing to report")
+            raise AirflowSkipException("there was no plan: there is nothing to report")
         problems = [f"{task} {states[task]}" for task in failed + followed]
-        if exchange.STOP_TASK in failed + followed:
+        if exchange.pull_stopped(context) is None:  # it failed, never ran, or was marked as done by hand
             problems.append("THE MODEL MAY STILL BE RUNNING AND COSTS MONEY: see stop_model")
         for problem in problems:  # first of all: the report itself may fail
             self.log.error("%s", problem)
@@ -124,13 +126,14 @@ class WriteReportOperator(BaseOperator):
         return summary
 
     def _model_use(self, context: Context, plan: Plan) -> ModelUse:
-        started = exchange.pull_started(context)
+        started, stopped = exchange.pull_started(context), exchange.pull_stopped(context)
+        on_since = stopped.on_since if stopped else None  # known also when start_model failed after its request
         return ModelUse(
             units=started.units if started else plan.units,
-            requested_at=started.requested_at if started else None,
+            requested_at=started.requested_at if started else on_since,
             adopted=started.adopted if started else False,
             running_at=exchange.pull(context, exchange.WAIT_TASK),
-            stopped_at=exchange.pull(context, exchange.STOP_TASK),
+            stopped_at=stopped.stopped_at if stopped else None,
         )
 
 

@@ -10,7 +10,9 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from include.image_queue import ImageQueue
 from include.settings import Settings, environment_name
+from label_detection import exchange
 from label_detection.configuration import read_settings
+from label_detection.hooks.by_arn import model_hook
 from label_detection.hooks.clients import sqs_client
 from label_detection.triggers.sqs import QueueDepthTrigger
 
@@ -26,6 +28,9 @@ class QueueDepthSensor(BaseSensorOperator):
     Checks the configuration, then looks whether images are waiting in the queue. If none are, it watches the queue for
     `wait_minutes` without a worker (deferred). Still none: the run is **skipped** and no model is started.
 
+    A model that an earlier run of this DAG left on, because its stop failed or the run was deleted, is stopped by this
+    run, images or not.
+
     It receives no message: counting costs nothing and hides nothing from the analysis.
 
     **When it is red:** its log names each option that is missing or wrong, or says that the queue cannot be reached
@@ -37,6 +42,9 @@ class QueueDepthSensor(BaseSensorOperator):
         settings = read_settings(context)
         if visible := _look(settings):
             return self._found(visible)
+        if _left_on(context, settings):
+            self.log.warning("no images are waiting, but an earlier run left the model on: this one stops it")
+            return 0
         if not settings.wait_minutes:
             raise AirflowSkipException("no images are waiting")
         wait = timedelta(minutes=settings.wait_minutes)
@@ -61,6 +69,14 @@ class QueueDepthSensor(BaseSensorOperator):
     def _found(self, visible: int) -> int:
         self.log.info("%d messages are waiting", visible)
         return visible
+
+
+def _left_on(context: Context, settings: Settings) -> bool:
+    """Whether an earlier run of this DAG still holds the model, and the model is on."""
+    lease = exchange.read_lease(settings.model_arn)
+    if lease is None or lease.dag_id != context["ti"].dag_id:
+        return False
+    return model_hook(settings).describe().is_on
 
 
 def _look(settings: Settings) -> int:

@@ -11,13 +11,14 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from include.lease import lease_name
 from label_detection.hooks import clients
+from label_detection.hooks.rekognition import RekognitionModelHook
 from label_detection.operators import model as model_operators
 from label_detection.operators.model import StopModelOperator
 from tests.plugins.conftest import Run, Variables
 
 if TYPE_CHECKING:
-    from label_detection.hooks.rekognition import RekognitionModelHook
     from tests.conftest import Aws
 
 REAL_LINGER_SECONDS = model_operators._LINGER_SECONDS
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("quick")
 
 def stop(run: Run) -> datetime:
     """As the task: a new operator each time, as a retry is a new process."""
-    return datetime.fromisoformat(run.execute(StopModelOperator(task_id="stop_model")))
+    return datetime.fromisoformat(run.execute(StopModelOperator(task_id="stop_model"))["stopped_at"])
 
 
 def states(aws: Aws, since: int) -> list[str]:
@@ -172,3 +173,38 @@ def test_the_runs_lease_is_ended_only_once_the_model_is_off(
 def test_without_a_plan_it_says_so(run: Run) -> None:
     with pytest.raises(ValueError, match="this run has no plan"):
         stop(run)
+
+
+def test_a_start_that_waited_for_a_stopping_model_and_lands_later_is_stopped_too(
+    aws: Aws, planned: Run, hook: RekognitionModelHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_operators, "_LINGER_SECONDS", REAL_LINGER_SECONDS)
+    aws.put_model("RUNNING")
+    hook.stop()
+
+    def start_late() -> None:  # what a killed start_model does in the seconds that it lives on
+        while hook.describe().is_on:
+            time.sleep(0.2)
+        time.sleep(2)
+        hook.start(1)
+
+    late = threading.Thread(target=start_late)
+    late.start()
+    stop(planned)
+    late.join()
+    assert [change["status"] for change in aws.model()["history"]][-3:] == ["RUNNING", "STOPPING", "STOPPED"]
+
+
+def test_a_lease_that_somebody_edited_does_not_keep_the_model_on(aws: Aws, planned: Run, variables: Variables) -> None:
+    aws.put_model("RUNNING")
+    variables.values[lease_name(aws.settings.model_arn)] = '{"old": 1}'
+    stop(planned)
+    assert aws.model()["status"] == "STOPPED"
+
+
+def test_a_model_that_was_deleted_meanwhile_is_off(planned: Run, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(self: RekognitionModelHook) -> None:
+        raise LookupError("there is no such model")
+
+    monkeypatch.setattr(RekognitionModelHook, "describe", gone)
+    stop(planned)

@@ -46,7 +46,7 @@ def done(aws: Aws, run: Run) -> Run:
     run.plan(aws.settings, units=2)
     run.started(REQUESTED_AT, REQUESTED_AT + timedelta(hours=1))
     run.xcoms["wait_for_model", "return_value"] = (REQUESTED_AT + timedelta(minutes=10)).isoformat()
-    run.xcoms["stop_model", "return_value"] = (REQUESTED_AT + timedelta(minutes=30)).isoformat()
+    run.xcoms["stop_model", "return_value"] = {"stopped_at": (REQUESTED_AT + timedelta(minutes=30)).isoformat()}
     run.states = dict(STATES)
     for task in (0, 1):
         journal = Journal(aws.s3, aws.settings.final_bucket, RunInfo(DAG_ID, RUN_ID, task))
@@ -157,6 +157,7 @@ def test_the_log_has_a_line_for_each_problem_even_when_the_report_cannot_be_writ
 ) -> None:
     monkeypatch.setattr(clients, "client_config", lambda _=1: Config(retries={"total_max_attempts": 1}))
     done.states |= {"analyse_images_1": "failed", "stop_model": "failed"}
+    del done.xcoms["stop_model", "return_value"]
     aws.fail("s3", "PutObject", status=403, code="AccessDenied")
     with pytest.raises(ClientError, match="AccessDenied"):
         write(done)
@@ -178,3 +179,25 @@ def test_a_run_whose_start_failed_has_a_report_without_costs(aws: Aws, run: Run)
         write(run)
     model = stored(aws)["model"]
     assert (model["requested_at"], model["minutes"], model["cost_usd"]) == (None, 0.0, 0.0)
+
+
+def test_a_stop_that_was_marked_as_done_by_hand_is_not_believed(done: Run) -> None:
+    del done.xcoms["stop_model", "return_value"]
+    with pytest.raises(AirflowFailException, match="THE MODEL MAY STILL BE RUNNING"):
+        write(done)
+
+
+def test_a_cleared_run_that_is_skipped_has_no_report_although_its_first_time_had_a_plan(done: Run) -> None:
+    done.states |= WAITED_IN_VAIN
+    with pytest.raises(AirflowSkipException):
+        write(done)
+
+
+def test_a_start_that_failed_after_its_request_is_counted_since_the_lease(aws: Aws, done: Run) -> None:
+    del done.xcoms["start_model", "return_value"]
+    done.states["start_model"] = "failed"
+    off = REQUESTED_AT + timedelta(minutes=3)
+    done.xcoms["stop_model", "return_value"] = {"stopped_at": off.isoformat(), "on_since": REQUESTED_AT.isoformat()}
+    with pytest.raises(AirflowFailException, match="start_model failed"):
+        write(done)
+    assert stored(aws)["model"]["minutes"] == pytest.approx(3)

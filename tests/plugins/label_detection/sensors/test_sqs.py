@@ -162,3 +162,31 @@ def test_a_missing_permission_is_raised_as_aws_words_it(aws: Aws, run: Run, sens
     aws.fail("sqs", "GetQueueAttributes", status=403, code="AccessDenied", message="no sqs:GetQueueAttributes for you")
     with pytest.raises(ClientError, match="no sqs:GetQueueAttributes for you"):
         run.execute(sensor)
+
+
+@pytest.mark.parametrize("model", ["RUNNING", "STARTING"])
+def test_a_model_that_an_earlier_run_left_on_is_not_skipped_over(
+    aws: Aws, run: Run, sensor: QueueDepthSensor, model: str
+) -> None:
+    run.plan(aws.settings)  # takes the lease
+    aws.put_model(model)
+    run.params = {"wait_minutes": 0}
+    assert run.execute(sensor) == 0
+
+
+def test_a_lease_that_was_left_on_a_model_that_is_off_starts_nothing(
+    aws: Aws, run: Run, sensor: QueueDepthSensor
+) -> None:
+    run.plan(aws.settings)
+    run.params = {"wait_minutes": 0}
+    with pytest.raises(AirflowSkipException):
+        run.execute(sensor)
+
+
+def test_a_model_that_somebody_else_has_on_is_none_of_its_business(
+    aws: Aws, run: Run, sensor: QueueDepthSensor
+) -> None:
+    aws.put_model("RUNNING")
+    run.params = {"wait_minutes": 0}
+    with pytest.raises(AirflowSkipException):
+        run.execute(sensor)
