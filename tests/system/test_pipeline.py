@@ -113,7 +113,9 @@ def test_a_start_whose_answer_was_lost_is_adopted_by_the_retry(pipeline: Pipelin
     assert pipeline.world.model()["status"] == "STOPPED"
 
 
-def test_a_stop_that_fails_fails_the_run_and_says_that_the_model_may_be_on(pipeline: Pipeline, picture: bytes) -> None:
+def test_a_stop_that_fails_fails_the_run_and_says_so_and_the_next_run_stops_the_model(
+    pipeline: Pipeline, picture: bytes
+) -> None:
     pipeline.upload(1, picture)
     pipeline.fail("rekognition", "StopProjectVersion", status=400, code="AccessDeniedException", message="not allowed")
     run_id = pipeline.trigger()
@@ -126,6 +128,11 @@ def test_a_stop_that_fails_fails_the_run_and_says_that_the_model_may_be_on(pipel
     )
     assert "MAY STILL BE RUNNING" in pipeline.log(run_id, "write_report")
     assert pipeline.report(run_id)["model"]["stopped_at"] is None
+    assert pipeline.world.model()["status"] == "RUNNING"
+    pipeline.world.control("faults", "DELETE")
+    run_id = pipeline.trigger()  # with nothing in the queue
+    assert pipeline.finish(run_id) == "success"
+    assert pipeline.world.model()["status"] == "STOPPED"
 
 
 def test_a_missing_configuration_is_the_first_tasks_error(pipeline: Pipeline) -> None:
