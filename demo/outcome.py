@@ -23,7 +23,7 @@ _SCHEMA_FILE = PROJECT / "include" / "label_document.schema.json"
 _REJECTED, _RUNS, _DOCUMENT = "rejected/", "runs/", ".json"
 _MAX_KEY_BYTES = 1024
 #: A find counts as right from this intersection over union on, and so many of the objects must be found.
-_LEAST_IOU = 0.5
+LEAST_IOU = 0.5
 _LEAST_SHARE = 0.9
 _FINAL_KEY = re.compile(r"(?P<stem>.*)-[0-9a-f]{10}(?P<suffix>\.[^./]*)?", re.DOTALL)
 
@@ -177,7 +177,7 @@ def _missed(rows: Sequence[Row]) -> Iterator[str]:
     missed = [
         f"{truth.label} in {row.picture.key}"
         for row, truth in objects
-        if not any(find.name == truth.label and (find.iou or 0) > _LEAST_IOU for find in row.finds)
+        if not any(find.name == truth.label and (find.iou or 0) > LEAST_IOU for find in row.finds)
     ]
     if len(missed) > (1 - _LEAST_SHARE) * len(objects):
         yield f"{len(missed)} of {len(objects)} objects not found where they are: {', '.join(missed)}"

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from demo.aftermath import Aftermath
-from demo.outcome import Row, Verdict
+from demo.outcome import LEAST_IOU, Row, Verdict
 from demo.photographs import Truth
 
 _KEY_WIDTH = 46
@@ -18,6 +18,7 @@ _KEY_WIDTH = 46
 def tell(console: Console, verdict: Verdict, after: Aftermath, price: float) -> None:
     """Print it all; `price`: USD per inference unit and hour."""
     console.print(_found(verdict))
+    console.print(_measure(verdict), soft_wrap=True)
     console.print(_rejected(verdict))
     console.print(_bill(after, price), soft_wrap=True)
     if verdict.problems:
@@ -45,6 +46,20 @@ def _found(verdict: Verdict) -> Table:
             for line in _lines(row):
                 table.add_row(*line)
     return table
+
+
+def _measure(verdict: Verdict) -> Text:
+    """How well the boxes lie, and that nothing is seen where nothing is."""
+    good = [row for row in verdict.rows if row.picture.is_good]
+    objects = sum(len(row.picture.truths) for row in good)
+    ious = [find.iou for row in good for find in row.finds if find.iou is not None]
+    empty = [row for row in good if not row.picture.truths]
+    close = sum(iou > LEAST_IOU for iou in ious)
+    clean = sum(not row.finds for row in empty)
+    return Text(
+        f"\nBoxes: {close} of {objects} objects with an IoU over {LEAST_IOU}, the lowest {min(ious, default=0):.2f}; "
+        f"no label in {clean} of {len(empty)} pictures without."
+    )
 
 
 def _lines(row: Row) -> Sequence[tuple[Text, ...]]:

@@ -88,3 +88,10 @@ def test_a_lost_picture_and_a_missed_object_are_shown(verdict: Verdict) -> None:
     text = page(Verdict((lost, missed, bad), ()))
     assert "no document" in text
     assert "cup missed" in text
+
+
+def test_the_page_says_how_well_the_boxes_lie(verdict: Verdict) -> None:
+    empty = Row(Picture("empty.png", b"", "image/png"), "empty-0123456789.png", (), None, ())
+    seen = replace(empty, finds=(Find("cup", 80.0, None),))
+    told = page(Verdict((*verdict.rows, empty, seen), ()))
+    assert "1 of 1 objects with an IoU over 0.5, the lowest 0.88; no label in 1 of 2 pictures without." in told
