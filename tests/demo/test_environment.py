@@ -39,7 +39,7 @@ def test_everything_else_does() -> None:
 
 
 def test_the_users_aws_files_are_not_read() -> None:
-    environment = cleaned({"AWS_CONFIG_FILE": "/home/me/.aws/config"})
+    environment = cleaned({"AWS_CONFIG_FILE": "~/.aws/config"})
     assert environment["AWS_CONFIG_FILE"] == environment["AWS_SHARED_CREDENTIALS_FILE"] == "/dev/null"
 
 
