@@ -20,8 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         signal.signal(number, lambda *_: ended.set())
     options = parse_options(arguments)
     # Not at the top: moto takes a second to import, and help and wrong options should not.
+    from include.local_aws.scheduler.firing import ScheduleRunner
     from include.local_aws.server import ACCOUNT_ID, build_server
-    from include.local_aws.world import make_world
+    from include.local_aws.world import make_world, session
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("botocore").setLevel(logging.WARNING)
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # 0.0.0.0 is an address to listen on, not one to connect to.
     reachable = "127.0.0.1" if options.host in ("0.0.0.0", "") else options.host  # noqa: S104
     world = make_world(f"http://{reachable}:{server.port}", ACCOUNT_ID, options.world)
+    ScheduleRunner(world.endpoint, session(world.region)).start()
     lines = "".join(f"{name}={value}\n" for name, value in world.environment().items())
     if options.env_file is not None:
         _write(options.env_file, lines)

@@ -1,12 +1,15 @@
 """The control pages under /_local/, as the package's docstring describes them."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from include.local_aws.faults import Faults, InvalidFaultError, StartResponse, WsgiApp
+from include.local_aws.policy.document import InvalidPolicyError
+from include.local_aws.policy.middleware import PolicyInForce
 from include.local_aws.rekognition.lifecycle import ON, ModelStatus, ProjectVersion
+from include.local_aws.scheduler.models import Fired
 
 PREFIX = "/_local/"
 
@@ -18,13 +21,22 @@ class BadRequestError(ValueError):
 class ControlPages:
     """Answers the control pages and hands every other request to the application.
 
-    ``find_model`` looks the model up on each request: moto's reset removes it.
+    ``find_models`` and ``fired`` look on each request: moto's reset removes models and schedules.
     """
 
-    def __init__(self, app: WsgiApp, faults: Faults, find_model: Callable[[], ProjectVersion | None]):
+    def __init__(
+        self,
+        app: WsgiApp,
+        faults: Faults,
+        policy: PolicyInForce,
+        find_models: Callable[[], Sequence[ProjectVersion]],
+        fired: Callable[[], Sequence[Fired]],
+    ):
         self._app = app
         self._faults = faults
-        self._find_model = find_model
+        self._policy = policy
+        self._find_models = find_models
+        self._fired = fired
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -33,27 +45,47 @@ class ControlPages:
             return self._app(environ, start_response)
         try:
             status, answer = self._answer(path.removeprefix(PREFIX), environ)
-        except (BadRequestError, InvalidFaultError) as error:
+        except (BadRequestError, InvalidFaultError, InvalidPolicyError) as error:
             status, answer = "400 Bad Request", {"error": str(error)}
         start_response(status, [("Content-Type", "application/json")])
         return [json.dumps(answer, indent=2).encode() + b"\n"]
 
     def _answer(self, page: str, environ: dict[str, Any]) -> tuple[str, Any]:
-        method = environ["REQUEST_METHOD"]
-        if page == "model" and method in ("GET", "PUT"):
-            model = self._find_model()
-            if model is None:
-                return "404 Not Found", {"error": "there is no model: it was removed by a reset"}
-            if method == "PUT":
-                _put_model(model, _json(environ))
-            return "200 OK", _describe(model)
-        if page == "faults" and method in ("GET", "PUT", "DELETE"):
-            if method != "GET":
-                self._faults.replace(_json(environ) if method == "PUT" else [])
-            return "200 OK", self._faults.describe()
-        if page in ("model", "faults"):
-            return "405 Method Not Allowed", {"error": f"{method} is not for {PREFIX}{page}"}
-        return "404 Not Found", {"error": f"the control pages are {PREFIX}model and {PREFIX}faults"}
+        pages: dict[str, tuple[Callable[[str, dict[str, Any]], tuple[str, Any]], tuple[str, ...]]] = {
+            "model": (self._model, ("GET", "PUT")),
+            "faults": (self._faults_page, ("GET", "PUT", "DELETE")),
+            "policy": (self._policy_page, ("GET", "PUT", "DELETE")),
+            "schedules": (self._schedules, ("GET",)),
+        }
+        name, _, version = page.partition("/")
+        if name not in pages or (version and name != "model"):
+            return "404 Not Found", {"error": f"the control pages are {', '.join(PREFIX + page for page in pages)}"}
+        answer, methods = pages[name]
+        if environ["REQUEST_METHOD"] not in methods:
+            return "405 Method Not Allowed", {"error": f"{environ['REQUEST_METHOD']} is not for {PREFIX}{page}"}
+        return answer(version, environ)
+
+    def _model(self, version: str, environ: dict[str, Any]) -> tuple[str, Any]:
+        models = [model for model in self._find_models() if version in ("", model.name)]
+        if not models:
+            reason = f"there is no model {version}" if version else "there is no model: it was removed by a reset"
+            return "404 Not Found", {"error": reason}
+        if environ["REQUEST_METHOD"] == "PUT":
+            _put_model(models[0], _json(environ))
+        return "200 OK", _describe(models[0])
+
+    def _faults_page(self, _: str, environ: dict[str, Any]) -> tuple[str, Any]:
+        if environ["REQUEST_METHOD"] != "GET":
+            self._faults.replace(_json(environ) if environ["REQUEST_METHOD"] == "PUT" else [])
+        return "200 OK", self._faults.describe()
+
+    def _policy_page(self, _: str, environ: dict[str, Any]) -> tuple[str, Any]:
+        if environ["REQUEST_METHOD"] != "GET":
+            self._policy.replace(_json(environ) if environ["REQUEST_METHOD"] == "PUT" else None)
+        return "200 OK", self._policy.describe()
+
+    def _schedules(self, *_: Any) -> tuple[str, Any]:
+        return "200 OK", [_describe_fired(fired) for fired in list(self._fired())]
 
 
 def _json(environ: dict[str, Any]) -> Any:
@@ -101,4 +133,15 @@ def _describe(model: ProjectVersion) -> dict[str, Any]:
         "throttled": model.throttled,
         "on_seconds": round(model.seconds_in(ON), 3),
         "running_seconds": round(model.seconds_in(frozenset({ModelStatus.RUNNING})), 3),
+    }
+
+
+def _describe_fired(fired: Fired) -> dict[str, Any]:
+    attempts = [{"at": attempt.at.isoformat(), "error": attempt.error} for attempt in list(fired.attempts)]
+    return {
+        "arn": fired.arn,
+        "due": fired.due.isoformat(),
+        "target": fired.target,
+        "attempts": attempts,
+        "delivered": fired.delivered,
     }

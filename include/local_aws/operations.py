@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 import botocore.session
 from botocore.exceptions import UnknownServiceError
 
-_CREDENTIAL = re.compile(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/aws4_request")
+_CREDENTIAL = re.compile(r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/aws4_request")
 
 # S3 names an operation by method, level and query. First match wins: (method, is key, query part, operation).
 _S3_OPERATIONS = (
@@ -46,14 +46,12 @@ _S3_OPERATIONS = (
 
 @dataclass(frozen=True)
 class Request:
-    """An HTTP request as the fault middleware sees it; ``path`` is decoded, ``query`` is not."""
+    """An HTTP request as a middleware sees it; ``path`` is decoded, ``query`` is not, headers have lower-case names."""
 
     method: str
     path: str
     query: str
-    target: str
-    authorization: str
-    copies: bool
+    headers: dict[str, str]
     body: bytes
 
     @classmethod
@@ -63,11 +61,25 @@ class Request:
             environ["REQUEST_METHOD"],
             environ.get("PATH_INFO", "").encode("latin-1", "replace").decode("utf-8", "replace"),
             environ.get("QUERY_STRING", ""),
-            environ.get("HTTP_X_AMZ_TARGET", ""),
-            environ.get("HTTP_AUTHORIZATION", ""),
-            "HTTP_X_AMZ_COPY_SOURCE" in environ,
+            {
+                name.removeprefix("HTTP_").replace("_", "-").lower(): value
+                for name, value in environ.items()
+                if name.startswith("HTTP_")
+            },
             body,
         )
+
+    @property
+    def service(self) -> str:
+        """What the request is signed for; empty when it is not signed."""
+        credential = _CREDENTIAL.search(self.headers.get("authorization", ""))
+        return credential[2] if credential else ""
+
+    @property
+    def region(self) -> str:
+        """The Region the request is signed for; empty when it is not signed."""
+        credential = _CREDENTIAL.search(self.headers.get("authorization", ""))
+        return credential[1] if credential else ""
 
 
 @dataclass(frozen=True)
@@ -90,10 +102,9 @@ class ErrorAnswer:
 
 def operation_of(request: Request) -> Operation:
     """What the request asks for; the name is empty when it is nothing we know."""
-    credential = _CREDENTIAL.search(request.authorization)
-    service = credential.group(1) if credential else ""
-    if request.target:
-        prefix, _, name = request.target.rpartition(".")
+    service = request.service
+    if target := request.headers.get("x-amz-target"):
+        prefix, _, name = target.rpartition(".")
         return Operation(service or _service_of_target(prefix), name, "json")
     action = _action(request)
     if action:
@@ -145,11 +156,22 @@ def _s3_operation(request: Request) -> str:
         return "ListBuckets" if request.method == "GET" else ""
     parts = request.query.split("&")
     names = {part.partition("=")[0] for part in parts}
+    plain = not names & _s3_subresources()  # bucket?acl is not the bucket
     for method, is_key, part, name in _S3_OPERATIONS:
-        if method == request.method and is_key == bool(key) and (not part or part in names or part in parts):
-            copies = request.copies and name in ("PutObject", "UploadPart")
+        fits = part in names or part in parts if part else plain
+        if method == request.method and is_key == bool(key) and fits:
+            copies = "x-amz-copy-source" in request.headers and name in ("PutObject", "UploadPart")
             return {"PutObject": "CopyObject", "UploadPart": "UploadPartCopy"}[name] if copies else name
     return ""
+
+
+@lru_cache
+def _s3_subresources() -> frozenset[str]:
+    """The query parameters that make a request another operation, from botocore's model of S3."""
+    model = botocore.session.get_session().get_service_model("s3")
+    queries = [model.operation_model(name).http["requestUri"].partition("?")[2] for name in model.operation_names]
+    names = {part.partition("=")[0] for query in queries for part in query.split("&")}
+    return frozenset(names - {"", "x-id"})
 
 
 def _rest_operation(service: str, request: Request) -> str:

@@ -40,6 +40,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
         given.max_receive_count,
         given.project,
         given.model_version,
+        given.more_models,
         given.examples,
         model,
     )
@@ -84,6 +85,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--project", type=_name(r"[A-Za-z0-9_.-]{1,255}"), default="label-detection", help="Custom Labels project")
     add("--model-version", type=_name(r"[A-Za-z0-9_.-]{1,255}"), default="1", help="version of its model")
+    add(
+        "--more-models",
+        type=_whole(0, 100),
+        default=0,
+        help="further versions of the project, each a model of its own, named 2, 3 ...",
+    )
     add("--env-file", type=Path, default=None, help="file to write the environment variables to, once it serves")
     add("--log-requests", action="store_true", help="log a line per request")
     return parser

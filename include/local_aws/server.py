@@ -1,7 +1,9 @@
-"""The HTTP server: moto's application behind the control pages and the faults, on kept-alive connections."""
+"""The HTTP server: moto's application behind control pages, faults and policy, on kept-alive connections."""
 
 import io
 import logging
+import socket
+import struct
 from http import HTTPStatus
 from typing import Any
 
@@ -9,10 +11,13 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import BaseWSGIServer, DechunkedInput, make_server
 
 from include.local_aws.control import ControlPages
-from include.local_aws.faults import FaultMiddleware, Faults
+from include.local_aws.faults import ConnectionCutError, FaultMiddleware, Faults
+from include.local_aws.policy.middleware import PolicyInForce, PolicyMiddleware
 from include.local_aws.rekognition import models as rekognition
 from include.local_aws.rekognition.lifecycle import ProjectVersion
 from include.local_aws.s3 import models as s3
+from include.local_aws.scheduler import models as scheduler
+from include.local_aws.scheduler.models import Fired
 from include.local_aws.sqs import models as sqs
 
 log = logging.getLogger(__name__)
@@ -49,10 +54,20 @@ class KeepAliveHandler(MotoRequestHandler):
                 if hasattr(answer, "close"):
                     answer.close()
             status, headers = began
+        except ConnectionCutError:
+            self._cut()
+            return
         except Exception:  # what moto does not know is one failed request, not a dead server
             log.exception("%s %s failed", self.command, self.path)
             status, headers, body = "500 Internal Server Error", [], b"the embedded AWS failed: see its log"
         self._send(status, headers, body)
+
+    def _cut(self) -> None:
+        """Close the connection with a TCP RST: that is what close does when it may not linger for what is unsent."""
+        self.close_connection = True
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.rfile.close()  # it holds the socket open
+        self.connection.close()
 
     def _read_body(self, environ: dict[str, Any]) -> None:
         if isinstance(environ["wsgi.input"], DechunkedInput):
@@ -108,13 +123,18 @@ def build_server(host: str, port: int, region: str, log_requests: bool) -> BaseW
     """A threaded server with the embedded AWS on it, bound but not yet serving; port 0 picks a free one."""
     rekognition.install()
     s3.install()
+    scheduler.install()
     sqs.install()
 
-    def find_model() -> ProjectVersion | None:
+    def find_models() -> list[ProjectVersion]:
         projects = rekognition.backend_of(ACCOUNT_ID, region).projects.values()
-        return next((version for project in projects for version in project.versions.values()), None)
+        return [version for project in projects for version in project.versions.values()]
 
-    faults = Faults()
-    pages = ControlPages(FaultMiddleware(CachingDispatcher(), faults), faults, find_model)
+    def fired() -> list[Fired]:
+        return scheduler.backend_of(ACCOUNT_ID, region).fired
+
+    faults, policy = Faults(), PolicyInForce()
+    app = FaultMiddleware(PolicyMiddleware(CachingDispatcher(), policy, ACCOUNT_ID), faults)
+    pages = ControlPages(app, faults, policy, find_models, fired)
     handler = LoggingHandler if log_requests else KeepAliveHandler
     return make_server(host, port, pages, threaded=True, request_handler=handler)

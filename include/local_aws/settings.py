@@ -25,5 +25,6 @@ class WorldSettings:
     max_receive_count: int
     project: str
     model_version: str
+    more_models: int
     examples: Path
     model: ModelSettings

@@ -1,5 +1,6 @@
-"""What is there when the embedded AWS starts: buckets, queue, dead-letter queue, notification, model."""
+"""What is there when the embedded AWS starts: buckets, queue, dead-letter queue, notification, models."""
 
+import itertools
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -45,12 +46,17 @@ class World:
         }
 
 
+def session(region: str) -> boto3.Session:
+    """A session with the credentials that everybody here has."""
+    return boto3.Session(ACCESS_KEY, SECRET_KEY, region_name=region)
+
+
 def make_world(endpoint: str, account_id: str, settings: WorldSettings) -> World:
-    """Make it all, over HTTP as anybody would; the model alone, which AWS trains, is put there directly."""
-    session = boto3.Session(ACCESS_KEY, SECRET_KEY, region_name=settings.region)
+    """Make it all, over HTTP as anybody would; the models alone, which AWS trains, are put there directly."""
+    aws = session(settings.region)
     config = Config(retries={"total_max_attempts": 1})
-    s3 = session.client("s3", endpoint_url=endpoint, config=config)
-    sqs = session.client("sqs", endpoint_url=endpoint, config=config)
+    s3 = aws.client("s3", endpoint_url=endpoint, config=config)
+    sqs = aws.client("sqs", endpoint_url=endpoint, config=config)
     for bucket in (settings.source_bucket, settings.final_bucket):
         if settings.region != "us-east-1":
             s3.create_bucket(
@@ -77,9 +83,12 @@ def make_world(endpoint: str, account_id: str, settings: WorldSettings) -> World
     # Not purged: AWS allows that once a minute, and others may want to.
     while test_event := sqs.receive_message(QueueUrl=queue_url).get("Messages"):
         sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=test_event[0]["ReceiptHandle"])
-    version = backend_of(account_id, settings.region).add_model(
-        settings.project, settings.model_version, settings.model, Detector(settings.examples)
-    )
+    detector = Detector(settings.examples)
+    rekognition = backend_of(account_id, settings.region)
+    version = rekognition.add_model(settings.project, settings.model_version, settings.model, detector)
+    others = (str(number) for number in itertools.count(2) if str(number) != settings.model_version)
+    for name in itertools.islice(others, settings.more_models):
+        rekognition.add_model(settings.project, name, settings.model, detector)
     return World(endpoint, settings.region, settings.source_bucket, settings.final_bucket, queue_url, version.arn)
 
 

@@ -48,9 +48,9 @@ class Aws:
     def model_arn(self) -> str:
         return self.env["AIRFLOW__LABEL_DETECTION__MODEL_ARN"]
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, **options: Any) -> Any:
         # One send: botocore's own retries would hide what is tested.
-        config = Config(retries={"total_max_attempts": 1}, max_pool_connections=20)
+        config = Config(retries={"total_max_attempts": 1}, max_pool_connections=20, **options)
         return boto3.client(
             service,
             endpoint_url=self.endpoint,

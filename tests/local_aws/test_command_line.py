@@ -15,7 +15,7 @@ from tests.local_aws.conftest import ROOT, Aws, command, running
 
 OPTIONS = (
     "--host --port --region --examples --start-seconds --stop-seconds --rate --latency --source-bucket "
-    "--final-bucket --queue --max-receive-count --project --model-version --env-file --log-requests"
+    "--final-bucket --queue --max-receive-count --project --model-version --more-models --env-file --log-requests"
 )
 
 
@@ -41,6 +41,7 @@ def test_help_explains_every_option() -> None:
         pytest.param(["--source-bucket", "Not_A_Bucket"], "--source-bucket", id="no bucket name"),
         pytest.param(["--source-bucket", "one", "--final-bucket", "one"], "--final-bucket", id="one bucket for both"),
         pytest.param(["--max-receive-count", "0"], "--max-receive-count", id="no receives"),
+        pytest.param(["--more-models", "-1"], "--more-models", id="fewer than no more models"),
         pytest.param(["--speed", "9"], "--speed", id="no such option"),
     ],
 )
@@ -102,3 +103,19 @@ def test_requests_are_logged_only_when_asked_for(tmp_path: Path) -> None:
         with running(folder, *options) as aws:
             requests.get(f"{aws.endpoint}/_local/model", timeout=10)
         assert ("GET /_local/model" in (folder / "aws.log").read_text()) is (name == "loud")
+
+
+def test_more_models_live_each_a_life_of_its_own(tmp_path: Path) -> None:
+    with running(tmp_path, "--more-models", "2", "--model-version", "3", "--start-seconds", "0") as aws:
+        rekognition = aws.client("rekognition")
+        pages = {name: requests.get(f"{aws.endpoint}/_local/model/{name}", timeout=10).json() for name in "324"}
+        assert pages["3"]["arn"] == aws.model_arn == aws.model()["arn"]
+        assert len({page["arn"] for page in pages.values()}) == 3
+        (project,) = rekognition.describe_projects()["ProjectDescriptions"]
+        versions = rekognition.describe_project_versions(ProjectArn=project["ProjectArn"])["ProjectVersionDescriptions"]
+        assert [version["ProjectVersionArn"] for version in versions] == [page["arn"] for page in pages.values()]
+        rekognition.start_project_version(ProjectVersionArn=pages["4"]["arn"], MinInferenceUnits=1)
+        requests.put(f"{aws.endpoint}/_local/model/2", json={"status": "FAILED"}, timeout=10)
+        found = [requests.get(f"{aws.endpoint}/_local/model/{name}", timeout=10).json() for name in "324"]
+        assert [page["status"] for page in found] == ["TRAINING_COMPLETED", "FAILED", "RUNNING"]
+        assert requests.get(f"{aws.endpoint}/_local/model/5", timeout=10).status_code == 404

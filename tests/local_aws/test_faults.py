@@ -1,13 +1,16 @@
 """Faults on request, and the control pages."""
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
-from tests.local_aws.conftest import Aws
+from tests.local_aws.conftest import Aws, running, until
 
 
 def fault(service: str, operation: str, **more: Any) -> dict[str, Any]:
@@ -116,6 +119,69 @@ def test_a_fault_can_be_for_one_key_or_one_body(aws: Aws, s3: Any, sqs: Any) -> 
     assert failure(sqs.send_message, QueueUrl=url, MessageBody="poison")[1] == "Broken"
 
 
+def test_a_fault_for_every_service_is_for_every_service(aws: Aws) -> None:
+    aws.faults(fault("*", "*"))
+    for name, (call, arguments) in calls(aws).items():
+        assert code_of(call, **arguments) in ("Broken", "500"), name
+
+
+def test_a_fault_with_a_probability_fails_the_same_calls_with_the_same_seed(aws: Aws, s3: Any) -> None:
+    def drawn(seed: int) -> list[bool]:
+        # The first never happens; the second must not be kept from the calls by it.
+        aws.faults(fault("s3", "*", probability=0), fault("s3", "HeadBucket", probability=0.3, seed=seed))
+        return [bool(code_of(s3.head_bucket, Bucket=aws.final)) for _ in range(100)]
+
+    assert drawn(1) == drawn(1) != drawn(2)
+    assert 15 <= sum(drawn(1)) <= 45
+
+
+def test_only_the_calls_that_are_drawn_are_counted(aws: Aws, s3: Any) -> None:
+    aws.faults(fault("s3", "HeadBucket", probability=0.2, times=3))
+    assert sum(bool(code_of(s3.head_bucket, Bucket=aws.final)) for _ in range(100)) == 3
+    assert aws.left_faults() == []
+
+
+@pytest.mark.parametrize(("when", "happened"), [("before", 0), ("after", 1)])
+def test_a_cut_connection_is_a_connection_error_and_the_next_call_works(
+    aws: Aws, s3: Any, when: str, happened: int
+) -> None:
+    aws.faults(fault("s3", "PutObject", when=when, reset=True, times=1))
+    with pytest.raises(ConnectionClosedError) as caught:
+        s3.put_object(Bucket=aws.final, Key="a", Body=b"1" * 100_000)
+    assert "reset by peer" in str(caught.value.kwargs["error"])
+    assert s3.list_objects_v2(Bucket=aws.final)["KeyCount"] == happened
+
+
+@pytest.mark.parametrize(("when", "happened"), [("before", 0), ("after", 1)])
+def test_a_held_call_is_gone_from_the_faults_and_carried_out_or_not_at_once(
+    aws: Aws, s3: Any, when: str, happened: int
+) -> None:
+    aws.faults(fault("s3", "PutObject", when=when, delay=1.5, times=1))
+    with ThreadPoolExecutor(1) as thread:
+        began = time.monotonic()
+        held = thread.submit(code_of, s3.put_object, Bucket=aws.final, Key="a", Body=b"1")
+        until(lambda: aws.left_faults() == [], 1)
+        until(lambda: s3.list_objects_v2(Bucket=aws.final)["KeyCount"] == happened, 1)
+        assert not held.done()
+        assert held.result() == "Broken"
+        assert time.monotonic() - began >= 1.5
+    assert s3.list_objects_v2(Bucket=aws.final)["KeyCount"] == happened
+
+
+def test_a_held_call_whose_caller_is_gone_does_no_harm(tmp_path: Path) -> None:
+    with running(tmp_path) as aws:
+        s3 = aws.client("s3")
+        impatient = aws.client("s3", read_timeout=0.3)
+        for reset in (False, True):
+            aws.faults(fault("s3", "PutObject", delay=1, times=1, reset=reset))
+            with pytest.raises(ReadTimeoutError):
+                impatient.put_object(Bucket=aws.final, Key="a", Body=b"1")
+        time.sleep(1.2)
+        assert s3.list_objects_v2(Bucket=aws.final)["KeyCount"] == 0
+    assert "Traceback" not in (tmp_path / "aws.log").read_text()
+    assert "fault before s3:PutObject: reset" in (tmp_path / "aws.log").read_text()
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [
@@ -128,6 +194,12 @@ def test_a_fault_can_be_for_one_key_or_one_body(aws: Aws, s3: Any, sqs: Any) -> 
         pytest.param([fault("s3", "PutObject", times=0)], "times", id="no times"),
         pytest.param([fault("s3", "PutObject", times=True)], "times", id="times is true"),
         pytest.param([fault("s3", "PutObject", key=5)], "key", id="key is a number"),
+        pytest.param([fault("s3", "PutObject", probability=1.5)], "probability", id="more than certain"),
+        pytest.param([fault("s3", "PutObject", probability="half")], "probability", id="probability is a text"),
+        pytest.param([fault("s3", "PutObject", seed=0.5)], "seed", id="half a seed"),
+        pytest.param([fault("s3", "PutObject", delay=-1)], "delay", id="delay into the past"),
+        pytest.param([fault("s3", "PutObject", delay=3601)], "delay", id="delay without end"),
+        pytest.param([fault("s3", "PutObject", reset="yes")], "reset", id="reset is a text"),
         pytest.param([fault("s3", "PutObject", speed=5)], "speed", id="unknown member"),
     ],
 )
@@ -151,6 +223,9 @@ def test_a_wrong_fault_is_told_what_is_wrong_and_changes_nothing(aws: Aws, value
         ("PUT", "faults", "", 400),
         ("DELETE", "model", "", 405),
         ("POST", "faults", "[]", 405),
+        ("PUT", "schedules", "[]", 405),
+        ("GET", "model/9", "", 404),
+        ("GET", "faults/9", "", 404),
         ("GET", "other", "", 404),
     ],
 )

@@ -10,6 +10,7 @@ from moto.s3 import notifications
 from moto.s3.models import S3Backend, s3_backends
 from moto.s3.responses import S3Response
 from moto.s3.urls import url_paths
+from moto.scheduler.models import EventBridgeSchedulerBackend, scheduler_backends
 from moto.sqs.models import Queue, SQSBackend, sqs_backends
 
 
@@ -25,6 +26,7 @@ def test_a_backend_class_can_be_put_in_the_place_of_motos() -> None:
     for backends, backend in (
         (rekognition_backends, RekognitionBackend),
         (s3_backends, S3Backend),
+        (scheduler_backends, EventBridgeSchedulerBackend),
         (sqs_backends, SQSBackend),
     ):
         assert issubclass(backends.backend, backend)
@@ -56,6 +58,11 @@ def test_a_queue_keeps_its_messages_where_the_store_stands_in() -> None:
         "wait_seconds_timeout",
         "visibility_timeout",
     ]
+
+
+def test_an_update_of_a_schedule_leaves_its_action_after_completion_out() -> None:
+    assert "action_after_completion" in parameters(EventBridgeSchedulerBackend.create_schedule)
+    assert "action_after_completion" not in parameters(EventBridgeSchedulerBackend.update_schedule)
 
 
 def test_the_server_has_the_seams_that_are_used() -> None:

@@ -57,20 +57,20 @@ class LocalRekognitionBackend(RekognitionBackend):
     def add_model(
         self, project_name: str, version_name: str, settings: ModelSettings, detector: Detector
     ) -> ProjectVersion:
-        """Make a project with one trained model."""
+        """Give a project a trained model; the first one makes the project."""
         prefix = f"arn:{get_partition(self.region_name)}:rekognition:{self.region_name}:{self.account_id}:project"
         # AWS ends an ARN with the milliseconds of its making: different ones for a project and its version.
         # Made from the names they stay the same when the process is started again.
         project_digits = 1_690_000_000_000 + crc32(project_name.encode())
         version_digits = 1_700_000_000_000 + crc32(f"{project_name}/{version_name}".encode())
-        project = Project(project_name, f"{prefix}/{project_name}/{project_digits}", time.time())
+        project_arn = f"{prefix}/{project_name}/{project_digits}"
+        with self._lock:
+            project = self.projects.setdefault(project_arn, Project(project_name, project_arn, time.time()))
+            self._detector = detector
         version = ProjectVersion(
             f"{prefix}/{project_name}/version/{version_name}/{version_digits}", project.arn, version_name, settings
         )
         project.versions[version_name] = version
-        with self._lock:
-            self.projects[project.arn] = project
-            self._detector = detector
         return version
 
     def describe_projects(self, names: Sequence[str]) -> list[Project]:

@@ -1,0 +1,110 @@
+"""Reading an identity-based IAM policy, and what it allows.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html. Statements have Sid, Effect, Action
+and Resource, with the wildcards ``*`` and ``?``. What is not understood is refused rather than passed over: Condition,
+NotAction, NotResource and policy variables.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+_ACTION = re.compile(r"\*|[a-z0-9-]+:[A-Za-z0-9*?]+")
+
+
+class InvalidPolicyError(ValueError):
+    """The JSON is not a policy that is understood here; the text says why."""
+
+
+@dataclass(frozen=True)
+class Permission:
+    """What IAM is asked for: an action, as ``s3:GetObject``, on a resource's ARN, or on ``*``."""
+
+    action: str
+    resource: str
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement, its wildcards made patterns."""
+
+    allows: bool
+    actions: tuple[re.Pattern[str], ...]
+    resources: tuple[re.Pattern[str], ...]
+
+    @classmethod
+    def parse(cls, value: Any) -> "Statement":
+        """Read a statement from decoded JSON, or raise InvalidPolicyError."""
+        if not isinstance(value, dict):
+            raise InvalidPolicyError(f"a statement must be a JSON object, not {json.dumps(value)}")
+        name = f"statement {value['Sid']}" if value.get("Sid") else "a statement"
+        for key in value:
+            if key not in ("Sid", "Effect", "Action", "Resource"):
+                raise InvalidPolicyError(f"{name} has {key}, which is not understood here")
+        if value.get("Effect") not in ("Allow", "Deny"):
+            raise InvalidPolicyError(f"{name} must have an Effect, Allow or Deny")
+        actions, resources = _texts(name, "Action", value), _texts(name, "Resource", value)
+        for action in actions:
+            if not _ACTION.fullmatch(action):
+                raise InvalidPolicyError(f"{name}: {action!r} is not an action: it must look like s3:GetObject")
+        for resource in resources:
+            if "${" in resource:
+                raise InvalidPolicyError(f"{name}: {resource!r} has a placeholder or a policy variable")
+            if resource != "*" and not resource.startswith("arn:"):
+                raise InvalidPolicyError(f"{name}: {resource!r} is not an ARN")
+        # Actions are the same in any case, resources are not.
+        return cls(
+            value["Effect"] == "Allow",
+            tuple(re.compile(_pattern(action), re.IGNORECASE) for action in actions),
+            tuple(re.compile(_pattern(resource), re.DOTALL) for resource in resources),
+        )
+
+    def covers(self, permission: Permission) -> bool:
+        """Whether the statement speaks of this action on this resource."""
+        return any(action.fullmatch(permission.action) for action in self.actions) and any(
+            resource.fullmatch(permission.resource) for resource in self.resources
+        )
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A policy and its document, as it was given."""
+
+    document: dict[str, Any]
+    statements: tuple[Statement, ...]
+
+    @classmethod
+    def parse(cls, value: Any) -> "Policy":
+        """Read a policy from decoded JSON, or raise InvalidPolicyError."""
+        if not isinstance(value, dict) or value.get("Version") != "2012-10-17":
+            raise InvalidPolicyError('a policy must be a JSON object with "Version": "2012-10-17"')
+        for key in value:
+            if key not in ("Version", "Id", "Statement"):
+                raise InvalidPolicyError(f"a policy has no {key!r}: it may have Version, Id, Statement")
+        statements = value.get("Statement")
+        if isinstance(statements, dict):
+            statements = [statements]
+        if not isinstance(statements, list):
+            raise InvalidPolicyError("a policy must have a Statement, an object or a list of objects")
+        return cls(value, tuple(Statement.parse(statement) for statement in statements))
+
+    def why_denied(self, permission: Permission) -> str:
+        """In AWS's words, why it is denied; nothing if it is allowed. A Deny beats every Allow."""
+        covering = [statement.allows for statement in self.statements if statement.covers(permission)]
+        if not all(covering):
+            return "with an explicit deny in an identity-based policy"
+        return "" if covering else f"because no identity-based policy allows the {permission.action} action"
+
+
+def _texts(name: str, key: str, value: dict[str, Any]) -> list[str]:
+    texts = value.get(key)
+    if isinstance(texts, str):
+        texts = [texts]
+    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) and text for text in texts):
+        raise InvalidPolicyError(f"{name} must have {key}, a text or a list of texts")
+    return texts
+
+
+def _pattern(text: str) -> str:
+    return re.escape(text).replace(r"\*", ".*").replace(r"\?", ".")

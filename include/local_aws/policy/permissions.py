@@ -1,0 +1,165 @@
+"""Which permissions IAM asks for when an operation is called.
+
+https://docs.aws.amazon.com/service-authorization/latest/reference/ lists actions and resource types per service.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+from moto.utilities.utils import get_partition
+
+from include.local_aws.operations import Operation, Request
+from include.local_aws.policy.document import Permission
+from include.local_aws.s3.copy_source import CopySource
+
+# S3's actions that are not named like their operation, and those that are: all that is asked for on the bucket ...
+_S3_BUCKET = {
+    "ListObjectsV2": "ListBucket",
+    "ListObjects": "ListBucket",
+    "HeadBucket": "ListBucket",
+    "ListObjectVersions": "ListBucketVersions",
+    "GetBucketNotificationConfiguration": "GetBucketNotification",
+    "PutBucketNotificationConfiguration": "PutBucketNotification",
+    "GetBucketLocation": "GetBucketLocation",
+    "PutBucketVersioning": "PutBucketVersioning",
+    "PutBucketPolicy": "PutBucketPolicy",
+    "CreateBucket": "CreateBucket",
+    "DeleteBucket": "DeleteBucket",
+}
+# ... and on the object. With a version id AWS asks for another action, named ...Version...
+_S3_OBJECT = {
+    "GetObject": "GetObject",
+    "HeadObject": "GetObject",
+    "GetObjectTagging": "GetObjectTagging",
+    "PutObject": "PutObject",
+    "PutObjectTagging": "PutObjectTagging",
+    "DeleteObject": "DeleteObject",
+    "DeleteObjectTagging": "DeleteObjectTagging",
+    "CreateMultipartUpload": "PutObject",
+    "UploadPart": "PutObject",
+    "CompleteMultipartUpload": "PutObject",
+    "AbortMultipartUpload": "AbortMultipartUpload",
+    "ListParts": "ListMultipartUploadParts",
+}
+_S3_READS = frozenset({"GetObject", "HeadObject", "GetObjectTagging", "CopyObject"})
+_REKOGNITION = {
+    "DescribeProjects": None,
+    "DescribeProjectVersions": "ProjectArn",
+    "StartProjectVersion": "ProjectVersionArn",
+    "StopProjectVersion": "ProjectVersionArn",
+    "DetectCustomLabels": "ProjectVersionArn",
+}
+_SCHEDULES = frozenset({"CreateSchedule", "UpdateSchedule", "GetSchedule", "DeleteSchedule"})
+
+
+def permissions_of(operation: Operation, request: Request, account_id: str) -> list[Permission] | None:
+    """What is asked for; None for an operation that is not known here."""
+    region = request.region or "us-east-1"
+    prefix = f"arn:{get_partition(region)}:{operation.service}:{region}:{account_id}:"
+    known: dict[str, Callable[[], list[Permission] | None]] = {
+        "s3": lambda: _s3(operation.name, request),
+        "sqs": lambda: _sqs(operation.name, _parameters(request), prefix),
+        "sns": lambda: _sns(operation.name, _parameters(request)),
+        "rekognition": lambda: _rekognition(operation.name, _parameters(request)),
+        "scheduler": lambda: _scheduler(operation.name, request, prefix),
+    }
+    return known[operation.service]() if operation.name and operation.service in known else None
+
+
+def read_of_an_image(operation: Operation, request: Request) -> list[Permission]:
+    """What Rekognition asks for in the caller's name, to read an image from S3."""
+    if operation.service != "rekognition":
+        return []
+    place = (_parameters(request).get("Image") or {}).get("S3Object") or {}
+    if not place:
+        return []
+    return [_object("GetObject", place.get("Bucket", ""), place.get("Name", ""), place.get("Version"))]
+
+
+def listing_for_not_found(operation: Operation, request: Request) -> list[Permission]:
+    """What S3 asks for before it says that an object is not there: without it the answer is 403, not 404."""
+    if operation.service != "s3" or operation.name not in _S3_READS:
+        return []
+    bucket = request.path.removeprefix("/").partition("/")[0]
+    copied = request.headers.get("x-amz-copy-source")
+    return [Permission("s3:ListBucket", _bucket_arn(CopySource.parse(copied).bucket if copied else bucket))]
+
+
+def _s3(name: str, request: Request) -> list[Permission] | None:
+    bucket, _, key = request.path.removeprefix("/").partition("/")
+    version = parse_qs(request.query).get("versionId", [None])[0]
+    if name == "ListBuckets":
+        return [Permission("s3:ListAllMyBuckets", "*")]
+    if name in _S3_BUCKET:
+        return [Permission(f"s3:{_S3_BUCKET[name]}", _bucket_arn(bucket))]
+    if name in ("CopyObject", "UploadPartCopy"):
+        source = CopySource.parse(request.headers["x-amz-copy-source"])
+        # The two for tags: AWS asks for them when the source has tags; here always.
+        asked = ["Object", "ObjectTagging"] if name == "CopyObject" else ["Object"]
+        return [
+            *(_object(f"Get{what}", source.bucket, source.key, source.version_id) for what in asked),
+            *(_object(f"Put{what}", bucket, key) for what in asked),
+        ]
+    if name not in _S3_OBJECT:
+        return None
+    needed = [_object(_S3_OBJECT[name], bucket, key, version)]
+    if request.headers.get("x-amz-tagging"):
+        needed.append(_object("PutObjectTagging", bucket, key))
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-delete-enforce.html
+    if name == "DeleteObject" and request.headers.get("if-match", "*") != "*":
+        needed.append(_object("GetObject", bucket, key))
+    return needed
+
+
+def _object(action: str, bucket: str, key: str, version: str | None = None) -> Permission:
+    if version:
+        action = action.replace("Object", "ObjectVersion")
+    return Permission(f"s3:{action}", f"{_bucket_arn(bucket)}/{key}")
+
+
+def _bucket_arn(bucket: str) -> str:
+    return f"arn:aws:s3:::{bucket}"
+
+
+def _sqs(name: str, parameters: dict[str, Any], prefix: str) -> list[Permission]:
+    queue = parameters.get("QueueName") or str(parameters.get("QueueUrl", "")).rpartition("/")[2]
+    return [Permission(f"sqs:{name.removesuffix('Batch')}", f"{prefix}{queue}" if queue else "*")]
+
+
+def _sns(name: str, parameters: dict[str, Any]) -> list[Permission]:
+    topic = parameters.get("TopicArn") or parameters.get("TargetArn") or "*"
+    return [Permission(f"sns:{name.removesuffix('Batch')}", topic)]
+
+
+def _rekognition(name: str, parameters: dict[str, Any]) -> list[Permission] | None:
+    if name not in _REKOGNITION:
+        return None
+    resource = _REKOGNITION[name]
+    return [Permission(f"rekognition:{name}", str(parameters.get(resource, "")) if resource else "*")]
+
+
+def _scheduler(name: str, request: Request, prefix: str) -> list[Permission] | None:
+    if name == "ListSchedules":
+        return [Permission("scheduler:ListSchedules", "*")]
+    if name not in _SCHEDULES:
+        return None
+    parameters = _parameters(request)
+    group = parameters.get("GroupName") or parse_qs(request.query).get("groupName", ["default"])[0]
+    needed = [Permission(f"scheduler:{name}", f"{prefix}schedule/{group}/{unquote(request.path.rpartition('/')[2])}")]
+    if "Target" in parameters:
+        needed.append(Permission("iam:PassRole", str(parameters["Target"].get("RoleArn", ""))))
+    return needed
+
+
+def _parameters(request: Request) -> dict[str, Any]:
+    """The parameters of a request whose body is JSON or a form."""
+    text = request.body.decode("utf-8", "replace")
+    if text.startswith("Action=") or "&Action=" in text:
+        return {name: values[0] for name, values in parse_qs(text).items()}
+    try:
+        value = json.loads(text) if text else {}
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
