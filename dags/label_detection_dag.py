@@ -16,7 +16,8 @@ model **whatever happened**, and `write_report` says what was done and what it c
 ## When it is red
 
 1. `write_report` names the tasks that failed. Open the log of the first of them: it says what to mend.
-2. **`stop_model` red: the model may still be running and costs money.** Stop it by hand, now: its page says how.
+2. **`stop_model` red: the model may still be running and costs money.** Stop it by hand, now: its page says how. The
+   DAG `label_detection_watchdog` goes on trying.
 3. Everything else can wait: no image is lost. Images that were not labelled are still in the source bucket and in the
    queue. Mend the cause and start a run, or wait for the next.
 """
@@ -27,6 +28,7 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, TriggerRule
 
+from label_detection import notifications
 from label_detection.configuration import read_schedule, run_params
 from label_detection.docs import dag_docs, task_docs
 from label_detection.exchange import PLAN_TASK, SENSE_TASK, START_TASK, STOP_TASK, WAIT_TASK
@@ -75,9 +77,13 @@ with DAG(
         doc_md=task_docs(StopModelOperator),
         retries=5,
         execution_timeout=timedelta(minutes=40),  # a model that is starting cannot be stopped yet
+        on_failure_callback=notifications.stop_failed,
     )
     write_report = WriteReportOperator(
-        task_id="write_report", doc_md=task_docs(WriteReportOperator), trigger_rule=TriggerRule.ALL_DONE
+        task_id="write_report",
+        doc_md=task_docs(WriteReportOperator),
+        trigger_rule=TriggerRule.ALL_DONE,
+        on_failure_callback=notifications.run_failed,
     )
 
     wait_for_images >> plan_run >> start_model >> wait_for_model >> analyse_images >> stop_model >> write_report

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-#: After the deadline: what workers may still need, and the stop.
-_MARGIN = timedelta(minutes=15)
+#: What the names of all leases begin with.
+LEASE_PREFIX = "label_detection_lease."
 
 
 class Lease(BaseModel):
-    """A run's claim to a model that it switches on, and off by `until`."""
+    """A run's claim to a model that it switches on, and off by `until`; with all that is needed to do so without it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -21,6 +21,9 @@ class Lease(BaseModel):
     since: AwareDatetime
     until: AwareDatetime
     units: int
+    aws_conn_id: str = "aws_default"
+    sns_topic_arn: str | None = None
+    dead_man_switch: bool = False  # whether one was to be made
 
     def is_of(self, dag_id: str, run_id: str) -> bool:
         """Whether it is this run's."""
@@ -28,15 +31,19 @@ class Lease(BaseModel):
 
     def held_against(self, dag_id: str, now: datetime) -> bool:
         """Whether another DAG than `dag_id` holds the model now. A run takes its predecessor's place."""
-        return self.dag_id != dag_id and now < self.until
+        return self.dag_id != dag_id and not self.has_expired(now)
+
+    def has_expired(self, now: datetime) -> bool:
+        """Whether the model must be off by now."""
+        return now >= self.until
 
 
 def lease_name(model_arn: str) -> str:
     """The name that a model's lease is kept under: letters, digits, dots, hyphens and underscores."""
     kept = (c if c.isalnum() or c in "-_." else "." for c in model_arn.split(":", 5)[-1])
-    return "label_detection_lease." + "".join(kept)
+    return LEASE_PREFIX + "".join(kept)
 
 
-def lease_until(since: datetime, max_model_minutes: float) -> datetime:
-    """When a lease that starts at `since` ends by itself."""
-    return since + timedelta(minutes=max_model_minutes) + _MARGIN
+def lease_until(since: datetime, max_model_minutes: float, grace_minutes: float) -> datetime:
+    """When a lease that starts at `since` ends by itself: the deadline, and what a run may need to end after it."""
+    return since + timedelta(minutes=max_model_minutes + grace_minutes)

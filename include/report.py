@@ -53,6 +53,7 @@ class Report(BaseModel):
     model: ModelUse
     plan: Plan
     problems: list[str]
+    warnings: list[str] = []  # what went wrong beside the run, and did not fail it
 
     @property
     def minutes(self) -> float:
@@ -85,6 +86,7 @@ class Report(BaseModel):
             },
             "plan": {name: plan[name] for name in ("backlog", "units", "tasks", "workers", "reason")},
             "problems": facts["problems"],
+            "warnings": facts["warnings"],
         }
 
     def to_html(self) -> str:

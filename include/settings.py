@@ -13,6 +13,8 @@ from croniter import CroniterError, croniter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
+from include.redaction import redact
+
 SECTION = "label_detection"
 
 #: AWS: the pattern of a Custom Labels project version's ARN (botocore's service model).
@@ -20,6 +22,9 @@ MODEL_ARN = re.compile(
     r"arn:[a-z\d-]+:rekognition:(?P<region>[a-z\d-]+):\d{12}"
     r":project/(?P<project>[a-zA-Z0-9_.\-]{1,255})/version/(?P<version>[a-zA-Z0-9_.\-]{1,255})/\d+"
 )
+#: AWS: a standard topic; a FIFO one cannot send mail.
+TOPIC_ARN = re.compile(r"arn:[a-z\d-]+:sns:(?P<region>[a-z\d-]+):\d{12}:[a-zA-Z0-9_-]{1,256}")
+_ROLE_ARN = re.compile(r"arn:[a-z\d-]+:iam::\d{12}:role/[\w+=,.@/-]+")
 #: AWS: 3-63 characters; lower-case letters, digits, dots and hyphens; begins and ends with a letter or digit.
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _PRESETS = {"@once", "@continuous", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly"}
@@ -57,7 +62,10 @@ def _is_cron(value: str) -> bool:
 
 _QueueUrl = Annotated[
     str,
-    _matching(re.compile(r"https?://\S+/\S+"), "the URL of an SQS queue, as `aws sqs get-queue-url` prints it"),
+    _matching(
+        re.compile(r"https?://[^\s/@]+/[^\s@]+"),  # no login: the settings go along with the run, for all to see
+        "the URL of an SQS queue, as `aws sqs get-queue-url` prints it",
+    ),
 ]
 _Bucket = Annotated[str, _matching(_BUCKET, "the name of an S3 bucket, without s3:// and without a path")]
 _ModelArn = Annotated[
@@ -68,6 +76,10 @@ _ModelArn = Annotated[
         "arn:aws:rekognition:<region>:<account>:project/<name>/version/<version>/<number>",
     ),
 ]
+_TopicArn = Annotated[
+    str, _matching(TOPIC_ARN, "the ARN of a standard SNS topic: arn:aws:sns:<region>:<account>:<name>")
+]
+_RoleArn = Annotated[str, _matching(_ROLE_ARN, "the ARN of an IAM role: arn:aws:iam::<account>:role/<name>")]
 
 
 class Settings(BaseModel):
@@ -138,6 +150,19 @@ class Settings(BaseModel):
         json_schema_extra={"run": True},
     )
     aws_conn_id: str = Field("aws_default", description="The Airflow connection; its credentials are used")
+    watchdog_grace_minutes: float = Field(
+        15,
+        ge=0,
+        le=1440,
+        description="How long after `max_model_minutes` a run may need to end; then the watchdog and the switch act",
+    )
+    sns_topic_arn: _TopicArn | None = Field(
+        None, description="Where a failed run, a failed stop and the watchdog are announced; empty: nowhere"
+    )
+    dead_man_switch_role_arn: _RoleArn | None = Field(
+        None,
+        description="The role with which EventBridge Scheduler stops a model that nobody stopped; empty: no switch",
+    )
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
@@ -207,7 +232,8 @@ def options_table() -> str:
     """The options as a Markdown table, for the README and the DAG's page."""
     lines = ["| option | default | for one run | |", "|---|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        default = "**required**" if field.is_required() else f"`{field.default}`"
+        default = "off" if field.default is None else f"`{field.default}`"
+        default = "**required**" if field.is_required() else default
         lines.append(f"| `{name}` | {default} | {'yes' if name in run_options() else ''} | {field.description} |")
     return "\n".join(lines)
 
@@ -226,4 +252,4 @@ def _line(problem: Any, given: Mapping[str, Any]) -> str:
         return f"{_name(option)} is missing: set {environment_name(option)} ({description})"
     wrong = str(problem["ctx"]["error"]) if problem["type"] == "value_error" else problem["msg"]
     where = f"the run's param {option}" if option in given else environment_name(option)
-    return f"{_name(option)} is {problem['input']!r}: {wrong[0].lower()}{wrong[1:]}; set {where}"
+    return f"{_name(option)} is {redact(repr(problem['input']))}: {wrong[0].lower()}{wrong[1:]}; set {where}"

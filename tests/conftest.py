@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from include.settings import Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_scheduler import EventBridgeSchedulerClient
+    from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
 
 # Before the first import of Airflow: a home of its own, and nothing of the user's.
@@ -33,6 +36,8 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW_CONN_AWS_DEFAULT"] = "aws://"
 
 START_SECONDS = STOP_SECONDS = 1.0
+#: Versions of the project beside the settings' model.
+MORE_MODELS = ("2", "3")
 OPTION = "AIRFLOW__LABEL_DETECTION__"
 _NUMBERS = itertools.count()
 
@@ -44,6 +49,8 @@ class Aws:
     environment: dict[str, str]
     s3: S3Client
     sqs: SQSClient
+    sns: SNSClient
+    scheduler: EventBridgeSchedulerClient
     settings: Settings
 
     def control(self, page: str, method: str = "GET", body: object = None) -> Any:
@@ -53,14 +60,19 @@ class Aws:
         answer.raise_for_status()
         return answer.json()
 
-    def model(self) -> dict[str, Any]:
-        """The model's state and history."""
-        found: dict[str, Any] = self.control("model")
+    def model(self, version: str = "") -> dict[str, Any]:
+        """A model's state and history: the settings', or another version."""
+        found: dict[str, Any] = self.control(f"model/{version}" if version else "model")
         return found
 
-    def put_model(self, status: str) -> None:
-        """Put the model into a state."""
-        self.control("model", "PUT", {"status": status, "start_outcome": "RUNNING"})
+    def put_model(self, status: str, version: str = "") -> None:
+        """Put a model into a state."""
+        page = f"model/{version}" if version else "model"
+        self.control(page, "PUT", {"status": status, "start_outcome": "RUNNING"})
+
+    def schedules(self) -> list[str]:
+        """The names of the schedules that there are."""
+        return [schedule["Name"] for schedule in self.scheduler.list_schedules()["Schedules"]]
 
     def fail(self, service: str, operation: str, **fault: object) -> None:
         """Make calls fail, on top of those that fail already."""
@@ -109,6 +121,7 @@ def _aws_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
         "stop-seconds": str(STOP_SECONDS),
         "rate": "0",
         "latency": "0",
+        "more-models": str(len(MORE_MODELS)),
     }
     command = [sys.executable, "-m", "include.local_aws", *(word for o, v in options.items() for word in (f"--{o}", v))]
     with (folder / "aws.log").open("w") as log:
@@ -136,6 +149,8 @@ def _connect(env_file: Path) -> Aws:
         environment,
         session.client("s3", endpoint_url=endpoint),
         session.client("sqs", endpoint_url=endpoint),
+        session.client("sns", endpoint_url=endpoint),
+        session.client("scheduler", endpoint_url=endpoint),
         Settings(**options),
     )
 
@@ -145,7 +160,10 @@ def aws(_aws_server: Aws, monkeypatch: pytest.MonkeyPatch) -> Aws:
     """Buckets and a queue of the test's own, and a model that was never started; the environment points to them."""
     shared = _aws_server
     shared.control("faults", "DELETE")
-    shared.put_model("TRAINING_COMPLETED")
+    for version in ("", *MORE_MODELS):
+        shared.put_model("TRAINING_COMPLETED", version)
+    for schedule in shared.schedules():
+        shared.scheduler.delete_schedule(Name=schedule)
     name = f"test-{next(_NUMBERS)}"
     own = {"source_bucket": f"{name}-source", "final_bucket": f"{name}-final"}
     for bucket in own.values():
@@ -165,6 +183,35 @@ def aws(_aws_server: Aws, monkeypatch: pytest.MonkeyPatch) -> Aws:
     for variable, value in (shared.environment | environment).items():
         monkeypatch.setenv(variable, value)
     return replace(shared, settings=shared.settings.model_copy(update=own))
+
+
+@dataclass(frozen=True)
+class Topic:
+    """An SNS topic that somebody listens to."""
+
+    arn: str
+    sqs: SQSClient
+    queue_url: str
+
+    def published(self) -> list[tuple[str, str]]:
+        """Subject and text of each message since the last look."""
+        found: list[tuple[str, str]] = []
+        while messages := self.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                body = json.loads(message["Body"])
+                found.append((body["Subject"], body["Message"]))
+                self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
+        return found
+
+
+@pytest.fixture
+def topic(aws: Aws) -> Topic:
+    """A topic of the test's own."""
+    name = f"topic-{next(_NUMBERS)}"
+    arn = aws.sns.create_topic(Name=name)["TopicArn"]
+    queue_url = aws.sqs.create_queue(QueueName=name)["QueueUrl"]
+    aws.sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=f"arn:aws:sqs:us-east-1:123456789012:{name}")
+    return Topic(arn, aws.sqs, queue_url)
 
 
 @pytest.fixture(scope="session")

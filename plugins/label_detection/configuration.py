@@ -38,6 +38,12 @@ def run_params() -> dict[str, Param]:
     return {name: _param(name, schemas[name]) for name in settings.run_options()}
 
 
+def read_option(option: str) -> str | None:
+    """One option as it is configured, not checked; None when it is not set."""
+    value = (_read(option) or "").strip()
+    return value or None
+
+
 def _param(name: str, schema: dict[str, Any]) -> Param:
     limits = {key: schema[key] for key in ("minimum", "maximum", "exclusiveMinimum") if key in schema}
     configured = _read(name) or schema["default"]

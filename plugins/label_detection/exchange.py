@@ -1,21 +1,15 @@
-"""What a run's tasks tell each other, by XCom; and the lease, which outlives the run, in an Airflow Variable."""
+"""What a run's tasks tell each other, by XCom."""
 
 from __future__ import annotations
 
-import logging
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Variable
-from pydantic import AwareDatetime, BaseModel, ValidationError
+from pydantic import AwareDatetime, BaseModel
 
-from include.lease import Lease, lease_name, lease_until
 from include.plan import Plan
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-log = logging.getLogger(__name__)
 
 SENSE_TASK = "wait_for_images"
 PLAN_TASK = "plan_run"
@@ -23,6 +17,7 @@ START_TASK = "start_model"
 WAIT_TASK = "wait_for_model"
 STOP_TASK = "stop_model"
 _PLAN_KEY = "plan"
+_WARNING_KEY = "warning"
 
 
 class Started(BaseModel):
@@ -91,38 +86,13 @@ def pull(context: Context, task_id: str) -> Any:
     return context["ti"].xcom_pull(task_ids=task_id)
 
 
-def read_lease(model_arn: str) -> Lease | None:
-    """Who holds the model, if anybody."""
-    value = Variable.get(lease_name(model_arn), default=None)
-    try:
-        return Lease.model_validate_json(value) if value else None
-    except ValidationError as error:  # somebody has edited the variable
-        log.warning("%s is not a lease, and is taken for none: %s", lease_name(model_arn), error)
-        return None
+def push_warning(context: Context, warning: str | None) -> None:
+    """Have the report say what went wrong beside the run, if anything did."""
+    if warning:
+        context["ti"].xcom_push(_WARNING_KEY, warning)
 
 
-def own_lease(context: Context, model_arn: str) -> Lease | None:
-    """This run's lease on the model; None when somebody else holds it, or nobody."""
-    lease = read_lease(model_arn)
-    return lease if lease and lease.is_of(context["ti"].dag_id, context["run_id"]) else None
-
-
-def take_lease(context: Context, plan: Plan) -> Lease:
-    """Take the model from now on, or take it anew.
-
-    :raises RuntimeError: when another DAG holds it.
-    """
-    arn, dag_id, now = plan.settings.model_arn, context["ti"].dag_id, datetime.now(UTC)
-    held = read_lease(arn)
-    if held and held.held_against(dag_id, now):
-        raise RuntimeError(f"the model is held by {held.dag_id}, run {held.run_id}, until {held.until}")
-    until = lease_until(now, plan.settings.max_model_minutes)
-    lease = Lease(model_arn=arn, dag_id=dag_id, run_id=context["run_id"], since=now, until=until, units=plan.units)
-    Variable.set(lease_name(arn), lease.model_dump_json(), description="Who holds the model, until when")
-    return lease
-
-
-def end_lease(context: Context, model_arn: str) -> None:
-    """Give the model up, if it is this run that holds it."""
-    if own_lease(context, model_arn):
-        Variable.delete(lease_name(model_arn))
+def pull_warnings(context: Context) -> list[str]:
+    """What went wrong beside the run."""
+    found = (context["ti"].xcom_pull(task_ids=task, key=_WARNING_KEY) for task in (START_TASK, STOP_TASK))
+    return [warning for warning in found if warning]

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import TriggerRule
 from airflow.serialization.serialized_objects import DagSerialization
 
 from demo.environment import PROJECT
 from include.settings import Settings, environment_name
+from label_detection.operators import watchdog as watchdog_operator
 
 if TYPE_CHECKING:
-    from airflow.dag_processing.dagbag import DagBag
     from airflow.sdk import DAG
 
 #: By rule: what a DAG must be, and what to do where it is not.
@@ -74,6 +75,16 @@ SETUPS = ["plan_run", "start_model", "wait_for_model"]
 CHAIN = ["wait_for_images", *SETUPS, "analyse_images", "stop_model", "write_report"]
 
 
+#: Every DAG there is.
+DAGS = {"label_detection", "label_detection_watchdog", "label_detection_backfill"}
+
+
+@pytest.fixture
+def watchdog(bag: DagBag) -> DAG:
+    """The watchdog."""
+    return bag.dags["label_detection_watchdog"]
+
+
 @pytest.fixture
 def dag(bag: DagBag) -> DAG:
     """The pipeline."""
@@ -82,6 +93,7 @@ def dag(bag: DagBag) -> DAG:
 
 def test_every_dag_file_is_imported(bag: DagBag) -> None:
     assert bag.import_errors == {}
+    assert set(bag.dags) == DAGS
     files = {path.name for path in (PROJECT / "dags").glob("*.py")}
     assert {Path(dag.fileloc).name for dag in bag.dags.values()} == files, "a file of dags/ has no DAG in it"
 
@@ -174,6 +186,38 @@ def test_the_dags_page_has_every_option_and_where_to_set_it(dag: DAG) -> None:
     missing = [name for name in Settings.model_fields if f"| `{name}` |" not in page]
     assert not missing, f"DAG label_detection: its page lacks {missing}: give it doc_md=dag_docs(__doc__)"
     assert environment_name("queue_url") in page
+
+
+def test_a_run_that_fails_and_a_stop_that_fails_are_told_of(dag: DAG) -> None:
+    told = {task.task_id: [call.__name__ for call in task.on_failure_callback] for task in dag.tasks}
+    assert {name: calls for name, calls in told.items() if calls} == {
+        "stop_model": ["stop_failed"],
+        "write_report": ["run_failed"],
+    }
+
+
+def test_the_watchdog_looks_every_ten_minutes_whatever_is_configured(
+    watchdog: DAG, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert watchdog.schedule == "*/10 * * * *"
+    assert [task.task_id for task in watchdog.tasks] == ["stop_expired_models"]
+    for option in Settings.model_fields:
+        monkeypatch.setenv(environment_name(option), "%(broken)s")
+    again = DagBag(PROJECT / "dags" / "watchdog_dag.py")
+    assert again.import_errors == {}
+    assert list(again.dags) == ["label_detection_watchdog"]
+
+
+def test_the_watchdog_is_done_before_its_next_time_but_for_a_model_that_is_long_in_stopping(watchdog: DAG) -> None:
+    (task,) = watchdog.tasks
+    assert task.execution_timeout is not None
+    assert watchdog_operator._PATIENCE_SECONDS < 600
+    assert task.execution_timeout.total_seconds() > watchdog_operator._PATIENCE_SECONDS + 120
+
+
+def test_a_watchdog_that_fails_is_told_of(watchdog: DAG) -> None:
+    (task,) = watchdog.tasks
+    assert [call.__name__ for call in task.on_failure_callback] == ["watchdog_failed"]
 
 
 def test_every_dag_survives_serialisation_as_the_dag_processor_does_it(bag: DagBag) -> None:

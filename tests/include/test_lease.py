@@ -32,8 +32,19 @@ def test_a_model_is_held_against_other_dags_only(holder: str, minutes: float, he
     assert lease(holder, minutes).held_against("label_detection", NOW) is held
 
 
-def test_a_lease_outlasts_the_deadline_so_that_the_stop_is_made_under_it() -> None:
-    assert lease_until(NOW, 60) > NOW + timedelta(minutes=60)
+def test_a_lease_lasts_until_the_deadline_and_what_a_run_may_need_to_end() -> None:
+    assert lease_until(NOW, max_model_minutes=60, grace_minutes=15) == NOW + timedelta(minutes=75)
+
+
+@pytest.mark.parametrize(("minutes", "expired"), [(1, False), (0, True), (-1, True)], ids=["not yet", "now", "over"])
+def test_a_lease_has_expired_from_its_last_moment_on(minutes: float, expired: bool) -> None:
+    assert lease(minutes=minutes).has_expired(NOW) is expired
+
+
+def test_a_lease_of_an_older_version_is_read_with_what_it_lacks_as_it_was_then() -> None:
+    old = lease().model_dump(mode="json", include={"model_arn", "dag_id", "run_id", "since", "until", "units"})
+    read = Lease.model_validate(old)
+    assert (read.aws_conn_id, read.sns_topic_arn, read.dead_man_switch) == ("aws_default", None, False)
 
 
 def test_each_model_has_a_lease_of_its_own_under_a_plain_name() -> None:

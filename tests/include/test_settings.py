@@ -23,6 +23,17 @@ def test_required_options_alone_are_enough() -> None:
     assert loaded.aws_conn_id == "aws_default"
 
 
+def test_notices_and_the_switch_are_off_until_they_are_set() -> None:
+    loaded = load(RIGHT.get)
+    assert (loaded.sns_topic_arn, loaded.dead_man_switch_role_arn) == (None, None)
+    on = {
+        "sns_topic_arn": "arn:aws-us-gov:sns:us-gov-west-1:123456789012:label_detection-alarms",
+        "dead_man_switch_role_arn": "arn:aws:iam::123456789012:role/service-role/dead-man+switch@1",
+    }
+    loaded = load((RIGHT | on).get)
+    assert {name: getattr(loaded, name) for name in on} == on
+
+
 def test_the_region_is_the_models() -> None:
     assert load(RIGHT.get).region == "eu-west-1"
 
@@ -66,6 +77,12 @@ def test_every_problem_has_one_line_of_its_own() -> None:
         pytest.param("max_model_minutes", "721", "less than or equal to 720", id="model longer than 12 hours"),
         pytest.param("max_tasks", "2.5", "integer", id="half a task"),
         pytest.param("price_per_unit_hour", "inf", "finite", id="infinite price"),
+        pytest.param("watchdog_grace_minutes", "-1", "greater than or equal to 0", id="grace before the deadline"),
+        pytest.param("sns_topic_arn", "alarms", "standard SNS topic", id="topic's name"),
+        pytest.param(
+            "sns_topic_arn", "arn:aws:sns:eu-west-1:123456789012:alarms.fifo", "standard SNS topic", id="FIFO topic"
+        ),
+        pytest.param("dead_man_switch_role_arn", "arn:aws:iam::123456789012:user/me", "IAM role", id="a user"),
     ],
 )
 def test_a_wrong_value_is_said_with_what_it_must_be(option: str, value: str, says: str) -> None:
@@ -75,6 +92,13 @@ def test_a_wrong_value_is_said_with_what_it_must_be(option: str, value: str, say
     assert f"[label_detection] {option} is {value!r}" in problem
     assert says in problem
     assert environment_name(option) in problem
+
+
+def test_a_login_in_a_url_is_refused_and_not_repeated() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load((RIGHT | {"queue_url": "https://user:secret@host/123456789012/images"}).get)
+    assert "URL of an SQS queue" in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
 def test_the_final_bucket_must_not_be_the_source_bucket() -> None:

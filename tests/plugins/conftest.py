@@ -23,7 +23,7 @@ from botocore.loaders import JSONFileLoader
 
 from include.lease import Lease, lease_name
 from include.plan import Plan
-from label_detection import exchange
+from label_detection import exchange, leases, stopping
 from label_detection.hooks.rekognition import RekognitionModelHook
 from label_detection.operators import model as model_operators
 
@@ -56,6 +56,9 @@ class Variables:
 
     def delete(self, key: str) -> None:
         del self.values[key]
+
+    def keys(self, prefix: str = "") -> list[str]:
+        return [key for key in self.values if key.startswith(prefix)]
 
     def lease(self, settings: Settings) -> Lease | None:
         """The lease on the settings' model, as it is kept."""
@@ -110,7 +113,7 @@ class Run:
         """Have a plan and the lease, as `plan_run` leaves them."""
         plan = Plan(settings=settings, backlog=3, units=units, tasks=1, workers=workers, reason="a test")
         context: Any = self.context(exchange.PLAN_TASK)
-        exchange.take_lease(context, plan)
+        leases.take_lease(context, plan)
         exchange.push_plan(context, plan)
         return plan
 
@@ -151,7 +154,7 @@ def _service_models_are_read_once() -> Iterator[None]:
 @pytest.fixture
 def variables(monkeypatch: pytest.MonkeyPatch) -> Variables:
     stand_in = Variables()
-    monkeypatch.setattr(exchange, "Variable", stand_in)
+    monkeypatch.setattr(leases, "Variable", stand_in)
     return stand_in
 
 
@@ -174,8 +177,9 @@ def hook(aws: Aws) -> RekognitionModelHook:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Wait as the operators do, in fractions of the seconds."""
-    for name, seconds in (("_LINGER_SECONDS", 0.5), ("_LOOK_SECONDS", 0.1), ("_IN_USE_SECONDS", 0.2)):
-        monkeypatch.setattr(model_operators, name, seconds)
+    monkeypatch.setattr(model_operators, "_LINGER_SECONDS", 0.5)
+    for name, seconds in (("ON_SECONDS", 0.1), ("_OFF_SECONDS", 0.1), ("_PATIENCE_SECONDS", 0.5)):
+        monkeypatch.setattr(stopping, name, seconds)
     waiters = json.loads(Path(model_operators.__file__).parents[1].joinpath("waiters/rekognition.json").read_text())
     for waiter in waiters["waiters"].values():
         waiter["delay"] = 0.1

@@ -1,4 +1,4 @@
-"""The seam between the pipeline and a service that runs models: describe, start, stop, detect, and two waiters."""
+"""The seam between the pipeline and a service that runs models: describe, start, stop, detect, and its waiters."""
 
 from __future__ import annotations
 
@@ -37,6 +37,14 @@ class ModelState:
         return f"{self.status} ({self.reason})" if self.reason else self.status
 
 
+@dataclass(frozen=True)
+class StopTarget:
+    """What EventBridge Scheduler has to call to stop a model: a universal target's ARN, and the request."""
+
+    arn: str
+    input: dict[str, Any]
+
+
 class ModelInUseError(Exception):
     """The service will not start or stop the model in the state it is in now."""
 
@@ -55,6 +63,9 @@ class ModelHook(Protocol):
 
     def detect(self, image: ImageRef, min_confidence: float) -> list[dict[str, Any]]:
         """Labels in an image (`include.labeller.Detect` says which errors mean what)."""
+
+    def stop_target(self) -> StopTarget:
+        """The same for somebody who has no hook: the dead man's switch."""
 
     def waiter_args(self) -> dict[str, Any]:
         """What the waiters' operation is called with."""

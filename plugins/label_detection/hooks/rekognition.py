@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from botocore.exceptions import ClientError
 
 from include import aws_errors
@@ -14,7 +13,8 @@ from include.labeller import ImageRefusedError, ImageUnreadableError
 from include.labels import Error
 from include.messages import ImageRef
 from include.settings import MODEL_ARN
-from label_detection.hooks.model import ModelInUseError, ModelState, Phase
+from label_detection.hooks.model import ModelInUseError, ModelState, Phase, StopTarget
+from label_detection.hooks.redacting import RedactingAwsHook
 
 if TYPE_CHECKING:
     from mypy_boto3_rekognition import RekognitionClient
@@ -41,7 +41,7 @@ _REMEDIES = {
 _IMAGE_REFUSED = {"InvalidImageFormatException", "ImageTooLargeException", "InvalidParameterException"}
 
 
-class RekognitionModelHook(AwsBaseHook):
+class RekognitionModelHook(RedactingAwsHook):
     """One project version.
 
     :param model_arn: its ARN, as DescribeProjectVersions has it.
@@ -109,6 +109,14 @@ class RekognitionModelHook(AwsBaseHook):
             self.api.stop_project_version(ProjectVersionArn=self.model_arn)
         except self.api.exceptions.ResourceInUseException as error:
             raise ModelInUseError(aws_errors.message(error)) from error
+
+    def stop_target(self) -> StopTarget:
+        """StopProjectVersion, as a universal target of the model's partition."""
+        partition = self.model_arn.split(":")[1]
+        return StopTarget(
+            f"arn:{partition}:scheduler:::aws-sdk:rekognition:stopProjectVersion",
+            {"ProjectVersionArn": self.model_arn},
+        )
 
     def detect(self, image: ImageRef, min_confidence: float) -> list[dict[str, Any]]:
         """The custom labels of an image in S3, as the service answers them."""

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from label_detection import exchange
+from include.lease import Lease
+from include.plan import Plan
+from label_detection import exchange, leases
+from label_detection.hooks import switch
 from label_detection.hooks.by_arn import model_hook
 from label_detection.hooks.model import ModelHook, ModelInUseError, ModelState, Phase
+from label_detection.stopping import Stopping
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 #: Seconds a model that was found off is looked at again: a start that was killed on its way lands within 3-4 s.
 _LINGER_SECONDS = 15.0
-_LOOK_SECONDS = 1.0
-#: Seconds between two requests to stop a model that is still starting, which the service refuses.
-_IN_USE_SECONDS = 5.0
 
 
 class StartModelOperator(BaseOperator):
@@ -28,6 +28,9 @@ class StartModelOperator(BaseOperator):
     Asks for the model, with the inference units that the plan chose. A model that is starting or running already is
     **adopted**; one that is stopping is waited out and then started; one that cannot be started fails the task at once.
     From the request on the model costs money, until `stop_model`.
+
+    With `dead_man_switch_role_arn` set, it makes the switch before the request: a schedule that stops the model even
+    when Airflow is gone. A switch that cannot be made is an error in the log and a warning in the report, no more.
 
     **When it is red:** its log has the model's state and what to do about it, or AWS's own error: a missing
     permission `rekognition:StartProjectVersion`, or the account's limit of inference units. `stop_model` runs all the
@@ -45,12 +48,14 @@ class StartModelOperator(BaseOperator):
             state = hook.describe()
         if state.phase is Phase.UNUSABLE:
             raise AirflowFailException(f"the model cannot be started: it is {state}")
-        lease = exchange.own_lease(context, plan.settings.model_arn) if state.is_on else None
+        lease = leases.own_lease(context, plan.settings.model_arn) if state.is_on else None
         if lease:
             self.log.info("the model is %s already: adopted", state)
         else:
-            lease = exchange.take_lease(context, plan)
+            lease = leases.take_lease(context, plan)
+        self._arm(context, plan, lease, hook)
         if not state.is_on:
+            self._check_still_ours(lease)
             self._start(hook, state, plan.units)
         return exchange.Started(
             requested_at=lease.since,
@@ -58,6 +63,20 @@ class StartModelOperator(BaseOperator):
             units=state.units if state.is_on and state.units else plan.units,
             deadline=lease.since + timedelta(minutes=plan.settings.max_model_minutes),
         ).model_dump(mode="json")
+
+    def _arm(self, context: Context, plan: Plan, lease: Lease, hook: ModelHook) -> None:
+        if role_arn := plan.settings.dead_man_switch_role_arn:
+            exchange.push_warning(context, switch.arm(lease, hook, role_arn))
+        else:
+            self.log.info("no dead man's switch: dead_man_switch_role_arn is not set")
+
+    def _check_still_ours(self, lease: Lease) -> None:
+        """Right before the request: a run that was ended meanwhile has had its stop, and no other comes."""
+        held = leases.read_lease(lease.model_arn)
+        if held != lease:
+            if held is None:  # else the switch is the holder's by now
+                switch.disarm(lease)
+            raise AirflowFailException("the run was ended, or another has taken the model, before it was asked for")
 
     def _start(self, hook: ModelHook, state: ModelState, units: int) -> None:
         self.log.info("the model is %s; starting it with %d inference units", state, units)
@@ -74,58 +93,25 @@ class StopModelOperator(BaseOperator):
     """
     Stops the model and waits until it **is** stopped: the teardown of `plan_run`, `start_model` and `wait_for_model`,
     which runs whatever became of the analysis. A model that is found off is looked at for 15 seconds more, because a
-    start that was killed on its way may still arrive.
+    start that was killed on its way may still arrive. Throttling, 5xx and lost connections are borne for two minutes a
+    try. Then it removes the dead man's switch, if there is one, and gives up the lease.
 
     **When it is red: the model may still be running and costs money.** Its log has AWS's error. Stop it by hand
     (`aws rekognition stop-project-version --project-version-arn <model_arn>`), then mend the cause, often the missing
-    permission `rekognition:StopProjectVersion`. Clearing the task tries again.
+    permission `rekognition:StopProjectVersion`. Clearing the task tries again; the watchdog DAG does so by itself.
     """
 
     def execute(self, context: Context) -> dict[str, Any]:
         """`exchange.Stopped`, as JSON."""
-        model_arn = exchange.require_plan(context).settings.model_arn
-        lease = exchange.own_lease(context, model_arn)
-        hook = model_hook(exchange.require_plan(context).settings)
-        was_on = asked = False
-        while not asked and self._found_on(hook):
-            was_on = True
-            asked = self._stop(hook)  # not asked: it was stopping by itself, and a late start may still follow
-        if not asked:
+        settings = exchange.require_plan(context).settings
+        lease = leases.own_lease(context, settings.model_arn)
+        stopping = Stopping(settings.model_arn, settings.aws_conn_id)
+        stopping.until_off(_LINGER_SECONDS)
+        if not stopping.asked:
             self.log.info("the model was off, and stayed off for %g seconds", _LINGER_SECONDS)
-        stopped = exchange.Stopped(stopped_at=datetime.now(UTC), on_since=lease.since if lease and was_on else None)
-        exchange.end_lease(context, model_arn)
+        on_since = lease.since if lease and stopping.was_on else None
+        stopped = exchange.Stopped(stopped_at=datetime.now(UTC), on_since=on_since)
+        if lease:
+            exchange.push_warning(context, switch.disarm(lease))
+            leases.end_lease(lease)
         return stopped.model_dump(mode="json")
-
-    def _found_on(self, hook: ModelHook) -> bool:
-        until = time.monotonic() + _LINGER_SECONDS
-        while not self._state(hook).is_on:
-            if time.monotonic() > until:
-                return False
-            time.sleep(_LOOK_SECONDS)
-        return True
-
-    def _state(self, hook: ModelHook) -> ModelState:
-        try:
-            return hook.describe()
-        except LookupError as error:
-            return ModelState(Phase.OFF, "gone", str(error))  # deleted meanwhile: it costs nothing any more
-
-    def _stop(self, hook: ModelHook) -> bool:
-        """Until it is off; whether a request to stop was accepted.
-
-        A model that is starting refuses to be stopped: asked again until it is running.
-        """
-        asked = False
-        while (state := self._state(hook)).is_on:
-            self.log.info("the model is %s", state)
-            if state.phase is not Phase.STOPPING:
-                try:
-                    hook.stop()
-                    asked = True
-                except ModelInUseError as error:
-                    self.log.info("it cannot be stopped now: %s; trying again in %g s", error, _IN_USE_SECONDS)
-                    time.sleep(_IN_USE_SECONDS)
-                    continue
-            hook.get_waiter("model_stopped").wait(**hook.waiter_args())
-        self.log.info("the model is %s", state)
-        return asked

@@ -15,7 +15,7 @@ from include.labels import to_json
 from include.plan import Plan, make_plan
 from include.report import ModelUse, Report
 from include.settings import Settings, environment_name
-from label_detection import exchange
+from label_detection import exchange, leases
 from label_detection.configuration import read_settings
 from label_detection.hooks.by_arn import model_hook
 from label_detection.hooks.clients import s3_client, sqs_client
@@ -46,7 +46,7 @@ class PlanRunOperator(BaseOperator):
         self.log.info(
             "%d inference units, %d tasks of %d threads: %s", plan.units, plan.tasks, plan.workers, plan.reason
         )
-        exchange.take_lease(context, plan)
+        leases.take_lease(context, plan)
         exchange.push_plan(context, plan)
         return [plan.workers] * plan.tasks
 
@@ -84,7 +84,7 @@ class WriteReportOperator(BaseOperator):
                 raise AirflowFailException(f"nothing was started, because of {', '.join(causes)}: see its log")
             raise AirflowSkipException("there was no plan: there is nothing to report")
         problems = [f"{task} {states[task]}" for task in failed + followed]
-        if exchange.pull_stopped(context) is None:  # it failed, never ran, or was marked as done by hand
+        if exchange.pull_stopped(context) is None and self._may_be_on(plan):
             problems.append("THE MODEL MAY STILL BE RUNNING AND COSTS MONEY: see stop_model")
         for problem in problems:  # first of all: the report itself may fail
             self.log.error("%s", problem)
@@ -92,6 +92,16 @@ class WriteReportOperator(BaseOperator):
         if problems:
             raise AirflowFailException("; ".join(problems))
         return summary.to_json()
+
+    def _may_be_on(self, plan: Plan) -> bool:
+        """What nobody has said: the stop failed, never ran, or was marked as done by hand."""
+        try:
+            state = model_hook(plan.settings).describe()
+        except (*aws_errors.AWS_ERRORS, LookupError) as error:
+            self.log.warning("the model's state is not known: %s", error)
+            return True
+        self.log.info("the model is %s", state)
+        return state.is_on
 
     def _states(self, context: Context) -> dict[str, str]:
         ti = context["ti"]
@@ -101,7 +111,7 @@ class WriteReportOperator(BaseOperator):
     def _write(self, context: Context, plan: Plan, problems: list[str]) -> Report:
         settings = plan.settings
         s3 = s3_client(settings)
-        run_id, now = context["run_id"], datetime.now(UTC)
+        run_id, now, warnings = context["run_id"], datetime.now(UTC), exchange.pull_warnings(context)
         totals = report.add_up(journal.read_lines(s3, settings.final_bucket, run_id))
         summary = Report(
             dag_id=context["ti"].dag_id,
@@ -115,6 +125,7 @@ class WriteReportOperator(BaseOperator):
             model=self._model_use(context, plan),
             plan=plan,
             problems=problems,
+            warnings=warnings,
         )
         prefix = journal.run_prefix(run_id)
         for name, body, kind in (

@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from include.image_queue import ImageQueue
 from include.settings import Settings, environment_name
-from label_detection import exchange
+from label_detection import leases
 from label_detection.configuration import read_settings
 from label_detection.hooks.by_arn import model_hook
 from label_detection.hooks.clients import sqs_client
@@ -73,7 +73,7 @@ class QueueDepthSensor(BaseSensorOperator):
 
 def _left_on(context: Context, settings: Settings) -> bool:
     """Whether an earlier run of this DAG still holds the model, and the model is on."""
-    lease = exchange.read_lease(settings.model_arn)
+    lease = leases.read_lease(settings.model_arn)
     if lease is None or lease.dag_id != context["ti"].dag_id:
         return False
     return model_hook(settings).describe().is_on

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from include.image_queue import Depth
+from label_detection.hooks.redacting import RedactingAwsHook
 
 
 class QueueDepthTrigger(BaseTrigger):
@@ -39,7 +39,7 @@ class QueueDepthTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look at the queue again and again."""
         until = datetime.fromisoformat(self.until)
-        hook = AwsBaseHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name, client_type="sqs")
+        hook = RedactingAwsHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name, client_type="sqs")
         async with await hook.get_async_conn() as sqs:
             while True:
                 answer = await sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=Depth.attribute_names())

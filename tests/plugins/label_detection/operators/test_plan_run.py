@@ -85,8 +85,28 @@ def test_it_takes_the_lease_and_starts_nothing(aws: Aws, run: Run, variables: Va
     assert lease is not None
     assert (lease.model_arn, lease.dag_id, lease.run_id) == (aws.settings.model_arn, DAG_ID, RUN_ID)
     assert before <= lease.since <= datetime.now(UTC)
-    assert timedelta(minutes=30) < lease.until - lease.since < timedelta(minutes=60)
+    assert lease.until - lease.since == timedelta(minutes=45), "and the watchdog's grace"
     assert aws.model()["status"] == "TRAINING_COMPLETED"
+
+
+def test_the_lease_has_all_that_the_watchdog_needs(
+    aws: Aws, run: Run, variables: Variables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {
+        "WATCHDOG_GRACE_MINUTES": "0",
+        "SNS_TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:alarms",
+        "AWS_CONN_ID": "aws_own",
+        "DEAD_MAN_SWITCH_ROLE_ARN": "arn:aws:iam::123456789012:role/switch",
+    }
+    for option, value in options.items():
+        monkeypatch.setenv(f"AIRFLOW__LABEL_DETECTION__{option}", value)
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_OWN", "aws://")
+    plan(run)
+    lease = variables.lease(aws.settings)
+    assert lease is not None
+    assert lease.until - lease.since == timedelta(minutes=60)
+    assert (lease.sns_topic_arn, lease.aws_conn_id) == (options["SNS_TOPIC_ARN"], "aws_own")
+    assert lease.dead_man_switch
 
 
 @pytest.mark.parametrize("option", ["source_bucket", "final_bucket"])
@@ -111,7 +131,7 @@ def test_a_bucket_that_may_not_be_listed_is_named_with_the_permission(aws: Aws, 
 
 
 def test_a_service_that_is_down_is_left_to_a_retry(aws: Aws, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clients, "client_config", lambda _=1: Config(retries={"total_max_attempts": 1}))
+    monkeypatch.setattr(clients, "client_config", lambda *_: Config(retries={"total_max_attempts": 1}))
     aws.fail("s3", "HeadBucket", status=503, code="SlowDown", times=1)
     with pytest.raises(ClientError, match="503"):
         plan(run)

@@ -10,12 +10,16 @@ from airflow.sdk.exceptions import AirflowFailException
 from botocore.exceptions import ClientError
 
 from include.lease import Lease
+from label_detection import exchange
 from label_detection.exchange import Started
+from label_detection.hooks import switch
+from label_detection.hooks.rekognition import RekognitionModelHook
+from label_detection.hooks.switch import arm, switch_name
 from label_detection.operators.model import StartModelOperator
 from tests.plugins.conftest import DAG_ID, RUN_ID, Run, Variables
 
 if TYPE_CHECKING:
-    from label_detection.hooks.rekognition import RekognitionModelHook
+    from include.settings import Settings
     from tests.conftest import Aws
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -181,6 +185,94 @@ def test_in_use_though_it_is_off_fails_without_a_retry(aws: Aws, run: Run) -> No
     aws.fail("rekognition", "StartProjectVersion", status=400, code="ResourceInUseException", message="busy, somehow")
     with pytest.raises(AirflowFailException, match=r"cannot be started: it is TRAINING_COMPLETED.*busy, somehow"):
         start(run)
+
+
+ROLE = "arn:aws:iam::123456789012:role/switch"
+
+
+def switched(aws: Aws) -> Settings:
+    return aws.settings.model_copy(update={"dead_man_switch_role_arn": ROLE})
+
+
+def test_the_dead_mans_switch_is_made_for_the_leases_end_before_the_request(
+    aws: Aws, run: Run, variables: Variables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.plan(switched(aws))
+    seen: list[Any] = []
+    start_request = RekognitionModelHook.start
+
+    def look(self: RekognitionModelHook, units: int) -> None:
+        seen.extend(aws.schedules())
+        start_request(self, units)
+
+    monkeypatch.setattr(RekognitionModelHook, "start", look)
+    start(run)
+    lease = variables.lease(aws.settings)
+    assert lease is not None
+    assert lease.dead_man_switch
+    assert seen == [switch_name(aws.settings.model_arn)]
+    at = aws.scheduler.get_schedule(Name=seen[0])["ScheduleExpression"]
+    due = datetime.strptime(at, "at(%Y-%m-%dT%H:%M:%S)").replace(tzinfo=UTC)
+    assert timedelta(0) <= due - lease.until < timedelta(seconds=1)
+
+
+def test_an_earlier_runs_switch_is_moved_when_its_model_is_taken_over(
+    aws: Aws, run: Run, variables: Variables, hook: RekognitionModelHook
+) -> None:
+    earlier = lease_of(aws, DAG_ID, "earlier", datetime.now(UTC) + timedelta(hours=1))
+    arm(earlier, hook, ROLE)
+    aws.put_model("RUNNING")
+    run.plan(switched(aws))
+    start(run)
+    lease = variables.lease(aws.settings)
+    assert lease is not None
+    at = aws.scheduler.get_schedule(Name=switch_name(lease.model_arn))["ScheduleExpression"]
+    assert at > f"at({earlier.until:%Y-%m-%dT%H:%M:%S})"
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [{"status": 403, "code": "AccessDeniedException"}, {"status": 500, "code": "InternalServerException"}],
+    ids=["denied", "down"],
+)
+def test_a_switch_that_cannot_be_made_holds_nothing_up_and_is_a_warning(
+    aws: Aws, run: Run, trouble: dict[str, Any]
+) -> None:
+    run.plan(switched(aws))
+    aws.fail("scheduler", "CreateSchedule", **trouble)
+    start(run)
+    assert aws.model()["status"] == "STARTING"
+    (warning,) = exchange.pull_warnings(run.context("write_report"))  # type: ignore[arg-type]
+    assert "there is no dead man's switch for this run" in warning
+
+
+@pytest.mark.parametrize("by", ["its stop", "another run"])
+def test_a_run_that_was_ended_before_the_request_starts_nothing_and_leaves_no_switch_but_anothers(
+    aws: Aws, run: Run, variables: Variables, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    run.plan(switched(aws))
+
+    def end_the_run_meanwhile(lease: Lease, *args: Any) -> str | None:
+        said = arm(lease, *args)
+        variables.values.clear()
+        if by == "another run":
+            variables.put_lease(lease.model_copy(update={"run_id": "theirs"}))
+        return said
+
+    monkeypatch.setattr(switch, "arm", end_the_run_meanwhile)
+    with pytest.raises(AirflowFailException, match="before it was asked for"):
+        start(run)
+    assert aws.model()["status"] == "TRAINING_COMPLETED"
+    assert len(aws.schedules()) == (by == "another run")
+
+
+def test_without_the_option_there_is_no_switch(aws: Aws, run: Run, variables: Variables) -> None:
+    run.plan(aws.settings)
+    start(run)
+    assert aws.schedules() == []
+    lease = variables.lease(aws.settings)
+    assert lease is not None
+    assert not lease.dead_man_switch
 
 
 @pytest.mark.usefixtures("aws")

@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from include.lease import lease_name
-from label_detection.hooks import clients
+from include.lease import Lease, lease_name
+from label_detection import exchange, stopping
+from label_detection.hooks import switch
 from label_detection.hooks.rekognition import RekognitionModelHook
 from label_detection.operators import model as model_operators
 from label_detection.operators.model import StopModelOperator
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from tests.conftest import Aws
 
 REAL_LINGER_SECONDS = model_operators._LINGER_SECONDS
+REAL_ON_SECONDS = stopping.ON_SECONDS
+ROLE = "arn:aws:iam::123456789012:role/switch"
 pytestmark = pytest.mark.usefixtures("quick")
 
 
@@ -32,6 +35,12 @@ def stop(run: Run) -> datetime:
 
 def states(aws: Aws, since: int) -> list[str]:
     return [change["status"] for change in aws.model()["history"][since:]]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every call is sent once."""
+    monkeypatch.setattr(stopping, "brief_config", lambda: Config(retries={"total_max_attempts": 1}))
 
 
 @pytest.fixture
@@ -131,10 +140,10 @@ def test_a_stop_whose_answer_was_lost_is_carried_on_by_the_clients_own_second_se
 @pytest.mark.parametrize(
     ("status", "code"), [(400, "AccessDeniedException"), (500, "InternalServerError"), (400, "ThrottlingException")]
 )
+@pytest.mark.usefixtures("impatient")
 def test_a_stop_that_keeps_failing_is_red_and_the_lease_stands_for_the_watchdog(
-    aws: Aws, planned: Run, variables: Variables, monkeypatch: pytest.MonkeyPatch, status: int, code: str
+    aws: Aws, planned: Run, variables: Variables, status: int, code: str
 ) -> None:
-    monkeypatch.setattr(clients, "client_config", lambda _=1: Config(retries={"total_max_attempts": 1}))
     aws.put_model("RUNNING")
     aws.fail("rekognition", "StopProjectVersion", status=status, code=code)
     with pytest.raises(ClientError, match=code):
@@ -145,6 +154,57 @@ def test_a_stop_that_keeps_failing_is_red_and_the_lease_stands_for_the_watchdog(
     stop(planned)
     assert aws.model()["status"] == "STOPPED"
     assert variables.lease(aws.settings) is None
+
+
+@pytest.mark.parametrize("operation", ["StopProjectVersion", "DescribeProjectVersions"])
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        {"status": 500, "code": "InternalServerError"},
+        {"status": 400, "code": "ThrottlingException"},
+        {"status": 503, "code": "ServiceUnavailable"},
+        {"reset": True},
+    ],
+    ids=["500", "throttled", "503", "connection cut"],
+)
+@pytest.mark.usefixtures("impatient")
+def test_trouble_that_passes_is_waited_out_by_the_task_itself(
+    aws: Aws, planned: Run, monkeypatch: pytest.MonkeyPatch, operation: str, trouble: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(stopping, "_PATIENCE_SECONDS", 30)
+    aws.put_model("RUNNING")
+    aws.fail("rekognition", operation, times=5, **trouble)
+    stop(planned)
+    assert aws.model()["status"] == "STOPPED"
+    assert aws.control("faults") == []
+
+
+def test_five_times_500_keep_the_model_on_for_seconds_only(
+    aws: Aws, planned: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stopping, "ON_SECONDS", REAL_ON_SECONDS)
+    monkeypatch.setattr(stopping, "_PATIENCE_SECONDS", 30)
+    aws.put_model("RUNNING")
+    aws.fail("rekognition", "StopProjectVersion", status=500, times=5)
+    began = time.monotonic()
+    stop(planned)
+    assert time.monotonic() - began < 20
+
+
+def test_off_is_believed_only_when_it_was_seen_and_not_while_the_service_gives_no_answer(
+    aws: Aws, planned: Run, hook: RekognitionModelHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stopping, "_PATIENCE_SECONDS", 10)
+
+    def start_and_fall_silent() -> None:
+        hook.start(1)
+        aws.fail("rekognition", "DescribeProjectVersions", status=500, times=4)
+
+    late = threading.Timer(0.3, start_and_fall_silent)
+    late.start()
+    stop(planned)
+    late.join()
+    assert aws.model()["status"] == "STOPPED"
 
 
 @pytest.mark.parametrize("theirs", ["dag_id", "run_id"])
@@ -168,6 +228,53 @@ def test_the_runs_lease_is_ended_only_once_the_model_is_off(
     monkeypatch.setattr(variables, "delete", lambda key: (seen.append(aws.model()["status"]), delete(key)))
     stop(planned)
     assert seen == ["STOPPED"]
+
+
+def armed(aws: Aws, run: Run, variables: Variables, hook: RekognitionModelHook) -> None:
+    run.plan(aws.settings.model_copy(update={"dead_man_switch_role_arn": ROLE}))
+    lease = variables.lease(aws.settings)
+    assert lease is not None
+    switch.arm(lease, hook, ROLE)
+
+
+def test_the_switch_is_removed_once_the_model_is_off_and_before_the_lease_is_given_up(
+    aws: Aws, run: Run, variables: Variables, hook: RekognitionModelHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    armed(aws, run, variables, hook)
+    aws.put_model("RUNNING")
+    seen: list[object] = []
+    disarm = switch.disarm
+
+    def look(lease: Lease) -> str | None:
+        seen.extend([aws.model()["status"], variables.lease(aws.settings) == lease])
+        return disarm(lease)
+
+    monkeypatch.setattr(switch, "disarm", look)
+    stop(run)
+    assert seen == ["STOPPED", True]
+    assert aws.schedules() == []
+    assert exchange.pull_warnings(run.context("write_report")) == []  # type: ignore[arg-type]
+
+
+def test_a_switch_that_cannot_be_removed_fails_nothing_and_is_a_warning(
+    aws: Aws, run: Run, variables: Variables, hook: RekognitionModelHook
+) -> None:
+    armed(aws, run, variables, hook)
+    aws.put_model("RUNNING")
+    aws.fail("scheduler", "DeleteSchedule", status=403, code="AccessDeniedException")
+    stop(run)
+    assert variables.values == {}
+    (warning,) = exchange.pull_warnings(run.context("write_report"))  # type: ignore[arg-type]
+    assert "could not be removed" in warning
+
+
+def test_another_runs_switch_is_left(aws: Aws, run: Run, variables: Variables, hook: RekognitionModelHook) -> None:
+    armed(aws, run, variables, hook)
+    lease = variables.lease(aws.settings)
+    assert lease is not None
+    variables.put_lease(lease.model_copy(update={"run_id": "theirs"}))
+    stop(run)
+    assert aws.schedules() == [switch.switch_name(aws.settings.model_arn)]
 
 
 def test_without_a_plan_it_says_so(run: Run) -> None:

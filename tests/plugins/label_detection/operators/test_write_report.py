@@ -140,6 +140,7 @@ def test_failed_tasks_turn_the_run_red_and_are_named_in_the_report_too(
 
 @pytest.mark.parametrize("state", ["failed", "upstream_failed"])
 def test_a_stop_that_failed_says_that_the_model_may_cost_money(aws: Aws, done: Run, state: str) -> None:
+    aws.put_model("RUNNING")
     done.states["stop_model"] = state
     del done.xcoms["stop_model", "return_value"]
     with pytest.raises(AirflowFailException, match="THE MODEL MAY STILL BE RUNNING AND COSTS MONEY: see stop_model"):
@@ -155,7 +156,8 @@ def test_a_stop_that_failed_says_that_the_model_may_cost_money(aws: Aws, done: R
 def test_the_log_has_a_line_for_each_problem_even_when_the_report_cannot_be_written(
     aws: Aws, done: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(clients, "client_config", lambda _=1: Config(retries={"total_max_attempts": 1}))
+    monkeypatch.setattr(clients, "client_config", lambda *_: Config(retries={"total_max_attempts": 1}))
+    aws.put_model("RUNNING")
     done.states |= {"analyse_images_1": "failed", "stop_model": "failed"}
     del done.xcoms["stop_model", "return_value"]
     aws.fail("s3", "PutObject", status=403, code="AccessDenied")
@@ -181,10 +183,36 @@ def test_a_run_whose_start_failed_has_a_report_without_costs(aws: Aws, run: Run)
     assert (model["requested_at"], model["minutes"], model["cost_usd"]) == (None, 0.0, 0.0)
 
 
-def test_a_stop_that_was_marked_as_done_by_hand_is_not_believed(done: Run) -> None:
+def test_a_stop_that_was_marked_as_done_by_hand_is_not_believed(aws: Aws, done: Run) -> None:
+    aws.put_model("RUNNING")
     del done.xcoms["stop_model", "return_value"]
     with pytest.raises(AirflowFailException, match="THE MODEL MAY STILL BE RUNNING"):
         write(done)
+
+
+def test_a_model_whose_state_cannot_be_seen_may_be_on(aws: Aws, done: Run) -> None:
+    aws.fail("rekognition", "DescribeProjectVersions", status=400, code="AccessDeniedException")
+    del done.xcoms["stop_model", "return_value"]
+    with pytest.raises(AirflowFailException, match="THE MODEL MAY STILL BE RUNNING"):
+        write(done)
+
+
+def test_a_model_that_is_off_is_not_said_to_be_on(aws: Aws, done: Run) -> None:
+    aws.put_model("STOPPED")
+    done.states["stop_model"] = "failed"
+    del done.xcoms["stop_model", "return_value"]
+    with pytest.raises(AirflowFailException) as failure:
+        write(done)
+    assert str(failure.value) == "stop_model failed"
+
+
+def test_what_went_wrong_beside_the_run_is_in_the_report_and_fails_nothing(aws: Aws, done: Run) -> None:
+    done.xcoms["start_model", "warning"] = "there is no <switch>"
+    done.xcoms["stop_model", "warning"] = "the switch was gone"
+    report = write(done)
+    assert report["warnings"] == ["there is no <switch>", "the switch was gone"]
+    assert report["problems"] == []
+    assert "there is no &lt;switch&gt;" in aws.read(f"runs/{RUN_ID}/report.html").decode()
 
 
 def test_a_cleared_run_that_is_skipped_has_no_report_although_its_first_time_had_a_plan(done: Run) -> None:

@@ -1,0 +1,54 @@
+"""
+Stops models that a run of `label_detection` has left on: a paused DAG, a DAG file that no longer parses, a deleted run,
+a stop that failed or was marked as done by hand.
+
+Every run that starts a model holds a lease on it, an Airflow Variable `label_detection_lease.<model>` that says who and
+until when: `max_model_minutes` plus `watchdog_grace_minutes` after the start. Every ten minutes `stop_expired_models`
+looks at the leases. One that has expired, or whose run is deleted or over, is acted on at once. It says which run left
+the model, and how long it was over its time: in its log, in its XCom, and to `sns_topic_arn`, if that is set.
+
+* It costs nothing while there are no leases: one short task, and no call of AWS.
+* The model of a run that is going on within its lease is never stopped, nor one that nobody leased from here.
+* It needs no configuration of its own, and works when the pipeline's is broken.
+
+**Leave it on.** Pausing it takes away the layer that stops a model when the pipeline cannot.
+
+## When it is red
+
+**A model may be running and costs money.** The log of `stop_expired_models` names each model that it could not stop,
+with AWS's error; it tries again in ten minutes. Stop the model by hand, now: the task's page says how. Then mend the
+cause, often the missing permission `rekognition:StopProjectVersion`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import DAG
+
+from label_detection import notifications
+from label_detection.docs import task_docs
+from label_detection.operators.watchdog import StopExpiredModelsOperator
+
+with DAG(
+    "label_detection_watchdog",
+    description="Stop models that a run has left on",
+    schedule="*/10 * * * *",
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=False,
+    doc_md=__doc__,
+    tags=["label-detection", "rekognition"],
+    default_args={
+        "owner": "label-detection",
+        "retries": 1,
+        "retry_delay": timedelta(seconds=10),
+        "execution_timeout": timedelta(minutes=15),  # it waits eight for a model that is long in stopping
+    },
+):
+    StopExpiredModelsOperator(
+        task_id="stop_expired_models",
+        doc_md=task_docs(StopExpiredModelsOperator),
+        on_failure_callback=notifications.watchdog_failed,
+    )

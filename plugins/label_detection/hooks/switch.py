@@ -1,0 +1,96 @@
+"""The dead man's switch: a one-time EventBridge schedule that stops a model even when Airflow is gone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from include.lease import Lease
+from include.settings import MODEL_ARN
+from label_detection.hooks.brief import brief_config
+from label_detection.hooks.model import ModelHook
+from label_detection.hooks.redacting import RedactingAwsHook
+
+if TYPE_CHECKING:
+    from mypy_boto3_scheduler import EventBridgeSchedulerClient
+
+log = logging.getLogger(__name__)
+
+#: A model that is starting when the switch fires refuses to be stopped, and is tried again: for an hour, so that a
+#: late one does not stop the model of a run hours later. AWS: 60-86,400 s, at most 185 attempts, with back-off.
+_RETRIES = {"MaximumEventAgeInSeconds": 3600, "MaximumRetryAttempts": 185}
+
+
+def switch_name(model_arn: str) -> str:
+    """The name of a model's schedule. AWS: [0-9a-zA-Z-_.], 64 at most."""
+    return f"label-detection-{hashlib.sha256(model_arn.encode()).hexdigest()[:32]}"
+
+
+def arm(lease: Lease, hook: ModelHook, role_arn: str) -> str | None:
+    """Make the switch for a lease, or move it there. What went wrong, if anything: the run must not fail by it."""
+    try:
+        _put(_client(lease), lease, hook, role_arn)
+    except Exception as error:  # noqa: BLE001  # whatever it is: a net beside the run must never be what ends it
+        return _said(f"there is no dead man's switch for this run: {error}")
+    log.info("the dead man's switch %s is set to %s", switch_name(lease.model_arn), lease.until)
+    return None
+
+
+def disarm(lease: Lease) -> str | None:
+    """Remove a lease's switch. What went wrong, if anything; nothing when the lease had none."""
+    if not lease.dead_man_switch:
+        return None
+    name = switch_name(lease.model_arn)
+    try:
+        scheduler = _client(lease)
+        try:
+            scheduler.delete_schedule(Name=name)
+        except scheduler.exceptions.ResourceNotFoundException:
+            return _said(f"the dead man's switch {name} was gone: it has fired, or was never made")
+    except Exception as error:  # noqa: BLE001  # as above
+        return _said(f"the dead man's switch {name} could not be removed, and will stop the model at its time: {error}")
+    log.info("the dead man's switch %s is removed", name)
+    return None
+
+
+def _put(scheduler: EventBridgeSchedulerClient, lease: Lease, hook: ModelHook, role_arn: str) -> None:
+    target = hook.stop_target()
+    at = datetime.fromtimestamp(math.ceil(lease.until.timestamp()), UTC)  # AWS: whole seconds
+    # UpdateSchedule takes what is not given for its default: both are given all of it.
+    schedule: dict[str, Any] = {
+        "Name": switch_name(lease.model_arn),
+        "Description": f"Stops {lease.model_arn} unless DAG {lease.dag_id} has stopped it"[:512],
+        "ScheduleExpression": f"at({at:%Y-%m-%dT%H:%M:%S})",
+        "ScheduleExpressionTimezone": "UTC",
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "ActionAfterCompletion": "DELETE",
+        "State": "ENABLED",
+        "Target": {
+            "Arn": target.arn,
+            "RoleArn": role_arn,
+            "Input": json.dumps(target.input),
+            "RetryPolicy": _RETRIES,
+        },
+    }
+    try:
+        scheduler.create_schedule(**schedule)
+    except scheduler.exceptions.ConflictException:  # an earlier run's, or the first send of a repeated request
+        scheduler.update_schedule(**schedule)
+
+
+def _client(lease: Lease) -> EventBridgeSchedulerClient:
+    match = MODEL_ARN.fullmatch(lease.model_arn)
+    region = match["region"] if match else None
+    client: EventBridgeSchedulerClient = RedactingAwsHook(
+        aws_conn_id=lease.aws_conn_id, region_name=region, client_type="scheduler", config=brief_config()
+    ).conn
+    return client
+
+
+def _said(warning: str) -> str:
+    log.error("%s", warning)
+    return warning

@@ -1,0 +1,103 @@
+"""The leases on models, which outlive the runs that took them: an Airflow Variable for each model."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from airflow.sdk import Variable
+from pydantic import ValidationError
+
+from include.lease import LEASE_PREFIX, Lease, lease_name, lease_until
+from include.plan import Plan
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Leases:
+    """Every lease there is, and a line for each variable that has a lease's name and is none."""
+
+    leases: list[Lease]
+    problems: list[str]
+
+
+def all_leases() -> Leases:
+    """Every lease, whoever took it. Variables that a secrets backend holds are not listed; ours are never there."""
+    found = Leases([], [])
+    for name in sorted(Variable.keys(prefix=LEASE_PREFIX)):
+        value = Variable.get(name, default=None)
+        if not value:  # ended since they were listed
+            continue
+        try:
+            lease = _parse(name, value)
+        except ValueError as error:
+            found.problems.append(str(error))
+        else:
+            found.leases.append(lease)
+    return found
+
+
+def read_lease(model_arn: str) -> Lease | None:
+    """Who holds the model, if anybody."""
+    name = lease_name(model_arn)
+    value = Variable.get(name, default=None)
+    try:
+        return _parse(name, value) if value else None
+    except ValueError as error:  # somebody has edited the variable
+        log.warning("%s; taken for none", error)
+        return None
+
+
+def own_lease(context: Context, model_arn: str) -> Lease | None:
+    """This run's lease on the model; None when somebody else holds it, or nobody."""
+    lease = read_lease(model_arn)
+    return lease if lease and lease.is_of(context["ti"].dag_id, context["ti"].run_id) else None
+
+
+def take_lease(context: Context, plan: Plan) -> Lease:
+    """Take the model from now on, or take it anew.
+
+    :raises RuntimeError: when another DAG holds it.
+    """
+    settings, ti, now = plan.settings, context["ti"], datetime.now(UTC)
+    held = read_lease(settings.model_arn)
+    if held and held.held_against(ti.dag_id, now):
+        raise RuntimeError(f"the model is held by {held.dag_id}, run {held.run_id}, until {held.until}")
+    lease = Lease(
+        model_arn=settings.model_arn,
+        dag_id=ti.dag_id,
+        run_id=ti.run_id,
+        since=now,
+        until=lease_until(now, settings.max_model_minutes, settings.watchdog_grace_minutes),
+        units=plan.units,
+        aws_conn_id=settings.aws_conn_id,
+        sns_topic_arn=settings.sns_topic_arn,
+        dead_man_switch=settings.dead_man_switch_role_arn is not None,
+    )
+    name = lease_name(settings.model_arn)
+    Variable.set(name, lease.model_dump_json(), description="Who holds the model, until when")
+    return lease
+
+
+def end_lease(lease: Lease) -> None:
+    """Give the model up, if it is still this very lease that holds it."""
+    if read_lease(lease.model_arn) == lease:
+        Variable.delete(lease_name(lease.model_arn))
+
+
+def _parse(name: str, value: str) -> Lease:
+    try:
+        lease = Lease.model_validate_json(value)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ValueError(f"the variable {name} is not a lease: {where} {first['msg']}".replace("  ", " ")) from None
+    if lease_name(lease.model_arn) != name:
+        raise ValueError(f"the variable {name} is not a lease: it is for another model, {lease.model_arn}")
+    return lease

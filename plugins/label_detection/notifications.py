@@ -1,0 +1,102 @@
+"""Telling people by SNS: what is said is in `include.notices`. A message that cannot be sent changes nothing else."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from airflow.providers.amazon.aws.hooks.sns import SnsHook
+from airflow.sdk.configuration import conf
+
+from include import notices
+from include.lease import Lease
+from include.notices import FailedTask, Notice
+from include.settings import TOPIC_ARN
+from label_detection import leases
+from label_detection.configuration import read_option
+from label_detection.hooks.brief import brief_config
+from label_detection.hooks.redacting import RedactingAwsHook
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+log = logging.getLogger(__name__)
+
+
+class TopicHook(RedactingAwsHook, SnsHook):
+    """The provider's."""
+
+
+def publish(topic_arn: str | None, aws_conn_id: str, notice: Notice) -> None:
+    """Send a notice; without a topic, nothing. What goes wrong is an error in the log."""
+    if not topic_arn:
+        return
+    try:
+        match = TOPIC_ARN.fullmatch(topic_arn)
+        if not match:
+            raise ValueError(f"sns_topic_arn is {topic_arn!r}, which is not a standard topic's ARN")
+        sns = TopicHook(aws_conn_id=aws_conn_id, region_name=match["region"], config=brief_config())
+        sns.publish_to_target(topic_arn, notice.body, subject=notice.subject)
+    except Exception:  # whatever it is: the outcome that is told of must not be changed by telling it
+        log.exception("this could not be published to %s: %s\n%s", topic_arn, notice.subject, notice.body)
+    else:
+        log.info("published to %s: %s", topic_arn, notice.subject)
+
+
+def run_failed(context: Context) -> None:
+    """The callback of the task that makes a run red."""
+    model_arn, lease = _model(context)
+    _publish_configured(notices.run_failed(_failed_task(context), model_arn, lease))
+
+
+def stop_failed(context: Context) -> None:
+    """The callback of the task that stops the model."""
+    model_arn, lease = _model(context)
+    _publish_configured(notices.stop_failed(_failed_task(context), model_arn, lease))
+
+
+def watchdog_failed(context: Context) -> None:
+    """The callback of the watchdog: to every topic that a lease names, and to the configured one."""
+    held = _all_leases()
+    notice = notices.watchdog_failed(_failed_task(context), held)
+    for topic_arn, aws_conn_id in ({lease.sns_topic_arn: lease.aws_conn_id for lease in held} | _configured()).items():
+        publish(topic_arn, aws_conn_id, notice)
+
+
+def base_url() -> str | None:
+    """Where Airflow's pages are, if it is configured."""
+    url: str | None = conf.get("api", "base_url", fallback=None)
+    return url or None
+
+
+# A callback runs in the task's process, or in the dag-processor when Airflow finds the task dead. There the context
+# lacks the run and the exception, so that nothing but the task instance's names is read from it.
+
+
+def _failed_task(context: Context) -> FailedTask:
+    ti, error = context["ti"], context.get("exception")
+    return FailedTask(ti.dag_id, ti.run_id, ti.task_id, str(error) if error else None, base_url())
+
+
+def _model(context: Context) -> tuple[str | None, Lease | None]:
+    """The model that a run is about, and the run's lease on it, if it has one still."""
+    ti = context["ti"]
+    own = [lease for lease in _all_leases() if lease.is_of(ti.dag_id, ti.run_id)]
+    return (own[0].model_arn, own[0]) if own else (read_option("model_arn"), None)
+
+
+def _all_leases() -> list[Lease]:
+    try:
+        return leases.all_leases().leases
+    except Exception:  # without them there is less to tell, but something
+        log.exception("the leases cannot be read")
+        return []
+
+
+def _publish_configured(notice: Notice) -> None:
+    for topic_arn, aws_conn_id in _configured().items():
+        publish(topic_arn, aws_conn_id, notice)
+
+
+def _configured() -> dict[str | None, str]:
+    return {read_option("sns_topic_arn"): read_option("aws_conn_id") or "aws_default"}

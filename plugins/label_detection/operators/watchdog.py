@@ -1,0 +1,164 @@
+"""The watchdog: models that a run has left on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError
+
+from include import notices
+from include.lease import Lease
+from label_detection import leases, notifications, stopping
+from label_detection.exchange import STOP_TASK
+from label_detection.hooks import switch
+from label_detection.stopping import Stopping
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+#: Seconds until it leaves a model that is still not off to the next run of it: it must look at the others too.
+_PATIENCE_SECONDS = 480.0
+#: What a teardown does not come back from by itself.
+_FINAL = {"success", "failed", "upstream_failed", "skipped", "removed"}
+
+
+class TakenOverError(Exception):
+    """Another run, or the same one anew, holds the model by now."""
+
+
+@dataclass(frozen=True)
+class _Overdue:
+    lease: Lease
+    why: str
+    stopping: Stopping
+
+
+class StopExpiredModelsOperator(BaseOperator):
+    """
+    Looks at every lease: who switched which model on, until when. A lease that has expired, or whose run was deleted or
+    is over without having given it up, is acted on: the model is **stopped**, the lease and its dead man's switch are
+    removed, and who left it and since when is said in the log, to `sns_topic_arn`, and in what the task returns. A run
+    that is going on within its lease is never touched, and no model without a lease is ever looked at.
+
+    It needs no configuration: what it must know is in the lease. It calls AWS only if there is something to do.
+
+    **When it is red: a model may be running and costs money.** Its log has a line for each model that it could not
+    stop, with AWS's error; it tries again in ten minutes. Stop the model by hand
+    (`aws rekognition stop-project-version --project-version-arn <model_arn>`), then mend the cause. A variable that
+    "is not a lease" was edited: look after that model yourself, then delete the variable.
+    """
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """A dict for each model that was acted on: the lease, why, and whether it had to be stopped."""
+        found = leases.all_leases()
+        trouble = list(found.problems)
+        overdue: list[_Overdue] = []
+        for lease in found.leases:
+            with self._minding(lease, trouble):
+                why = self._why_overdue(context, lease)
+                said = why or "is going on, and the model is its own"
+                self.log.info("%s: run %s of DAG %s: %s", lease.model_arn, lease.run_id, lease.dag_id, said)
+                if why:
+                    overdue.append(_take_up(lease, why))
+        acted = self._stop(overdue, trouble)
+        if trouble:
+            raise AirflowFailException("\n".join(trouble))
+        return acted
+
+    def _why_overdue(self, context: Context, lease: Lease) -> str | None:
+        """Why a lease must be acted on; None when its run may keep the model."""
+        if why := self._run_is_over(context, lease):
+            return why
+        return f"its lease expired at {lease.until:%Y-%m-%d %H:%M:%S %Z}" if lease.has_expired(_now()) else None
+
+    def _run_is_over(self, context: Context, lease: Lease) -> str | None:
+        ti = context["ti"]
+        try:
+            run = ti.get_dagrun_state(dag_id=lease.dag_id, run_id=lease.run_id)
+            if run not in {"success", "failed"}:
+                return None
+            states = ti.get_task_states(dag_id=lease.dag_id, run_ids=[lease.run_id], task_ids=[STOP_TASK])
+        except Exception as error:  # noqa: BLE001  # whatever it is: a lease that has expired must still count
+            if _says_not_found(error):
+                return "its run was deleted"
+            self.log.warning("Airflow does not say what became of run %s; its lease counts: %s", lease.run_id, error)
+            return None
+        stop = states.get(lease.run_id, {}).get(STOP_TASK)  # a run marked by hand still has its teardown to run
+        return f"its run is {_word(run)} and {STOP_TASK} {_word(stop)}" if stop in _FINAL else None
+
+    def _stop(self, overdue: list[_Overdue], trouble: list[str]) -> list[dict[str, Any]]:
+        """Stop them side by side: one that is long in stopping must not keep the others on."""
+        acted: list[dict[str, Any]] = []
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while overdue:
+            going_on: list[_Overdue] = []
+            for one in overdue:
+                with self._minding(one.lease, trouble):
+                    if (state := one.stopping.step()) is None or state.is_on:
+                        going_on.append(one)
+                    else:
+                        acted.append(self._finish(one))
+            overdue = going_on
+            if overdue and time.monotonic() > until:
+                trouble += [f"{one.lease.model_arn}: {one.why}, and it is not off yet" for one in overdue]
+                break
+            if overdue:
+                time.sleep(stopping.ON_SECONDS)
+        return acted
+
+    def _finish(self, one: _Overdue) -> dict[str, Any]:
+        """All that is left once a model is off. The lease goes last: a watchdog that is killed before does it again."""
+        lease = one.lease
+        taken_over = leases.read_lease(lease.model_arn) != lease
+        if taken_over and not one.stopping.asked:
+            raise TakenOverError
+        stopped = notices.Stopped(lease, one.why, one.stopping.asked, _now(), notifications.base_url())
+        self.log.warning("%s", stopped)
+        if not taken_over:
+            switch.disarm(lease)
+        notifications.publish(lease.sns_topic_arn, lease.aws_conn_id, notices.watchdog_acted(stopped))
+        leases.end_lease(lease)
+        return {**lease.model_dump(mode="json"), "why": one.why, "stopped": one.stopping.asked}
+
+    @contextmanager
+    def _minding(self, lease: Lease, trouble: list[str]) -> Iterator[None]:
+        try:
+            yield
+        except TakenOverError:
+            self.log.info("%s: another run has taken it over: left alone", lease.model_arn)
+        except Exception as error:  # one model's trouble must not keep the watchdog from the others
+            self.log.exception("%s", lease.model_arn)
+            trouble.append(f"{lease.model_arn}, left by run {lease.run_id} of DAG {lease.dag_id}: {error}")
+
+
+def _take_up(lease: Lease, why: str) -> _Overdue:
+    def still_left() -> None:
+        if leases.read_lease(lease.model_arn) != lease:
+            raise TakenOverError
+
+    return _Overdue(lease, why, Stopping(lease.model_arn, lease.aws_conn_id, before_stop=still_left))
+
+
+def _says_not_found(error: Exception) -> bool:
+    """Whether Airflow says that there is no such run. A 404 without a reason: it does not know the question."""
+    detail: Any = error.error.detail if isinstance(error, AirflowRuntimeError) else None
+    if not detail or detail.get("status_code") != 404:
+        return False
+    answer = detail.get("detail")
+    said = answer.get("detail") if isinstance(answer, dict) else None
+    return isinstance(said, dict) and said.get("reason") == "not_found"
+
+
+def _word(state: Any) -> str:
+    """A state as people know it; Airflow gives enums of different kinds."""
+    return str(getattr(state, "value", state))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

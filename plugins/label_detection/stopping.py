@@ -1,0 +1,94 @@
+"""Getting a model off, through whatever its service answers: for the teardown and for the watchdog."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from include import aws_errors
+from label_detection.hooks.brief import brief_config
+from label_detection.hooks.by_arn import hook_for
+from label_detection.hooks.model import ModelHook, ModelInUseError, ModelState, Phase
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks at a model that is on, and at one that is off.
+ON_SECONDS = 3.0
+_OFF_SECONDS = 1.0
+#: Seconds of nothing but throttling, 5xx and lost connections before a stop is failed. Six tries of the teardown make
+#: some twelve minutes of that, then the watchdog goes on.
+_PATIENCE_SECONDS = 120.0
+
+
+class Stopping:
+    """A model on its way off.
+
+    The service's trouble that passes is waited out here, not in the client: a client would back off for longer and
+    longer, and the model is on meanwhile.
+
+    :param before_stop: called right before each request to stop; what it raises comes through.
+    """
+
+    def __init__(self, model_arn: str, aws_conn_id: str, before_stop: Callable[[], None] = lambda: None) -> None:
+        self.hook: ModelHook = hook_for(model_arn, aws_conn_id, brief_config())
+        self.asked = False  # whether a request to stop was accepted
+        self.was_on = False
+        self._before_stop = before_stop
+        self._trouble_since: float | None = None
+        self._seen = ""
+
+    def step(self) -> ModelState | None:
+        """Look at the model, and ask for its end if it is on. None: the service gives no answer now.
+
+        A model that is starting refuses to be stopped: asked again at the next step.
+        """
+        try:
+            state = self._look()
+            if state.phase in {Phase.STARTING, Phase.RUNNING}:
+                self._before_stop()
+                self._stop()
+        except aws_errors.AWS_ERRORS as error:
+            self._bear(error)
+            return None
+        self._trouble_since = None
+        return state
+
+    def until_off(self, linger_seconds: float) -> ModelState:
+        """Until it is off; one that no request of ours has stopped must stay off for `linger_seconds`."""
+        off_since: float | None = None
+        while True:
+            state = self.step()
+            if state and state.is_on:
+                off_since = None
+            elif state:
+                off_since = off_since or time.monotonic()
+                if self.asked or time.monotonic() - off_since >= linger_seconds:
+                    return state
+            time.sleep(_OFF_SECONDS if off_since else ON_SECONDS)
+
+    def _look(self) -> ModelState:
+        try:
+            state = self.hook.describe()
+        except LookupError as error:
+            state = ModelState(Phase.OFF, "gone", str(error))  # deleted meanwhile: it costs nothing any more
+        self.was_on = self.was_on or state.is_on
+        if str(state) != self._seen:
+            self._seen = str(state)
+            log.info("the model is %s", state)
+        return state
+
+    def _stop(self) -> None:
+        try:
+            self.hook.stop()
+            self.asked = True
+            log.info("asked it to stop")
+        except ModelInUseError as error:
+            log.info("it cannot be stopped now: %s; trying again", error)
+
+    def _bear(self, error: Exception) -> None:
+        now = time.monotonic()
+        self._trouble_since = self._trouble_since or now
+        if not aws_errors.is_transient(error) or now - self._trouble_since > _PATIENCE_SECONDS:
+            raise error
+        log.warning("the model's service is in trouble, trying again: %s", error)

@@ -1,0 +1,150 @@
+"""The dead man's switch: made, moved, removed, and never in a run's way."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from demo.waiting import wait_until
+from include.lease import Lease
+from label_detection.hooks import switch
+from label_detection.hooks.rekognition import RekognitionModelHook
+from label_detection.hooks.switch import arm, disarm, switch_name
+
+if TYPE_CHECKING:
+    from tests.conftest import Aws
+
+ROLE = "arn:aws:iam::123456789012:role/dead-man-switch"
+LATER = datetime(2099, 1, 1, 12, 0, 0, 1, tzinfo=UTC)
+
+
+def lease_of(aws: Aws, until: datetime = LATER, armed: bool = True) -> Lease:
+    return Lease(
+        model_arn=aws.settings.model_arn,
+        dag_id="label_detection",
+        run_id="r1",
+        since=datetime.now(UTC),
+        until=until,
+        units=1,
+        dead_man_switch=armed,
+    )
+
+
+def stored(aws: Aws) -> Any:
+    return aws.scheduler.get_schedule(Name=switch_name(aws.settings.model_arn))
+
+
+@pytest.mark.parametrize("length", [1, 255])
+def test_the_name_is_one_that_aws_takes_and_each_models_own(length: int) -> None:
+    names = {switch_name(f"arn:aws:rekognition:eu-west-1:1:project/{'p' * length}/version/{n}/1") for n in "ab"}
+    assert len(names) == 2
+    assert all(re.fullmatch(r"[0-9a-zA-Z-_.]{1,64}", name) for name in names)
+
+
+def test_it_calls_stop_with_the_role_at_the_leases_end_rounded_up_and_then_is_gone(
+    aws: Aws, hook: RekognitionModelHook
+) -> None:
+    assert arm(lease_of(aws), hook, ROLE) is None
+    schedule = stored(aws)
+    assert schedule["ScheduleExpression"] == "at(2099-01-01T12:00:01)"
+    assert schedule["ScheduleExpressionTimezone"] == "UTC"
+    assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}
+    assert schedule["ActionAfterCompletion"] == "DELETE"
+    target = schedule["Target"]
+    assert target["Arn"] == "arn:aws:scheduler:::aws-sdk:rekognition:stopProjectVersion"
+    assert target["RoleArn"] == ROLE
+    assert json.loads(target["Input"]) == {"ProjectVersionArn": aws.settings.model_arn}
+
+
+@pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov"])
+def test_the_target_is_in_the_models_partition(partition: str) -> None:
+    hook = RekognitionModelHook(f"arn:{partition}:rekognition:eu-west-1:123456789012:project/p/version/v/1")
+    assert hook.stop_target().arn.startswith(f"arn:{partition}:scheduler:::aws-sdk:")
+
+
+def test_made_again_it_is_moved_and_keeps_the_rest(aws: Aws, hook: RekognitionModelHook) -> None:
+    arm(lease_of(aws), hook, ROLE)
+    before = stored(aws)
+    assert arm(lease_of(aws, LATER + timedelta(hours=1)), hook, ROLE) is None
+    after = stored(aws)
+    assert after["ScheduleExpression"] == "at(2099-01-01T13:00:01)"
+    changing = {"ScheduleExpression", "LastModificationDate", "CreationDate", "ResponseMetadata"}
+    assert {k: v for k, v in after.items() if k not in changing} == {
+        k: v for k, v in before.items() if k not in changing
+    }
+    assert aws.schedules() == [switch_name(aws.settings.model_arn)]
+
+
+def test_it_stops_the_model_when_nobody_else_does_and_removes_itself(aws: Aws, hook: RekognitionModelHook) -> None:
+    aws.put_model("RUNNING")
+    arm(lease_of(aws, datetime.now(UTC) + timedelta(seconds=1)), hook, ROLE)
+    wait_until(lambda: aws.model()["status"] == "STOPPED", 20, "the switch")
+    wait_until(lambda: not aws.schedules(), 5, "its end")
+
+
+def test_a_model_that_is_starting_when_it_fires_is_stopped_once_it_runs(aws: Aws, hook: RekognitionModelHook) -> None:
+    arm(lease_of(aws, datetime.now(UTC)), hook, ROLE)
+    hook.start(1)
+    wait_until(lambda: aws.model()["status"] == "STOPPED", 20, "the switch")
+
+
+def test_removed_it_does_not_fire(aws: Aws, hook: RekognitionModelHook) -> None:
+    aws.put_model("RUNNING")
+    lease = lease_of(aws, datetime.now(UTC) + timedelta(seconds=2))
+    arm(lease, hook, ROLE)
+    assert disarm(lease) is None
+    assert aws.schedules() == []
+    time.sleep(3)
+    assert aws.model()["status"] == "RUNNING"
+
+
+def test_a_lease_without_one_makes_no_call(aws: Aws) -> None:
+    aws.fail("*", "*", status=500, code="MustNotBeCalled")
+    assert disarm(lease_of(aws, armed=False)) is None
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [{"status": 403, "code": "AccessDeniedException"}, {"status": 500, "code": "InternalServerException"}],
+    ids=["denied", "down"],
+)
+def test_one_that_cannot_be_made_or_removed_is_said_and_raises_nothing(
+    aws: Aws, hook: RekognitionModelHook, trouble: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    aws.fail("scheduler", "CreateSchedule", **trouble)
+    aws.fail("scheduler", "DeleteSchedule", **trouble)
+    began = time.monotonic()
+    for warning, says in (
+        (arm(lease_of(aws), hook, ROLE), "there is no dead man's switch for this run"),
+        (disarm(lease_of(aws)), "could not be removed"),
+    ):
+        assert warning is not None
+        assert says in warning
+        assert str(trouble["code"]) in warning
+    assert time.monotonic() - began < 10
+    assert [record.levelname for record in caplog.records if record.name == switch.__name__] == ["ERROR", "ERROR"]
+
+
+def test_one_that_is_gone_is_said(aws: Aws) -> None:
+    assert "was gone: it has fired, or was never made" in (disarm(lease_of(aws)) or "")
+
+
+def test_whatever_else_goes_wrong_does_not_get_through(
+    aws: Aws, hook: RekognitionModelHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("no such connection")
+
+    monkeypatch.setattr(switch, "_client", broken)
+    assert "no such connection" in (arm(lease_of(aws), hook, ROLE) or "")
+    assert "no such connection" in (disarm(lease_of(aws)) or "")
+
+
+def test_a_service_that_never_answers_is_given_up_soon() -> None:
+    config = switch.brief_config()
+    assert config.retries["total_max_attempts"] * (config.connect_timeout + config.read_timeout) <= 30

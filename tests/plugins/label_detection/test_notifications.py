@@ -1,0 +1,152 @@
+"""Notices reach the topic, and never change what they tell of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from include.lease import Lease
+from include.notices import Notice
+from label_detection import notifications
+from tests.plugins.conftest import DAG_ID, RUN_ID, Variables
+
+if TYPE_CHECKING:
+    from tests.conftest import Aws, Topic
+
+TOPIC_OPTION = "AIRFLOW__LABEL_DETECTION__SNS_TOPIC_ARN"
+NOTICE = Notice("a subject", "a text")
+Callback = Callable[[Any], None]
+CALLBACKS = [notifications.run_failed, notifications.stop_failed, notifications.watchdog_failed]
+SINCE = datetime(2026, 11, 22, 6, tzinfo=UTC)
+
+
+@pytest.fixture
+def configured(topic: Topic, monkeypatch: pytest.MonkeyPatch) -> Topic:
+    """The topic, as the option."""
+    monkeypatch.setenv(TOPIC_OPTION, topic.arn)
+    return topic
+
+
+def context(task_id: str = "stop_model", **more: Any) -> Any:
+    """What a callback is given; without more, as by the dag-processor for a task whose process was lost."""
+    return {"ti": SimpleNamespace(dag_id=DAG_ID, run_id=RUN_ID, task_id=task_id), **more}
+
+
+def lease_of(aws: Aws, run_id: str = RUN_ID, **more: Any) -> Lease:
+    facts = {"model_arn": aws.settings.model_arn, "dag_id": DAG_ID, "run_id": run_id, "units": 1}
+    return Lease(**(facts | {"since": SINCE, "until": SINCE + timedelta(hours=1)} | more))
+
+
+def test_a_notice_is_published(topic: Topic) -> None:
+    notifications.publish(topic.arn, "aws_default", NOTICE)
+    assert topic.published() == [("a subject", "a text")]
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [{"status": 403, "code": "AuthorizationError"}, {"status": 500}, {"status": 404, "code": "NotFound"}],
+    ids=["denied", "down", "no such topic"],
+)
+def test_one_that_cannot_be_published_is_an_error_in_the_log_with_all_that_it_says(
+    aws: Aws, topic: Topic, trouble: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    aws.fail("sns", "Publish", **trouble)
+    notifications.publish(topic.arn, "aws_default", NOTICE)
+    (record,) = [record for record in caplog.records if record.name == notifications.__name__]
+    assert record.levelname == "ERROR"
+    assert "a subject\na text" in record.getMessage()
+
+
+@pytest.mark.parametrize("arn", ["alarms", "arn:aws:sns:us-east-1:123456789012:alarms.fifo"])
+def test_a_topic_that_is_none_is_an_error_in_the_log(arn: str, caplog: pytest.LogCaptureFixture) -> None:
+    notifications.publish(arn, "aws_default", NOTICE)
+    assert "which is not a standard topic's ARN" in caplog.text
+
+
+@pytest.mark.parametrize("callback", CALLBACKS)
+@pytest.mark.usefixtures("aws")
+def test_without_a_topic_nothing_is_called(
+    variables: Variables, callback: Callback, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv(TOPIC_OPTION, raising=False)
+    callback(context())
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+@pytest.mark.parametrize("callback", CALLBACKS)
+def test_a_failure_says_what_went_wrong(variables: Variables, configured: Topic, callback: Callback) -> None:
+    callback(context(exception=RuntimeError("what went wrong"), run_id=RUN_ID))
+    ((_, text),) = configured.published()
+    assert "what went wrong" in text
+    assert RUN_ID in text
+
+
+@pytest.mark.parametrize("callback", CALLBACKS)
+def test_a_task_that_was_lost_is_told_of_from_the_dag_processor_too(
+    variables: Variables, configured: Topic, callback: Callback
+) -> None:
+    callback(context())
+    ((_, text),) = configured.published()
+    assert "its worker was lost" in text
+
+
+@pytest.mark.parametrize("callback", [notifications.run_failed, notifications.stop_failed])
+def test_since_when_the_model_may_be_on_is_the_runs_own_leases(
+    aws: Aws, variables: Variables, configured: Topic, callback: Callback
+) -> None:
+    variables.put_lease(lease_of(aws))
+    callback(context(exception=RuntimeError("no")))
+    ((_, text),) = configured.published()
+    assert "May be on: since 2026-11-22 06:00:00 UTC" in text
+    assert f"--project-version-arn {aws.settings.model_arn}" in text
+
+
+def test_another_runs_lease_says_nothing_of_this_one(aws: Aws, variables: Variables, configured: Topic) -> None:
+    variables.put_lease(lease_of(aws, "theirs"))
+    notifications.run_failed(context())
+    ((_, text),) = configured.published()
+    assert "does not hold the model" in text
+
+
+def test_leases_that_cannot_be_read_do_not_keep_a_notice_back(
+    variables: Variables, configured: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(prefix: str) -> list[str]:
+        raise RuntimeError("no answer")
+
+    monkeypatch.setattr(variables, "keys", broken)
+    notifications.stop_failed(context())
+    ((subject, text),) = configured.published()
+    assert "stop failed" in subject
+    assert "since when is not known" in text
+
+
+def test_a_watchdog_that_fails_says_so_on_every_topic_once(
+    aws: Aws, variables: Variables, topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(TOPIC_OPTION, topic.arn)
+    for version in ("", "2"):
+        variables.put_lease(lease_of(aws, model_arn=aws.model(version)["arn"], sns_topic_arn=topic.arn))
+    notifications.watchdog_failed(context("stop_expired_models"))
+    assert [subject for subject, _ in topic.published()] == ["[label detection] THE WATCHDOG FAILED: a model may be on"]
+
+
+def test_a_watchdog_that_fails_without_configuration_says_so_on_the_leases_topic(
+    aws: Aws, variables: Variables, topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(TOPIC_OPTION, raising=False)
+    variables.put_lease(lease_of(aws, sns_topic_arn=topic.arn))
+    notifications.watchdog_failed(context("stop_expired_models"))
+    assert len(topic.published()) == 1
+
+
+def test_airflows_address_is_in_it_if_it_is_configured(
+    variables: Variables, configured: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example")
+    notifications.run_failed(context())
+    assert f"Airflow: https://airflow.example/dags/{DAG_ID}/runs/manual__" in configured.published()[0][1]
