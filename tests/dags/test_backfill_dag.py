@@ -1,0 +1,76 @@
+"""The backfill's DAG: by hand, a dry run unless told otherwise, one chunk after the other."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk.exceptions import ParamValidationError
+from airflow.serialization.serialized_objects import DagSerialization
+
+from include.backfill import BackfillOptions
+
+if TYPE_CHECKING:
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.sdk import DAG
+
+
+@pytest.fixture
+def dag(bag: DagBag) -> DAG:
+    """The backfill."""
+    return bag.dags["label_detection_backfill"]
+
+
+@pytest.fixture
+def stored(dag: DAG) -> Any:
+    """As the API and the scheduler have it."""
+    return DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(dag))))
+
+
+def test_it_runs_by_hand_only(dag: DAG) -> None:
+    assert dag.schedule is None
+
+
+def test_the_untouched_form_is_a_dry_run_over_the_whole_bucket(dag: DAG) -> None:
+    values = dict(dag.params.validate())
+    assert values == {"prefix": "", "dry_run": True, "older_than_minutes": 60}
+    assert BackfillOptions.of(values) == BackfillOptions()
+
+
+def test_the_form_says_what_each_param_is(dag: DAG) -> None:
+    for name in BackfillOptions.model_fields:
+        param = dag.params.get_param(name)
+        assert param.schema["title"]
+        assert param.description
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"prefix": "line 3/", "dry_run": False, "older_than_minutes": 0},
+        {"prefix": None, "older_than_minutes": None},
+        {"older_than_minutes": 0.5},
+    ],
+    ids=str,
+)
+def test_what_the_form_takes_the_run_takes(stored: Any, params: dict[str, Any]) -> None:
+    assert BackfillOptions.of(stored.params.deep_merge(params).validate())
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"prefix": 3}, {"dry_run": "no"}, {"dry_run": None}, {"older_than_minutes": -1}, {"older_than_minutes": "1"}],
+    ids=str,
+)
+def test_what_the_run_would_refuse_the_form_refuses(stored: Any, params: dict[str, Any]) -> None:
+    with pytest.raises(ParamValidationError):
+        stored.params.deep_merge(params).validate()
+
+
+def test_the_chunks_are_sent_one_after_the_other_and_named_by_what_was_sent(stored: Any) -> None:
+    enqueue = stored.get_task("enqueue_images")
+    assert enqueue.is_mapped
+    assert enqueue.upstream_task_ids == {"plan_backfill"}
+    assert enqueue.max_active_tis_per_dagrun == 1, "two at once would mix old pictures with young ones"
+    assert enqueue.map_index_template == "{{ images | default('enqueueing') }}"
