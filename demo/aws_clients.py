@@ -16,23 +16,24 @@ if TYPE_CHECKING:
 
 def s3_client(environment: Mapping[str, str]) -> S3Client:
     """A client of S3."""
-    client: S3Client = _client(environment, "s3")
-    return client
+    found: S3Client = client(environment, "s3")
+    return found
 
 
 def sqs_client(environment: Mapping[str, str]) -> SQSClient:
     """A client of SQS."""
-    client: SQSClient = _client(environment, "sqs")
-    return client
+    found: SQSClient = client(environment, "sqs")
+    return found
 
 
 def rekognition_client(environment: Mapping[str, str]) -> RekognitionClient:
     """A client of Rekognition."""
-    client: RekognitionClient = _client(environment, "rekognition")
-    return client
+    found: RekognitionClient = client(environment, "rekognition")
+    return found
 
 
-def _client(environment: Mapping[str, str], service: str) -> Any:
+def client(environment: Mapping[str, str], service: str) -> Any:
+    """A client of any service, by boto3's name for it."""
     session = boto3.session.Session(
         environment["AWS_ACCESS_KEY_ID"],
         environment["AWS_SECRET_ACCESS_KEY"],

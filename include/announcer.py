@@ -37,6 +37,10 @@ class NotTakenError(Exception):
     """SQS did not take messages, and says why."""
 
 
+class ChunkGoneError(Exception):
+    """The list of pictures is not there any more."""
+
+
 def event(bucket: str, picture: Picture) -> str:
     """An S3 event for one picture, as S3 itself sends it: the key is form-encoded."""
     record = {
@@ -93,7 +97,8 @@ class Announcer:
     def run(self) -> None:
         """Send what is not sent yet, until the chunk's end or `stop`.
 
-        :raises NotTakenError: when SQS keeps failing entries; botocore's errors: when S3 or SQS refuse or are down.
+        :raises NotTakenError: when SQS keeps failing entries; ChunkGoneError: when there is no list; botocore's errors:
+            when S3 or SQS refuse or are down.
         """
         with tempfile.TemporaryFile() as lines:
             etag = self._fetch(lines)
@@ -138,7 +143,10 @@ class Announcer:
 
     def _fetch(self, lines: IO[bytes]) -> str:
         """The chunk, into a file: sending takes longer than a connection to S3 can be relied on. Its eTag."""
-        answer = self._s3.get_object(Bucket=self._final_bucket, Key=self._chunk.key)
+        try:
+            answer = self._s3.get_object(Bucket=self._final_bucket, Key=self._chunk.key)
+        except self._s3.exceptions.NoSuchKey:
+            raise ChunkGoneError(f"s3://{self._final_bucket}/{self._chunk.key} is gone: make the plan again") from None
         shutil.copyfileobj(answer["Body"], lines)
         lines.seek(0)
         return answer["ETag"]
@@ -153,8 +161,13 @@ class Announcer:
             body = self._s3.get_object(Bucket=self._final_bucket, Key=self._mark_key)["Body"].read()
         except self._s3.exceptions.NoSuchKey:
             return 0
-        mark = json.loads(body)
-        return int(mark["sent"]) if mark["chunk"] == etag else 0
+        try:
+            mark = json.loads(body)
+            sent = int(mark["sent"]) if mark["chunk"] == etag else 0
+        except (ValueError, KeyError, TypeError) as error:  # somebody has edited it
+            log.warning("s3://%s/%s is not a mark: %r", self._final_bucket, self._mark_key, error)
+            sent = 0
+        return sent if 0 <= sent <= self._chunk.images else 0
 
     def _write_mark(self, etag: str) -> None:
         mark = {"chunk": etag, "sent": self.sent, "at": labels.now()}

@@ -70,6 +70,7 @@ class BackfillOptions(BaseModel):
     older_than_minutes: float = Field(
         60,
         ge=0,
+        le=5_256_000,  # ten years: beyond the calendar it is an error of arithmetic
         allow_inf_nan=False,
         title="Older than (minutes)",
         description="Younger pictures are left to their own event. 0: all.",

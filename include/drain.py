@@ -15,12 +15,12 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from include import aws_errors, messages
-from include.image_queue import BATCH, VISIBILITY_SECONDS, ImageQueue
+from include.image_queue import BATCH, ImageQueue
 from include.in_flight import InFlight
 from include.journal import Journal
 from include.labeller import Labeller, Outcome, Result
 from include.labels import Error
-from include.messages import Message
+from include.messages import ImageRef, Message
 
 log = logging.getLogger(__name__)
 
@@ -31,12 +31,14 @@ _PROGRESS_SECONDS = 5.0
 _STOP_GRACE_SECONDS = 2.0
 #: After the deadline, or when a worker failed, the others may end what they hold for so long, with the model on.
 _GRACE_SECONDS = 120.0
-#: How long a consumer without work waits for messages that others hold: those of a killed one are back by then.
-_PATIENCE_SECONDS = VISIBILITY_SECONDS + 15.0
+#: A consumer without work waits for messages that others hold until those of a killed one are back, and so much longer.
+_PATIENCE_SECONDS = 15.0
+#: Trouble with SQS is sat out for so long. The loop does the waiting, not the client: a stop must not wait for that.
+_TROUBLE_SECONDS = 120.0
 #: So many images in a row given back: a service is down, and going on would only use up their deliveries.
 _FAILURES_IN_A_ROW = 20
-
-
+#: How often the end of the journal is tried.
+_JOURNAL_TRIES = 5
 #: So many messages that SQS fails to delete: going on would hold more and more.
 _UNDELETED = 5 * BATCH
 
@@ -89,6 +91,7 @@ class Drain:
         self._on_progress = on_progress
         self._in_flight = InFlight(queue)
         self._working: set[Future[None]] = set()
+        self._worked_at = 0.0  # time.monotonic() when there last was work
         self._stop = threading.Event()
         self._counts: Counter[Outcome] = Counter()
         self._failures_in_a_row = 0
@@ -114,43 +117,66 @@ class Drain:
             with self._in_flight:
                 try:
                     self._receive_all(pool)
+                except (DrainError, *aws_errors.AWS_ERRORS):
+                    raise
+                except BaseException:  # Airflow raises a task's time-out in this thread: no time for a grace
+                    self._stop.set()
+                    raise
                 finally:
                     self._finish_work_in_hand()
         except aws_errors.AWS_ERRORS as error:
             raise _error(error, "the queue") from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-            self._write_journal(self._journal.write)
+            self._end_journal()
             self._on_progress(self.tally)
         return self.tally
 
     def _receive_all(self, pool: ThreadPoolExecutor) -> None:
-        last_work = progress_at = time.monotonic()
+        self._worked_at = well_at = progress_at = time.monotonic()
         while not self._stop.is_set() and time.time() < self._deadline:
             self._collect(timeout=0.0 if self._free_workers() else 1.0)
-            self._receive(pool)
-            now = time.monotonic()
-            if self._working:
-                last_work = now
-                self._in_flight.delete_full_batches()
-            else:
-                self._in_flight.delete_done()
-                if self._nothing_left(waited=now - last_work):
+            try:
+                if self._receive_and_delete(pool):
                     return
+                well_at = time.monotonic()
+            except aws_errors.AWS_ERRORS as error:
+                if not aws_errors.is_transient(error) or time.monotonic() - well_at > _TROUBLE_SECONDS:
+                    raise
+                log.warning("trouble with the queue: %s; trying again", error)
+                self._stop.wait(_POLL_SECONDS)
             if self._in_flight.undeleted > _UNDELETED:
                 raise DrainError(f"SQS has not deleted {self._in_flight.undeleted} messages: see the log above")
             self._write_journal(self._journal.write_if_due)
-            if now - progress_at >= _PROGRESS_SECONDS:
-                progress_at = now
+            if time.monotonic() - progress_at >= _PROGRESS_SECONDS:
+                progress_at = time.monotonic()
                 self._on_progress(self.tally)
         log.info("told to stop" if self._stop.is_set() else "the model's time is up: the rest waits for the next run")
 
-    def _write_journal(self, write: Callable[[], None]) -> None:
+    def _receive_and_delete(self, pool: ThreadPoolExecutor) -> bool:
+        """One turn with the queue; whether nothing is left in it."""
+        self._receive(pool)
+        now = time.monotonic()
+        if self._working:
+            self._worked_at = now
+            self._in_flight.delete_full_batches()
+            return False
+        self._in_flight.delete_done()
+        return self._nothing_left(waited=now - self._worked_at)
+
+    def _write_journal(self, write: Callable[[], None]) -> bool:
         """The journal is for the report alone: trouble with it ends no drain. Its lines wait for the next part."""
         try:
             write()
         except aws_errors.AWS_ERRORS as error:
             log.error("the run's journal could not be written, its report may lack images: %s", error)
+            return False
+        return True
+
+    def _end_journal(self) -> None:
+        for _ in range(_JOURNAL_TRIES):
+            if self._write_journal(self._journal.write) or self._stop.wait(_POLL_SECONDS):
+                return
 
     def _free_workers(self) -> int:
         return self._workers - len(self._working)
@@ -175,6 +201,7 @@ class Drain:
             grace = _STOP_GRACE_SECONDS if self._stop.is_set() else _GRACE_SECONDS
             if time.monotonic() - started > grace:
                 log.warning("%d messages are still being worked on; they are given back", len(self._working))
+                self._stop.set()  # a worker in a message of many images goes no further
                 break
             try:
                 self._collect(timeout=0.2)
@@ -188,7 +215,7 @@ class Drain:
         depth = self._queue.depth()
         if depth.visible == depth.in_flight == 0:
             return True
-        if waited > _PATIENCE_SECONDS:
+        if waited > self._queue.visibility_seconds + _PATIENCE_SECONDS:
             log.warning("the queue says %s, but nothing came for %.0f s: left to the next run", depth, waited)
             return True
         return False
@@ -223,8 +250,8 @@ class Drain:
                 self._note(result)
         if problem := _problem(contents.problems, foreign):
             self._note(self._labeller.reject_message(message, problem))
-        for event in contents.ignored:
-            self._note(Result(Outcome.IGNORED, None, reason=f"message {message.id}: {event}"))
+        if contents.ignored:
+            self._note(Result(Outcome.IGNORED, None, reason=f"message {message.id}: {contents.ignored}"))
         return not failed
 
     def _give_up_or_not(self, message: Message, error: Error) -> bool:
@@ -238,11 +265,11 @@ class Drain:
     def _note(self, result: Result) -> None:
         self._journal.add(result)
         self._count(result.outcome)
-        what = f"s3://{result.source.bucket}/{result.source.key}" if result.source else ""
+        what = _url(result.source) if result.source else ""
         if result.error:
-            log.warning("%s: %s %s: %s", result.outcome, what, result.reason or "", result.error)
+            log.warning("%s: %s %s: %s", result.outcome, what, result.reason or "", _shown(str(result.error)))
         elif result.outcome is Outcome.IGNORED:
-            log.info("%s: %s %s", result.outcome, what, result.reason)
+            log.info("%s: %s %s", result.outcome, what, _shown(result.reason or ""))
 
     def _count(self, outcome: Outcome) -> None:
         with self._lock:
@@ -259,11 +286,22 @@ def _error(error: Exception, what: str) -> DrainError:
 
 def _names(message: Message, contents: messages.Contents) -> str:
     """Which message and images an error is about, for a log."""
-    images = ", ".join(f"s3://{image.bucket}/{image.key}" for image in contents.images[:3])
+    images = ", ".join(_url(image) for image in contents.images[:3])
     return f"message {message.id}: {images or 'no image'}"
 
 
-def _problem(unknown: list[str], foreign: list[str]) -> Error | None:
+def _url(image: ImageRef) -> str:
+    """For logs and errors: a line break or an escape sequence in a key is shown, not obeyed."""
+    return _shown(f"s3://{image.bucket}/{image.key}")
+
+
+def _shown(text: str) -> str:
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _problem(unknown: messages.Notes, foreign: list[str]) -> Error | None:
     """What is wrong with a message as a whole, if anything."""
-    words = [*unknown, *(f"{bucket!r} is not the source bucket; its object was not touched" for bucket in foreign)]
-    return Error("UnknownMessage" if unknown else "ForeignBucket", "; ".join(words)) if words else None
+    words = messages.Notes([str(unknown)] if unknown else [])
+    for bucket in foreign:
+        words.append(f"{bucket!r} is not the source bucket; its object was not touched")
+    return Error("UnknownMessage" if unknown else "ForeignBucket", str(words)) if words else None

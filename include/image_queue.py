@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 #: SQS: the most messages of a receive, and the most entries of a batch.
 BATCH = 10
-#: Seconds until a message that nobody keeps alive can be received again: how long a killed consumer's images wait.
+#: How long a killed consumer's images wait.
 VISIBILITY_SECONDS = 60
 _COUNTS = (
     "ApproximateNumberOfMessages",
@@ -46,10 +46,14 @@ class Depth:
 
 @dataclass(frozen=True)
 class ImageQueue:
-    """One SQS queue. Safe to use from several threads."""
+    """One SQS queue. Safe to use from several threads.
+
+    `visibility_seconds`: until a message that nobody keeps alive can be received again.
+    """
 
     sqs: SQSClient
     url: str
+    visibility_seconds: int = VISIBILITY_SECONDS
 
     def depth(self) -> Depth:
         """The queue's depth now."""
@@ -62,13 +66,20 @@ class ImageQueue:
             QueueUrl=self.url,
             MaxNumberOfMessages=min(most, BATCH),
             WaitTimeSeconds=wait_seconds,
-            VisibilityTimeout=VISIBILITY_SECONDS,
+            VisibilityTimeout=self.visibility_seconds,
             MessageSystemAttributeNames=["ApproximateReceiveCount"],
         )
         return [Message.from_sqs(message) for message in answer.get("Messages", [])]
 
-    def keep(self, messages: Sequence[Message], seconds: int = VISIBILITY_SECONDS) -> None:
-        """Hide messages for `seconds` from now; 0 gives them back at once."""
+    def keep(self, messages: Sequence[Message]) -> None:
+        """Hide messages for `visibility_seconds` from now."""
+        self._hide(messages, self.visibility_seconds)
+
+    def give_back(self, messages: Sequence[Message]) -> None:
+        """Make messages visible at once."""
+        self._hide(messages, 0)
+
+    def _hide(self, messages: Sequence[Message], seconds: int) -> None:
         for batch in _batches(messages):
             answer = self.sqs.change_message_visibility_batch(
                 QueueUrl=self.url,

@@ -8,12 +8,13 @@ from types import TracebackType
 from typing import Self
 
 from include import aws_errors
-from include.image_queue import BATCH, VISIBILITY_SECONDS, ImageQueue
+from include.image_queue import BATCH, ImageQueue
 from include.messages import Message
 
 log = logging.getLogger(__name__)
 
-_HEARTBEAT_SECONDS = VISIBILITY_SECONDS / 3
+#: So many heartbeats in a visibility timeout: two may fail.
+_HEARTBEATS = 3
 
 
 class InFlight:
@@ -65,7 +66,7 @@ class InFlight:
         with self._calls, self._lock:
             ours = [m for m in messages if self._held.pop(m.receipt_handle, None)]
         try:
-            self._queue.keep(ours, seconds=0)
+            self._queue.give_back(ours)
         except aws_errors.AWS_ERRORS as error:
             log.warning("%d messages could not be given back: %s; they return by themselves", len(ours), error)
 
@@ -97,7 +98,7 @@ class InFlight:
         self.delete_done(at_least=BATCH)
 
     def _keep_alive(self) -> None:
-        while not self._ended.wait(_HEARTBEAT_SECONDS):
+        while not self._ended.wait(self._queue.visibility_seconds / _HEARTBEATS):
             with self._calls:
                 with self._lock:
                     held = list(self._held.values())

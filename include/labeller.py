@@ -1,12 +1,17 @@
 """One image's way: detect, copy, document, delete. Every step can be repeated; the document is the commit mark.
 
 Labelled wins over rejected: whoever writes either looks afterwards whether the other stands too, and takes the
-rejection away. S3 is strongly consistent, so of two that write at once at least one sees the other.
+rejection away. S3 is strongly consistent, so of two that write at once at least one sees the other. The labelled side
+looks once the source is deleted: from then on no rejection can begin, since it begins with a copy. A delivery that
+finds the source gone ends what one before it was killed at: a copy without document is labelled as it lies, and where
+both outcomes stand the rejection goes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
@@ -84,11 +89,17 @@ class _NothingThereError(Exception):
 
 #: AWS: over CopyObject's 5 GB, or archived.
 _NEVER_COPIED = {"InvalidRequest", "InvalidObjectState"}
+#: While there is no image that the model has labelled, to try it with, others may fail so many times as often.
+_IN_DOUBT = 10
 
 
 @dataclass(frozen=True)
 class Labeller:
-    """Takes images from the source to the final bucket. Safe to call from several threads, and for one image twice."""
+    """Takes images from the source to the final bucket. Safe to call from several threads, and for one image twice.
+
+    `max_receives`: the delivery from which on an image that the model fails at is rejected, if the model answers for
+    one that it has labelled before. If that fails too, the model is in trouble, and no image is to blame.
+    """
 
     s3: S3Client
     detect: Detect
@@ -97,6 +108,7 @@ class Labeller:
     model: ModelInfo
     max_receives: int
     run: RunInfo
+    _labelled: deque[ImageRef] = field(default_factory=lambda: deque(maxlen=1))
 
     def label(self, image: ImageRef, receives: int) -> Result:
         """Label one image of the source bucket. `receives` is how often its message was delivered, this time included.
@@ -104,7 +116,12 @@ class Labeller:
         :raises botocore.exceptions.ClientError: what is not the image's fault, such as access denied.
         """
         try:
-            return self._label(image, receives)
+            if image.etag is None:
+                image = replace(image, etag=self._current_etag(image))
+            try:
+                return self._label(image, image, receives)
+            except _NothingThereError as gone:
+                return self._end_what_was_begun(image, receives, str(gone))
         except _NothingThereError as gone:
             return Result(Outcome.IGNORED, image, reason=str(gone))
         except aws_errors.AWS_ERRORS as error:  # S3's; what the model says is seen to nearer by
@@ -118,28 +135,60 @@ class Labeller:
         self._put(labels.rejected_message_key(message.id), document)
         return Result(Outcome.REJECTED, None, error=error, reason=f"message {message.id}")
 
-    def _label(self, image: ImageRef, receives: int) -> Result:
-        if image.etag is None:
-            image = replace(image, etag=self._current_etag(image))
+    def _label(self, image: ImageRef, lying: ImageRef, receives: int) -> Result:
+        """Label an image that lies in the source bucket, or as a copy in the final bucket."""
         final = ImageRef(self.final_bucket, labels.final_key(image))
         earlier = self._document(final) if receives > 1 else None
         if earlier and earlier["model"] == asdict(self.model):  # by a delivery that ended before its last step
             found = earlier["labels"]
         else:
             try:
-                found = self._ask_model(image)
+                found = self._labels_of(lying, receives)
             except ImageRefusedError as refusal:
-                return self._reject(image, refusal.error)
+                return self._reject(image, lying, refusal.error)
             except TryAgainError as again:
-                if again.throttled or receives < self.max_receives:
-                    return Result(Outcome.FAILED, image, error=again.error)
-                return self._reject(image, again.error)
-            self._copy(image, final)
+                return Result(Outcome.FAILED, image, error=again.error)
+            self._copy(lying, final)
             self._put(labels.document_key(final.key), labels.label_document(image, final, found, self.model, self.run))
-        if self._rejection_begun(image):
-            self._withdraw_rejection(image)
         self._delete_source(image)
+        if self._etag(self._rejected(image)):
+            self._withdraw_rejection(image)
+        self._labelled.append(final)
         return Result(Outcome.LABELLED, image, final.key, found)
+
+    def _end_what_was_begun(self, image: ImageRef, receives: int, reason: str) -> Result:
+        """End the way of an image whose source is gone, if a delivery before this one was killed on it."""
+        for copy in (ImageRef(self.final_bucket, labels.final_key(image)), self._rejected(image)):
+            etag = self._etag(copy)
+            if etag and not self._etag(replace(copy, key=labels.document_key(copy.key))):
+                return self._label(image, replace(copy, etag=etag), receives)
+            if etag and copy.key == labels.final_key(image) and self._etag(self._rejected(image)):
+                self._withdraw_rejection(image)
+        return Result(Outcome.IGNORED, image, reason=reason)
+
+    def _labels_of(self, image: ImageRef, receives: int) -> list[dict[str, Any]]:
+        """Ask the model, until it is clear that the image is to blame: then ImageRefusedError."""
+        try:
+            return self._ask_model(image)
+        except TryAgainError as again:
+            if again.throttled or receives < self.max_receives:
+                raise
+            if not self._labels_another() and receives < self.max_receives * _IN_DOUBT:
+                raise
+        try:
+            return self._ask_model(image)  # the trouble may just have ended
+        except TryAgainError as again:
+            if again.throttled:
+                raise
+            raise ImageRefusedError(again.error) from again
+
+    def _labels_another(self) -> bool:
+        """Whether the model answers for the image labelled last. :raises TryAgainError: when it fails there too."""
+        for known in list(self._labelled):
+            with contextlib.suppress(ImageRefusedError, _NothingThereError):  # somebody has changed or taken it
+                self._ask_model(known)
+                return True
+        return False
 
     def _ask_model(self, image: ImageRef) -> list[dict[str, Any]]:
         try:
@@ -153,9 +202,9 @@ class Labeller:
                 raise
             raise TryAgainError(_said(error), throttled=aws_errors.is_throttle(error)) from error
 
-    def _reject(self, image: ImageRef, error: Error) -> Result:
-        final = ImageRef(self.final_bucket, labels.final_key(image, REJECTED))
-        self._copy(image, final)
+    def _reject(self, image: ImageRef, lying: ImageRef, error: Error) -> Result:
+        final = self._rejected(image)
+        self._copy(lying, final)
         document = labels.rejected_document(image, final, error, self.model, self.run)
         self._put(labels.document_key(final.key), document)
         labelled = ImageRef(self.final_bucket, labels.final_key(image))
@@ -166,16 +215,28 @@ class Labeller:
         self._delete_source(image)
         return Result(Outcome.REJECTED, image, final.key, error=error)
 
+    def _rejected(self, image: ImageRef) -> ImageRef:
+        return ImageRef(self.final_bucket, labels.final_key(image, REJECTED))
+
     def _current_etag(self, image: ImageRef) -> str:
+        etag = self._etag(image)
+        if not etag:
+            raise _NothingThereError("gone")
+        return etag
+
+    def _etag(self, image: ImageRef) -> str | None:
+        """An object's eTag without quotes; None when there is none."""
         try:
             return self.s3.head_object(Bucket=image.bucket, Key=image.key)["ETag"].strip('"')
         except ClientError as error:
             if aws_errors.status(error) == 404:
-                raise _NothingThereError("gone") from error
+                return None
             raise
 
     def _copy(self, image: ImageRef, final: ImageRef) -> None:
-        """Copy the very version that the event named: content type, metadata and tags go along (S3's defaults)."""
+        """Copy this very version: content type, metadata and tags go along (S3's defaults)."""
+        if (image.bucket, image.key) == (final.bucket, final.key):
+            return
         try:
             self.s3.copy_object(
                 Bucket=final.bucket,
@@ -201,24 +262,16 @@ class Labeller:
         """The label document that an earlier delivery has written, if any."""
         try:
             answer = self.s3.get_object(Bucket=final.bucket, Key=labels.document_key(final.key))
-        except self.s3.exceptions.NoSuchKey:
-            return None
+        except ClientError as error:  # by status: S3's XML about a key with control characters cannot be parsed
+            if aws_errors.status(error) == 404 and aws_errors.code(error) != "NoSuchBucket":
+                return None
+            raise
         try:
             document: dict[str, Any] = json.loads(answer["Body"].read())
         except ValueError:
             return None
         ours = isinstance(document, dict) and document.get("schema") == labels.SCHEMA and "labels" in document
         return document if ours else None
-
-    def _rejection_begun(self, image: ImageRef) -> bool:
-        """Whether another delivery has copied the image to be rejected: the first thing that a rejection writes."""
-        try:
-            self.s3.head_object(Bucket=self.final_bucket, Key=labels.final_key(image, REJECTED))
-        except ClientError as error:
-            if aws_errors.status(error) == 404:
-                return False
-            raise
-        return True
 
     def _withdraw_rejection(self, image: ImageRef) -> None:
         key = labels.final_key(image, REJECTED)

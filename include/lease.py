@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime, timedelta
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 #: What the names of all leases begin with.
 LEASE_PREFIX = "label_detection_lease."
+#: Airflow: the longest key of a Variable. AWS: a project's and a version's name have up to 255 characters each.
+_NAME_LIMIT = 250
 
 
 class Lease(BaseModel):
@@ -23,7 +26,7 @@ class Lease(BaseModel):
     units: int
     aws_conn_id: str = "aws_default"
     sns_topic_arn: str | None = None
-    dead_man_switch: bool = False  # whether one was to be made
+    dead_man_switch: bool = False  # whether one was to be made, or an earlier run left one
 
     def is_of(self, dag_id: str, run_id: str) -> bool:
         """Whether it is this run's."""
@@ -41,7 +44,11 @@ class Lease(BaseModel):
 def lease_name(model_arn: str) -> str:
     """The name that a model's lease is kept under: letters, digits, dots, hyphens and underscores."""
     kept = (c if c.isalnum() or c in "-_." else "." for c in model_arn.split(":", 5)[-1])
-    return LEASE_PREFIX + "".join(kept)
+    name = LEASE_PREFIX + "".join(kept)
+    if len(name) <= _NAME_LIMIT:
+        return name
+    digest = hashlib.sha256(model_arn.encode()).hexdigest()[:32]
+    return f"{name[: _NAME_LIMIT - len(digest) - 1]}.{digest}"
 
 
 def lease_until(since: datetime, max_model_minutes: float, grace_minutes: float) -> datetime:

@@ -15,6 +15,12 @@ from urllib.parse import unquote_plus
 
 #: AWS: the longest key of an S3 object, bytes of UTF-8.
 MAX_KEY_BYTES = 1024
+_MAX_BUCKET = 255  # AWS: characters of a name, in us-east-1 before 2018; 63 since
+_MAX_ETAG = 128  # AWS: 32 hex digits, and the number of parts; more would not fit into a header
+_MAX_VERSION_ID = 1024  # AWS: bytes
+#: Of what is wrong with a message only so much is said: whoever wrote it may have meant it to be long.
+_PROBLEMS = 10
+_WORDS = 200
 
 
 @dataclass(frozen=True)
@@ -51,13 +57,34 @@ class Message:
         )
 
 
+@dataclass
+class Notes:
+    """What is to be said of a message: the first few, none of them long, and how many more there are."""
+
+    first: list[str] = field(default_factory=list)
+    more: int = 0
+
+    def append(self, words: str) -> None:
+        """Take one more."""
+        if len(self.first) < _PROBLEMS:
+            self.first.append(words if len(words) <= _WORDS else f"{words[:_WORDS]}…")
+        else:
+            self.more += 1
+
+    def __bool__(self) -> bool:
+        return bool(self.first)
+
+    def __str__(self) -> str:
+        return "; ".join([*self.first, *([f"and {self.more} more"] if self.more else [])])
+
+
 @dataclass(frozen=True)
 class Contents:
     """What a message's body says: images to look at, events that ask for nothing, and what could not be understood."""
 
     images: list[ImageRef] = field(default_factory=list)
-    ignored: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    ignored: Notes = field(default_factory=Notes)
+    problems: Notes = field(default_factory=Notes)
 
 
 def read(body: str) -> Contents:
@@ -128,10 +155,14 @@ def _add(contents: Contents, where: str, bucket: str, key: str, etag: Any, versi
     except UnicodeEncodeError:
         contents.problems.append(f"{where}: the key or the eTag is not valid Unicode")
         return
-    if not 0 < length <= MAX_KEY_BYTES or not bucket:
+    if not 0 < length <= MAX_KEY_BYTES or not 0 < len(bucket) <= _MAX_BUCKET:
         contents.problems.append(
-            f"{where}: a key of {length} bytes in bucket {bucket!r}; S3 has keys of 1 to {MAX_KEY_BYTES}"
+            f"{where}: a key of {length} bytes in a bucket with a name of {len(bucket)}; S3 has keys of 1 to "
+            f"{MAX_KEY_BYTES} bytes, and names of at most {_MAX_BUCKET}"
         )
+        return
+    if len(str(etag)) > _MAX_ETAG or len(str(version_id)) > _MAX_VERSION_ID:
+        contents.problems.append(f"{where}: an eTag or a version id longer than S3 has them")
         return
     contents.images.append(
         ImageRef(

@@ -60,15 +60,20 @@ class Stopped:
         )
 
 
-def run_failed(task: FailedTask, model_arn: str | None, lease: Lease | None) -> Notice:
-    """A run that is red. `lease`: the run's own, when it has one still, and the model may be on."""
-    state = _may_be_on(lease) if lease else ["The run does not hold the model: it was stopped, or was never asked for."]
+def run_failed(task: FailedTask, model_arn: str | None, lease: Lease | None, *, lease_known: bool = True) -> Notice:
+    """A run that is red. `lease`: the run's own, when it has one still, and the model may be on.
+
+    :param lease_known: False: the leases could not be read, so that it may have one.
+    """
+    may_be_on = lease is not None or not lease_known
+    not_held = "The run does not hold the model: it was stopped, was never asked for, or another run has it by now."
+    state = _may_be_on(lease) if may_be_on else [not_held]
     return _notice(
         f"Run failed: {task.dag_id}",
         [f"A run of {task.dag_id} failed in {task.task_id}.", "", *_problem(task.problem)],
         [*_facts(task, model_arn), *state],
         [
-            *(_by_hand(lease.model_arn) if lease else []),
+            *(_by_hand(model_arn) if may_be_on else []),
             "Open the log of the first failed task: it says what to mend. Then start a run.",
             "No image is lost: what is not labelled is in the source bucket and in the queue.",
         ],
@@ -77,12 +82,14 @@ def run_failed(task: FailedTask, model_arn: str | None, lease: Lease | None) -> 
 
 
 def stop_failed(task: FailedTask, model_arn: str | None, lease: Lease | None) -> Notice:
-    """A stop that failed for good."""
+    """A stop that failed for good. `lease`: the run's own; without it the watchdog does not know of the model."""
+    watchdog = "The watchdog DAG goes on trying every 10 minutes."
+    nobody = "No lease of this run was found: the watchdog may not know of the model, and does not stop it then."
     return _notice(
         f"THE MODEL MAY BE ON: stop failed: {task.dag_id}",
         ["THE MODEL COULD NOT BE STOPPED. It may still be running, and costs money.", "", *_problem(task.problem)],
         [*_facts(task, model_arn), *_may_be_on(lease)],
-        [*_by_hand(model_arn), "Then mend the cause. The watchdog DAG goes on trying every 10 minutes."],
+        [*_by_hand(model_arn), f"Then mend the cause. {watchdog if lease else nobody}"],
         task.link,
     )
 

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import re
 
-#: A URL's user and password; the last @ before the path ends them.
-_LOGIN = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s/?#'\"<>]*@", re.IGNORECASE)
+#: A URL's user and password; the last @ before the path ends them. Schemes are short: without a limit the time would
+#: grow with the square of a text such as `a.a.a.`
+_LOGIN = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]{0,30}://)[^\s/?#'\"<>]*@", re.IGNORECASE)
 #: In a canonical request: headers, one a line. In a signed URL: parameters of its query.
 _HEADER = re.compile(r"(?P<name>\b(?:x-amz-security-token|authorization) *: *)[^\r\n]+", re.IGNORECASE)
 _PARAMETER = re.compile(

@@ -146,7 +146,7 @@ class Settings(BaseModel):
         5,
         ge=1,
         le=1000,
-        description="After so many failed deliveries an image is rejected with its last error",
+        description="Which delivery rejects an image that the model fails on, if it still answers for another one",
         json_schema_extra={"run": True},
     )
     aws_conn_id: str = Field("aws_default", description="The Airflow connection; its credentials are used")

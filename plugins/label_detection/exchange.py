@@ -30,7 +30,7 @@ class Started(BaseModel):
 
 
 class Stopped(BaseModel):
-    """When the model was off, and since when this run had it on; None: it was found off."""
+    """When the model was off, or left to another run that holds it; since when this run had it on; None: found off."""
 
     stopped_at: AwareDatetime
     on_since: AwareDatetime | None = None
@@ -76,9 +76,10 @@ def require_started(context: Context) -> Started:
 
 
 def pull_stopped(context: Context) -> Stopped | None:
-    """The stop; None when there was none."""
-    value = pull(context, STOP_TASK)
-    return Stopped.model_validate(value) if value else None
+    """The stop; None when there was none since the start request: a cleared run may still have its first time's."""
+    value, started = pull(context, STOP_TASK), pull_started(context)
+    stopped = Stopped.model_validate(value) if value else None
+    return None if stopped and started and stopped.stopped_at < started.requested_at else stopped
 
 
 def pull(context: Context, task_id: str) -> Any:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+class TakenOverError(Exception):
+    """Another run, or the same one anew, holds the model by now; or it was given up."""
+
+
 @dataclass(frozen=True)
 class Leases:
     """Every lease there is, and a line for each variable that has a lease's name and is none."""
@@ -31,22 +35,22 @@ def all_leases() -> Leases:
     """Every lease, whoever took it. Variables that a secrets backend holds are not listed; ours are never there."""
     found = Leases([], [])
     for name in sorted(Variable.keys(prefix=LEASE_PREFIX)):
-        value = Variable.get(name, default=None)
-        if not value:  # ended since they were listed
-            continue
         try:
-            lease = _parse(name, value)
-        except ValueError as error:
+            value = _value(name)
+            if value:  # else it has ended since they were listed
+                found.leases.append(_parse(name, value))
+        except Exception as error:  # noqa: BLE001  # whatever it is: one variable must not keep the others back
             found.problems.append(str(error))
-        else:
-            found.leases.append(lease)
     return found
 
 
 def read_lease(model_arn: str) -> Lease | None:
-    """Who holds the model, if anybody."""
+    """Who holds the model, if anybody.
+
+    :raises RuntimeError: when Airflow does not say.
+    """
     name = lease_name(model_arn)
-    value = Variable.get(name, default=None)
+    value = _value(name)
     try:
         return _parse(name, value) if value else None
     except ValueError as error:  # somebody has edited the variable
@@ -78,9 +82,15 @@ def take_lease(context: Context, plan: Plan) -> Lease:
         units=plan.units,
         aws_conn_id=settings.aws_conn_id,
         sns_topic_arn=settings.sns_topic_arn,
-        dead_man_switch=settings.dead_man_switch_role_arn is not None,
+        # One that the run before has left is still there, whatever is configured by now.
+        dead_man_switch=settings.dead_man_switch_role_arn is not None or (held is not None and held.dead_man_switch),
     )
-    name = lease_name(settings.model_arn)
+    return put_lease(lease)
+
+
+def put_lease(lease: Lease) -> Lease:
+    """Write a lease, in the place of the one that is there."""
+    name = lease_name(lease.model_arn)
     Variable.set(name, lease.model_dump_json(), description="Who holds the model, until when")
     return lease
 
@@ -89,6 +99,19 @@ def end_lease(lease: Lease) -> None:
     """Give the model up, if it is still this very lease that holds it."""
     if read_lease(lease.model_arn) == lease:
         Variable.delete(lease_name(lease.model_arn))
+
+
+def _value(name: str) -> str | None:
+    """A variable's value, None when there is no such variable.
+
+    Airflow's `get` gives the default also when the API server cannot be asked; a list of names is an error then.
+    """
+    value: str | None = Variable.get(name, default=None)
+    if value is None and name in Variable.keys(prefix=name):
+        value = Variable.get(name, default=None)
+        if value is None and name in Variable.keys(prefix=name):
+            raise RuntimeError(f"the variable {name} cannot be read now: Airflow's API server does not give it")
+    return value
 
 
 def _parse(name: str, value: str) -> Lease:

@@ -16,6 +16,7 @@ from label_detection import leases
 from label_detection.configuration import read_option
 from label_detection.hooks.brief import brief_config
 from label_detection.hooks.redacting import RedactingAwsHook
+from label_detection.leases import Leases
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -45,19 +46,19 @@ def publish(topic_arn: str | None, aws_conn_id: str, notice: Notice) -> None:
 
 def run_failed(context: Context) -> None:
     """The callback of the task that makes a run red."""
-    model_arn, lease = _model(context)
-    _publish_configured(notices.run_failed(_failed_task(context), model_arn, lease))
+    model_arn, lease, known = _model(context)
+    _publish_configured(notices.run_failed(_failed_task(context), model_arn, lease, lease_known=known))
 
 
 def stop_failed(context: Context) -> None:
     """The callback of the task that stops the model."""
-    model_arn, lease = _model(context)
+    model_arn, lease, _ = _model(context)
     _publish_configured(notices.stop_failed(_failed_task(context), model_arn, lease))
 
 
 def watchdog_failed(context: Context) -> None:
     """The callback of the watchdog: to every topic that a lease names, and to the configured one."""
-    held = _all_leases()
+    held = _all_leases().leases
     notice = notices.watchdog_failed(_failed_task(context), held)
     for topic_arn, aws_conn_id in ({lease.sns_topic_arn: lease.aws_conn_id for lease in held} | _configured()).items():
         publish(topic_arn, aws_conn_id, notice)
@@ -78,19 +79,19 @@ def _failed_task(context: Context) -> FailedTask:
     return FailedTask(ti.dag_id, ti.run_id, ti.task_id, str(error) if error else None, base_url())
 
 
-def _model(context: Context) -> tuple[str | None, Lease | None]:
-    """The model that a run is about, and the run's lease on it, if it has one still."""
-    ti = context["ti"]
-    own = [lease for lease in _all_leases() if lease.is_of(ti.dag_id, ti.run_id)]
-    return (own[0].model_arn, own[0]) if own else (read_option("model_arn"), None)
+def _model(context: Context) -> tuple[str | None, Lease | None, bool]:
+    """The model that a run is about, the run's lease on it, if it has one still, and whether that is known."""
+    ti, found = context["ti"], _all_leases()
+    own = [lease for lease in found.leases if lease.is_of(ti.dag_id, ti.run_id)]
+    return (own[0].model_arn, own[0], True) if own else (read_option("model_arn"), None, not found.problems)
 
 
-def _all_leases() -> list[Lease]:
+def _all_leases() -> Leases:
     try:
-        return leases.all_leases().leases
-    except Exception:  # without them there is less to tell, but something
+        return leases.all_leases()
+    except Exception as error:  # without them there is less to tell, but something
         log.exception("the leases cannot be read")
-        return []
+        return Leases([], [str(error)])
 
 
 def _publish_configured(notice: Notice) -> None:

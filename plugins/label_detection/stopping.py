@@ -71,12 +71,23 @@ class Stopping:
         try:
             state = self.hook.describe()
         except LookupError as error:
-            state = ModelState(Phase.OFF, "gone", str(error))  # deleted meanwhile: it costs nothing any more
+            state = self._gone(error)
         self.was_on = self.was_on or state.is_on
         if str(state) != self._seen:
             self._seen = str(state)
             log.info("the model is %s", state)
         return state
+
+    def _gone(self, error: LookupError) -> ModelState:
+        """Deleted meanwhile: it costs nothing any more. Or the connection leads to another account now, where nobody
+        sees it: a request to stop goes by the ARN alone, and is refused there.
+        """
+        self._before_stop()
+        try:
+            self._stop()
+        except LookupError:
+            log.info("there is nothing to stop")
+        return ModelState(Phase.OFF, "gone", str(error))
 
     def _stop(self) -> None:
         try:

@@ -54,10 +54,12 @@ def make_labeller(aws: Aws) -> MakeLabeller:
 def make_drain(aws: Aws, make_labeller: MakeLabeller) -> MakeDrain:
     """A drain; keyword arguments replace its parts."""
 
-    def make(*, workers: int = 4, seconds: float = 60, sqs: Any = None, **parts: Any) -> Drain:
+    def make(
+        *, workers: int = 4, seconds: float = 60, sqs: Any = None, visibility_seconds: int = 60, **parts: Any
+    ) -> Drain:
         labeller = make_labeller(**parts)
         return Drain(
-            ImageQueue(sqs or client("sqs"), aws.settings.queue_url),
+            ImageQueue(sqs or client("sqs"), aws.settings.queue_url, visibility_seconds),
             labeller,
             Journal(labeller.s3, labeller.final_bucket, labeller.run),
             workers=workers,

@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from demo.environment import PROJECT
 from include import announcer as announcer_module
 from include import messages
-from include.announcer import Announcer, NotTakenError, event
+from include.announcer import Announcer, ChunkGoneError, NotTakenError, event
 from include.backfill import Chunk, Picture, write_chunks
 from include.messages import ImageRef
 from tests.conftest import Aws
@@ -200,3 +200,34 @@ def test_killed_in_the_middle_none_is_left_out_and_few_are_sent_twice(aws: Aws, 
     counts = Counter(announced(aws))
     assert set(counts) == {f"{n:04d}.png" for n in range(1000)}
     assert sum(counts.values()) - 1000 == {"before": 100, "after": 110}[when]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"sent": 10}',
+        b'{"sent": null, "chunk": "ETAG"}',
+        b'{"sent": -5, "chunk": "ETAG"}',
+        b'{"sent": 999, "chunk": "ETAG"}',
+    ],
+    ids=ascii,
+)
+def test_a_mark_that_somebody_edited_has_all_sent_again(aws: Aws, body: bytes) -> None:
+    chunk = chunk_of(aws, 12)
+    etag = aws.s3.head_object(Bucket=aws.settings.final_bucket, Key=chunk.key)["ETag"]
+    body = body.replace(b'"ETAG"', json.dumps(etag).encode())
+    key = chunk.key.replace(".jsonl", ".sent.json")
+    aws.s3.put_object(Bucket=aws.settings.final_bucket, Key=key, Body=body)
+    announcer(aws, chunk).run()
+    assert len(announced(aws)) == 12
+    assert mark(aws, chunk)["sent"] == 12
+
+
+def test_a_list_that_is_gone_is_an_error_that_says_what_to_do(aws: Aws) -> None:
+    chunk = chunk_of(aws, 3)
+    aws.s3.delete_object(Bucket=aws.settings.final_bucket, Key=chunk.key)
+    with pytest.raises(ChunkGoneError, match=f"{chunk.key} is gone: make the plan again"):
+        announcer(aws, chunk).run()

@@ -125,6 +125,7 @@ def test_what_it_takes_follows_from_rate_and_price(pictures: int, units: int, ef
         ({"dry_run": "no"}, "param dry_run is 'no'"),
         ({"dry_run": 0}, "param dry_run is 0"),
         ({"older_than_minutes": -1}, "param older_than_minutes is -1"),
+        ({"older_than_minutes": 1e12}, "param older_than_minutes is 1"),
         ({"older_than_minutes": "60"}, "param older_than_minutes is '60'"),
         ({"older_than_minutes": float("nan")}, "param older_than_minutes is nan"),
     ],

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from include import drain as drain_module
-from include import in_flight
 from include.drain import DrainError, RefusedError, Tally
 from include.journal import read_lines
 from include.messages import ImageRef
@@ -85,12 +84,39 @@ def test_a_stop_gives_back_what_is_held_within_airflows_five_seconds(
     assert depth == (10, 0)
 
 
-def test_messages_in_work_are_kept_from_others_by_the_heartbeat(
-    aws: Aws, make_drain: MakeDrain, picture: bytes, monkeypatch: pytest.MonkeyPatch
+class TaskTimeoutError(BaseException):
+    """As Airflow raises it, from a signal handler."""
+
+
+def test_a_time_out_of_the_task_gives_back_what_is_held_without_a_grace(
+    aws: Aws, make_drain: MakeDrain, picture: bytes
 ) -> None:
-    monkeypatch.setattr("include.image_queue.VISIBILITY_SECONDS", 2)
-    monkeypatch.setattr(in_flight, "VISIBILITY_SECONDS", 2)
-    monkeypatch.setattr(in_flight, "_HEARTBEAT_SECONDS", 0.5)
+    aws.upload("a.png", picture)
+    working, release = threading.Event(), threading.Event()
+
+    def hanging(*_: Any) -> list[dict[str, Any]]:
+        working.set()
+        release.wait(20)
+        return LABELS
+
+    class TimesOut:
+        def __getattr__(self, name: str) -> Any:
+            if name == "receive_message" and working.is_set():
+                raise TaskTimeoutError
+            return getattr(aws.sqs, name)
+
+    started = time.monotonic()
+    with pytest.raises(TaskTimeoutError):
+        make_drain(detect=hanging, sqs=TimesOut()).run()
+    took, depth = time.monotonic() - started, aws.depth()
+    release.set()
+    assert took < 6
+    assert depth == (1, 0)
+
+
+def test_messages_in_work_are_kept_from_others_by_the_heartbeat(
+    aws: Aws, make_drain: MakeDrain, picture: bytes
+) -> None:
     aws.upload("a.png", picture)
     seen_by_others: list[int] = []
 
@@ -100,7 +126,7 @@ def test_messages_in_work_are_kept_from_others_by_the_heartbeat(
             seen_by_others.append(len(receive(aws)))
         return LABELS
 
-    assert make_drain(detect=slow).run() == Tally(labelled=1)
+    assert make_drain(detect=slow, visibility_seconds=2).run() == Tally(labelled=1)
     assert seen_by_others == [0, 0, 0, 0]
 
 
@@ -117,10 +143,10 @@ def test_the_drain_waits_for_messages_that_others_hold_and_may_give_back(
 def test_the_drain_does_not_wait_for_them_for_ever(
     aws: Aws, make_drain: MakeDrain, picture: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drain_module, "_PATIENCE_SECONDS", 2)
+    monkeypatch.setattr(drain_module, "_PATIENCE_SECONDS", 1)
     aws.upload("a.png", picture)
     receive(aws)
-    assert make_drain().run() == Tally()
+    assert make_drain(visibility_seconds=1).run() == Tally()
 
 
 def test_a_worker_that_takes_long_does_not_disturb_the_receiver(
@@ -156,8 +182,8 @@ def test_two_drains_share_a_queue_and_each_image_is_labelled_once(
 def test_an_image_that_fails_is_tried_again_and_then_rejected(
     aws: Aws, make_drain: MakeDrain, picture: bytes, quick_retries: None
 ) -> None:
-    aws.upload("poison.png", picture)
     aws.upload("good.png", picture)
+    aws.upload("poison.png", picture)
     aws.fail("rekognition", "DetectCustomLabels", status=500, key="poison")
     assert make_drain(max_receives=3).run() == Tally(labelled=1, rejected=1, failed=2)
     assert aws.depth() == (0, 0)

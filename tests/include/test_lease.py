@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from include.lease import Lease, lease_name, lease_until
+from include.lease import LEASE_PREFIX, Lease, lease_name, lease_until
 
 ARN = "arn:aws:rekognition:eu-west-1:123456789012:project/parts/version/parts.2026/1690000000000"
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
@@ -57,3 +57,11 @@ def test_a_lease_is_a_runs_by_dag_and_run() -> None:
     assert lease().is_of("label_detection", "r1")
     assert not lease().is_of("another", "r1")
     assert not lease().is_of("label_detection", "r2")
+
+
+@pytest.mark.parametrize("length", [1, 90, 255])
+def test_however_long_a_models_name_is_airflow_takes_the_leases_name(length: int) -> None:
+    arn = f"arn:aws:rekognition:eu-west-1:123456789012:project/{'p' * length}/version/{'v' * length}"
+    names = {lease_name(f"{arn}/{number}") for number in (1690000000000, 1690000000001)}
+    assert len(names) == 2
+    assert all(name.startswith(LEASE_PREFIX) and len(name) <= 250 for name in names), "the limit of a Variable's key"

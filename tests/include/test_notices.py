@@ -86,6 +86,19 @@ def test_a_run_that_does_not_hold_the_model_is_not_told_to_stop_it() -> None:
     assert "stop-project-version" not in run_failed(task(), ARN, None).body
 
 
+def test_the_watchdog_is_said_to_go_on_only_where_it_finds_a_lease() -> None:
+    assert "goes on trying every 10 minutes" in stop_failed(task(), ARN, LEASE).body
+    body = stop_failed(task(), ARN, None).body
+    assert "goes on trying" not in body
+    assert "No lease of this run was found" in body
+
+
+def test_a_run_whose_lease_cannot_be_read_may_hold_the_model() -> None:
+    body = run_failed(task(), ARN, None, lease_known=False).body
+    assert "May be on: since when is not known" in body
+    assert BY_HAND in body
+
+
 def test_the_link_leads_to_the_run_and_is_left_out_where_airflows_address_is_not_known() -> None:
     link = "https://airflow.example/dags/label_detection/runs/manual__2026-11-22T06%3A00%3A00%2B00%3A00"
     assert f"Airflow: {link}\n" in stop_failed(task(), ARN, LEASE).body

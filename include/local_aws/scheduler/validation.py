@@ -33,13 +33,13 @@ def due_at(expression: str, timezone: str | None) -> datetime | None:
     one_time = _ONE_TIME.fullmatch(expression)
     try:
         zone = ZoneInfo(timezone or "UTC")
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # the last: a folder of zones, or too long
         raise ValidationException(f"Invalid Schedule Expression Timezone {timezone}.") from error
     if one_time is None and _RECURRING.fullmatch(expression):
         return None
     try:
         return datetime.fromisoformat(one_time[1]).replace(tzinfo=zone).astimezone(UTC)  # type: ignore[index]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:  # the last: beyond the calendar in UTC
         raise ValidationException(f"Invalid Schedule Expression {expression}.") from error
 
 

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from botocore.config import Config
 
 from include.settings import Settings
+from label_detection.hooks.redacting import RedactingAwsHook
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
 
-def client_config(workers: int = 1) -> Config:
-    """Adaptive: botocore slows down by itself when a service throttles. Ten sends: a minute or two of trouble."""
+#: Sends of one call: a minute or two of trouble.
+_ATTEMPTS = 10
+#: For a caller that goes round a loop of its own and must hear in seconds that it is to stop.
+FEW_ATTEMPTS = 2
+
+
+def client_config(workers: int = 1, attempts: int = _ATTEMPTS) -> Config:
+    """Adaptive: botocore slows down by itself when a service throttles."""
     return Config(
-        retries={"mode": "adaptive", "total_max_attempts": 10},
+        retries={"mode": "adaptive", "total_max_attempts": attempts},
         max_pool_connections=workers + 2,
         connect_timeout=10,
         read_timeout=30,
@@ -25,23 +31,23 @@ def client_config(workers: int = 1) -> Config:
     )
 
 
-def s3_client(settings: Settings, workers: int = 1) -> S3Client:
+def s3_client(settings: Settings, workers: int = 1, attempts: int = _ATTEMPTS) -> S3Client:
     """A client for both buckets."""
-    client: S3Client = _client(settings, "s3", workers)
+    client: S3Client = _client(settings, "s3", client_config(workers, attempts))
     return client
 
 
-def sqs_client(settings: Settings, workers: int = 1) -> SQSClient:
+def sqs_client(settings: Settings, workers: int = 1, attempts: int = _ATTEMPTS) -> SQSClient:
     """A client for the queue."""
-    client: SQSClient = _client(settings, "sqs", workers)
+    client: SQSClient = _client(settings, "sqs", client_config(workers, attempts))
     return client
 
 
-def _client(settings: Settings, service: str, workers: int) -> Any:
-    hook = AwsBaseHook(
+def _client(settings: Settings, service: str, config: Config) -> Any:
+    hook = RedactingAwsHook(
         aws_conn_id=settings.aws_conn_id,
         region_name=settings.region,
         client_type=service,
-        config=client_config(workers),
+        config=config,
     )
     return hook.conn

@@ -59,7 +59,7 @@ class ModelHook(Protocol):
         """Ask for the model. :raises ModelInUseError: when it is not off."""
 
     def stop(self) -> None:
-        """Ask for its end. :raises ModelInUseError: when it is not running."""
+        """Ask for its end. :raises ModelInUseError: when it is not running; LookupError: when there is none."""
 
     def detect(self, image: ImageRef, min_confidence: float) -> list[dict[str, Any]]:
         """Labels in an image (`include.labeller.Detect` says which errors mean what)."""

@@ -107,6 +107,8 @@ class RekognitionModelHook(RedactingAwsHook):
         """Ask for the model's end."""
         try:
             self.api.stop_project_version(ProjectVersionArn=self.model_arn)
+        except self.api.exceptions.ResourceNotFoundException as error:
+            raise LookupError(f"there is no model {self.model_arn}: {aws_errors.message(error)}") from error
         except self.api.exceptions.ResourceInUseException as error:
             raise ModelInUseError(aws_errors.message(error)) from error
 

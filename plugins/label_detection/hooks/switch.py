@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 _RETRIES = {"MaximumEventAgeInSeconds": 3600, "MaximumRetryAttempts": 185}
 
 
+_GONE = "it has fired, or was never made, or an earlier try has removed it"
+
+
 def switch_name(model_arn: str) -> str:
     """The name of a model's schedule. AWS: [0-9a-zA-Z-_.], 64 at most."""
     return f"label-detection-{hashlib.sha256(model_arn.encode()).hexdigest()[:32]}"
@@ -40,7 +43,7 @@ def arm(lease: Lease, hook: ModelHook, role_arn: str) -> str | None:
     return None
 
 
-def disarm(lease: Lease) -> str | None:
+def disarm(lease: Lease, *, may_be_gone: bool = False) -> str | None:
     """Remove a lease's switch. What went wrong, if anything; nothing when the lease had none."""
     if not lease.dead_man_switch:
         return None
@@ -50,7 +53,7 @@ def disarm(lease: Lease) -> str | None:
         try:
             scheduler.delete_schedule(Name=name)
         except scheduler.exceptions.ResourceNotFoundException:
-            return _said(f"the dead man's switch {name} was gone: it has fired, or was never made")
+            return None if may_be_gone else _said(f"the dead man's switch {name} was gone: {_GONE}")
     except Exception as error:  # noqa: BLE001  # as above
         return _said(f"the dead man's switch {name} could not be removed, and will stop the model at its time: {error}")
     log.info("the dead man's switch %s is removed", name)

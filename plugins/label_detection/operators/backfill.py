@@ -9,7 +9,7 @@ from airflow.sdk import BaseOperator, Param
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from include import aws_errors, backfill
-from include.announcer import Announcer
+from include.announcer import Announcer, ChunkGoneError
 from include.backfill import BackfillOptions, Chunk, Effort, Survey
 from include.image_queue import ImageQueue
 from include.settings import Settings
@@ -26,7 +26,7 @@ def backfill_params() -> dict[str, Param]:
 
 
 def _param(schema: dict[str, Any]) -> Param:
-    facts = {key: schema[key] for key in ("title", "description", "minimum") if key in schema}
+    facts = {key: schema[key] for key in ("title", "description", "minimum", "maximum") if key in schema}
     kind = schema["type"]
     return Param(schema["default"], type=kind if kind == "boolean" else ["null", kind], **facts)
 
@@ -122,6 +122,8 @@ class EnqueueImagesOperator(BaseOperator):
         try:
             if not self._killed:
                 announcer.run()
+        except ChunkGoneError as error:
+            raise AirflowFailException(f"{error}: clear plan_backfill, which clears this too") from None
         except aws_errors.AWS_ERRORS as error:
             if aws_errors.is_transient(error):
                 raise

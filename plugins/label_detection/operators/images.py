@@ -15,7 +15,7 @@ from include.labels import ModelInfo, RunInfo
 from include.plan import Plan
 from label_detection import exchange
 from label_detection.hooks.by_arn import model_hook
-from label_detection.hooks.clients import s3_client, sqs_client
+from label_detection.hooks.clients import FEW_ATTEMPTS, s3_client, sqs_client
 from label_detection.hooks.model import Phase
 
 if TYPE_CHECKING:
@@ -73,9 +73,8 @@ class AnalyseImagesOperator(BaseOperator):
         settings = plan.settings
         ti = context["ti"]
         run = RunInfo(ti.dag_id, ti.run_id, max(ti.map_index or 0, 0))
-        s3 = s3_client(settings, self.workers)
         labeller = Labeller(
-            s3=s3,
+            s3=s3_client(settings, self.workers),
             detect=model_hook(settings, self.workers).detect,
             source_bucket=settings.source_bucket,
             final_bucket=settings.final_bucket,
@@ -84,9 +83,9 @@ class AnalyseImagesOperator(BaseOperator):
             run=run,
         )
         return Drain(
-            ImageQueue(sqs_client(settings, self.workers), settings.queue_url),
+            ImageQueue(sqs_client(settings, attempts=FEW_ATTEMPTS), settings.queue_url),
             labeller,
-            Journal(s3, settings.final_bucket, run),
+            Journal(s3_client(settings, attempts=FEW_ATTEMPTS), settings.final_bucket, run),
             workers=self.workers,
             deadline=exchange.require_started(context).deadline.timestamp(),
             on_progress=self._say,

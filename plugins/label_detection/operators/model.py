@@ -14,6 +14,7 @@ from label_detection import exchange, leases
 from label_detection.hooks import switch
 from label_detection.hooks.by_arn import model_hook
 from label_detection.hooks.model import ModelHook, ModelInUseError, ModelState, Phase
+from label_detection.leases import TakenOverError
 from label_detection.stopping import Stopping
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class StartModelOperator(BaseOperator):
             self.log.info("the model is %s already: adopted", state)
         else:
             lease = leases.take_lease(context, plan)
-        self._arm(context, plan, lease, hook)
+        lease = self._arm(context, plan, lease, hook)
         if not state.is_on:
             self._check_still_ours(lease)
             self._start(hook, state, plan.units)
@@ -64,11 +65,17 @@ class StartModelOperator(BaseOperator):
             deadline=lease.since + timedelta(minutes=plan.settings.max_model_minutes),
         ).model_dump(mode="json")
 
-    def _arm(self, context: Context, plan: Plan, lease: Lease, hook: ModelHook) -> None:
+    def _arm(self, context: Context, plan: Plan, lease: Lease, hook: ModelHook) -> Lease:
         if role_arn := plan.settings.dead_man_switch_role_arn:
             exchange.push_warning(context, switch.arm(lease, hook, role_arn))
-        else:
-            self.log.info("no dead man's switch: dead_man_switch_role_arn is not set")
+            return lease
+        self.log.info("no dead man's switch: dead_man_switch_role_arn is not set")
+        if lease.dead_man_switch:  # an earlier run left one, made when the option was set: it would stop this run's
+            warning = switch.disarm(lease, may_be_gone=True)
+            exchange.push_warning(context, warning)
+            if not warning:  # else stop_model tries again
+                lease = leases.put_lease(lease.model_copy(update={"dead_man_switch": False}))
+        return lease
 
     def _check_still_ours(self, lease: Lease) -> None:
         """Right before the request: a run that was ended meanwhile has had its stop, and no other comes."""
@@ -93,8 +100,9 @@ class StopModelOperator(BaseOperator):
     """
     Stops the model and waits until it **is** stopped: the teardown of `plan_run`, `start_model` and `wait_for_model`,
     which runs whatever became of the analysis. A model that is found off is looked at for 15 seconds more, because a
-    start that was killed on its way may still arrive. Throttling, 5xx and lost connections are borne for two minutes a
-    try. Then it removes the dead man's switch, if there is one, and gives up the lease.
+    start that was killed on its way may still arrive; one that another run holds by now is left to that run.
+    Throttling, 5xx and lost connections are borne for two minutes a try. Then it removes the dead man's switch, if
+    there is one, and gives up the lease.
 
     **When it is red: the model may still be running and costs money.** Its log has AWS's error. Stop it by hand
     (`aws rekognition stop-project-version --project-version-arn <model_arn>`), then mend the cause, often the missing
@@ -104,14 +112,31 @@ class StopModelOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """`exchange.Stopped`, as JSON."""
         settings = exchange.require_plan(context).settings
-        lease = leases.own_lease(context, settings.model_arn)
-        stopping = Stopping(settings.model_arn, settings.aws_conn_id)
-        stopping.until_off(_LINGER_SECONDS)
+        stopping = Stopping(
+            settings.model_arn, settings.aws_conn_id, before_stop=lambda: self._spare(context, settings.model_arn)
+        )
+        try:
+            stopping.until_off(_LINGER_SECONDS)
+        except TakenOverError as error:
+            self.log.warning("%s: it is left to that", error)
+            return exchange.Stopped(stopped_at=datetime.now(UTC)).model_dump(mode="json")
         if not stopping.asked:
             self.log.info("the model was off, and stayed off for %g seconds", _LINGER_SECONDS)
+        lease = leases.own_lease(context, settings.model_arn)
         on_since = lease.since if lease and stopping.was_on else None
         stopped = exchange.Stopped(stopped_at=datetime.now(UTC), on_since=on_since)
         if lease:
             exchange.push_warning(context, switch.disarm(lease))
             leases.end_lease(lease)
         return stopped.model_dump(mode="json")
+
+    def _spare(self, context: Context, model_arn: str) -> None:
+        """Not another run's model: a lost first try of this task can live on into the next run."""
+        try:
+            held = leases.read_lease(model_arn)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it must not stand between this and the model
+            self.log.warning("who holds the model is not known: %s", error)
+            return
+        ours = held is None or held.is_of(context["ti"].dag_id, context["ti"].run_id)
+        if held and not ours and not held.has_expired(datetime.now(UTC)):
+            raise TakenOverError(f"the model is held by {held.dag_id}, run {held.run_id}, until {held.until}")

@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowRuntimeError
 
 from include import notices
 from include.lease import Lease
 from label_detection import leases, notifications, stopping
 from label_detection.exchange import STOP_TASK
 from label_detection.hooks import switch
+from label_detection.leases import TakenOverError
 from label_detection.stopping import Stopping
 
 if TYPE_CHECKING:
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
 _PATIENCE_SECONDS = 480.0
 #: What a teardown does not come back from by itself.
 _FINAL = {"success", "failed", "upstream_failed", "skipped", "removed"}
-
-
-class TakenOverError(Exception):
-    """Another run, or the same one anew, holds the model by now."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +53,7 @@ class StopExpiredModelsOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """A dict for each model that was acted on: the lease, why, and whether it had to be stopped."""
+        began = time.monotonic()
         found = leases.all_leases()
         trouble = list(found.problems)
         overdue: list[_Overdue] = []
@@ -68,7 +66,9 @@ class StopExpiredModelsOperator(BaseOperator):
                     overdue.append(_take_up(lease, why))
         acted = self._stop(overdue, trouble)
         if trouble:
-            raise AirflowFailException("\n".join(trouble))
+            # A retry seconds later is for what passes, such as an Airflow that did not say who holds the model.
+            long = time.monotonic() - began > _PATIENCE_SECONDS
+            raise (AirflowFailException if long else AirflowException)("\n".join(trouble))
         return acted
 
     def _why_overdue(self, context: Context, lease: Lease) -> str | None:
@@ -131,7 +131,7 @@ class StopExpiredModelsOperator(BaseOperator):
         try:
             yield
         except TakenOverError:
-            self.log.info("%s: another run has taken it over: left alone", lease.model_arn)
+            self.log.info("%s: given up meanwhile, or taken over by another run: left alone", lease.model_arn)
         except Exception as error:  # one model's trouble must not keep the watchdog from the others
             self.log.exception("%s", lease.model_arn)
             trouble.append(f"{lease.model_arn}, left by run {lease.run_id} of DAG {lease.dag_id}: {error}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from include.lease import Lease
+from include.lease import Lease, lease_name
 from include.notices import Notice
 from label_detection import notifications
 from tests.plugins.conftest import DAG_ID, RUN_ID, Variables
@@ -150,3 +150,16 @@ def test_airflows_address_is_in_it_if_it_is_configured(
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example")
     notifications.run_failed(context())
     assert f"Airflow: https://airflow.example/dags/{DAG_ID}/runs/manual__" in configured.published()[0][1]
+
+
+@pytest.mark.parametrize("trouble", ["no answer", "edited"])
+def test_a_run_is_not_said_to_be_without_the_model_when_the_leases_cannot_be_read(
+    aws: Aws, variables: Variables, configured: Topic, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    variables.values[lease_name(aws.settings.model_arn)] = "mine!"
+    if trouble == "no answer":
+        monkeypatch.setattr(variables, "get", lambda key, default: default)
+    notifications.run_failed(context())
+    ((_, text),) = configured.published()
+    assert "May be on: since when is not known" in text
+    assert f"--project-version-arn {aws.settings.model_arn}" in text

@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from botocore.config import Config
 
 from demo.waiting import wait_until
+from include import drain
 from include.drain import DrainError, RefusedError
 from label_detection.hooks import clients
 from label_detection.operators.images import AnalyseImagesOperator
@@ -112,7 +113,8 @@ def test_a_refused_call_fails_the_task_without_a_retry_and_gives_the_image_back(
 def test_a_service_that_is_down_is_left_to_a_retry_which_finishes_what_the_first_left(
     aws: Aws, running: Run, picture: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clients, "client_config", lambda _=1: Config(retries={"total_max_attempts": 1}))
+    monkeypatch.setattr(clients, "client_config", lambda *_: Config(retries={"total_max_attempts": 1}))
+    monkeypatch.setattr(drain, "_TROUBLE_SECONDS", 0)
     for number in range(3):
         aws.upload(f"{number}.png", picture)
     aws.fail("sqs", "ReceiveMessage", status=503, code="ServiceUnavailable", times=1)
@@ -122,6 +124,32 @@ def test_a_service_that_is_down_is_left_to_a_retry_which_finishes_what_the_first
     assert running.execute(operator())["labelled"] == 3
     assert aws.source_keys() == []
     assert sum(key.endswith(".png.json") for key in aws.final_keys()) == 3
+
+
+def test_trouble_of_the_queue_is_sat_out(aws: Aws, running: Run, picture: bytes) -> None:
+    aws.upload("1.png", picture)
+    aws.fail("sqs", "*", status=503, code="ServiceUnavailable", times=12)
+    assert running.execute(operator())["labelled"] == 1
+
+
+@pytest.mark.parametrize(
+    ("service", "operation"), [("sqs", "*"), ("s3", "PutObject"), ("rekognition", "DetectCustomLabels")]
+)
+def test_killed_while_a_service_is_in_trouble_it_ends_within_airflows_five_seconds(
+    aws: Aws, running: Run, picture: bytes, service: str, operation: str
+) -> None:
+    aws.upload("1.png", picture)
+    aws.fail(service, operation, status=503, code="ServiceUnavailable")
+    task = operator()
+    ended: list[BaseException | Any] = []
+    thread = threading.Thread(target=_collect, args=(ended, lambda: running.execute(task)))
+    thread.start()
+    time.sleep(6)  # by now a client of many attempts is in a long back-off
+    killed_at = time.monotonic()
+    task.on_kill()
+    thread.join(60)
+    assert time.monotonic() - killed_at < 5
+    assert isinstance(ended[0], AirflowException)
 
 
 def test_a_repeated_task_finishes_what_was_refused(aws: Aws, running: Run, picture: bytes) -> None:

@@ -281,3 +281,62 @@ def test_without_a_plan_nothing_is_started(aws: Aws, run: Run) -> None:
     with pytest.raises(ValueError, match="this run has no plan: run it together with plan_run"):
         start(run)
     assert starts(aws, seen) == 0
+
+
+ROLE = "arn:aws:iam::123456789012:role/switch"
+
+
+def left_with_a_switch(aws: Aws, variables: Variables, hook: RekognitionModelHook) -> None:
+    """What a dead run has left: a lease, and a switch that fires in the middle of the next run."""
+    left = lease_of(aws, DAG_ID, "dead", datetime.now(UTC) + timedelta(minutes=10))
+    left = left.model_copy(update={"dead_man_switch": True})
+    variables.put_lease(left)
+    arm(left, hook, ROLE)
+
+
+def test_a_switch_that_a_dead_run_left_is_removed_although_the_option_was_turned_off_since(
+    aws: Aws, run: Run, variables: Variables, hook: RekognitionModelHook
+) -> None:
+    left_with_a_switch(aws, variables, hook)
+    run.plan(aws.settings)
+    start(run)
+    assert aws.schedules() == []
+    lease = variables.lease(aws.settings)
+    assert lease is not None
+    assert not lease.dead_man_switch, "the stop has nothing to look for"
+    assert exchange.pull_warnings(run.context("write_report")) == []  # type: ignore[arg-type]
+
+
+def test_a_switch_that_a_dead_run_left_and_that_fired_since_is_no_warning(
+    aws: Aws, run: Run, variables: Variables, hook: RekognitionModelHook
+) -> None:
+    left_with_a_switch(aws, variables, hook)
+    aws.scheduler.delete_schedule(Name=switch_name(aws.settings.model_arn))
+    run.plan(aws.settings)
+    start(run)
+    assert exchange.pull_warnings(run.context("write_report")) == []  # type: ignore[arg-type]
+
+
+def test_a_switch_that_a_dead_run_left_and_that_cannot_be_removed_is_a_warning_and_remembered(
+    aws: Aws, run: Run, variables: Variables, hook: RekognitionModelHook
+) -> None:
+    left_with_a_switch(aws, variables, hook)
+    aws.fail("scheduler", "DeleteSchedule", status=403, code="AccessDeniedException")
+    run.plan(aws.settings)
+    assert not start(run).adopted
+    lease = variables.lease(aws.settings)
+    assert lease is not None
+    assert lease.dead_man_switch, "the stop tries again"
+    (warning,) = exchange.pull_warnings(run.context("write_report"))  # type: ignore[arg-type]
+    assert "could not be removed" in warning
+
+
+def test_airflow_not_giving_the_lease_is_not_taken_for_the_runs_end(
+    aws: Aws, run: Run, variables: Variables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.plan(aws.settings)
+    with monkeypatch.context() as patch:
+        patch.setattr(variables, "get", lambda key, default: default)  # as Airflow's does when it gets no answer
+        with pytest.raises(RuntimeError, match="cannot be read now"):  # and not AirflowFailException: tried again
+            start(run)
+    assert start(run)

@@ -315,3 +315,90 @@ def test_a_model_that_was_deleted_meanwhile_is_off(planned: Run, quick: None, mo
 
     monkeypatch.setattr(RekognitionModelHook, "describe", gone)
     stop(planned)
+
+
+def held_by_the_next_run(aws: Aws, variables: Variables, minutes: float = 60, **more: Any) -> Lease:
+    lease = variables.lease(aws.settings)
+    assert lease is not None
+    until = datetime.now(UTC) + timedelta(minutes=minutes)
+    taken = lease.model_copy(update={"run_id": "next", "since": datetime.now(UTC), "until": until} | more)
+    variables.put_lease(taken)
+    return taken
+
+
+@pytest.mark.parametrize(("minutes", "after"), [(60, "RUNNING"), (-1, "STOPPED")], ids=["holds it", "expired"])
+def test_a_model_that_another_run_holds_by_now_is_left_to_that(
+    aws: Aws, planned: Run, variables: Variables, minutes: float, after: str
+) -> None:
+    taken = held_by_the_next_run(aws, variables, minutes)
+    aws.put_model("RUNNING")
+    stop(planned)
+    assert aws.model()["status"] == after
+    assert variables.lease(aws.settings) == taken
+
+
+def test_a_lost_first_try_that_lives_on_does_not_stop_the_next_runs_model(
+    aws: Aws, planned: Run, variables: Variables, hook: RekognitionModelHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_operators, "_LINGER_SECONDS", 5.0)
+
+    def begin_the_next_run() -> None:
+        held_by_the_next_run(aws, variables)
+        hook.start(1)
+
+    later = threading.Timer(0.5, begin_the_next_run)
+    later.start()
+    stop(planned)
+    later.join()
+    time.sleep(1.5)
+    assert aws.model()["status"] == "RUNNING"
+
+
+def test_a_lost_first_try_that_lives_on_does_not_remove_the_next_runs_switch(
+    aws: Aws, run: Run, variables: Variables, hook: RekognitionModelHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    armed(aws, run, variables, hook)
+    aws.put_model("RUNNING")
+    describe = RekognitionModelHook.describe
+
+    def take_over_once_it_is_off(self: RekognitionModelHook) -> Any:
+        state = describe(self)
+        if not state.is_on:
+            held_by_the_next_run(aws, variables)
+        return state
+
+    monkeypatch.setattr(RekognitionModelHook, "describe", take_over_once_it_is_off)
+    stop(run)
+    assert aws.schedules() == [switch.switch_name(aws.settings.model_arn)]
+
+
+def test_airflow_not_giving_the_lease_does_not_keep_the_model_on_nor_the_lease_from_the_retry(
+    aws: Aws, planned: Run, variables: Variables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws.put_model("RUNNING")
+    with monkeypatch.context() as patch:
+        patch.setattr(variables, "get", lambda key, default: default)  # as Airflow's does when it gets no answer
+        with pytest.raises(RuntimeError, match="cannot be read now"):
+            stop(planned)
+    assert aws.model()["status"] == "STOPPED"
+    stop(planned)
+    assert variables.values == {}
+
+
+def test_a_model_that_cannot_be_seen_any_more_is_not_believed_to_be_gone_when_its_stop_is_refused(
+    aws: Aws, planned: Run, variables: Variables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection leads to another account now: DescribeProjects finds nothing there, and that is no error."""
+    aws.put_model("RUNNING")
+
+    def not_here(self: RekognitionModelHook) -> None:
+        raise LookupError("there is no project 'parts'")
+
+    monkeypatch.setattr(RekognitionModelHook, "describe", not_here)
+    aws.fail("rekognition", "StopProjectVersion", status=400, code="AccessDeniedException")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        stop(planned)
+    assert variables.lease(aws.settings) is not None
+    aws.control("faults", "DELETE")
+    stop(planned)
+    assert aws.model()["status"] in {"STOPPING", "STOPPED"}

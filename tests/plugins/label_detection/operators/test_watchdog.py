@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError, ErrorType
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 
 from include.lease import Lease, lease_name
@@ -297,7 +297,7 @@ def test_a_variable_that_is_not_a_lease_is_named_and_the_others_are_stopped(
     name = lease_name(aws.settings.model_arn)
     variables.values[name] = second.model_dump_json() if value == "COPY" else value
     if says:
-        with pytest.raises(AirflowFailException, match=says):
+        with pytest.raises(AirflowException, match=says):
             watch()
     else:
         watch()
@@ -322,7 +322,7 @@ def test_one_models_trouble_is_named_and_the_others_are_stopped(
         variables.put_lease(lease)
     for version in ("", "2"):
         aws.put_model("RUNNING", version)
-    with pytest.raises(AirflowFailException) as failure:
+    with pytest.raises(AirflowException) as failure:
         watch()
     assert sorted(str(failure.value).splitlines()) == sorted(
         [
@@ -351,7 +351,7 @@ def test_a_model_that_is_long_in_stopping_is_named_and_left_to_the_next_time(
     monkeypatch.setattr(watchdog, "_PATIENCE_SECONDS", 0.2)
     aws.put_model("STARTING")  # and stays: it was put there
     variables.put_lease(lease_on(aws, minutes=-1))
-    with pytest.raises(AirflowFailException, match="and it is not off yet"):
+    with pytest.raises(AirflowFailException, match="and it is not off yet"):  # a retry would only wait again
         watch()
     assert len(variables.values) == 1
 
@@ -373,3 +373,23 @@ def test_a_model_that_is_off_and_was_taken_over_meanwhile_is_not_said_to_be_left
     assert watch() == []
     assert variables.lease(aws.settings) == taken
     assert topic.published() == []
+
+
+def test_a_lease_that_airflow_does_not_give_is_named_and_not_taken_for_ended(
+    aws: Aws, variables: Variables, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variables.put_lease(lease_on(aws, minutes=-1))
+    monkeypatch.setattr(variables, "get", lambda key, default: default)  # as Airflow's does when it gets no answer
+    with pytest.raises(AirflowException, match="cannot be read now") as failure:
+        watch()
+    assert not isinstance(failure.value, AirflowFailException), "the retry comes in seconds, the next run in minutes"
+
+
+def test_the_model_of_an_earlier_configuration_is_stopped_too(
+    aws: Aws, variables: Variables, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws.put_model("RUNNING", "2")
+    variables.put_lease(lease_on(aws, "2", minutes=-1))
+    monkeypatch.setenv("AIRFLOW__LABEL_DETECTION__MODEL_ARN", aws.settings.model_arn)
+    watch()
+    assert aws.model("2")["status"] == "STOPPED"

@@ -229,3 +229,11 @@ def test_a_start_that_failed_after_its_request_is_counted_since_the_lease(aws: A
     with pytest.raises(AirflowFailException, match="start_model failed"):
         write(done)
     assert stored(aws)["model"]["minutes"] == pytest.approx(3)
+
+
+def test_the_stop_of_a_cleared_runs_first_time_is_not_taken_for_this_times(aws: Aws, done: Run) -> None:
+    again = REQUESTED_AT + timedelta(hours=3)
+    done.started(again, again + timedelta(hours=1))
+    aws.put_model("RUNNING")  # stop_model was marked as done by hand this time
+    with pytest.raises(AirflowFailException, match="THE MODEL MAY STILL BE RUNNING"):
+        write(done)
