@@ -26,14 +26,19 @@ ACTIONS = {
     "get_queue_attributes": {"sqs:GetQueueAttributes"},
     "receive_message": {"sqs:ReceiveMessage"},
     "delete_message_batch": {"sqs:DeleteMessage"},
+    "send_message_batch": {"sqs:SendMessage"},
     "change_message_visibility_batch": {"sqs:ChangeMessageVisibility"},
     "describe_projects": {"rekognition:DescribeProjects"},
     "describe_project_versions": {"rekognition:DescribeProjectVersions"},
     "start_project_version": {"rekognition:StartProjectVersion"},
     "stop_project_version": {"rekognition:StopProjectVersion"},
     "detect_custom_labels": {"rekognition:DetectCustomLabels"},
+    "create_schedule": {"scheduler:CreateSchedule", "iam:PassRole"},
+    "update_schedule": {"scheduler:UpdateSchedule", "iam:PassRole"},
+    "delete_schedule": {"scheduler:DeleteSchedule"},
+    "publish_to_target": {"sns:Publish"},
 }
-CLIENTS = {"s3", "_s3", "sqs", "_sqs", "api"}
+CLIENTS = {"s3", "_s3", "sqs", "_sqs", "sns", "scheduler", "api"}
 
 
 def between(start: str, end: str) -> str:
@@ -76,6 +81,13 @@ def test_the_permissions_are_those_of_the_calls_that_are_made() -> None:
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
 def test_every_link_leads_to_a_file(link: str) -> None:
     assert (PROJECT / link).exists()
+
+
+def test_the_watchdog_has_its_place() -> None:
+    dag = (PROJECT / "dags/watchdog_dag.py").read_text()
+    (task,) = re.findall(r'task_id="(\w+)"', dag)
+    for heading in ("## What a run does", "## When it is red"):
+        assert f"`{task}`" in between(heading, "\n## ")
 
 
 def test_every_task_has_its_rows() -> None:

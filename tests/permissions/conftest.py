@@ -1,0 +1,137 @@
+"""The pipeline's parts under the policy of the docs, with everything that is optional switched on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.config import Config
+
+from include import labels
+from include.image_queue import ImageQueue
+from include.labels import REJECTED, Error, ModelInfo, RunInfo, final_key
+from include.messages import ImageRef
+from label_detection.hooks.rekognition import RekognitionModelHook
+from label_detection.hooks.switch import switch_name
+from label_detection.operators import images
+from tests.include.images import TEXT, outcomes, upload
+from tests.include.queues import send
+from tests.permissions.policy import SWITCH_ROLE, Grant, policy_for
+
+# The stand-ins for what Airflow keeps are the plugins' own.
+from tests.plugins.conftest import _service_models_are_read_once, hook, quick, run, variables  # noqa: F401
+
+if TYPE_CHECKING:
+    from tests.conftest import Aws, Topic
+
+
+@dataclass(frozen=True)
+class World:
+    """A test's AWS with images of every kind, under a policy."""
+
+    aws: Aws
+    topic: Topic
+    project_arn: str
+    expected: dict[ImageRef, list[str]]
+
+    def permit(self, without: Grant | None = None) -> None:
+        """Put the policy in force, perhaps without one grant."""
+        self.aws.control("policy", "PUT", policy_for(self.aws, self.topic, self.project_arn, without))
+
+    def permit_all(self) -> None:
+        """Lift the policy, to look at what was done."""
+        self.aws.control("policy", "DELETE")
+
+    def outcomes(self) -> dict[ImageRef, list[str]]:
+        """Where each image is."""
+        return {image: outcomes(self.aws, image) for image in self.expected}
+
+
+@pytest.fixture
+def world(
+    aws: Aws,
+    topic: Topic,
+    picture: bytes,
+    hook: RekognitionModelHook,  # noqa: F811
+    variables: Any,  # noqa: F811
+    quick: None,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[World]:
+    """Images on every way there is, each announced, each message delivered once before."""
+    monkeypatch.setenv("AIRFLOW__LABEL_DETECTION__SNS_TOPIC_ARN", topic.arn)
+    monkeypatch.setenv("AIRFLOW__LABEL_DETECTION__DEAD_MAN_SWITCH_ROLE_ARN", SWITCH_ROLE)
+    # An image that the service fails on is given back at once, and one that cannot be is back soon.
+    config = Config(retries={"total_max_attempts": 1})
+    monkeypatch.setattr("label_detection.hooks.by_arn.client_config", lambda _workers=1: config)
+    monkeypatch.setattr(images, "ImageQueue", partial(ImageQueue, visibility_seconds=6))
+    _leave_a_switch(aws)
+    makers: dict[str, Callable[[Aws, bytes], ImageRef]] = {
+        "labelled": _part,
+        "labelled after a rejection": _once_rejected,
+        "labelled at the second try": _failing_once,
+        "rejected": lambda aws, _: upload(aws, "notes.png", TEXT),
+        "rejected as it lies": _begun_and_gone,
+    }
+    expected = {make(aws, picture): [outcome.split()[0]] for outcome, make in makers.items()}
+    gone = upload(aws, "gone.png", picture)
+    aws.s3.delete_object(Bucket=gone.bucket, Key=gone.key)
+    send(aws, "not an event")
+    _deliver_all_once(aws)
+    yield World(aws, topic, hook.project_arn, expected)
+    aws.control("policy", "DELETE")
+
+
+def _part(aws: Aws, picture: bytes) -> ImageRef:
+    return upload(aws, "line 3/part.png", picture, Tagging="line=3")
+
+
+def _once_rejected(aws: Aws, picture: bytes) -> ImageRef:
+    """An earlier delivery has rejected it, and was killed before it deleted the source."""
+    image = upload(aws, "in doubt.png", picture + b"1")
+    key, final = final_key(image, REJECTED), aws.settings.final_bucket
+    model, run_info = ModelInfo(aws.settings.model_arn, 70.0), RunInfo("label_detection", "earlier", 0)
+    copy = ImageRef(final, key)
+    document = labels.rejected_document(image, copy, Error("InternalServerError", "x"), model, run_info)
+    aws.s3.put_object(Bucket=final, Key=key, Body=picture + b"1")
+    aws.s3.put_object(Bucket=final, Key=f"{key}.json", Body=labels.to_json(document))
+    return image
+
+
+def _failing_once(aws: Aws, picture: bytes) -> ImageRef:
+    """The service fails on it, once."""
+    aws.fail("rekognition", "DetectCustomLabels", key="unlucky.png", times=1)
+    return upload(aws, "unlucky.png", picture + b"2")
+
+
+def _begun_and_gone(aws: Aws, _: bytes) -> ImageRef:
+    """An earlier delivery has copied it and was killed; somebody has deleted the source since. It is no picture."""
+    image = upload(aws, "begun.png", TEXT)
+    aws.s3.copy_object(
+        Bucket=aws.settings.final_bucket,
+        Key=final_key(image),
+        CopySource={"Bucket": image.bucket, "Key": image.key},
+    )
+    aws.s3.delete_object(Bucket=image.bucket, Key=image.key)
+    return image
+
+
+def _leave_a_switch(aws: Aws) -> None:
+    """An earlier run's, that was never removed."""
+    aws.scheduler.create_schedule(
+        Name=switch_name(aws.settings.model_arn),
+        ScheduleExpression=f"at({datetime.now(UTC).year + 1}-01-01T00:00:00)",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target={"Arn": "arn:aws:scheduler:::aws-sdk:sns:listTopics", "RoleArn": SWITCH_ROLE},
+    )
+
+
+def _deliver_all_once(aws: Aws) -> None:
+    waiting = aws.depth()[0]
+    messages = aws.sqs.receive_message(
+        QueueUrl=aws.settings.queue_url, MaxNumberOfMessages=10, VisibilityTimeout=0
+    ).get("Messages", [])
+    assert len(messages) == waiting

@@ -1,0 +1,66 @@
+"""The policy in the docs: as pairs of action and resource, and with a test's names in the place of its placeholders."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tests.conftest import PROJECT
+
+if TYPE_CHECKING:
+    from tests.conftest import Aws, Topic
+
+DOCUMENT: dict[str, Any] = json.loads((PROJECT / "docs" / "iam-policy.json").read_text())
+SWITCH_ROLE = "arn:aws:iam::123456789012:role/dead-man-switch"
+
+
+@dataclass(frozen=True)
+class Grant:
+    """One action on one resource, with placeholders."""
+
+    sid: str
+    action: str
+    resource: str
+
+    def __str__(self) -> str:
+        return f"{self.action} on {self.resource.removeprefix('arn:aws:s3:::')}"
+
+
+def grants() -> list[Grant]:
+    """Every pair that the policy allows."""
+    return [
+        Grant(statement["Sid"], action, resource)
+        for statement in DOCUMENT["Statement"]
+        for action in _list(statement["Action"])
+        for resource in _list(statement["Resource"])
+    ]
+
+
+def policy_for(aws: Aws, topic: Topic, project_arn: str, without: Grant | None = None) -> dict[str, Any]:
+    """The policy of a test's buckets, queue, model and topic, perhaps without one grant."""
+    settings = aws.settings
+    names = {
+        "QUEUE_ARN": f"arn:aws:sqs:us-east-1:123456789012:{settings.queue_url.rpartition('/')[2]}",
+        "SOURCE_BUCKET": settings.source_bucket,
+        "FINAL_BUCKET": settings.final_bucket,
+        "MODEL_ARN": settings.model_arn,
+        "PROJECT_ARN": project_arn,
+        "SWITCH_ROLE_ARN": SWITCH_ROLE,
+        "TOPIC_ARN": topic.arn,
+    }
+    statements = [
+        {
+            "Effect": "Allow",
+            "Action": grant.action,
+            "Resource": re.sub(r"\$\{(\w+)\}", lambda name: names[name[1]], grant.resource),
+        }
+        for grant in grants()
+        if grant != without
+    ]
+    return {"Version": DOCUMENT["Version"], "Statement": statements}
+
+
+def _list(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value

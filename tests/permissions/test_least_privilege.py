@@ -1,0 +1,221 @@
+"""With the policy of the docs everything works; without any one grant of it something says so, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from include.lease import Lease
+from label_detection.operators.backfill import EnqueueImagesOperator, PlanBackfillOperator
+from label_detection.operators.watchdog import StopExpiredModelsOperator
+from tests.include.queues import clear
+from tests.permissions.conftest import World
+from tests.permissions.pipeline import run_pipeline
+from tests.permissions.policy import Grant, grants
+from tests.plugins.conftest import Run, Variables
+
+if TYPE_CHECKING:
+    from tests.conftest import Aws
+
+ON = {"STARTING", "RUNNING", "STOPPING"}
+
+
+def report(aws: Aws, run_id: str = "manual__1") -> Any:
+    return json.loads(aws.read(f"runs/{run_id}/report.json"))
+
+
+def watch() -> list[dict[str, Any]]:
+    """Execute the watchdog; Airflow says that every run is over and has not stopped its model."""
+    states: Any = SimpleNamespace(
+        get_dagrun_state=lambda **_: "failed",
+        get_task_states=lambda run_ids, **_: {run_ids[0]: {"stop_model": "failed"}},
+    )
+    context: Any = {"ti": states}
+    return StopExpiredModelsOperator(task_id="stop_expired_models").execute(context)
+
+
+def leave_on(world: World, variables: Variables) -> None:
+    """A model that a run has left on."""
+    now = datetime.now(UTC)
+    world.aws.put_model("RUNNING")
+    variables.put_lease(
+        Lease(
+            model_arn=world.aws.settings.model_arn,
+            dag_id="label_detection",
+            run_id="left",
+            since=now - timedelta(hours=2),
+            until=now - timedelta(hours=1),
+            units=1,
+            sns_topic_arn=world.topic.arn,
+            dead_man_switch=True,
+        )
+    )
+
+
+def backfill(run: Run) -> int:
+    """Announce what is in the source bucket."""
+    run.dag_id, run.params = "label_detection_backfill", {"dry_run": False, "older_than_minutes": 0}
+    chunks = run.execute(PlanBackfillOperator(task_id="plan_backfill"))
+    return sum(run.execute(EnqueueImagesOperator(task_id="enqueue_images", chunk=chunk)) for chunk in chunks)
+
+
+def test_with_the_policy_a_run_works_wholly(world: World, variables: Variables) -> None:
+    world.permit()
+    ran = run_pipeline(world.aws, look_early=True)
+    world.permit_all()
+    assert ran.errors == {}
+    assert world.outcomes() == world.expected
+    assert (world.aws.depth(), world.aws.source_keys()) == ((0, 0), [])
+    assert world.aws.model()["status"] == "STOPPED"
+    assert world.aws.schedules() == []
+    assert variables.values == {}
+    found = report(world.aws)
+    assert found["warnings"] == found["problems"] == []
+    assert found["images"] == {"labelled": 3, "rejected": 3, "ignored": 1, "failed": 1}
+
+
+def test_with_the_policy_the_watchdog_works_wholly(world: World, variables: Variables) -> None:
+    leave_on(world, variables)
+    world.permit()
+    (acted,) = watch()
+    world.permit_all()
+    assert acted["stopped"]
+    assert world.aws.model()["status"] == "STOPPED"
+    assert (variables.values, world.aws.schedules()) == ({}, [])
+    assert len(world.topic.published()) == 1
+
+
+def test_with_the_policy_the_backfill_works_wholly(world: World, run: Run) -> None:
+    clear(world.aws)
+    world.permit()
+    assert backfill(run) == 4
+    world.permit_all()
+    assert world.aws.depth() == (4, 0)
+
+
+@dataclass(frozen=True)
+class Denied:
+    """What the lack of a grant does to a run.
+
+    `fails`: the first task that fails; None when the run works nevertheless. `says`: what its error, the report's
+    warnings or the log must name.
+    """
+
+    fails: str | None
+    says: str
+    model_on: bool = False
+
+
+ANALYSIS = "analyse_images"
+EFFECTS = {
+    "sqs:GetQueueAttributes on ${QUEUE_ARN}": Denied("wait_for_images", "GetQueueAttributes operation"),
+    "sqs:ReceiveMessage on ${QUEUE_ARN}": Denied(ANALYSIS, "ReceiveMessage operation"),
+    "sqs:ChangeMessageVisibility on ${QUEUE_ARN}": Denied(None, "1 messages could not be given back"),
+    "sqs:DeleteMessage on ${QUEUE_ARN}": Denied(ANALYSIS, "sqs:DeleteMessage"),
+    "s3:ListBucket on ${SOURCE_BUCKET}": Denied("plan_run", "source_bucket: .* allow s3:ListBucket"),
+    "s3:ListBucket on ${FINAL_BUCKET}": Denied("plan_run", "final_bucket: .* allow s3:ListBucket"),
+    "s3:GetObject on ${SOURCE_BUCKET}/*": Denied(ANALYSIS, "HeadObject operation: Forbidden"),
+    "s3:GetObjectTagging on ${SOURCE_BUCKET}/*": Denied(ANALYSIS, "s3:GetObjectTagging"),
+    "s3:DeleteObject on ${SOURCE_BUCKET}/*": Denied(ANALYSIS, "s3:DeleteObject"),
+    "s3:PutObject on ${FINAL_BUCKET}/*": Denied(ANALYSIS, "s3:PutObject"),
+    "s3:PutObjectTagging on ${FINAL_BUCKET}/*": Denied(ANALYSIS, "s3:PutObjectTagging"),
+    "s3:GetObject on ${FINAL_BUCKET}/*": Denied(ANALYSIS, "s3:GetObject|HeadObject operation: Forbidden"),
+    "s3:GetObjectTagging on ${FINAL_BUCKET}/*": Denied(ANALYSIS, "s3:GetObjectTagging"),
+    "s3:DeleteObject on ${FINAL_BUCKET}/rejected/*": Denied(ANALYSIS, "s3:DeleteObject"),
+    "rekognition:DescribeProjects on *": Denied("plan_run", "rekognition:DescribeProjects"),
+    "rekognition:DescribeProjectVersions on ${PROJECT_ARN}": Denied("plan_run", "rekognition:DescribeProjectVersions"),
+    "rekognition:StartProjectVersion on ${MODEL_ARN}": Denied("start_model", "rekognition:StartProjectVersion"),
+    "rekognition:StopProjectVersion on ${MODEL_ARN}": Denied(
+        "stop_model", "rekognition:StopProjectVersion", model_on=True
+    ),
+    "rekognition:DetectCustomLabels on ${MODEL_ARN}": Denied(ANALYSIS, "rekognition:DetectCustomLabels"),
+    "scheduler:CreateSchedule on arn:aws:scheduler:*:*:schedule/default/label-detection-*": Denied(
+        None, "there is no dead man's switch for this run: .*scheduler:CreateSchedule"
+    ),
+    "scheduler:UpdateSchedule on arn:aws:scheduler:*:*:schedule/default/label-detection-*": Denied(
+        None, "there is no dead man's switch for this run: .*scheduler:UpdateSchedule"
+    ),
+    "scheduler:DeleteSchedule on arn:aws:scheduler:*:*:schedule/default/label-detection-*": Denied(
+        None, "could not be removed, and will stop the model at its time: .*scheduler:DeleteSchedule"
+    ),
+    "iam:PassRole on ${SWITCH_ROLE_ARN}": Denied(None, "there is no dead man's switch for this run: .*iam:PassRole"),
+}
+#: What a run does not need; each has a test of its own below.
+BESIDE_A_RUN = {"sns:Publish on ${TOPIC_ARN}", "sqs:SendMessage on ${QUEUE_ARN}"}
+
+
+def grant(name: str) -> Grant:
+    return next(one for one in grants() if str(one) == name)
+
+
+def test_every_grant_of_the_policy_is_taken_away_once() -> None:
+    assert {str(one) for one in grants()} == set(EFFECTS) | BESIDE_A_RUN
+
+
+@pytest.mark.parametrize("name", list(EFFECTS))
+def test_without_a_grant_something_says_so_and_the_next_run_with_it_finishes(
+    world: World, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    effect, aws = EFFECTS[name], world.aws
+    world.permit(without=grant(name))
+    ran = run_pipeline(aws)
+    world.permit_all()
+    if effect.fails:
+        assert next(iter(ran.errors)) == effect.fails
+        assert re.search(effect.says, str(ran.errors[effect.fails])), ran.errors
+    else:
+        assert ran.errors == {}
+        assert re.search(effect.says, "\n".join([caplog.text, *report(aws)["warnings"]]))
+    on = aws.model()["status"] in ON
+    assert on is effect.model_on
+    assert on is any("THE MODEL MAY STILL BE RUNNING" in str(error) for error in ran.errors.values())
+    if effect.fails:
+        world.permit()
+        again = run_pipeline(aws, "manual__2")
+        world.permit_all()
+        assert again.errors == {}
+    assert world.outcomes() == world.expected
+    assert (aws.depth(), aws.source_keys(), aws.model()["status"]) == ((0, 0), [], "STOPPED")
+
+
+def test_the_watchdog_without_permission_to_stop_is_red_and_names_model_and_call(
+    world: World, variables: Variables
+) -> None:
+    leave_on(world, variables)
+    world.permit(without=grant("rekognition:StopProjectVersion on ${MODEL_ARN}"))
+    with pytest.raises(AirflowException, match=r"project/.*rekognition:StopProjectVersion"):
+        watch()
+    world.permit_all()
+    assert variables.lease(world.aws.settings) is not None
+
+
+def test_without_permission_to_publish_nothing_else_is_different(
+    world: World, variables: Variables, caplog: pytest.LogCaptureFixture
+) -> None:
+    leave_on(world, variables)
+    world.permit(without=grant("sns:Publish on ${TOPIC_ARN}"))
+    (acted,) = watch()
+    world.permit_all()
+    assert acted["stopped"]
+    assert world.aws.model()["status"] == "STOPPED"
+    assert "could not be published" in caplog.text
+    assert "sns:Publish" in caplog.text
+    assert world.topic.published() == []
+
+
+def test_without_permission_to_send_the_backfill_fails_and_goes_on_when_it_may(world: World, run: Run) -> None:
+    clear(world.aws)
+    world.permit(without=grant("sqs:SendMessage on ${QUEUE_ARN}"))
+    with pytest.raises(AirflowFailException, match="sqs:SendMessage"):
+        backfill(run)
+    world.permit()
+    assert backfill(run) == 4
+    world.permit_all()
+    assert world.aws.depth() == (4, 0)

@@ -1,0 +1,45 @@
+"""The table of permissions in the README and the policy in the docs say the same."""
+
+from __future__ import annotations
+
+import re
+
+from tests.conftest import PROJECT
+from tests.permissions.policy import DOCUMENT, grants
+
+#: The README's words for the policy's resources.
+RESOURCES = {
+    "queue": {"${QUEUE_ARN}"},
+    "both buckets": {"arn:aws:s3:::${SOURCE_BUCKET}", "arn:aws:s3:::${FINAL_BUCKET}"},
+    "source bucket `/*`": {"arn:aws:s3:::${SOURCE_BUCKET}/*"},
+    "final bucket `/*`": {"arn:aws:s3:::${FINAL_BUCKET}/*"},
+    "final bucket `/rejected/*`": {"arn:aws:s3:::${FINAL_BUCKET}/rejected/*"},
+    "`*`": {"*"},
+    "project": {"${PROJECT_ARN}"},
+    "model": {"${MODEL_ARN}"},
+    "schedules `label-detection-*`": {"arn:aws:scheduler:*:*:schedule/default/label-detection-*"},
+    "the switch's role": {"${SWITCH_ROLE_ARN}"},
+    "topic": {"${TOPIC_ARN}"},
+}
+
+
+def test_the_readme_lists_what_the_policy_allows() -> None:
+    rows = re.findall(r"^\| `([a-z0-9]+:[A-Za-z]+)` \| ([^|]+) \|", (PROJECT / "README.md").read_text(), re.MULTILINE)
+    listed = [(action, resource) for action, where in rows for resource in RESOURCES[where.strip()]]
+    assert sorted(listed) == sorted((grant.action, grant.resource) for grant in grants())
+
+
+def test_the_readme_explains_each_placeholder() -> None:
+    section = (PROJECT / "README.md").read_text().split("### Permissions", 1)[1].split("\n## ", 1)[0]
+    used = {name for grant in grants() for name in re.findall(r"\$\{\w+\}", grant.resource)}
+    assert {name for name in used if f"`{name}`" not in section} == set()
+
+
+def test_what_is_optional_stands_in_statements_of_its_own() -> None:
+    optional = {statement["Sid"] for statement in DOCUMENT["Statement"] if statement["Sid"].startswith("Optional")}
+    assert optional == {
+        "OptionalDeadMansSwitch",
+        "OptionalDeadMansSwitchRole",
+        "OptionalNotifications",
+        "OptionalBackfill",
+    }
