@@ -9,9 +9,17 @@ DAG starts no model.
 ## Running it
 
 * First as it is: **a dry run** that only counts. Its numbers are in the log of `plan_backfill`, and in its XCom.
-* Then with "Only count" off. A prefix takes a part of the bucket.
+* Then with "Only count (dry run)" off.
 * Running it twice is safe, also while pictures are being labelled: one that was announced twice is labelled once, and
   its second message is counted as ignored.
+
+## Params
+
+* **Prefix** (`prefix`): only pictures whose keys begin so, such as `line 3/`. Empty: the whole source bucket.
+* **Only count (dry run)** (`dry_run`): on by default. Off: the pictures are put on the queue.
+* **Older than (minutes)** (`older_than_minutes`): 60. Younger pictures are left to their own event. 0: all.
+
+Buckets, queue and price are the options of `label_detection`; they are on its page.
 
 ## When it is red
 
@@ -25,7 +33,7 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG
 
-from label_detection.docs import dag_docs, task_docs
+from label_detection.docs import task_docs
 from label_detection.operators.backfill import EnqueueImagesOperator, PlanBackfillOperator, backfill_params
 
 with DAG(
@@ -37,7 +45,7 @@ with DAG(
     max_active_runs=1,
     is_paused_upon_creation=False,
     params=backfill_params(),
-    doc_md=dag_docs(__doc__),
+    doc_md=__doc__,
     tags=["label-detection"],
     default_args={
         "owner": "label-detection",

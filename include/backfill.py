@@ -60,7 +60,7 @@ class BackfillOptions(BaseModel):
     prefix: Annotated[str, AfterValidator(_prefix)] = Field(
         "",
         title="Prefix",
-        description="Only pictures whose keys begin so, such as `line 3/`. Empty: the whole source bucket.",
+        description="Only pictures whose keys begin so, such as line 3/. Empty: the whole source bucket.",
     )
     dry_run: bool = Field(
         True,
@@ -166,7 +166,9 @@ class Effort:
 
     def __str__(self) -> str:
         """In words, for a log."""
-        return f"at least {self.runs} runs, {self.model_minutes:,} model minutes, {self.cost_usd:,.2f} USD"
+        runs = f"{self.runs:,} run{'s' if self.runs != 1 else ''}"
+        numbers = f"at least {runs}, {self.model_minutes:,} model minutes, {self.cost_usd:,.2f} USD"
+        return f"{numbers}, plus the model's start and stop for each run"
 
 
 class Chunk(BaseModel):

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from include.lease import Lease
 from include.redaction import redact
+from include.settings import MODEL_ARN
 
 #: AWS: ASCII, less than 100 characters, no control characters.
 _SUBJECT_LIMIT = 99
@@ -69,12 +70,13 @@ def run_failed(task: FailedTask, model_arn: str | None, lease: Lease | None, *, 
     not_held = "The run does not hold the model: it was stopped, was never asked for, or another run has it by now."
     state = _may_be_on(lease) if may_be_on else [not_held]
     return _notice(
-        f"Run failed: {task.dag_id}",
+        f"{'THE MODEL MAY BE ON: run' if may_be_on else 'Run'} failed: {task.dag_id}",
         [f"A run of {task.dag_id} failed in {task.task_id}.", "", *_problem(task.problem)],
         [*_facts(task, model_arn), *state],
         [
             *(_by_hand(model_arn) if may_be_on else []),
-            "Open the log of the first failed task: it says what to mend. Then start a run.",
+            f"Open the log of the first task that failed ({task.task_id} itself, if no other did): it says what to "
+            "mend. Then start a run.",
             "No image is lost: what is not labelled is in the source bucket and in the queue.",
         ],
         task.link,
@@ -106,8 +108,10 @@ def watchdog_acted(stopped: Stopped) -> Notice:
             f"Model: {lease.model_arn}",
             f"Left by: run {lease.run_id} of DAG {lease.dag_id} ({stopped.why})",
             f"Leased: since {_time(lease.since)}, until {_time(lease.until)}",
-            f"Over its time: {over:.1f} minutes" if over > 0 else "Over its time: no, its run was over before",
-            f"Off: seen at {_time(stopped.at)}",
+            f"Over its time: {over:.1f} minutes"
+            if over > 0
+            else "Over its time: no, the run was over or deleted before",
+            f"Found to be off: {_time(stopped.at)}",
         ],
         [
             "Look why the run did not stop it: a paused DAG, a DAG file that does not parse, a stop marked as done.",
@@ -128,7 +132,10 @@ def watchdog_failed(task: FailedTask, leases: list[Lease]) -> Notice:
         "THE WATCHDOG FAILED: a model may be on",
         ["The watchdog could not do its work. A model may be running, and costs money.", "", *_problem(task.problem)],
         [f"DAG: {task.dag_id}, task {task.task_id}", f"Run: {task.run_id}", *held],
-        [*_by_hand(None), "Then mend the cause. The watchdog tries again every 10 minutes."],
+        [
+            *_by_hand(*(lease.model_arn for lease in leases)),
+            "Then mend the cause. The watchdog tries again every 10 minutes.",
+        ],
         task.link,
     )
 
@@ -152,13 +159,22 @@ def _problem(problem: str | None) -> list[str]:
 
 
 def _may_be_on(lease: Lease | None) -> list[str]:
-    since = f"since {_time(lease.since)}, with {lease.units} inference units" if lease else "since when is not known"
-    return [f"May be on: {since}"]
+    if lease is None:
+        return ["May be on: since when is not known"]
+    units = f"{lease.units} inference unit{'s' if lease.units != 1 else ''}"
+    return [f"May be on: since {_time(lease.since)}, with {units}"]
 
 
-def _by_hand(model_arn: str | None) -> list[str]:
-    command = f"aws rekognition stop-project-version --project-version-arn {model_arn or '<model ARN>'}"
-    return [f"Stop the model by hand now, if it is on: {command}"]
+def _by_hand(*model_arns: str | None) -> list[str]:
+    """A line for each model; one to fill in where none is known."""
+    return [f"Stop the model by hand now, if it is on: {_stop_command(arn)}" for arn in model_arns or (None,)]
+
+
+def _stop_command(model_arn: str | None) -> str:
+    match = MODEL_ARN.fullmatch(model_arn or "")
+    region = match["region"] if match else "<its region>"
+    command = "aws rekognition stop-project-version"
+    return f"{command} --project-version-arn {model_arn or '<model ARN>'} --region {region}"
 
 
 def _time(at: datetime) -> str:

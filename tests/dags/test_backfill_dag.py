@@ -43,6 +43,18 @@ def test_the_form_says_what_each_param_is(dag: DAG) -> None:
         param = dag.params.get_param(name)
         assert param.schema["title"]
         assert param.description
+        assert "`" not in param.description, "the form shows it as plain text"
+
+
+def test_its_page_describes_its_own_params_and_not_the_pipelines_options(dag: DAG) -> None:
+    page = dag.doc_md or ""
+    missing = [
+        name
+        for name in BackfillOptions.model_fields
+        if f"**{dag.params.get_param(name).schema['title']}** (`{name}`)" not in page
+    ]
+    assert not missing
+    assert "| `queue_url` |" not in page
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,12 @@ def test_what_it_takes_follows_from_rate_and_price(pictures: int, units: int, ef
     assert Effort.of(pictures, settings) == effort
 
 
+@pytest.mark.parametrize(("runs", "words"), [(1, "at least 1 run, "), (56, "at least 56 runs, ")], ids=["one", "many"])
+def test_what_it_takes_in_words_is_not_all_of_it(runs: int, words: str) -> None:
+    text = str(Effort(runs, 3333.3, 222.22))
+    assert text == f"{words}3,333.3 model minutes, 222.22 USD, plus the model's start and stop for each run"
+
+
 @pytest.mark.parametrize(
     ("params", "words"),
     [

@@ -23,7 +23,7 @@ RUN = "manual__2026-11-22T06:00:00+00:00"
 LEASE = Lease(
     model_arn=ARN, dag_id="label_detection", run_id=RUN, since=SINCE, until=SINCE + timedelta(hours=1), units=2
 )
-BY_HAND = f"aws rekognition stop-project-version --project-version-arn {ARN}"
+BY_HAND = f"aws rekognition stop-project-version --project-version-arn {ARN} --region eu-west-1"
 
 
 def task(
@@ -41,10 +41,28 @@ def stopped(by_us: bool = True, minutes: float = 67) -> Stopped:
     [
         (
             stop_failed(task(), ARN, LEASE),
-            ["COULD NOT BE STOPPED", "AccessDeniedException", ARN, "May be on: since 2026-11-22 06:00:00 UTC", BY_HAND],
+            [
+                "COULD NOT BE STOPPED",
+                "AccessDeniedException",
+                ARN,
+                "May be on: since 2026-11-22 06:00:00 UTC, with 2 inference units\n",
+                BY_HAND,
+            ],
         ),
-        (stop_failed(task(), None, None), ["since when is not known", "Model: not known", "<model ARN>"]),
-        (run_failed(task(), ARN, LEASE), ["failed in stop_model", "May be on: since", BY_HAND, "No image is lost"]),
+        (
+            stop_failed(task(), None, None),
+            ["since when is not known", "Model: not known", "<model ARN> --region <its region>"],
+        ),
+        (
+            run_failed(task(), ARN, LEASE),
+            [
+                "failed in stop_model",
+                "May be on: since",
+                BY_HAND,
+                "(stop_model itself, if no other did)",
+                "No image is lost",
+            ],
+        ),
         (run_failed(task(), ARN, None), ["does not hold the model", f"Model: {ARN}"]),
         (
             watchdog_acted(stopped()),
@@ -54,10 +72,11 @@ def stopped(by_us: bool = True, minutes: float = 67) -> Stopped:
                 "its run was deleted",
                 "since 2026-11-22 06:00:00 UTC",
                 "Over its time: 7.0 minutes",
+                "Found to be off: 2026-11-22 07:07:00 UTC",
                 "stopped it",
             ],
         ),
-        (watchdog_acted(stopped(minutes=30)), ["Over its time: no, its run was over before"]),
+        (watchdog_acted(stopped(minutes=30)), ["Over its time: no, the run was over or deleted before"]),
         (watchdog_acted(stopped(by_us=False)), ["It was off already"]),
         (
             watchdog_failed(task("one line\nfor each model"), [LEASE]),
@@ -80,6 +99,27 @@ def stopped(by_us: bool = True, minutes: float = 67) -> Stopped:
 def test_a_notice_says(notice: Notice, says: list[str]) -> None:
     assert [words for words in says if words not in notice.body] == []
     assert "What to do:\n* " in notice.body
+
+
+def test_the_subject_says_when_the_model_may_be_on() -> None:
+    assert run_failed(task(), ARN, LEASE).subject == (
+        "[label detection] THE MODEL MAY BE ON: run failed: label_detection"
+    )
+    assert run_failed(task(), ARN, None).subject == "[label detection] Run failed: label_detection"
+
+
+def test_one_unit_is_one() -> None:
+    body = stop_failed(task(), ARN, LEASE.model_copy(update={"units": 1})).body
+    assert "with 1 inference unit\n" in body
+
+
+def test_a_watchdog_that_failed_names_the_stop_of_every_model_that_is_leased() -> None:
+    other = ARN.replace("eu-west-1", "us-east-1")
+    body = watchdog_failed(task(), [LEASE, LEASE.model_copy(update={"model_arn": other})]).body
+    assert body.count("stop-project-version") == 2
+    assert BY_HAND in body
+    assert f"--project-version-arn {other} --region us-east-1" in body
+    assert "<model ARN> --region <its region>" in watchdog_failed(task(), []).body
 
 
 def test_a_run_that_does_not_hold_the_model_is_not_told_to_stop_it() -> None:

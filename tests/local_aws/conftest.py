@@ -162,3 +162,11 @@ def sqs(aws: Aws) -> Any:
 @pytest.fixture
 def rekognition(aws: Aws) -> Any:
     return aws.client("rekognition")
+
+
+@pytest.fixture
+def put(aws: Aws) -> Iterator[Callable[[Any], requests.Response]]:
+    """Put a policy in force."""
+    url = f"{aws.endpoint}/_local/policy"
+    yield lambda policy: requests.put(url, json=policy, timeout=10)
+    requests.delete(url, timeout=10)

@@ -143,7 +143,7 @@ EFFECTS = {
         None, "there is no dead man's switch for this run: .*scheduler:UpdateSchedule"
     ),
     "scheduler:DeleteSchedule on arn:aws:scheduler:*:*:schedule/default/label-detection-*": Denied(
-        None, "could not be removed, and will stop the model at its time: .*scheduler:DeleteSchedule"
+        None, "could not be removed, and stops the model at its time if it is there: .*scheduler:DeleteSchedule"
     ),
     "iam:PassRole on ${SWITCH_ROLE_ARN}": Denied(None, "there is no dead man's switch for this run: .*iam:PassRole"),
 }

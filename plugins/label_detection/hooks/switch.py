@@ -20,12 +20,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_GONE = "it has fired, or was never made, or an earlier try has removed it"
+
 #: A model that is starting when the switch fires refuses to be stopped, and is tried again: for an hour, so that a
 #: late one does not stop the model of a run hours later. AWS: 60-86,400 s, at most 185 attempts, with back-off.
 _RETRIES = {"MaximumEventAgeInSeconds": 3600, "MaximumRetryAttempts": 185}
-
-
-_GONE = "it has fired, or was never made, or an earlier try has removed it"
 
 
 def switch_name(model_arn: str) -> str:
@@ -53,9 +52,12 @@ def disarm(lease: Lease, *, may_be_gone: bool = False) -> str | None:
         try:
             scheduler.delete_schedule(Name=name)
         except scheduler.exceptions.ResourceNotFoundException:
-            return None if may_be_gone else _said(f"the dead man's switch {name} was gone: {_GONE}")
+            if not may_be_gone:
+                log.info("the dead man's switch %s was gone: %s", name, _GONE)
+            return None
     except Exception as error:  # noqa: BLE001  # as above
-        return _said(f"the dead man's switch {name} could not be removed, and will stop the model at its time: {error}")
+        left = "could not be removed, and stops the model at its time if it is there"
+        return _said(f"the dead man's switch {name} {left}: {error}")
     log.info("the dead man's switch %s is removed", name)
     return None
 

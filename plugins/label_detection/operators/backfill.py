@@ -77,14 +77,20 @@ class PlanBackfillOperator(BaseOperator):
         place = f"s3://{settings.source_bucket}/{options.prefix}"
         self.log.info("%s: %s", place, survey)
         self.log.info("to label these takes %s", effort)
-        self.log.info(
-            "the queue has %d messages waiting and %d in flight: so many of them may be announced already",
-            depth.visible,
-            depth.in_flight,
-        )
+        waiting = depth.visible + depth.in_flight
+        if waiting and survey.pictures:
+            messages = f"{waiting:,} message{'s' if waiting != 1 else ''}"
+            announced = f"{min(waiting, survey.pictures):,} of these pictures may be announced already"
+            self.log.info("the queue has %s already: up to %s", messages, announced)
         if options.dry_run:
             self.log.info("a dry run: nothing is announced")
-        facts = {**survey.to_json(), **vars(effort), "queue": vars(depth), "dry_run": options.dry_run}
+        facts = {
+            **survey.to_json(),
+            **vars(effort),
+            "effort": str(effort),
+            "queue": vars(depth),
+            "dry_run": options.dry_run,
+        }
         context["ti"].xcom_push("survey", facts)
 
 

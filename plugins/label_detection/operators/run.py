@@ -69,7 +69,8 @@ class WriteReportOperator(BaseOperator):
     outcome, labels, rejections, what is left in the queue, how long the model was on, and what that cost. It runs
     whatever happened, and is skipped when the run was.
 
-    **When it is red, the run is:** something else failed, and it names it. Its log has one line for each problem.
+    **When it is red, the run is:** something else failed, and it names it. Its log has one line for each problem,
+    and for each warning.
     """
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -84,34 +85,40 @@ class WriteReportOperator(BaseOperator):
                 raise AirflowFailException(f"nothing was started, because of {', '.join(causes)}: see its log")
             raise AirflowSkipException("there was no plan: there is nothing to report")
         problems = [f"{task} {states[task]}" for task in failed + followed]
-        if exchange.pull_stopped(context) is None and self._may_be_on(plan):
-            problems.append("THE MODEL MAY STILL BE RUNNING AND COSTS MONEY: see stop_model")
+        if exchange.pull_stopped(context) is None and (found := self._found_on(plan)):
+            stop = states.get(exchange.STOP_TASK) or "not done"
+            red = stop in ("failed", "upstream_failed")
+            why = "see stop_model" if red else f"stop_model is {stop}, but {found}: was it marked by hand?"
+            problems.append(f"THE MODEL MAY STILL BE RUNNING AND COSTS MONEY: {why}")
+        warnings = exchange.pull_warnings(context)
         for problem in problems:  # first of all: the report itself may fail
             self.log.error("%s", problem)
-        summary = self._write(context, plan, problems)
+        for warning in warnings:
+            self.log.warning("%s", warning)
+        summary = self._write(context, plan, problems, warnings)
         if problems:
             raise AirflowFailException("; ".join(problems))
         return summary.to_json()
 
-    def _may_be_on(self, plan: Plan) -> bool:
-        """What nobody has said: the stop failed, never ran, or was marked as done by hand."""
+    def _found_on(self, plan: Plan) -> str | None:
+        """What nobody has said, when the stop failed, never ran, or was marked as done by hand; None: it is off."""
         try:
             state = model_hook(plan.settings).describe()
         except (*aws_errors.AWS_ERRORS, LookupError) as error:
             self.log.warning("the model's state is not known: %s", error)
-            return True
+            return "the model's state is not known"
         self.log.info("the model is %s", state)
-        return state.is_on
+        return f"the model is {state.status}" if state.is_on else None
 
     def _states(self, context: Context) -> dict[str, str]:
         ti = context["ti"]
         states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])[ti.run_id]
         return {task: state for task, state in states.items() if task != ti.task_id}
 
-    def _write(self, context: Context, plan: Plan, problems: list[str]) -> Report:
+    def _write(self, context: Context, plan: Plan, problems: list[str], warnings: list[str]) -> Report:
         settings = plan.settings
         s3 = s3_client(settings)
-        run_id, now, warnings = context["run_id"], datetime.now(UTC), exchange.pull_warnings(context)
+        run_id, now = context["run_id"], datetime.now(UTC)
         totals = report.add_up(journal.read_lines(s3, settings.final_bucket, run_id))
         summary = Report(
             dag_id=context["ti"].dag_id,

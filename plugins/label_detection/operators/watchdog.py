@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 
 #: Seconds until it leaves a model that is still not off to the next run of it: it must look at the others too.
 _PATIENCE_SECONDS = 480.0
+#: A run of which nothing goes on for so long is not scheduled any more. Between two tasks of a healthy one are seconds,
+#: and a retry comes after ten.
+_STUCK_SECONDS = 120.0
+_LOOK_SECONDS = 5.0
+#: The states of a task that is at work, or will be.
+_AT_WORK = {"running", "queued", "scheduled", "deferred", "up_for_reschedule", "restarting"}
 #: What a teardown does not come back from by itself.
 _FINAL = {"success", "failed", "upstream_failed", "skipped", "removed"}
 
@@ -38,16 +44,17 @@ class _Overdue:
 
 class StopExpiredModelsOperator(BaseOperator):
     """
-    Looks at every lease: who switched which model on, until when. A lease that has expired, or whose run was deleted or
-    is over without having given it up, is acted on: the model is **stopped**, the lease and its dead man's switch are
-    removed, and who left it and since when is said in the log, to `sns_topic_arn`, and in what the task returns. A run
-    that is going on within its lease is never touched, and no model without a lease is ever looked at.
+    Looks at every lease: who switched which model on, until when. A lease that has expired, or whose run was deleted,
+    is over without having given it up, or has had no task at work for two minutes (its DAG is paused, or its file is
+    broken), is acted on: the model is **stopped**, the lease and its dead man's switch are removed, and who left it and
+    since when is said in the log, to `sns_topic_arn`, and in what the task returns. A run that is going on within its
+    lease is never touched, and no model without a lease is ever looked at.
 
     It needs no configuration: what it must know is in the lease. It calls AWS only if there is something to do.
 
     **When it is red: a model may be running and costs money.** Its log has a line for each model that it could not
     stop, with AWS's error; it tries again in ten minutes. Stop the model by hand
-    (`aws rekognition stop-project-version --project-version-arn <model_arn>`), then mend the cause. A variable that
+    (`aws rekognition stop-project-version --project-version-arn <model_arn> --region <region>`), then mend the cause. A variable that
     "is not a lease" was edited: look after that model yourself, then delete the variable.
     """
 
@@ -57,14 +64,17 @@ class StopExpiredModelsOperator(BaseOperator):
         found = leases.all_leases()
         trouble = list(found.problems)
         overdue: list[_Overdue] = []
+        going_on: list[Lease] = []
         for lease in found.leases:
             with self._minding(lease, trouble):
-                why = self._why_overdue(context, lease)
-                said = why or "is going on, and the model is its own"
-                self.log.info("%s: run %s of DAG %s: %s", lease.model_arn, lease.run_id, lease.dag_id, said)
-                if why:
+                if why := self._why_overdue(context, lease):
                     overdue.append(_take_up(lease, why))
+                else:
+                    going_on.append(lease)
+                said = why or "is not over, and the model is its own"
+                self.log.info("%s: run %s of DAG %s: %s", lease.model_arn, lease.run_id, lease.dag_id, said)
         acted = self._stop(overdue, trouble)
+        acted += self._stop(self._stuck(context, going_on), trouble)
         if trouble:
             # A retry seconds later is for what passes, such as an Airflow that did not say who holds the model.
             long = time.monotonic() - began > _PATIENCE_SECONDS
@@ -91,6 +101,28 @@ class StopExpiredModelsOperator(BaseOperator):
             return None
         stop = states.get(lease.run_id, {}).get(STOP_TASK)  # a run marked by hand still has its teardown to run
         return f"its run is {_word(run)} and {STOP_TASK} {_word(stop)}" if stop in _FINAL else None
+
+    def _stuck(self, context: Context, leases: list[Lease]) -> list[_Overdue]:
+        """Those of running runs of which nothing goes on; as long as it takes to be sure, if there are any."""
+        until = time.monotonic() + _STUCK_SECONDS
+        while idle := [lease for lease in leases if self._is_idle(context, lease)]:
+            if time.monotonic() > until:
+                why = f"no task of its run was at work for {_STUCK_SECONDS:.0f} seconds: is its DAG paused or broken?"
+                return [_take_up(lease, why) for lease in idle]
+            leases = idle
+            time.sleep(_LOOK_SECONDS)
+        return []
+
+    def _is_idle(self, context: Context, lease: Lease) -> bool:
+        ti = context["ti"]
+        try:
+            if ti.get_dagrun_state(dag_id=lease.dag_id, run_id=lease.run_id) != "running":
+                return False
+            states = ti.get_task_states(dag_id=lease.dag_id, run_ids=[lease.run_id])
+        except Exception as error:  # noqa: BLE001  # whatever it is: nothing is known, and the lease stands
+            self.log.warning("Airflow does not say what run %s does; its lease counts: %s", lease.run_id, error)
+            return False
+        return not _AT_WORK & set(states.get(lease.run_id, {}).values())
 
     def _stop(self, overdue: list[_Overdue], trouble: list[str]) -> list[dict[str, Any]]:
         """Stop them side by side: one that is long in stopping must not keep the others on."""

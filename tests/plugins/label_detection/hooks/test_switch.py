@@ -121,7 +121,7 @@ def test_one_that_cannot_be_made_or_removed_is_said_and_raises_nothing(
     began = time.monotonic()
     for warning, says in (
         (arm(lease_of(aws), hook, ROLE), "there is no dead man's switch for this run"),
-        (disarm(lease_of(aws)), "could not be removed"),
+        (disarm(lease_of(aws)), "could not be removed, and stops the model at its time if it is there"),
     ):
         assert warning is not None
         assert says in warning
@@ -130,8 +130,17 @@ def test_one_that_cannot_be_made_or_removed_is_said_and_raises_nothing(
     assert [record.levelname for record in caplog.records if record.name == switch.__name__] == ["ERROR", "ERROR"]
 
 
-def test_one_that_is_gone_is_said(aws: Aws) -> None:
-    assert "was gone: it has fired, or was never made, or an earlier try" in (disarm(lease_of(aws)) or "")
+def test_one_that_is_gone_is_in_the_log_and_no_warning(
+    aws: Aws, hook: RekognitionModelHook, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", switch.__name__)
+    aws.fail("scheduler", "CreateSchedule", status=403, code="AccessDeniedException")
+    assert "there is no dead man's switch" in (arm(lease_of(aws), hook, ROLE) or "")
+    assert disarm(lease_of(aws)) is None
+    (gone,) = [
+        record for record in caplog.records if "was gone: it has fired, or was never made" in record.getMessage()
+    ]
+    assert gone.levelname == "INFO"
 
 
 def test_whatever_else_goes_wrong_does_not_get_through(

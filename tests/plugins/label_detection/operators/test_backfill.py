@@ -87,8 +87,10 @@ def test_a_dry_run_counts_and_announces_nothing(
         "dry_run": True,
     }
     assert "2 pictures" in log
-    assert "at least 1 runs, 0.0 model minutes, 0.00 USD" in log
-    assert "the queue has 4 messages waiting and 0 in flight" in log
+    takes = "at least 1 run, 0.0 model minutes, 0.00 USD, plus the model's start and stop for each run"
+    assert f"to label these takes {takes}" in log
+    assert survey["effort"] == takes
+    assert "the queue has 4 messages already: up to 2 of these pictures may be announced already" in log
     assert "a dry run: nothing is announced" in log
     assert (aws.depth(), aws.keys(aws.settings.final_bucket)) == ((4, 0), [])
 
@@ -99,6 +101,14 @@ def test_an_untouched_form_is_a_dry_run_that_leaves_young_pictures_out(aws: Aws,
     assert plan(run) == []
     survey = run.xcoms["plan_backfill", "survey"]
     assert (survey["pictures"], survey["left_out"], survey["dry_run"]) == (0, {"young": 1}, True)
+
+
+def test_one_message_on_the_queue_is_one(
+    aws: Aws, run: Run, picture: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    upload(aws, picture, "a.png")
+    plan(run)
+    assert "the queue has 1 message already: up to 1 of these pictures" in capsys.readouterr().out
 
 
 def test_pictures_that_nobody_announced_are_labelled_once(aws: Aws, run: Run, picture: bytes) -> None:
@@ -139,8 +149,9 @@ def test_a_backfill_while_a_drain_goes_on_changes_nothing(aws: Aws, run: Run, pi
     assert aws.depth() == (0, 0)
 
 
-def test_an_empty_bucket_has_no_chunks(aws: Aws, run: Run) -> None:
+def test_an_empty_bucket_has_no_chunks(aws: Aws, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert plan(run) == []
+    assert "may be announced already" not in capsys.readouterr().out, "the queue is empty too"
 
 
 def test_wrong_params_are_one_clear_error(aws: Aws, run: Run) -> None:

@@ -186,14 +186,20 @@ def test_a_run_whose_start_failed_has_a_report_without_costs(aws: Aws, run: Run)
 def test_a_stop_that_was_marked_as_done_by_hand_is_not_believed(aws: Aws, done: Run) -> None:
     aws.put_model("RUNNING")
     del done.xcoms["stop_model", "return_value"]
-    with pytest.raises(AirflowFailException, match="THE MODEL MAY STILL BE RUNNING"):
+    with pytest.raises(AirflowFailException) as failure:
         write(done)
+    assert str(failure.value) == (
+        "THE MODEL MAY STILL BE RUNNING AND COSTS MONEY: "
+        "stop_model is success, but the model is RUNNING: was it marked by hand?"
+    )
 
 
 def test_a_model_whose_state_cannot_be_seen_may_be_on(aws: Aws, done: Run) -> None:
     aws.fail("rekognition", "DescribeProjectVersions", status=400, code="AccessDeniedException")
     del done.xcoms["stop_model", "return_value"]
-    with pytest.raises(AirflowFailException, match="THE MODEL MAY STILL BE RUNNING"):
+    with pytest.raises(
+        AirflowFailException, match=r"THE MODEL MAY STILL BE RUNNING.*but the model's state is not known"
+    ):
         write(done)
 
 
@@ -206,13 +212,20 @@ def test_a_model_that_is_off_is_not_said_to_be_on(aws: Aws, done: Run) -> None:
     assert str(failure.value) == "stop_model failed"
 
 
-def test_what_went_wrong_beside_the_run_is_in_the_report_and_fails_nothing(aws: Aws, done: Run) -> None:
+def test_what_went_wrong_beside_the_run_is_in_the_report_and_the_log_and_fails_nothing(
+    aws: Aws, done: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
     done.xcoms["start_model", "warning"] = "there is no <switch>"
     done.xcoms["stop_model", "warning"] = "the switch was gone"
     report = write(done)
     assert report["warnings"] == ["there is no <switch>", "the switch was gone"]
     assert report["problems"] == []
-    assert "there is no &lt;switch&gt;" in aws.read(f"runs/{RUN_ID}/report.html").decode()
+    page = aws.read(f"runs/{RUN_ID}/report.html").decode()
+    assert "<h2>Warnings</h2>" in page
+    assert "there is no &lt;switch&gt;" in page
+    lines = [line for line in capsys.readouterr().out.splitlines() if "[warning" in line]
+    for warning in report["warnings"]:
+        assert sum(warning in line for line in lines) == 1
 
 
 def test_a_cleared_run_that_is_skipped_has_no_report_although_its_first_time_had_a_plan(done: Run) -> None:

@@ -1,0 +1,184 @@
+"""An IAM policy in force: what each call asks for, and how a denial is worded."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import requests
+
+from tests.local_aws.conftest import Aws
+from tests.local_aws.pictures import photograph, png
+from tests.local_aws.policies import FINAL, ROLE, SCHEDULE, SOURCE, allow, error_of
+from tests.local_aws.test_scheduler import at
+
+Pairs = list[tuple[str, str]]
+QUEUE = "arn:aws:sqs:us-east-1:123456789012:under-policy"
+KEY = "line 3/é+1.png"
+
+
+def cases(aws: Aws) -> dict[str, tuple[Callable[..., Any], dict[str, Any], Pairs]]:
+    """Calls, their arguments, and what AWS asks for."""
+    s3, sqs, sns = aws.client("s3"), aws.client("sqs"), aws.client("sns")
+    rekognition, scheduler = aws.client("rekognition"), aws.client("scheduler")
+    place = {"Bucket": aws.source, "Key": KEY}
+    etag = s3.put_object(**place, Body=png(photograph("moon")), Tagging="a=b")["ETag"]
+    topic = sns.create_topic(Name="news")["TopicArn"]
+    project = rekognition.describe_projects()["ProjectDescriptions"][0]["ProjectArn"]
+    queue = {"QueueUrl": sqs.create_queue(QueueName="under-policy")["QueueUrl"]}
+    handles = [{"Id": "1", "ReceiptHandle": "x"}]
+    arn = {"ProjectVersionArn": aws.model_arn}
+    schedule = {
+        "Name": "label-detection-a",
+        "ScheduleExpression": at(3600),
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "Target": {"Arn": "arn:aws:scheduler:::aws-sdk:sns:listTopics", "RoleArn": ROLE},
+    }
+    copy = [("s3:GetObject", f"{SOURCE}/{KEY}"), ("s3:GetObjectTagging", f"{SOURCE}/{KEY}")]
+    copy += [("s3:PutObject", f"{FINAL}/copy"), ("s3:PutObjectTagging", f"{FINAL}/copy")]
+    copy_call = {"Bucket": aws.final, "Key": "copy", "CopySource": place}
+    deletion = [("s3:DeleteObject", f"{SOURCE}/{KEY}"), ("s3:GetObject", f"{SOURCE}/{KEY}")]
+    detect = [("rekognition:DetectCustomLabels", aws.model_arn)]
+    image = {**arn, "Image": {"Bytes": png(photograph("moon"))}}
+    switch = [("scheduler:CreateSchedule", SCHEDULE), ("iam:PassRole", ROLE)]
+    switch_again = [("scheduler:UpdateSchedule", SCHEDULE), ("iam:PassRole", ROLE)]
+    return {
+        "GetObject": (s3.get_object, place, [("s3:GetObject", f"{SOURCE}/{KEY}")]),
+        "HeadObject": (s3.head_object, place, [("s3:GetObject", f"{SOURCE}/{KEY}")]),
+        "GetObjectTagging": (s3.get_object_tagging, place, [("s3:GetObjectTagging", f"{SOURCE}/{KEY}")]),
+        "HeadBucket": (s3.head_bucket, {"Bucket": aws.source}, [("s3:ListBucket", SOURCE)]),
+        "ListObjectsV2": (s3.list_objects_v2, {"Bucket": aws.source}, [("s3:ListBucket", SOURCE)]),
+        "ListBuckets": (s3.list_buckets, {}, [("s3:ListAllMyBuckets", "*")]),
+        "PutObject": (s3.put_object, {**place, "Body": b"1"}, [("s3:PutObject", f"{SOURCE}/{KEY}")]),
+        "PutObject with tags": (
+            s3.put_object,
+            {**place, "Body": b"1", "Tagging": "a=b"},
+            [("s3:PutObject", f"{SOURCE}/{KEY}"), ("s3:PutObjectTagging", f"{SOURCE}/{KEY}")],
+        ),
+        "CopyObject": (s3.copy_object, copy_call, copy),
+        "DeleteObject": (s3.delete_object, place, [("s3:DeleteObject", f"{SOURCE}/{KEY}")]),
+        "DeleteObject if there": (s3.delete_object, {**place, "IfMatch": "*"}, deletion[:1]),
+        "DeleteObject if unchanged": (s3.delete_object, {**place, "IfMatch": etag}, deletion),
+        "GetQueueAttributes": (sqs.get_queue_attributes, queue, [("sqs:GetQueueAttributes", QUEUE)]),
+        "ReceiveMessage": (sqs.receive_message, queue, [("sqs:ReceiveMessage", QUEUE)]),
+        "SendMessageBatch": (
+            sqs.send_message_batch,
+            {**queue, "Entries": [{"Id": "1", "MessageBody": "x"}]},
+            [("sqs:SendMessage", QUEUE)],
+        ),
+        "DeleteMessageBatch": (
+            sqs.delete_message_batch,
+            {**queue, "Entries": handles},
+            [("sqs:DeleteMessage", QUEUE)],
+        ),
+        "ChangeMessageVisibilityBatch": (
+            sqs.change_message_visibility_batch,
+            {**queue, "Entries": [{**handles[0], "VisibilityTimeout": 1}]},
+            [("sqs:ChangeMessageVisibility", QUEUE)],
+        ),
+        "DescribeProjects": (rekognition.describe_projects, {}, [("rekognition:DescribeProjects", "*")]),
+        "DescribeProjectVersions": (
+            rekognition.describe_project_versions,
+            {"ProjectArn": project},
+            [("rekognition:DescribeProjectVersions", project)],
+        ),
+        "StartProjectVersion": (
+            rekognition.start_project_version,
+            {**arn, "MinInferenceUnits": 1},
+            [("rekognition:StartProjectVersion", aws.model_arn)],
+        ),
+        "StopProjectVersion": (
+            rekognition.stop_project_version,
+            arn,
+            [("rekognition:StopProjectVersion", aws.model_arn)],
+        ),
+        "DetectCustomLabels": (rekognition.detect_custom_labels, image, detect),
+        "Publish": (sns.publish, {"TopicArn": topic, "Message": "x"}, [("sns:Publish", topic)]),
+        "CreateSchedule": (scheduler.create_schedule, schedule, switch),
+        "UpdateSchedule": (scheduler.update_schedule, schedule, switch_again),
+        "DeleteSchedule": (
+            scheduler.delete_schedule,
+            {"Name": "label-detection-a"},
+            [("scheduler:DeleteSchedule", SCHEDULE)],
+        ),
+    }
+
+
+NAMES = [
+    *("GetObject", "HeadObject", "GetObjectTagging", "HeadBucket", "ListObjectsV2", "ListBuckets", "PutObject"),
+    *("PutObject with tags", "CopyObject", "DeleteObject", "DeleteObject if there", "DeleteObject if unchanged"),
+    *("GetQueueAttributes", "ReceiveMessage", "SendMessageBatch", "DeleteMessageBatch"),
+    *("ChangeMessageVisibilityBatch", "DescribeProjects", "DescribeProjectVersions", "StartProjectVersion"),
+    *("StopProjectVersion", "DetectCustomLabels", "Publish", "CreateSchedule", "UpdateSchedule", "DeleteSchedule"),
+]
+
+
+DENIALS = {
+    "s3": (403, "AccessDenied"),
+    "sqs": (403, "AccessDenied"),
+    "sns": (403, "AuthorizationError"),
+    "rekognition": (400, "AccessDeniedException"),
+    "scheduler": (403, "AccessDeniedException"),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_call_needs_each_of_its_permissions_and_no_more(
+    aws: Aws, put: Callable[[Any], requests.Response], name: str
+) -> None:
+    all_cases = cases(aws)
+    assert sorted(all_cases) == sorted(NAMES)
+    call, arguments, pairs = all_cases[name]
+    aws.model(status="RUNNING")
+    denial = DENIALS[call.__self__.meta.service_model.service_name]
+    for left_out in pairs:
+        put(allow(*(pair for pair in pairs if pair != left_out)))
+        status, code, message = error_of(call, **arguments)
+        if name.startswith("Head"):  # the answer to a HEAD has no body
+            assert (status, code) == (403, "403")
+        else:
+            assert (status, code) == denial
+            assert f"is not authorized to perform: {left_out[0]} on resource: {left_out[1]} because" in message
+    put(allow(*pairs))
+    assert error_of(call, **arguments)[1] in ("", "ResourceInUseException", "ResourceNotFoundException")
+
+
+def test_rekognition_reads_the_image_with_the_callers_permission(
+    aws: Aws, put: Callable[[Any], requests.Response], s3: Any, rekognition: Any
+) -> None:
+    s3.put_object(Bucket=aws.source, Key=KEY, Body=png(photograph("moon")))
+    aws.model(status="RUNNING")
+    detect = ("rekognition:DetectCustomLabels", aws.model_arn)
+    image = {"S3Object": {"Bucket": aws.source, "Name": KEY}}
+    call = {"ProjectVersionArn": aws.model_arn, "Image": image}
+    put(allow(detect))
+    status, code, message = error_of(rekognition.detect_custom_labels, **call)
+    assert (status, code) == (400, "InvalidS3ObjectException")
+    assert message.startswith("Unable to get object metadata from S3")
+    put(allow(detect, ("s3:GetObject", f"{SOURCE}/*")))
+    rekognition.detect_custom_labels(**call)
+
+
+def test_whoever_may_not_list_a_bucket_is_not_told_that_an_object_is_gone(
+    aws: Aws, put: Callable[[Any], requests.Response], s3: Any
+) -> None:
+    gone = {"Bucket": aws.source, "Key": "gone"}
+    copy = {"Bucket": aws.final, "Key": "x", "CopySource": gone}
+    objects = [("s3:*Object*", "*")]
+    put(allow(*objects))
+    assert error_of(s3.get_object, **gone)[:2] == (403, "AccessDenied")
+    assert "s3:ListBucket" in error_of(s3.get_object, **gone)[2]
+    assert error_of(s3.head_object, **gone)[0] == 403
+    assert error_of(s3.copy_object, **copy)[:2] == (403, "AccessDenied")
+    put(allow(*objects, ("s3:ListBucket", SOURCE)))
+    assert error_of(s3.get_object, **gone)[:2] == (404, "NoSuchKey")
+    assert error_of(s3.head_object, **gone)[0] == 404
+    assert error_of(s3.copy_object, **copy)[:2] == (404, "NoSuchKey")
+
+
+def test_a_version_of_an_object_is_asked_for_by_another_action(
+    aws: Aws, put: Callable[[Any], requests.Response], s3: Any
+) -> None:
+    s3.put_object(Bucket=aws.final, Key="a", Body=b"1")
+    put(allow(("s3:GetObject", "*")))
+    assert "s3:GetObjectVersion on" in error_of(s3.get_object, Bucket=aws.final, Key="a", VersionId="null")[2]
+    assert error_of(s3.get_object, Bucket=aws.final, Key="a")[0] == 0

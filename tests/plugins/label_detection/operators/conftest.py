@@ -1,0 +1,99 @@
+"""The tasks that start and stop the model, and the watchdog, as their tests execute them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time.comms import ErrorResponse
+
+from include.lease import Lease
+from label_detection.exchange import Started
+from label_detection.operators.model import StartModelOperator, StopModelOperator
+from label_detection.operators.watchdog import StopExpiredModelsOperator
+from tests.plugins.conftest import DAG_ID, Run, Variables
+
+if TYPE_CHECKING:
+    from tests.conftest import Aws
+
+
+def start(run: Run) -> Started:
+    """As the task: a new operator each time, as a retry is a new process."""
+    return Started.model_validate(run.execute(StartModelOperator(task_id="start_model")))
+
+
+def stop(run: Run) -> datetime:
+    """As the task: a new operator each time, as a retry is a new process."""
+    return datetime.fromisoformat(run.execute(StopModelOperator(task_id="stop_model"))["stopped_at"])
+
+
+@pytest.fixture
+def planned(aws: Aws, run: Run) -> Run:
+    run.plan(aws.settings)
+    return run
+
+
+#: What the API server answers for a run that is not there, as the supervisor hands it on.
+NOT_FOUND = {"status_code": 404, "message": "Server returned error", "detail": {"detail": {"reason": "not_found"}}}
+
+
+#: As the Task SDK has it: a text, but printed as DagRunState.success.
+DagRunState = Enum("DagRunState", {state: state for state in ("queued", "running", "success", "failed")}, type=str)
+
+
+class Airflow:
+    """What Airflow says of runs: `(state of the run, state of its stop_model)`, or an error's detail."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, tuple[str, str | None] | dict[str, Any] | Exception] = {}
+        #: The states of a running run's analysis tasks, look by look; the last one stays.
+        self.looks: list[dict[str, str | None]] = [{"analyse_images_0": "running"}]
+
+    def dagrun_state(self, dag_id: str, run_id: str) -> str:
+        found = self.runs.get(run_id, NOT_FOUND)
+        if isinstance(found, Exception):
+            raise found
+        if isinstance(found, dict):
+            raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail=found))
+        return DagRunState[found[0]]
+
+    def task_states(
+        self, dag_id: str, run_ids: list[str], task_ids: list[str] | None = None
+    ) -> dict[str, dict[str, str | None]]:
+        (run_id,) = run_ids
+        states: dict[str, str | None] = {"stop_model": self.runs[run_id][1]}  # type: ignore[index]
+        if task_ids is None:
+            states |= self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+        return {run_id: states}
+
+
+@pytest.fixture
+def airflow() -> Airflow:
+    return Airflow()
+
+
+@pytest.fixture
+def watch(airflow: Airflow, variables: Variables) -> Callable[[], list[dict[str, Any]]]:
+    """Execute the watchdog."""
+
+    def watch() -> list[dict[str, Any]]:
+        ti = SimpleNamespace(get_dagrun_state=airflow.dagrun_state, get_task_states=airflow.task_states)
+        context: Any = {"ti": ti}
+        return StopExpiredModelsOperator(task_id="stop_expired_models").execute(context)
+
+    return watch
+
+
+Watch = Callable[[], list[dict[str, Any]]]
+
+
+def lease_on(aws: Aws, version: str = "", minutes: float = 60, **more: Any) -> Lease:
+    """A lease on a model that ends in so many minutes."""
+    until = datetime.now(UTC) + timedelta(minutes=minutes)
+    facts = {"dag_id": DAG_ID, "run_id": "r1", "since": until - timedelta(minutes=75), "until": until, "units": 2}
+    return Lease(model_arn=aws.model(version)["arn"], **(facts | more))

@@ -1,0 +1,199 @@
+"""Starting the model: the lease that it is held by, and the dead man's switch."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from include.lease import Lease
+from label_detection import exchange
+from label_detection.hooks import switch
+from label_detection.hooks.rekognition import RekognitionModelHook
+from label_detection.hooks.switch import arm, switch_name
+from tests.plugins.conftest import DAG_ID, RUN_ID, Run, Variables
+from tests.plugins.label_detection.operators.conftest import start
+
+if TYPE_CHECKING:
+    from include.settings import Settings
+    from tests.conftest import Aws
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+
+def lease_of(aws: Aws, dag_id: str, run_id: str, until: datetime) -> Lease:
+    since = until - timedelta(hours=1)
+    return Lease(model_arn=aws.settings.model_arn, dag_id=dag_id, run_id=run_id, since=since, until=until, units=1)
+
+
+def test_a_model_adopted_from_an_earlier_run_counts_from_this_runs_lease(
+    aws: Aws, run: Run, variables: Variables
+) -> None:
+    aws.put_model("RUNNING")
+    run.plan(aws.settings)
+    earlier = lease_of(aws, DAG_ID, "scheduled__earlier", datetime.now(UTC) + timedelta(hours=1))
+    variables.put_lease(earlier)
+    before = datetime.now(UTC)
+    started = start(run)
+    lease = variables.lease(aws.settings)
+    assert lease is not None
+    assert lease.run_id == RUN_ID
+    assert lease.since == started.requested_at >= before
+
+
+@pytest.mark.parametrize("status", ["STOPPED", "RUNNING"])
+def test_a_model_that_another_dag_holds_is_left_alone(aws: Aws, run: Run, variables: Variables, status: str) -> None:
+    run.plan(aws.settings)
+    theirs = lease_of(aws, "another_dag", "manual__theirs", datetime.now(UTC) + timedelta(hours=1))
+    variables.put_lease(theirs)
+    aws.put_model(status)
+    with pytest.raises(RuntimeError, match="held by another_dag, run manual__theirs, until"):
+        start(run)
+    assert aws.model()["status"] == status
+    assert variables.lease(aws.settings) == theirs
+
+
+ROLE = "arn:aws:iam::123456789012:role/switch"
+
+
+def switched(aws: Aws) -> Settings:
+    return aws.settings.model_copy(update={"dead_man_switch_role_arn": ROLE})
+
+
+def test_the_dead_mans_switch_is_made_for_the_leases_end_before_the_request(
+    aws: Aws, run: Run, variables: Variables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.plan(switched(aws))
+    seen: list[Any] = []
+    start_request = RekognitionModelHook.start
+
+    def look(self: RekognitionModelHook, units: int) -> None:
+        seen.extend(aws.schedules())
+        start_request(self, units)
+
+    monkeypatch.setattr(RekognitionModelHook, "start", look)
+    start(run)
+    lease = variables.lease(aws.settings)
+    assert lease is not None
+    assert lease.dead_man_switch
+    assert seen == [switch_name(aws.settings.model_arn)]
+    at = aws.scheduler.get_schedule(Name=seen[0])["ScheduleExpression"]
+    due = datetime.strptime(at, "at(%Y-%m-%dT%H:%M:%S)").replace(tzinfo=UTC)
+    assert timedelta(0) <= due - lease.until < timedelta(seconds=1)
+
+
+def test_an_earlier_runs_switch_is_moved_when_its_model_is_taken_over(
+    aws: Aws, run: Run, variables: Variables, hook: RekognitionModelHook
+) -> None:
+    earlier = lease_of(aws, DAG_ID, "earlier", datetime.now(UTC) + timedelta(hours=1))
+    arm(earlier, hook, ROLE)
+    aws.put_model("RUNNING")
+    run.plan(switched(aws))
+    start(run)
+    lease = variables.lease(aws.settings)
+    assert lease is not None
+    at = aws.scheduler.get_schedule(Name=switch_name(lease.model_arn))["ScheduleExpression"]
+    assert at > f"at({earlier.until:%Y-%m-%dT%H:%M:%S})"
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [{"status": 403, "code": "AccessDeniedException"}, {"status": 500, "code": "InternalServerException"}],
+    ids=["denied", "down"],
+)
+def test_a_switch_that_cannot_be_made_holds_nothing_up_and_is_a_warning(
+    aws: Aws, run: Run, trouble: dict[str, Any]
+) -> None:
+    run.plan(switched(aws))
+    aws.fail("scheduler", "CreateSchedule", **trouble)
+    start(run)
+    assert aws.model()["status"] == "STARTING"
+    (warning,) = exchange.pull_warnings(run.context("write_report"))  # type: ignore[arg-type]
+    assert "there is no dead man's switch for this run" in warning
+
+
+@pytest.mark.parametrize("by", ["its stop", "another run"])
+def test_a_run_that_was_ended_before_the_request_starts_nothing_and_leaves_no_switch_but_anothers(
+    aws: Aws, run: Run, variables: Variables, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    run.plan(switched(aws))
+
+    def end_the_run_meanwhile(lease: Lease, *args: Any) -> str | None:
+        said = arm(lease, *args)
+        variables.values.clear()
+        if by == "another run":
+            variables.put_lease(lease.model_copy(update={"run_id": "theirs"}))
+        return said
+
+    monkeypatch.setattr(switch, "arm", end_the_run_meanwhile)
+    with pytest.raises(AirflowFailException, match="before it was asked for"):
+        start(run)
+    assert aws.model()["status"] == "TRAINING_COMPLETED"
+    assert len(aws.schedules()) == (by == "another run")
+
+
+def test_without_the_option_there_is_no_switch(aws: Aws, run: Run, variables: Variables) -> None:
+    run.plan(aws.settings)
+    start(run)
+    assert aws.schedules() == []
+    lease = variables.lease(aws.settings)
+    assert lease is not None
+    assert not lease.dead_man_switch
+
+
+def left_with_a_switch(aws: Aws, variables: Variables, hook: RekognitionModelHook) -> None:
+    """What a dead run has left: a lease, and a switch that fires in the middle of the next run."""
+    left = lease_of(aws, DAG_ID, "dead", datetime.now(UTC) + timedelta(minutes=10))
+    left = left.model_copy(update={"dead_man_switch": True})
+    variables.put_lease(left)
+    arm(left, hook, ROLE)
+
+
+def test_a_switch_that_a_dead_run_left_is_removed_although_the_option_was_turned_off_since(
+    aws: Aws, run: Run, variables: Variables, hook: RekognitionModelHook
+) -> None:
+    left_with_a_switch(aws, variables, hook)
+    run.plan(aws.settings)
+    start(run)
+    assert aws.schedules() == []
+    lease = variables.lease(aws.settings)
+    assert lease is not None
+    assert not lease.dead_man_switch, "the stop has nothing to look for"
+    assert exchange.pull_warnings(run.context("write_report")) == []  # type: ignore[arg-type]
+
+
+def test_a_switch_that_a_dead_run_left_and_that_fired_since_is_no_warning(
+    aws: Aws, run: Run, variables: Variables, hook: RekognitionModelHook
+) -> None:
+    left_with_a_switch(aws, variables, hook)
+    aws.scheduler.delete_schedule(Name=switch_name(aws.settings.model_arn))
+    run.plan(aws.settings)
+    start(run)
+    assert exchange.pull_warnings(run.context("write_report")) == []  # type: ignore[arg-type]
+
+
+def test_a_switch_that_a_dead_run_left_and_that_cannot_be_removed_is_a_warning_and_remembered(
+    aws: Aws, run: Run, variables: Variables, hook: RekognitionModelHook
+) -> None:
+    left_with_a_switch(aws, variables, hook)
+    aws.fail("scheduler", "DeleteSchedule", status=403, code="AccessDeniedException")
+    run.plan(aws.settings)
+    assert not start(run).adopted
+    lease = variables.lease(aws.settings)
+    assert lease is not None
+    assert lease.dead_man_switch, "the stop tries again"
+    (warning,) = exchange.pull_warnings(run.context("write_report"))  # type: ignore[arg-type]
+    assert "could not be removed" in warning
+
+
+def test_airflow_not_giving_the_lease_is_not_taken_for_the_runs_end(
+    aws: Aws, run: Run, variables: Variables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.plan(aws.settings)
+    with monkeypatch.context() as patch:
+        patch.setattr(variables, "get", lambda key, default: default)  # as Airflow's does when it gets no answer
+        with pytest.raises(RuntimeError, match="cannot be read now"):  # and not AirflowFailException: tried again
+            start(run)
+    assert start(run)

@@ -1,0 +1,154 @@
+"""The watchdog, once it acts: how a model that was left on is stopped, and what is said of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from label_detection.hooks.rekognition import RekognitionModelHook
+from label_detection.hooks.switch import arm
+from label_detection.operators import watchdog
+from tests.plugins.conftest import DAG_ID, Variables
+from tests.plugins.label_detection.operators.conftest import Airflow, Watch, lease_on
+
+if TYPE_CHECKING:
+    from tests.conftest import Aws, Topic
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+
+def test_a_model_that_cannot_be_stopped_yet_keeps_no_other_on(
+    aws: Aws, variables: Variables, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "_PATIENCE_SECONDS", 3.0)
+    for version, status in (("", "STARTING"), ("2", "RUNNING"), ("3", "RUNNING")):
+        aws.put_model(status, version)
+        variables.put_lease(lease_on(aws, version, minutes=-1))
+    with pytest.raises(AirflowFailException, match="not off yet"):
+        watch()
+    assert {aws.model(version)["status"] for version in ("2", "3")} <= {"STOPPING", "STOPPED"}
+
+
+def test_what_was_done_is_said_in_the_log_the_xcom_and_to_the_leases_topic(
+    aws: Aws, variables: Variables, topic: Topic, watch: Watch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    aws.put_model("RUNNING")
+    lease = lease_on(aws, minutes=-7, sns_topic_arn=topic.arn)
+    variables.put_lease(lease)
+    (entry,) = watch()
+    assert entry == {**lease.model_dump(mode="json"), "why": "its run was deleted", "stopped": True}
+    log = capsys.readouterr().out
+    assert f"{lease.model_arn}: left by run r1 of DAG {DAG_ID} (its run was deleted), leased since" in log
+    assert "7 minutes over its time: stopped it" in log
+    ((subject, text),) = topic.published()
+    assert subject == f"[label detection] Watchdog stopped a model that {DAG_ID} left"
+    assert "Over its time: 7." in text
+
+
+def test_what_became_of_the_run_is_said_in_airflows_words(
+    aws: Aws, variables: Variables, airflow: Airflow, watch: Watch
+) -> None:
+    variables.put_lease(lease_on(aws))
+    airflow.runs["r1"] = ("success", "skipped")
+    (entry,) = watch()
+    assert entry["why"] == "its run is success and stop_model skipped"
+
+
+@pytest.mark.parametrize("status", ["STOPPED", "TRAINING_COMPLETED", "FAILED", "DELETING"])
+def test_a_model_that_is_off_already_is_said_to_be(
+    aws: Aws, variables: Variables, topic: Topic, watch: Watch, status: str
+) -> None:
+    aws.put_model(status)
+    variables.put_lease(lease_on(aws, minutes=-1, sns_topic_arn=topic.arn))
+    (entry,) = watch()
+    assert entry["stopped"] is False
+    assert variables.values == {}
+    assert "It was off already" in topic.published()[0][1]
+    assert aws.model()["status"] == status
+
+
+def test_a_model_that_was_deleted_since_gives_its_lease_up(aws: Aws, variables: Variables, watch: Watch) -> None:
+    lease = lease_on(aws, minutes=-1)
+    variables.put_lease(lease.model_copy(update={"model_arn": lease.model_arn.replace("/version/1/", "/version/no/")}))
+    assert len(watch()) == 1
+    assert variables.values == {}
+
+
+def test_a_starting_model_is_stopped_as_soon_as_it_lets_itself_be(
+    aws: Aws, variables: Variables, watch: Watch, hook: RekognitionModelHook
+) -> None:
+    hook.start(1)
+    variables.put_lease(lease_on(aws, minutes=-1))
+    watch()
+    assert aws.model()["status"] == "STOPPED"
+
+
+def test_its_dead_mans_switch_is_removed(
+    aws: Aws, variables: Variables, watch: Watch, hook: RekognitionModelHook
+) -> None:
+    aws.put_model("RUNNING")
+    lease = lease_on(aws, dead_man_switch=True)
+    arm(lease, hook, "arn:aws:iam::123456789012:role/switch")
+    variables.put_lease(lease)
+    watch()
+    assert aws.schedules() == []
+
+
+def test_one_models_trouble_is_named_and_the_others_are_stopped(
+    aws: Aws, variables: Variables, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = RekognitionModelHook.stop
+    first = aws.settings.model_arn
+
+    def refuse_the_first(self: RekognitionModelHook) -> None:
+        if self.model_arn == first:
+            raise PermissionError("not yours")
+        stop(self)
+
+    monkeypatch.setattr(RekognitionModelHook, "stop", refuse_the_first)
+    unknown = lease_on(aws, minutes=-1).model_copy(update={"model_arn": "arn:aws:s3:::no-model"})
+    for lease in (lease_on(aws, minutes=-1), lease_on(aws, "2", minutes=-1), unknown):
+        variables.put_lease(lease)
+    for version in ("", "2"):
+        aws.put_model("RUNNING", version)
+    with pytest.raises(AirflowException) as failure:
+        watch()
+    assert sorted(str(failure.value).splitlines()) == sorted(
+        [
+            f"{first}, left by run r1 of DAG {DAG_ID}: not yours",
+            f"arn:aws:s3:::no-model, left by run r1 of DAG {DAG_ID}: 'arn:aws:s3:::no-model' is not the ARN of a model",
+        ]
+    )
+    assert aws.model("2")["status"] == "STOPPED"
+    assert len(variables.values) == 2, "the lease stands until the model is off"
+
+
+@pytest.mark.parametrize("operation", ["StopProjectVersion", "DescribeProjectVersions"])
+def test_a_service_that_is_down_for_seconds_is_waited_for(
+    aws: Aws, variables: Variables, watch: Watch, operation: str
+) -> None:
+    aws.put_model("RUNNING")
+    variables.put_lease(lease_on(aws, minutes=-1))
+    aws.fail("rekognition", operation, status=500, times=3)
+    watch()
+    assert aws.model()["status"] == "STOPPED"
+
+
+def test_a_model_that_is_long_in_stopping_is_named_and_left_to_the_next_time(
+    aws: Aws, variables: Variables, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "_PATIENCE_SECONDS", 0.2)
+    aws.put_model("STARTING")  # and stays: it was put there
+    variables.put_lease(lease_on(aws, minutes=-1))
+    with pytest.raises(AirflowFailException, match="and it is not off yet"):  # a retry would only wait again
+        watch()
+    assert len(variables.values) == 1
+
+
+def test_a_topic_that_cannot_be_reached_changes_nothing(aws: Aws, variables: Variables, watch: Watch) -> None:
+    aws.put_model("RUNNING")
+    variables.put_lease(lease_on(aws, minutes=-1, sns_topic_arn="arn:aws:sns:us-east-1:123456789012:no-such"))
+    assert len(watch()) == 1
+    assert variables.values == {}
