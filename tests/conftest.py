@@ -221,6 +221,13 @@ def picture() -> bytes:
     return cv2.imencode(".png", pixels)[1].tobytes()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests on a real scheduler go to one worker, one after the other: a world is heavy."""
+    for item in items:
+        if item.get_closest_marker("system"):
+            item.add_marker(pytest.mark.xdist_group("system"))
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In the gate a skipped test fails the session, and so does a suite of which nothing ran."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")

@@ -2,93 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
 
 import pytest
 
-from demo.waiting import wait_until
 from demo.world import World, WorldOptions
+from tests.system.pipeline import DAG_ID, Pipeline
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-    from mypy_boto3_sqs import SQSClient
-
-DAG_ID = "label_detection"
 START_SECONDS, STOP_SECONDS = 3, 2
-
-
-@dataclass(frozen=True)
-class Pipeline:
-    """What a user of the pipeline does and sees."""
-
-    world: World
-    s3: S3Client
-    sqs: SQSClient
-
-    def upload(self, count: int, body: bytes) -> list[str]:
-        """Upload pictures of different bytes under new keys; the keys."""
-        keys = [f"line 3/{time.time_ns()}+é-{number}.png" for number in range(count)]
-        for key in keys:
-            self.s3.put_object(
-                Bucket=self.world.setting("source_bucket"), Key=key, Body=body + key.encode(), ContentType="image/png"
-            )
-        return keys
-
-    def trigger(self, **params: Any) -> str:
-        """Start a run; its id."""
-        return self.world.api.trigger(DAG_ID, conf=params)
-
-    def finish(self, run_id: str, seconds: float = 240) -> str:
-        """Wait until the run has ended; its state."""
-        return self.world.api.wait_for_run(DAG_ID, run_id, seconds, self.world.check)
-
-    def states(self, run_id: str) -> dict[str, list[str | None]]:
-        """The states of a run's tasks."""
-        return self.world.api.task_states(DAG_ID, run_id)
-
-    def log(self, run_id: str, task_id: str, map_index: int = -1, try_number: int = 1) -> str:
-        """The log of a task."""
-        return self.world.api.log(DAG_ID, run_id, task_id, try_number, map_index)
-
-    def labels_in_grid(self, run_id: str) -> list[str | None]:
-        """What the grid calls the analysis tasks."""
-        tasks = self.world.api.tasks(DAG_ID, run_id)
-        return [task.rendered_map_index for task in tasks if task.task_id == "analyse_images"]
-
-    def report(self, run_id: str) -> dict[str, Any]:
-        """The run's report."""
-        key = f"runs/{run_id}/report.json"
-        found: dict[str, Any] = json.loads(
-            self.s3.get_object(Bucket=self.world.setting("final_bucket"), Key=key)["Body"].read()
-        )
-        return found
-
-    def keys(self, which: str) -> list[str]:
-        """All keys of the `source_bucket` or the `final_bucket`."""
-        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.world.setting(which))
-        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
-
-    def depth(self) -> tuple[int, ...]:
-        """Messages waiting and in flight."""
-        names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        answer = self.sqs.get_queue_attributes(QueueUrl=self.world.setting("queue_url"), AttributeNames=names)
-        return tuple(int(answer["Attributes"][name]) for name in names)
-
-    def model_history(self) -> list[str]:
-        """The model's states so far, the first one first."""
-        return [change["status"] for change in self.world.model()["history"]]
-
-    def wait_until(self, condition: Callable[[], bool], seconds: float = 120) -> None:
-        """Wait for something to come about."""
-        wait_until(condition, seconds, "what the test waits for", self.world.check)
-
-    def fail(self, service: str, operation: str, **fault: Any) -> None:
-        """Make calls fail until the test ends."""
-        self.world.control("faults", "PUT", [{"service": service, "operation": operation, **fault}])
 
 
 @pytest.fixture(scope="session")
@@ -107,16 +28,7 @@ def pipeline(_world: World) -> Iterator[Pipeline]:
     """The pipeline, without faults, its queue and source bucket empty before and after."""
     pipeline = Pipeline(_world, _world.s3, _world.sqs)
     _world.control("faults", "DELETE")
-    _world.control("model", "PUT", {"status": "STOPPED", "start_outcome": "RUNNING"})
+    pipeline.put_model("STOPPED")
     yield pipeline
     _world.control("faults", "DELETE")
-    _empty(pipeline, lambda: pipeline.depth() == (0, 0))
-
-
-def _empty(pipeline: Pipeline, is_empty: Callable[[], bool]) -> None:
-    bucket, url = pipeline.world.setting("source_bucket"), pipeline.world.setting("queue_url")
-    for key in pipeline.keys("source_bucket"):
-        pipeline.s3.delete_object(Bucket=bucket, Key=key)
-    while not is_empty():
-        for message in pipeline.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
-            pipeline.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    pipeline.empty()

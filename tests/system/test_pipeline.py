@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.system.conftest import Pipeline
+from tests.system.pipeline import Pipeline
 
 pytestmark = pytest.mark.system
 

@@ -1,0 +1,236 @@
+"""What can be broken in a running world, and how it is made whole again."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from demo.airflow_api import ApiError
+from demo.environment import PROJECT
+from demo.world import COMPONENTS
+from tests.system.faults.watching import OVER, WatchedPipeline
+from tests.system.pipeline import DAG_ID
+
+WATCHDOG = "label_detection_watchdog"
+DAGS = (DAG_ID, WATCHDOG, "label_detection_backfill")
+DAG_FILE = "label_detection_dag.py"
+_MEMORY_GROUPS = Path("/sys/fs/cgroup/memory")
+
+
+class BreakablePipeline(WatchedPipeline):
+    """The pipeline, and the hammer."""
+
+    @property
+    def dags_folder(self) -> Path:
+        """The world's own copy of the dags folder."""
+        return self.world.options.dags_folder
+
+    def kill_task(self, run_id: str, task_id: str, map_index: int | None = None) -> float:
+        """kill -9 of a task's process; when, in seconds since 1970."""
+        return _kill(self.task_process(run_id, task_id, map_index))
+
+    def kill_supervisor(self, run_id: str, task_id: str) -> float:
+        """kill -9 of the executor's worker process, which supervises the task's."""
+        supervisor = self.task_process(run_id, task_id).parent()
+        assert supervisor is not None
+        assert supervisor.pid != self.world.processes["scheduler"].pid
+        return _kill(supervisor)
+
+    def exhaust(self, run_id: str, task_id: str) -> tuple[float, str]:
+        """Have a task's process killed by the kernel for its memory, or as the kernel would; when, and how."""
+        process = self.task_process(run_id, task_id)
+        group = _MEMORY_GROUPS / f"label-detection-{process.pid}"
+        try:
+            group.mkdir()
+        except OSError:  # not ours to make, or version 2
+            return _kill(process), "SIGKILL, as from the kernel"
+        try:
+            (group / "memory.limit_in_bytes").write_text("4K")  # not one page more
+            now = time.time()
+            (group / "cgroup.procs").write_text(str(process.pid))
+            process.wait(30)
+        finally:
+            group.rmdir()
+        return now, "a memory cgroup"
+
+    def kill(self, *components: str) -> float:
+        """kill -9 of components and all that they started; when."""
+        now = time.time()
+        for name in components:
+            process = self.world.processes[name]
+            members = process.members()
+            process.kill()
+            for pid in members:
+                with suppress(psutil.NoSuchProcess):
+                    psutil.Process(pid).send_signal(signal.SIGKILL)
+        return now
+
+    def kill_alone(self, component: str) -> float:
+        """kill -9 of a component's main process; what it started lives on."""
+        self.world.processes[component].kill()
+        return time.time()
+
+    def start(self, *components: str) -> None:
+        """Start components again, and wait until Airflow is healthy."""
+        for name in components:
+            if self.world.processes[name].exit_code is not None:
+                self.world.start_component(name)
+        self.wait_until(lambda: set(self.world.api.health().values()) == {"healthy"}, 120)
+
+    def add_fault(self, service: str, operation: str, **fault: Any) -> None:
+        """Make calls fail, besides those that fail already."""
+        faults = [{"service": service, "operation": operation, **fault}, *self.world.control("faults")]
+        self.world.control("faults", "PUT", faults)
+
+    def hold(self, operation: str, service: str = "rekognition", when: str = "before") -> None:
+        """Hold the next call of this kind for minutes: its caller can be killed in it. See `is_held`."""
+        self.add_fault(service, operation, delay=300, times=1, when=when)
+
+    def no_switch(self) -> None:
+        """No dead man's switch can be made: what is tested is another layer."""
+        self.add_fault("scheduler", "*", status=403, code="AccessDeniedException")
+
+    def heal(self) -> None:
+        """No call fails any more."""
+        self.world.control("faults", "DELETE")
+
+    def freeze(self, status: str) -> None:
+        """Wait until the model is in a state, and keep it there until `put_model`."""
+        self.until_status(status)
+        self.world.control("model", "PUT", {"status": status})
+
+    def land_start(self) -> None:
+        """A start request that was on its way arrives."""
+        self.client("rekognition").start_project_version(
+            ProjectVersionArn=self.world.setting("model_arn"), MinInferenceUnits=1
+        )
+
+    def mark_task(self, run_id: str, task_id: str, state: str) -> None:
+        """Mark a task as success or failed."""
+        path = f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/{task_id}"
+        self.world.api.call("PATCH", path, {"new_state": state})
+
+    def mark_run(self, run_id: str, state: str) -> float:
+        """Mark a run as success or failed; when."""
+        self.world.api.set_run_state(DAG_ID, run_id, state)
+        return time.time()
+
+    def clear(self, run_id: str, *task_ids: object) -> None:
+        """Clear failed tasks alone, given as an id or as [id, map index]."""
+        body = {"dag_run_id": run_id, "task_ids": list(task_ids), "only_failed": True, "dry_run": False}
+        self.world.api.call("POST", f"/dags/{DAG_ID}/clearTaskInstances", body)
+
+    def delete_run(self, run_id: str, dag_id: str = DAG_ID) -> float:
+        """Delete a run, also one that is running; when."""
+        with suppress(ApiError):  # a run that is over need not be queued first
+            if self.world.api.run_state(dag_id, run_id) not in OVER:
+                self.world.api.set_run_state(dag_id, run_id, "queued")
+        self.world.api.call("DELETE", f"/dags/{dag_id}/dagRuns/{run_id}")
+        return time.time()
+
+    def look_now(self) -> float:
+        """Let the watchdog look, and wait until it has; when it was told to."""
+        at = time.time()
+        run_id = self.world.api.trigger(WATCHDOG)
+        assert self.world.api.wait_for_run(WATCHDOG, run_id, 240, self.world.check) == "success"
+        return at
+
+    def rewrite_dag(self, old: str, new: str) -> None:
+        """Change the DAG's file, and wait until Airflow has read it."""
+        path = self.dags_folder / DAG_FILE
+        text = path.read_text()
+        assert old in text, f"{old!r} is not in {DAG_FILE} any more"
+        self._write(path, text.replace(old, new, 1))
+
+    def restore_dag(self) -> None:
+        """The DAG's file as it is in the repository."""
+        path, ours = self.dags_folder / DAG_FILE, PROJECT / "dags" / DAG_FILE
+        if path.read_bytes() != ours.read_bytes():
+            self._write(path, ours.read_text())
+
+    def _write(self, path: Path, text: str) -> None:
+        dag = self.world.api.call("GET", f"/dags/{DAG_ID}")
+        had_errors = bool(self.world.api.import_errors())
+        path.write_text(text)
+        self.world.api.call("PUT", f"/parseDagFile/{dag['file_token']}")
+
+        def read() -> bool:
+            now = self.world.api.call("GET", f"/dags/{DAG_ID}")
+            if self.world.api.import_errors():
+                return not had_errors
+            return bool(now["last_parsed_time"] != dag["last_parsed_time"])
+
+        self.wait_until(read, 60)
+
+    def tidy(self) -> None:
+        """As it was before the test: no faults, no runs, no leases, nothing in queue or source bucket, all alive."""
+        self.heal()
+        self.start(*COMPONENTS)
+        self.restore_dag()
+        for dag_id in self._dags():
+            self.world.api.pause(dag_id, False)
+        self._end_runs()
+        self.put_model("STOPPED")
+        for variable in self.lease_variables():
+            self.world.api.call("DELETE", f"/variables/{variable['key']}")
+        scheduler = self.client("scheduler")
+        for schedule in scheduler.list_schedules()["Schedules"]:
+            scheduler.delete_schedule(Name=schedule["Name"])
+        self.empty()
+
+    def empty(self) -> None:
+        """Empty the buckets and the queue, what is in flight included."""
+        url = self.world.setting("queue_url")
+        for bucket in ("source_bucket", "final_bucket"):
+            for key in self.keys(bucket):
+                self.s3.delete_object(Bucket=self.world.setting(bucket), Key=key)
+        while self.depth() != (0, 0):
+            with suppress(self.sqs.exceptions.PurgeQueueInProgress):  # once a minute
+                self.sqs.purge_queue(QueueUrl=url)
+            for message in self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+
+    def _dags(self) -> list[str]:
+        return [dag_id for dag_id in DAGS if self.world.api.has_dag(dag_id)]
+
+    def _end_runs(self) -> None:
+        """No run goes on, and no task of one."""
+        for dag_id in self._dags():
+            for run in self.world.api.runs(dag_id):
+                if run["state"] in OVER:
+                    continue
+                with suppress(TimeoutError):
+                    self.world.api.wait_for_run(dag_id, run["dag_run_id"], 20, self.world.check)
+                    continue
+                self.world.api.set_run_state(dag_id, run["dag_run_id"], "failed")
+        self.wait_until(lambda: not self._task_processes(), 60)
+
+    def _task_processes(self) -> list[int]:
+        """Children of the executor's workers: each runs a task."""
+        scheduler = self.world.processes["scheduler"].pid
+        found = []
+        for pid in self.world.processes["scheduler"].members():
+            with suppress(psutil.NoSuchProcess):
+                parent = psutil.Process(pid).parent()
+                if parent and parent.pid != scheduler and "LocalExecutor" in " ".join(parent.cmdline()):
+                    found.append(pid)
+        return found
+
+
+def copy_dags(folder: Path) -> Path:
+    """A dags folder of its own, whose files a test may break."""
+    shutil.copytree(PROJECT / "dags", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+def _kill(process: psutil.Process) -> float:
+    now = time.time()
+    process.kill()
+    process.wait(30)  # until its parent has taken notice
+    return now

@@ -1,0 +1,164 @@
+"""A world to break: Airflow's components as processes of their own, on Postgres, once for all tests in here.
+
+Each test finds it whole, and leaves it so.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from demo.aws_clients import client
+from demo.pictures import examples
+from demo.waiting import wait_until
+from demo.world import World, WorldOptions
+from tests.system.conftest import START_SECONDS, STOP_SECONDS
+from tests.system.faults import results
+from tests.system.faults.breaking import DAGS, BreakablePipeline, copy_dags
+from tests.system.faults.images import Outcomes, outcomes
+from tests.system.faults.results import Layer, Row
+from tests.system.postgres import postgres
+
+#: The names are given, so that Airflow can be told before they are made.
+TOPIC_ARN = "arn:aws:sns:us-east-1:123456789012:label-detection-alarms"
+ROLE_ARN = "arn:aws:iam::123456789012:role/label-detection-dead-man-switch"
+_SETTINGS = {
+    "schedule": "",
+    "wait_minutes": "0",
+    "watchdog_grace_minutes": "0",
+    "dead_man_switch_role_arn": ROLE_ARN,
+    "sns_topic_arn": TOPIC_ARN,
+}
+_AWS = {"start-seconds": str(START_SECONDS), "stop-seconds": str(STOP_SECONDS), "rate": "20", "latency": "0.1"}
+
+#: Pictures of most tests: some seconds of work for the model.
+IMAGES = 50
+ANALYSIS_ENDS = "end of the analysis"
+#: Seconds until Airflow misses a task whose worker is lost, as the world is configured.
+HEARTBEAT = 35.0
+TICK = "its tick, every 10 minutes"
+
+Conclude = Callable[..., Row]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.faults)
+            item.add_marker(pytest.mark.system)
+
+
+@pytest.fixture(scope="session")
+def _world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("faults")
+    with ExitStack() as stack:
+        try:
+            url = stack.enter_context(postgres(folder / "logs"))
+        except FileNotFoundError as error:
+            pytest.exit(f"make faults: {error}", returncode=pytest.ExitCode.USAGE_ERROR)
+        examples(folder / "examples")
+        options = WorldOptions(
+            dags_folder=copy_dags(folder / "dags"),
+            sql_alchemy_conn=url,
+            settings=_SETTINGS,
+            aws=_AWS | {"examples": str(folder / "examples")},
+        )
+        world = stack.enter_context(World(folder, options))
+        sns = client(world.aws_environment, "sns")
+        assert sns.create_topic(Name=TOPIC_ARN.rpartition(":")[2])["TopicArn"] == TOPIC_ARN
+        for dag_id in DAGS:
+            world.api.wait_for_dag(dag_id, check=world.check)
+        yield world
+
+
+@pytest.fixture
+def alarms(pipeline: BreakablePipeline) -> Iterator[str]:
+    """The URL of a queue that gets what is said to people."""
+    sns = pipeline.client("sns")
+    url = pipeline.sqs.create_queue(QueueName="alarms")["QueueUrl"]
+    arn = "arn:aws:sqs:us-east-1:123456789012:alarms"
+    subscription = sns.subscribe(TopicArn=TOPIC_ARN, Protocol="sqs", Endpoint=arn, ReturnSubscriptionArn=True)
+    yield url
+    sns.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
+    pipeline.sqs.delete_queue(QueueUrl=url)
+
+
+@pytest.fixture
+def pipeline(_world: World) -> Iterator[BreakablePipeline]:
+    """The pipeline, whole before and after."""
+    pipeline = BreakablePipeline(_world, _world.s3, _world.sqs)
+    pipeline.tidy()
+    yield pipeline
+    pipeline.tidy()
+
+
+@pytest.fixture
+def conclude(pipeline: BreakablePipeline) -> Conclude:
+    """The end of each test: the model goes off in time, every image has one outcome, and a row says so.
+
+    `at`: when the fault was made, in seconds since 1970; `clock`: what the layer's bound is counted from, in words and
+    as a time, unless that is the fault; `extra`: seconds that Airflow needs to notice, on top; `rest`:
+    whether the next run is started, to label what is left.
+    """
+
+    def conclude(
+        fault: str,
+        layer: Layer,
+        keys: list[str],
+        *,
+        at: float,
+        clock: tuple[str, float] | None = None,
+        extra: float = 0.0,
+        rest: bool = True,
+    ) -> Row:
+        wait_until(
+            lambda: pipeline.status() in {"STOPPED", "FAILED"},
+            120,
+            f"the model off after {fault}",
+            pipeline.world.check,
+        )
+        words, since = clock or ("the fault", at)
+        off_at = pipeline.off_at()
+        first = outcomes(pipeline, keys)
+        row = Row(
+            fault,
+            layer.words,
+            layer.bound + extra,
+            words,
+            max(0.0, off_at - since),
+            max(0.0, off_at - at),
+            label_the_rest(pipeline, keys, first) if rest else str(first),
+        )
+        results.add(row)
+        assert row.is_kept, row
+        return row
+
+    return conclude
+
+
+def label_the_rest(pipeline: BreakablePipeline, keys: list[str], first: Outcomes) -> str:
+    """What became of the images, and what the next run makes of those that are left, in words."""
+    if not first.pending:
+        return str(first)
+    pipeline.heal()
+    assert pipeline.finish(pipeline.trigger()) == "success"
+    then = outcomes(pipeline, keys)
+    assert not then.pending, then
+    return f"{first}; the next run labelled {then.labelled - first.labelled}"
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """The table. In the gate every layer must be in it."""
+    if session.config.option.markexpr not in {"gate", "faults"}:
+        return
+    results.show(results.MEASURED)
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    missing = {layer.words for layer in Layer} - {row.layer for row in results.MEASURED}
+    if os.environ.get("CI") and missing and session.exitstatus == 0 and reporter:
+        reporter.write_line(f"no fault was measured of: {', '.join(sorted(missing))}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

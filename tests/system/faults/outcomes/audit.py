@@ -1,0 +1,242 @@
+"""The audit: what became of every version of every picture, by what lies in the buckets and on the queues.
+
+A version is what one upload put under a key. Each has exactly one outcome; what else is found is a problem, in words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+
+from demo.waiting import wait_until
+from include import messages
+from include.labels import REJECTED, SCHEMA_FILE, final_key
+from include.messages import ImageRef
+from tests.system.faults.outcomes.sample_pictures import TEXT, scenes, with_own_bytes
+
+if TYPE_CHECKING:
+    from mypy_boto3_rekognition import RekognitionClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+_SCHEMA = jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text()))
+
+
+class Outcome(StrEnum):
+    """What became of a version."""
+
+    LABELLED = "labelled"
+    REJECTED = "rejected"
+    PENDING = "pending"  # in the source bucket, and a message says so
+    SUPERSEDED = "superseded"  # overwritten before it was looked at: a later version of its key has an outcome
+    DEAD = "dead letter"  # in the source bucket, and its message in the dead-letter queue
+    LOST = "lost"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One upload. `scene`: see `sample_pictures`, None for a text; `may`: how it may end, pending apart."""
+
+    key: str
+    etag: str
+    scene: str | None
+    may: frozenset[Outcome]
+
+
+@dataclass(frozen=True)
+class Place:
+    """The buckets, queues and model of a pipeline; the clients must see no faults."""
+
+    s3: S3Client
+    sqs: SQSClient
+    rekognition: RekognitionClient
+    source_bucket: str
+    final_bucket: str
+    queue_url: str
+    model_arn: str
+    min_confidence: float = 70.0
+    dead_letters_url: str | None = None
+
+    @cached_property
+    def answers(self) -> dict[str, Any]:
+        """What the model says of each scene; it must be running when this is first asked for."""
+        return {
+            name: self.rekognition.detect_custom_labels(
+                ProjectVersionArn=self.model_arn, Image={"Bytes": body}, MinConfidence=self.min_confidence
+            )["CustomLabels"]
+            for name, body in scenes().items()
+        }
+
+    def depth(self) -> tuple[int, int]:
+        """Messages waiting and in flight."""
+        names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        answer: Any = self.sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=names)["Attributes"]
+        return int(answer[names[0]]), int(answer[names[1]])
+
+    def wait_until_visible(self, seconds: float = 90) -> None:
+        """Wait until what killed consumers held has come back."""
+        wait_until(lambda: self.depth()[1] == 0, seconds, "no message in flight", every=0.2)
+
+    def objects(self, bucket: str) -> dict[str, str]:
+        """Keys and eTags of a bucket, what belongs to runs left out."""
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        found = {entry["Key"]: entry["ETag"].strip('"') for page in pages for entry in page.get("Contents", [])}
+        return {key: etag for key, etag in found.items() if not key.startswith("runs/")}
+
+    def announced(self, url: str | None) -> Counter[tuple[str, str | None]]:
+        """Keys and eTags that messages of a queue announce; the messages are given back."""
+        found: Counter[tuple[str, str | None]] = Counter()
+        handles = []
+        while url and (
+            received := self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=60).get(
+                "Messages", []
+            )
+        ):
+            for message in received:
+                found.update((image.key, image.etag) for image in messages.read(message["Body"]).images)
+                handles.append(message["ReceiptHandle"])
+        for handle in handles:
+            self.sqs.change_message_visibility(QueueUrl=str(url), ReceiptHandle=handle, VisibilityTimeout=0)
+        return found
+
+
+@dataclass
+class Uploads:
+    """Puts pictures into the source bucket, and remembers every version, the oldest first."""
+
+    place: Place
+    versions: list[Version] = field(default_factory=list)
+
+    def put(self, key: str, scene: str | None, *may: Outcome) -> Version:
+        """Upload a picture of a scene, or a text, which is to be rejected. `may`: how it may end."""
+        mark = f"{key} {len(self.versions)} {time.time_ns()}"
+        body = with_own_bytes(scenes()[scene] if scene else TEXT, mark)
+        usual = (Outcome.LABELLED if scene else Outcome.REJECTED,)
+        # noted first: the answer may be lost, and the picture be there all the same
+        etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
+        version = Version(key, etag, scene, frozenset(may or usual))
+        self.versions.append(version)
+        self.place.s3.put_object(Bucket=self.place.source_bucket, Key=key, Body=body, ContentType="image/jpeg")
+        return version
+
+    def announce_again(self, version: Version) -> None:
+        """A duplicate of the event, as S3 may send it."""
+        record = {
+            "eventVersion": "2.1",
+            "eventSource": "aws:s3",
+            "eventName": "ObjectCreated:Put",
+            "s3": {
+                "bucket": {"name": self.place.source_bucket},
+                "object": {"key": version.key, "eTag": version.etag, "size": 1},
+            },
+        }
+        self.place.sqs.send_message(QueueUrl=self.place.queue_url, MessageBody=json.dumps({"Records": [record]}))
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Versions by outcome, and what is wrong."""
+
+    counts: Counter[Outcome]
+    problems: list[str]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{n} {outcome}" for outcome, n in sorted(self.counts.items()))
+
+
+def audit(place: Place, versions: Sequence[Version], *, over: bool = True) -> Audit:
+    """Look at everything. `over`: nothing is left to be done, so that nothing may be pending, half done or waiting."""
+    return _Look(place, versions, over).audit()
+
+
+class _Look:
+    def __init__(self, place: Place, versions: Sequence[Version], over: bool) -> None:
+        self._place, self._versions, self._over = place, versions, over
+        place.wait_until_visible()
+        self._source = place.objects(place.source_bucket)
+        self._final = place.objects(place.final_bucket)
+        self._announced = place.announced(place.queue_url)
+        self._dead = place.announced(place.dead_letters_url)
+        self._last = {version.key: version.etag for version in versions}
+        self._problems: list[str] = []
+
+    def audit(self) -> Audit:
+        counts: Counter[Outcome] = Counter()
+        known = set()
+        for version in self._versions:
+            image = ImageRef(self._place.source_bucket, version.key, version.etag)
+            keys = {Outcome.LABELLED: final_key(image), Outcome.REJECTED: final_key(image, REJECTED)}
+            known |= {*keys.values(), *(f"{key}.json" for key in keys.values())}
+            counts[self._outcome(version, keys)] += 1
+        self._problems += [f"nobody's object in the final bucket: {key}" for key in self._final.keys() - known]
+        versions = {(version.key, version.etag) for version in self._versions}
+        for key, etag in self._source.items():
+            if (key, etag) not in versions:
+                self._problems.append(f"nobody's object in the source bucket: {key}")
+        if self._over and self._announced:
+            self._problems.append(f"{self._announced.total()} messages are left")
+        return Audit(counts, self._problems)
+
+    def _outcome(self, version: Version, keys: dict[Outcome, str]) -> Outcome:
+        where = (version.key, version.etag)
+        begun = self._announced[where] or self._dead[where]  # a delivery may yet end what is half done
+        here = self._source.get(version.key) == version.etag
+        ended = [outcome for outcome, key in keys.items() if f"{key}.json" in self._final]
+        for outcome, key in keys.items():
+            self._check_pair(version, outcome, key, bool(begun))
+        if len(ended) > 1 and not begun:
+            self._say(version, "labelled and rejected")
+        if here and self._announced[where]:
+            outcome = Outcome.PENDING
+        elif here and self._dead[where]:
+            outcome = Outcome.DEAD
+        elif ended:
+            outcome = ended[0]
+            if here:
+                self._say(version, f"{outcome}, and still in the source bucket without a message")
+        elif self._last[version.key] != version.etag:
+            outcome = Outcome.SUPERSEDED
+        else:
+            outcome = Outcome.LOST
+            self._say(version, "in the source bucket without a message" if here else "lost")
+        if outcome in keys and outcome not in version.may:
+            self._say(version, f"{outcome}: {self._document(keys[outcome]).get('error')}")
+        if outcome is Outcome.PENDING and self._over:
+            self._say(version, "pending")
+        return outcome
+
+    def _check_pair(self, version: Version, outcome: Outcome, key: str, begun: bool) -> None:
+        """Image and document belong together, and to the version."""
+        image, document = self._final.get(key), f"{key}.json" in self._final
+        if image and image != version.etag:
+            self._say(version, f"{key} has other bytes")
+        if document and not image and not begun:
+            self._say(version, f"{outcome}: a document without image")
+        if image and not document and not begun:
+            self._say(version, f"{outcome}: an image without document")
+        if not document:
+            return
+        written = self._document(key)
+        for error in _SCHEMA.iter_errors(written):
+            self._say(version, f"{key}.json: {error.message}")
+        if (written["source"]["key"], written["source"]["etag"]) != (version.key, version.etag):
+            self._say(version, f"{key}.json is of another version")
+        if written["image"] != {"bucket": self._place.final_bucket, "key": key}:
+            self._say(version, f"{key}.json names another image")
+        if outcome is Outcome.LABELLED and version.scene and written["labels"] != self._place.answers[version.scene]:
+            self._say(version, f"its labels are not those of {version.scene!r}: {written['labels']}")
+
+    def _document(self, key: str) -> Any:
+        return json.loads(self._place.s3.get_object(Bucket=self._place.final_bucket, Key=f"{key}.json")["Body"].read())
+
+    def _say(self, version: Version, what: str) -> None:
+        self._problems.append(f"{version.key} ({version.etag[:6]}): {what}")

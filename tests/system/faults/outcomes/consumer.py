@@ -1,0 +1,104 @@
+"""One consumer as a process of its own, without Airflow: what an analysis task does, cheap enough to kill hundreds.
+
+It differs from a task in what `Orders` says: how often its clients send a call, and how soon a message comes back.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from include.drain import Drain, DrainError
+from include.image_queue import ImageQueue
+from include.journal import Journal
+from include.labeller import Detect, ImageRefusedError, Labeller
+from include.labels import Error, ModelInfo, RunInfo
+from include.messages import ImageRef
+from label_detection.hooks.rekognition import RekognitionModelHook
+
+#: The model refuses a picture with this in its key every other time.
+FICKLE = "fickle"
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What a consumer is told. `environment`: what points to the embedded AWS; `seconds`: until its deadline.
+
+    With one attempt at S3 and SQS every failing call reaches the pipeline, where a task's client would try ten times.
+    """
+
+    environment: Mapping[str, str]
+    source_bucket: str
+    final_bucket: str
+    queue_url: str
+    model_arn: str
+    number: int
+    seconds: float
+    visibility_seconds: int
+    log: str
+    attempts: int = 1
+    model_attempts: int = 4
+    workers: int = 4
+
+
+def consume(orders: Orders) -> None:
+    """Drain the queue; the process ends with 0, or 3 when the drain failed."""
+    os.environ.update(orders.environment)
+    logging.basicConfig(
+        filename=orders.log, level=logging.INFO, force=True, format="%(asctime)s %(process)d %(message)s"
+    )
+    try:
+        _drain(orders).run()
+    except DrainError as error:
+        logging.getLogger(__name__).error("%s", error)
+        os._exit(3)
+    os._exit(0)
+
+
+def _drain(orders: Orders) -> Drain:
+    hook = RekognitionModelHook(
+        orders.model_arn, region_name=os.environ["AWS_DEFAULT_REGION"], config=_config(orders.model_attempts)
+    )
+    run = RunInfo("label_detection", "faults", orders.number)
+    config = _config(orders.attempts)
+    s3, sqs = boto3.client("s3", config=config), boto3.client("sqs", config=config)
+    labeller = Labeller(
+        s3=s3,
+        detect=_fickle(hook.detect),
+        source_bucket=orders.source_bucket,
+        final_bucket=orders.final_bucket,
+        model=ModelInfo(orders.model_arn, 70.0),
+        max_receives=5,
+        run=run,
+    )
+    queue = ImageQueue(sqs, orders.queue_url, orders.visibility_seconds)
+    journal = Journal(s3, orders.final_bucket, run)
+    return Drain(queue, labeller, journal, workers=orders.workers, deadline=time.time() + orders.seconds)
+
+
+def _config(attempts: int) -> Config:
+    return Config(
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        connect_timeout=2,
+        read_timeout=3,
+        max_pool_connections=8,
+    )
+
+
+def _fickle(detect: Detect) -> Detect:
+    random = Random()  # noqa: S311
+
+    def moody(image: ImageRef, min_confidence: float) -> list[dict[str, Any]]:
+        if FICKLE in image.key and random.random() < 0.5:
+            raise ImageRefusedError(Error("InvalidImageFormatException", "in a mood"))
+        return detect(image, min_confidence)
+
+    return moody

@@ -1,0 +1,131 @@
+"""Consumers that are killed, stopped and started again, until the queue is empty."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from random import Random
+
+from demo.environment import PROJECT
+from tests.system.faults.outcomes.audit import Place
+from tests.system.faults.outcomes.consumer import Orders, consume
+
+VISIBILITY_SECONDS = 4
+_END_SECONDS = 180
+
+
+@contextmanager
+def _import_path() -> Iterator[None]:
+    """The server that forks consumers imports what they need once, and finds it where pytest does."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(PROJECT), str(PROJECT / "plugins")])
+    try:
+        yield
+    finally:
+        os.environ.pop("PYTHONPATH")
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
+
+
+@dataclass
+class Crew:
+    """So many consumers on a place; `done`: what was done to them, to be told."""
+
+    place: Place
+    environment: Mapping[str, str]
+    folder: Path
+    size: int = 4
+    attempts: int = 1
+    model_attempts: int = 4
+    workers: int = 4
+    done: Counter[str] = field(default_factory=Counter)
+    _members: list[ForkServerProcess] = field(default_factory=list)
+    _started: int = 0
+    _stopped: dict[int, float] = field(default_factory=dict)
+
+    def fill(self, seconds: float = 60) -> None:
+        """Start consumers in the place of those that have ended."""
+        self._members = [member for member in self._members if member.is_alive()]
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["tests.system.faults.outcomes.consumer"])
+        while len(self._members) < self.size:
+            self._started += 1
+            orders = Orders(
+                self.environment,
+                self.place.source_bucket,
+                self.place.final_bucket,
+                self.place.queue_url,
+                self.place.model_arn,
+                self._started,
+                seconds,
+                VISIBILITY_SECONDS,
+                str(self.folder / "consumers.log"),
+                self.attempts,
+                self.model_attempts,
+                self.workers,
+            )
+            member = context.Process(target=consume, args=(orders,), daemon=True)
+            with _import_path():
+                member.start()
+            self._members.append(member)
+
+    def kill_one(self, random: Random) -> None:
+        """kill -9, whatever it is doing."""
+        if self._members:
+            self._kill(random.choice(self._members))
+
+    def stop_one(self, random: Random) -> None:
+        """SIGSTOP: it holds its messages and does nothing, until `wake`."""
+        running = [member for member in self._members if member.is_alive() and member.pid not in self._stopped]
+        if running:
+            member = random.choice(running)
+            assert member.pid
+            os.kill(member.pid, signal.SIGSTOP)
+            self._stopped[member.pid] = time.monotonic()
+            self.done["stopped for longer than the visibility timeout"] += 1
+
+    def wake(self, after: float = VISIBILITY_SECONDS + 1.5) -> None:
+        """SIGCONT for those that were stopped for so many seconds: their messages are others' by now."""
+        alive = {member.pid for member in self._members if member.is_alive()}
+        for pid, at in list(self._stopped.items()):
+            if time.monotonic() - at >= after:
+                del self._stopped[pid]
+                if pid in alive:
+                    os.kill(pid, signal.SIGCONT)
+
+    def kill_all(self) -> None:
+        """kill -9 of all."""
+        for member in self._members:
+            self._kill(member)
+        self._members, self._stopped = [], {}
+
+    def leave(self) -> None:
+        """Wait until all have ended by themselves."""
+        for member in self._members:
+            member.join(_END_SECONDS)
+            assert not member.is_alive(), "a consumer does not end"
+
+    def finish(self) -> None:
+        """Let consumers work undisturbed until nothing is left, and end by themselves."""
+        self.wake(0)
+        until = time.monotonic() + _END_SECONDS
+        while self.place.depth() != (0, 0) or any(member.is_alive() for member in self._members):
+            assert time.monotonic() < until, f"the queue is not empty after {_END_SECONDS} s: {self.place.depth()}"
+            if self.place.depth() != (0, 0):
+                self.fill()
+            time.sleep(0.3)
+
+    def _kill(self, member: ForkServerProcess) -> None:
+        if member.is_alive():
+            self.done["kill -9"] += 1
+        member.kill()
+        member.join(10)
+        self._stopped.pop(member.pid or 0, None)

@@ -1,0 +1,78 @@
+"""Everything at once, at random, with a seed: consumers killed and stopped, calls failing, duplicates, overwrites.
+
+The consumers are processes of their own against the embedded AWS, without Airflow: see `consumer`. How many seeds:
+LABEL_DETECTION_SEEDS; which is the first: LABEL_DETECTION_FIRST_SEED.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from random import Random
+
+import pytest
+
+from tests.system.faults.outcomes.audit import Outcome, Uploads, audit
+from tests.system.faults.outcomes.conftest import Conclude, MakeCrew
+from tests.system.faults.outcomes.consumer import FICKLE
+from tests.system.faults.outcomes.crew import Crew
+from tests.system.faults.outcomes.place import ImageAws, random_faults
+from tests.system.faults.outcomes.sample_pictures import scenes
+
+FIRST = int(os.environ.get("LABEL_DETECTION_FIRST_SEED", "1"))
+SEEDS = range(FIRST, FIRST + int(os.environ.get("LABEL_DETECTION_SEEDS", "2")))
+IMAGES = 150
+CHAOS_SECONDS = 25
+
+
+@pytest.mark.gate
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_version_has_one_outcome_whatever_is_done(
+    image_aws: ImageAws, make_crew: MakeCrew, conclude: Conclude, seed: int
+) -> None:
+    print(f"seed {seed}")  # noqa: T201
+    random = Random(seed)  # noqa: S311
+    uploads, crew = make_crew()
+    upload(uploads, random)
+    image_aws.control("faults", "PUT", random_faults(seed * 1000))
+    disturb(crew, uploads, random)
+    image_aws.control("faults", "DELETE")
+    crew.kill_all()
+    half_way = audit(uploads.place, uploads.versions, over=False)
+    assert not half_way.problems, half_way.problems
+    conclude(f"all at random, seed {seed}", uploads, crew)
+
+
+def upload(uploads: Uploads, random: Random) -> None:
+    """Good pictures, a few that no model takes, a few that it takes every other time; some announced twice or more."""
+    names = list(scenes())
+    for number in range(IMAGES):
+        draw = random.random()
+        if draw < 0.05:
+            version = uploads.put(f"bad/{number}.jpg", None)
+        elif draw < 0.1:
+            either = (Outcome.LABELLED, Outcome.REJECTED)
+            version = uploads.put(f"{FICKLE}/{number}.jpg", random.choice(names), *either)
+        else:
+            version = uploads.put(f"line 3/{number}+é.jpg", random.choice(names))
+        for _ in range(random.choice((0, 0, 0, 0, 1, 1, 2))):
+            uploads.announce_again(version)
+
+
+def disturb(crew: Crew, uploads: Uploads, random: Random) -> None:
+    """Kill, stop, wake, overwrite, for a while."""
+    until = time.monotonic() + CHAOS_SECONDS
+    names = list(scenes())
+    while time.monotonic() < until:
+        crew.fill(seconds=random.choice((3, 60)))
+        time.sleep(random.uniform(0.02, 0.6))
+        act = random.random()
+        if act < 0.5:
+            crew.kill_one(random)
+        elif act < 0.6:
+            crew.stop_one(random)
+        elif act < 0.9:
+            old = random.choice([version for version in uploads.versions if version.scene])
+            uploads.put(old.key, random.choice(names), *old.may)
+            crew.done["overwritten"] += 1
+        crew.wake()

@@ -1,0 +1,96 @@
+"""Each single call of one image's way: the consumer killed in it, the call failing in each way there is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from demo.waiting import wait_until
+from tests.system.faults.outcomes.audit import Outcome, Uploads, audit
+from tests.system.faults.outcomes.conftest import Conclude, MakeCrew
+from tests.system.faults.outcomes.place import ImageAws
+from tests.system.faults.outcomes.sample_pictures import scenes
+
+OTHERS = 16
+NAMES = list(scenes())
+#: A call that fails, one after the other in this order.
+WAYS_TO_FAIL: dict[str, dict[str, Any]] = {
+    "503": {"status": 503, "code": "SlowDown"},
+    "500": {"status": 500, "code": "InternalError"},
+    "timeout": {"status": 503, "delay": 4},
+    "reset": {"reset": True},
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A call, by service and operation; `refused`: the operation of the same step for an image that is rejected."""
+
+    name: str
+    service: str
+    operation: str
+    refused: str = ""
+    has_key: bool = True
+    mark: str = ""  # behind the victim's name, where its upload must not be meant
+
+    def fault(self, victim: str, **fault: Any) -> dict[str, Any]:
+        """A fault at this step of one image's way."""
+        operation = self.refused if self.refused and victim.startswith("bad") else self.operation
+        of_image = {"key": victim + self.mark} if self.has_key else {}
+        return {"service": self.service, "operation": operation, "times": 1, **of_image, **fault}
+
+
+STEPS = [
+    Step("receive", "sqs", "ReceiveMessage", has_key=False),
+    Step("detect", "rekognition", "DetectCustomLabels"),
+    Step("copy", "s3", "CopyObject"),
+    Step("document", "s3", "PutObject", mark="-"),
+    Step("delete source", "s3", "DeleteObject"),
+    Step("look for the other outcome", "s3", "HeadObject", refused="GetObject"),
+    Step("delete message", "sqs", "DeleteMessageBatch", has_key=False),
+]
+
+
+def upload(uploads: Uploads, victims: list[str], others: int = OTHERS) -> None:
+    """Pictures and texts, the victims first, given by their keys without suffix."""
+    for victim in victims:
+        uploads.put(f"{victim}.jpg", None if victim.startswith("bad") else NAMES[0])
+    for number in range(others):
+        uploads.put(f"other {number}.jpg", NAMES[number % len(NAMES)])
+
+
+@pytest.mark.parametrize("when", ["before", pytest.param("after", marks=pytest.mark.gate)])
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
+def test_killed_in_it(image_aws: ImageAws, make_crew: MakeCrew, conclude: Conclude, step: Step, when: str) -> None:
+    uploads, crew = make_crew(size=1)
+    upload(uploads, [])
+    for victim in ("good-victim", "bad-victim"):
+        image_aws.control("faults", "PUT", [step.fault(victim, when=when, delay=60)])
+        upload(uploads, [victim], others=0)
+        crew.fill()
+        wait_until(lambda: not image_aws.control("faults"), 30, f"{step.name} of {victim}", every=0.05)
+        crew.kill_all()
+    half_way = audit(uploads.place, uploads.versions, over=False)
+    assert not half_way.problems, half_way.problems
+    found = conclude(f"killed right {when} {step.name}", uploads, crew)
+    assert found.counts == {Outcome.LABELLED: OTHERS + 1, Outcome.REJECTED: 1}
+
+
+@pytest.mark.gate
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
+def test_it_fails(image_aws: ImageAws, make_crew: MakeCrew, conclude: Conclude, step: Step) -> None:
+    """For a picture and a text each: in every way, before it is carried out and after."""
+    uploads, crew = make_crew(size=2, model_attempts=1)
+    ways = {f"{way}-{when}": how | {"when": when} for way, how in WAYS_TO_FAIL.items() for when in ("before", "after")}
+    victims = {f"{kind}-{way}": how for kind in ("good", "bad") for way, how in ways.items()}
+    upload(uploads, list(victims))
+    faults = [step.fault(victim, **how) for victim, how in victims.items()]
+    image_aws.control("faults", "PUT", faults)
+    crew.fill()
+    crew.leave()
+    crew.done["failed"] = len(faults) - len(image_aws.control("faults"))
+    assert crew.done["failed"] >= (len(faults) if step.has_key else 4)
+    found = conclude(f"{step.name} fails: {', '.join(WAYS_TO_FAIL)}", uploads, crew)
+    assert found.counts == {Outcome.LABELLED: OTHERS + len(faults) // 2, Outcome.REJECTED: len(faults) // 2}

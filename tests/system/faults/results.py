@@ -1,0 +1,106 @@
+"""What was measured: a row for each fault, kept as JSON lines, shown as a table, written into the docs.
+
+`python -m tests.system.faults.results` writes the rows that were kept into `docs/faults.md`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from enum import Enum
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from demo.environment import PROJECT
+
+RESULTS = PROJECT / ".results" / "faults.jsonl"
+DOCS = PROJECT / "docs" / "faults.md"
+BEGIN = "<!-- measured: written by make faults -->"
+END = "<!-- end of measured -->"
+_COLUMNS = ("fault", "switched off by", "bound", "from", "measured", "from the fault", "images")
+
+
+class Layer(Enum):
+    """What switches the model off, and the seconds that it may take from the moment its clock starts."""
+
+    TEARDOWN = "teardown", 30.0
+    DEADLINE = "deadline and teardown", 30.0
+    WATCHDOG = "watchdog", 30.0  # from its tick, which comes every 10 minutes
+    SWITCH = "dead man's switch", 60.0
+    NEVER_ON = "nothing: it stays off", 0.0
+
+    def __init__(self, words: str, bound: float) -> None:
+        self.words = words
+        self.bound = bound
+
+
+@dataclass(frozen=True)
+class Row:
+    """A fault and what came of it, times in seconds; `clock`: what the bound is counted from, in words."""
+
+    fault: str
+    layer: str
+    bound: float
+    clock: str
+    off_after: float  # from the clock's start
+    off_after_fault: float
+    images: str
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the bound was kept."""
+        return self.off_after <= self.bound
+
+    def cells(self) -> tuple[str, ...]:
+        """The row, as it is shown."""
+        times = (_seconds(self.off_after), _seconds(self.off_after_fault))
+        return self.fault, self.layer, f"{self.bound:.0f} s", self.clock, *times, self.images
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.1f} s" if value else "off already"
+
+
+#: The rows of this session.
+MEASURED: list[Row] = []
+
+
+def add(row: Row) -> None:
+    """Keep a row, in the place of the one that the same fault had before."""
+    MEASURED.append(row)
+    kept = [*(before for before in read() if before.fault != row.fault), row]
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text("".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in kept))
+
+
+def read() -> list[Row]:
+    """The rows that were kept."""
+    return [Row(**json.loads(line)) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
+
+
+def show(found: list[Row]) -> None:
+    """Print the table."""
+    table = Table(*_COLUMNS, title="The model is off again", title_justify="left")
+    for row in found:
+        table.add_row(*row.cells(), style=None if row.is_kept else "red")
+    Console(width=200).print(table)
+
+
+def markdown(found: list[Row]) -> str:
+    """The table for the docs, layer by layer."""
+    layers = [layer.words for layer in Layer]
+    ordered = sorted(found, key=lambda row: layers.index(row.layer))
+    lines = [_COLUMNS, ("---",) * len(_COLUMNS), *(row.cells() for row in ordered)]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |" for cells in lines)
+
+
+def write_docs(found: list[Row], docs: Path = DOCS) -> None:
+    """Put the table into the docs, in the place of the one before."""
+    head, rest = docs.read_text().split(BEGIN)
+    docs.write_text(f"{head}{BEGIN}\n{markdown(found)}\n{END}{rest.split(END)[1]}")
+
+
+if __name__ == "__main__":
+    write_docs(read())

@@ -1,0 +1,92 @@
+"""What people do to a run in Airflow's pages."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.system.faults.breaking import BreakablePipeline
+from tests.system.faults.conftest import IMAGES, TICK, Conclude
+from tests.system.faults.results import Layer
+
+
+@pytest.mark.parametrize("state", [pytest.param("failed", marks=pytest.mark.gate), "success"])
+def test_a_run_marked_during_start(pipeline: BreakablePipeline, conclude: Conclude, picture: bytes, state: str) -> None:
+    keys = pipeline.upload(IMAGES, picture)
+    pipeline.hold("StartProjectVersion")
+    run_id = pipeline.trigger()
+    pipeline.until_held("StartProjectVersion")
+    marked = pipeline.mark_run(run_id, state)
+    pipeline.until_task(run_id, "stop_model", "running")
+    pipeline.until(max(marked + 4, time.time() + 3))  # the stop has found the model off
+    pipeline.land_start()
+    pipeline.until_over(run_id)
+    fault = f"run marked {state} during start, and the request arrives 4 s later"
+    conclude(fault, Layer.TEARDOWN, keys, at=marked)
+
+
+@pytest.mark.parametrize("state", ["failed", "success"])
+def test_a_run_marked_during_wait(pipeline: BreakablePipeline, conclude: Conclude, picture: bytes, state: str) -> None:
+    keys = pipeline.upload(IMAGES, picture)
+    run_id = pipeline.trigger()
+    pipeline.freeze("STARTING")
+    pipeline.until_task(run_id, "wait_for_model", "deferred")
+    marked = pipeline.mark_run(run_id, state)
+    pipeline.until_logged(run_id, "stop_model", "cannot be stopped now")
+    pipeline.put_model("RUNNING")
+    ready = time.time()
+    pipeline.until_over(run_id)
+    fault = f"run marked {state} during wait; the model is starting: ResourceInUse"
+    conclude(fault, Layer.TEARDOWN, keys, at=marked, clock=("the model can be stopped", ready))
+
+
+@pytest.mark.parametrize("state", ["failed", pytest.param("success", marks=pytest.mark.gate)])
+def test_a_run_marked_during_analysis(
+    pipeline: BreakablePipeline, conclude: Conclude, picture: bytes, state: str
+) -> None:
+    keys = pipeline.upload(IMAGES, picture)
+    run_id = pipeline.trigger()
+    pipeline.until_analysing()
+    marked = pipeline.mark_run(run_id, state)
+    pipeline.until_over(run_id)
+    conclude(f"run marked {state} during analysis", Layer.TEARDOWN, keys, at=marked)
+
+
+def test_a_deleted_run(pipeline: BreakablePipeline, conclude: Conclude, picture: bytes) -> None:
+    keys = pipeline.upload(IMAGES, picture)
+    run_id = pipeline.trigger()
+    pipeline.until_analysing()
+    deleted = pipeline.delete_run(run_id)
+    ticked = pipeline.look_now()
+    conclude("run deleted during analysis", Layer.WATCHDOG, keys, at=deleted, clock=(TICK, ticked))
+
+
+@pytest.mark.gate
+def test_a_stop_marked_as_done(pipeline: BreakablePipeline, conclude: Conclude, picture: bytes) -> None:
+    keys = pipeline.upload(IMAGES, picture)
+    run_id = pipeline.trigger()
+    pipeline.until_analysing()
+    pipeline.mark_task(run_id, "stop_model", "success")
+    marked = time.time()
+    assert pipeline.until_over(run_id) == "failed"
+    assert pipeline.status() == "RUNNING"
+    assert "MAY STILL BE RUNNING" in pipeline.log(run_id, "write_report")
+    ticked = pipeline.look_now()
+    conclude("stop_model marked as success during analysis", Layer.WATCHDOG, keys, at=marked, clock=(TICK, ticked))
+
+
+@pytest.mark.gate
+def test_a_failed_analysis_task_cleared_alone(pipeline: BreakablePipeline, conclude: Conclude, picture: bytes) -> None:
+    keys = pipeline.upload(IMAGES, picture)
+    pipeline.add_fault("rekognition", "DetectCustomLabels", status=400, code="AccessDeniedException", times=1)
+    run_id = pipeline.trigger()
+    assert pipeline.until_over(run_id) == "failed"
+    before = pipeline.history()
+    (failed,) = [index for index, state in enumerate(pipeline.states(run_id)["analyse_images"]) if state == "failed"]
+    pipeline.clear(run_id, ["analyse_images", failed])
+    cleared = time.time()
+    pipeline.wait_until(lambda: pipeline.has_ended_again(run_id, failed))
+    pipeline.until_over(run_id)
+    assert pipeline.history() == before
+    conclude("a single failed analysis task cleared, after the run", Layer.NEVER_ON, keys, at=cleared)

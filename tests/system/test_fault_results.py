@@ -1,0 +1,47 @@
+"""The rows of the fault suite, without breaking anything."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.system.faults.results import BEGIN, DOCS, END, Layer, Row, markdown, write_docs
+from tests.system.postgres import postgres
+
+ROW = Row("kill -9", "teardown", 30.0, "the fault", 4.25, 4.25, "40 of 40: 40 labelled")
+
+
+@pytest.mark.parametrize(("seconds", "kept"), [(0.0, True), (30.0, True), (30.1, False)])
+def test_a_bound_is_a_promise(seconds: float, kept: bool) -> None:
+    assert replace(ROW, off_after=seconds).is_kept is kept
+
+
+def test_the_table_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
+    docs = tmp_path / "faults.md"
+    docs.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    write_docs([ROW], docs)
+    write_docs([replace(ROW, off_after=0.0)], docs)
+    text = docs.read_text()
+    assert text.startswith(f"before\n{BEGIN}\n| fault |")
+    assert text.endswith(f"{END}\nafter\n")
+    assert "| kill -9 | teardown | 30 s | the fault | off already | 4.2 s | 40 of 40: 40 labelled |" in text
+    assert "old" not in text
+
+
+def test_the_docs_hold_what_was_measured_and_every_promise_is_kept() -> None:
+    head, _, *rows = DOCS.read_text().split(BEGIN)[1].split(END)[0].strip().splitlines() or ["", ""]
+    assert head == markdown([]).splitlines()[0], "run: make faults"
+    assert {layer.words for layer in Layer} == {row.split(" | ")[1] for row in rows}
+    for row in rows:
+        bound, measured = (cell.removesuffix(" s") for cell in row.split(" | ")[2:5:2])
+        assert measured == "off already" or float(measured) <= float(bound), row
+
+
+def test_without_postgres_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "glob", lambda *_: [])
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(FileNotFoundError, match="install Debian's package postgresql"), postgres(tmp_path):
+        pass
