@@ -105,8 +105,9 @@ class StopModelOperator(BaseOperator):
     there is one, and gives up the lease.
 
     **When it is red: the model may still be running and costs money.** Its log has AWS's error. Stop it by hand
-    (`aws rekognition stop-project-version --project-version-arn <model_arn> --region <region>`), then mend the cause, often the missing
-    permission `rekognition:StopProjectVersion`. Clearing the task tries again; the watchdog DAG does so by itself.
+    (`aws rekognition stop-project-version --project-version-arn <model_arn> --region <region>`), then mend the cause,
+    often the missing permission `rekognition:StopProjectVersion`. Clearing the task tries again; the watchdog DAG does
+    so by itself.
     """
 
     def execute(self, context: Context) -> dict[str, Any]:

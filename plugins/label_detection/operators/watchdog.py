@@ -54,8 +54,8 @@ class StopExpiredModelsOperator(BaseOperator):
 
     **When it is red: a model may be running and costs money.** Its log has a line for each model that it could not
     stop, with AWS's error; it tries again in ten minutes. Stop the model by hand
-    (`aws rekognition stop-project-version --project-version-arn <model_arn> --region <region>`), then mend the cause. A variable that
-    "is not a lease" was edited: look after that model yourself, then delete the variable.
+    (`aws rekognition stop-project-version --project-version-arn <model_arn> --region <region>`), then mend the cause. A
+    variable that "is not a lease" was edited: look after that model yourself, then delete the variable.
     """
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
