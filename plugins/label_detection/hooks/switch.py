@@ -42,7 +42,7 @@ def arm(lease: Lease, hook: ModelHook, role_arn: str) -> str | None:
     return None
 
 
-def disarm(lease: Lease, *, may_be_gone: bool = False) -> str | None:
+def disarm(lease: Lease) -> str | None:
     """Remove a lease's switch. What went wrong, if anything; nothing when the lease had none."""
     if not lease.dead_man_switch:
         return None
@@ -52,8 +52,7 @@ def disarm(lease: Lease, *, may_be_gone: bool = False) -> str | None:
         try:
             scheduler.delete_schedule(Name=name)
         except scheduler.exceptions.ResourceNotFoundException:
-            if not may_be_gone:
-                log.info("the dead man's switch %s was gone: %s", name, _GONE)
+            log.info("the dead man's switch %s was gone: %s", name, _GONE)
             return None
     except Exception as error:  # noqa: BLE001  # as above
         left = "could not be removed, and stops the model at its time if it is there"

@@ -71,7 +71,7 @@ class StartModelOperator(BaseOperator):
             return lease
         self.log.info("no dead man's switch: dead_man_switch_role_arn is not set")
         if lease.dead_man_switch:  # an earlier run left one, made when the option was set: it would stop this run's
-            warning = switch.disarm(lease, may_be_gone=True)
+            warning = switch.disarm(lease)
             exchange.push_warning(context, warning)
             if not warning:  # else stop_model tries again
                 lease = leases.put_lease(lease.model_copy(update={"dead_man_switch": False}))
