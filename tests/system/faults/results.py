@@ -5,18 +5,16 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from demo.environment import PROJECT
+from tests.system.faults import kept_rows
 
-RESULTS = PROJECT / ".results" / "faults.jsonl"
-DOCS = PROJECT / "docs" / "faults.md"
+RESULTS = kept_rows.FOLDER / "faults.jsonl"
 BEGIN = "<!-- measured: written by make faults -->"
 END = "<!-- end of measured -->"
 _COLUMNS = ("fault", "switched off by", "bound", "from", "measured", "from the fault", "images")
@@ -70,14 +68,12 @@ MEASURED: list[Row] = []
 def add(row: Row) -> None:
     """Keep a row, in the place of the one that the same fault had before."""
     MEASURED.append(row)
-    kept = [*(before for before in read() if before.fault != row.fault), row]
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text("".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in kept))
+    kept_rows.add(RESULTS, row)
 
 
 def read() -> list[Row]:
     """The rows that were kept."""
-    return [Row(**json.loads(line)) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
+    return [Row(**row) for row in kept_rows.read(RESULTS)]
 
 
 def show(found: list[Row]) -> None:
@@ -92,14 +88,12 @@ def markdown(found: list[Row]) -> str:
     """The table for the docs, layer by layer."""
     layers = [layer.words for layer in Layer]
     ordered = sorted(found, key=lambda row: layers.index(row.layer))
-    lines = [_COLUMNS, ("---",) * len(_COLUMNS), *(row.cells() for row in ordered)]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |" for cells in lines)
+    return kept_rows.markdown(_COLUMNS, [row.cells() for row in ordered])
 
 
-def write_docs(found: list[Row], docs: Path = DOCS) -> None:
+def write_docs(found: list[Row], docs: Path = kept_rows.DOCS) -> None:
     """Put the table into the docs, in the place of the one before."""
-    head, rest = docs.read_text().split(BEGIN)
-    docs.write_text(f"{head}{BEGIN}\n{markdown(found)}\n{END}{rest.split(END)[1]}")
+    kept_rows.write(docs, BEGIN, END, markdown(found))
 
 
 if __name__ == "__main__":

@@ -5,16 +5,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
-from demo.environment import PROJECT
+from tests.system.faults import kept_rows
 from tests.system.faults.outcomes.audit import Audit, Outcome
 
-RESULTS = PROJECT / ".results" / "images.jsonl"
-DOCS = PROJECT / "docs" / "faults.md"
+RESULTS = kept_rows.FOLDER / "images.jsonl"
 BEGIN = "<!-- images: written by make faults -->"
 END = "<!-- end of images -->"
 _COLUMNS = ("fault", "done", "versions", *Outcome, "problems")
@@ -43,27 +40,9 @@ class ImageRow:
 
 def add(row: ImageRow) -> None:
     """Keep a row, in the place of the one that the same fault had before."""
-    kept = [*(before for before in rows() if before.fault != row.fault), row]
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text("".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in kept))
-
-
-def rows(path: Path = RESULTS) -> list[ImageRow]:
-    """The rows that were kept."""
-    return [ImageRow(**json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def markdown(found: list[ImageRow]) -> str:
-    """The table for the docs."""
-    lines = [_COLUMNS, ("---",) * len(_COLUMNS), *(row.cells() for row in found)]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |" for cells in lines)
-
-
-def write_docs(found: list[ImageRow], docs: Path = DOCS) -> None:
-    """Put the table into the docs, in the place of the one before."""
-    head, rest = docs.read_text().split(BEGIN)
-    docs.write_text(f"{head}{BEGIN}\n{markdown(found)}\n{END}{rest.split(END)[1]}")
+    kept_rows.add(RESULTS, row)
 
 
 if __name__ == "__main__":
-    write_docs(rows())
+    rows = [ImageRow(**row).cells() for row in kept_rows.read(RESULTS)]
+    kept_rows.write(kept_rows.DOCS, BEGIN, END, kept_rows.markdown(_COLUMNS, rows))

@@ -1,0 +1,38 @@
+"""Rows of measurements: kept as JSON lines in `.results/`, and written into `docs/faults.md` as a table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from demo.environment import PROJECT
+
+FOLDER = PROJECT / ".results"
+DOCS = PROJECT / "docs" / "faults.md"
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The rows that were kept, as JSON."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def add(path: Path, row: Any) -> None:
+    """Keep a row, a dataclass, in the place of the one that the same fault had before."""
+    kept = [*(before for before in read(path) if before["fault"] != row.fault), asdict(row)]
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in kept))
+
+
+def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [columns, ("---",) * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |" for cells in lines)
+
+
+def write(docs: Path, begin: str, end: str, table: str) -> None:
+    """Put a table between its markers, in the place of the one before."""
+    head, rest = docs.read_text().split(begin)
+    docs.write_text(f"{head}{begin}\n{table}\n{end}{rest.split(end)[1]}")
