@@ -71,7 +71,7 @@ with DAG(
         execution_timeout=timedelta(
             hours=13
         ),  # a backstop: the drain ends itself at the model's deadline, 12 h at most
-    ).expand(workers=plan_run.output)
+    ).expand(images_per_second=plan_run.output)
     stop_model = StopModelOperator(
         task_id=STOP_TASK,
         doc_md=task_docs(StopModelOperator),

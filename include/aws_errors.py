@@ -17,7 +17,7 @@ from botocore.exceptions import (
     ConnectionError as LostConnectionError,
 )
 
-_THROTTLES = frozenset(
+THROTTLES = frozenset(
     {
         "Throttling",
         "ThrottlingException",
@@ -66,7 +66,7 @@ def status(error: ClientError) -> int:
 
 def is_throttle(error: BaseException) -> bool:
     """Whether the service asks to be called less often."""
-    return isinstance(error, ClientError) and code(error) in _THROTTLES
+    return isinstance(error, ClientError) and code(error) in THROTTLES
 
 
 def is_transient(error: BaseException) -> bool:

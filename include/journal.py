@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from include import labels
 from include.labeller import Result
 from include.labels import RunInfo
+from include.pace import Calls
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -47,8 +48,8 @@ class Journal:
         self._name = f"{run_prefix(run.run_id)}images/{run.map_index:03d}-{uuid.uuid4().hex[:8]}"
         self._part = 0
 
-    def add(self, result: Result) -> None:
-        """Take a line; it is written with the next part."""
+    def add(self, result: Result, calls: Calls | None = None) -> None:
+        """Take a line; it is written with the next part. `calls`: what the model was asked for it."""
         source = result.source
         line = {
             "outcome": result.outcome,
@@ -57,6 +58,9 @@ class Journal:
             "labels": result.labels,
             "error": asdict(result.error) if result.error else None,
             "reason": result.reason,
+            "seconds": round(calls.seconds, 4) if calls and calls.seconds is not None else None,
+            "throttled": calls.throttled if calls else 0,
+            "worked": round(calls.worked, 4) if calls else None,
             "task": self._run.map_index,
             "at": labels.now(),
         }

@@ -42,9 +42,14 @@ class Lease(BaseModel):
 
 
 def lease_name(model_arn: str) -> str:
-    """The name that a model's lease is kept under: letters, digits, dots, hyphens and underscores."""
+    """The name that a model's lease is kept under."""
+    return variable_name(LEASE_PREFIX, model_arn)
+
+
+def variable_name(prefix: str, model_arn: str) -> str:
+    """The name of a Variable about a model: letters, digits, dots, hyphens and underscores."""
     kept = (c if c.isalnum() or c in "-_." else "." for c in model_arn.split(":", 5)[-1])
-    name = LEASE_PREFIX + "".join(kept)
+    name = prefix + "".join(kept)
     if len(name) <= _NAME_LIMIT:
         return name
     digest = hashlib.sha256(model_arn.encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""How large a run is: inference units, tasks and workers, from the backlog."""
+"""How large a run is: inference units and tasks, from the backlog and from what earlier runs have seen."""
 
 from __future__ import annotations
 
@@ -6,15 +6,23 @@ import math
 
 from pydantic import BaseModel, ConfigDict
 
+from include.experience import Experience
+from include.pace import AHEAD_SECONDS
 from include.settings import Settings
 
-#: A backlog that fits into this time gets no more units: units x time is the same money, starting them is not.
-_TARGET_MINUTES = 30
 #: A task costs Airflow seconds; with fewer images than this it is not worth its start.
 _IMAGES_PER_TASK = 25
-#: Seconds that one image keeps a worker busy: a detect of a few hundred milliseconds and five calls of S3.
-_SECONDS_PER_IMAGE = 1.0
-_MAX_WORKERS = 32
+#: What one task is given at the most. `make bench` says what one core can do: more than twice that.
+_IMAGES_PER_SECOND_PER_TASK = 50.0
+#: Of a backlog that is worth it, so many tasks at least: one lost with its worker must not leave the model idle until
+#: Airflow notices (300 s by default).
+_TASKS = 2
+#: Threads of a task at the most. The pace says how many are at work.
+MAX_WORKERS = 32
+#: Seconds that an image is worked on, when no run has measured it: a detect and five calls of S3.
+_SECONDS_PER_IMAGE = 0.5
+#: A start that takes the whole of `max_model_minutes` would leave no time at all: of it, this share is for the images.
+_LEAST_SHARE = 0.25
 
 
 class Plan(BaseModel):
@@ -25,21 +33,54 @@ class Plan(BaseModel):
     settings: Settings
     backlog: int  # messages waiting when the plan was made; SQS: approximate
     units: int
+    max_units: int | None = None  # AWS may add units up to so many; None: it adds none
     tasks: int
-    workers: int  # threads a task
+    seconds_per_image: float = _SECONDS_PER_IMAGE
+    start_seconds: tuple[float, float] | None = None  # the quickest and the slowest start of late; None: not known
     reason: str
 
+    @property
+    def images_per_second(self) -> float:
+        """What the units are expected to do."""
+        return self.units * self.settings.images_per_second_per_unit
 
-def make_plan(settings: Settings, backlog: int) -> Plan:
-    """Size a run for `backlog` messages."""
+
+def make_plan(settings: Settings, backlog: int, experience: Experience | None = None) -> Plan:
+    """Size a run for `backlog` messages.
+
+    Units times time is the same money however it is cut, but each unit is paid for while the model starts, waits for
+    its first image and stops. So: the fewest units that label the backlog within `target_minutes`.
+    """
+    experience = experience or Experience()
+    seconds_per_image = experience.seconds_per_image or _SECONDS_PER_IMAGE
+    minutes = _minutes_to_work(settings, experience)
     rate = settings.images_per_second_per_unit
-    wanted = math.ceil(backlog / (rate * 60 * _TARGET_MINUTES))
+    wanted = max(math.ceil(backlog / (rate * 60 * minutes)), 1)
     units = min(max(wanted, settings.min_inference_units), settings.max_inference_units)
-    tasks = min(max(math.ceil(backlog / _IMAGES_PER_TASK), 1), settings.max_tasks)
-    workers = min(max(math.ceil(units * rate * _SECONDS_PER_IMAGE / tasks), 2), _MAX_WORKERS)
-    minutes = backlog / (units * rate * 60)
-    reason = (
-        f"{backlog} messages at {rate:g} images/s per unit: {wanted or 1} unit(s) would do in {_TARGET_MINUTES} minutes"
-        f", {settings.min_inference_units} to {settings.max_inference_units} are allowed; about {minutes:.1f} minutes"
+    return Plan(
+        settings=settings,
+        backlog=backlog,
+        units=units,
+        max_units=settings.max_inference_units if "max_inference_units" in settings.model_fields_set else None,
+        tasks=_tasks(settings, backlog, units * rate, seconds_per_image),
+        seconds_per_image=seconds_per_image,
+        start_seconds=experience.start_range,
+        reason=(
+            f"{backlog} messages at {rate:g} images/s per unit: {wanted} unit(s) would do in {minutes:.3g} minutes"
+            f", {settings.min_inference_units} to {settings.max_inference_units} are allowed; "
+            f"with {units} about {backlog / (units * rate * 60):.1f} minutes"
+        ),
     )
-    return Plan(settings=settings, backlog=backlog, units=units, tasks=tasks, workers=workers, reason=reason)
+
+
+def _minutes_to_work(settings: Settings, experience: Experience) -> float:
+    """`target_minutes`, or what the start leaves of `max_model_minutes`."""
+    start_minutes = experience.start_range[1] / 60 if experience.start_range else 0.0
+    left = settings.max_model_minutes - start_minutes
+    return min(settings.target_minutes, max(left, settings.max_model_minutes * _LEAST_SHARE))
+
+
+def _tasks(settings: Settings, backlog: int, images_per_second: float, seconds_per_image: float) -> int:
+    at_once = images_per_second * (seconds_per_image + AHEAD_SECONDS)
+    wanted = max(_TASKS, images_per_second / _IMAGES_PER_SECOND_PER_TASK, at_once / MAX_WORKERS)
+    return min(math.ceil(wanted), max(math.ceil(backlog / _IMAGES_PER_TASK), 1), settings.max_tasks)

@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import AwareDatetime, BaseModel
 
 from include.image_queue import Depth
 from include.plan import Plan
+from include.sample_schedule import sample_model_seconds
+from include.totals import Totals
 
 SCHEMA = "label-detection-report/1"
+#: Bars of the plot at the most.
+_BARS = 60
 
 
 class ModelUse(BaseModel):
-    """When the model was asked for, ran, and was off again. None: did not happen, or is not known."""
+    """When the model was asked for, ran, was asked to stop, was off. None: did not happen, or is not known."""
 
     units: int
     requested_at: AwareDatetime | None = None
     adopted: bool = False
     running_at: AwareDatetime | None = None
+    stop_asked_at: AwareDatetime | None = None
     stopped_at: AwareDatetime | None = None
 
 
-class Counts(BaseModel):
-    """Images by outcome; a message that announced no image of ours counts as one."""
+class Bar(NamedTuple):
+    """A piece of the run: when it began, in seconds since the model ran; images a second; sends that were throttled."""
 
-    labelled: int = 0
-    rejected: int = 0
-    ignored: int = 0
-    failed: int = 0
+    begin: float
+    images_per_second: float
+    throttled: int
 
 
 class Report(BaseModel):
@@ -46,9 +48,7 @@ class Report(BaseModel):
     run_id: str
     started_at: AwareDatetime
     ended_at: AwareDatetime
-    images: Counts
-    labels: dict[str, int]  # images that a label was found in
-    rejections: dict[str, int]  # by error code
+    totals: Totals
     queue: Depth | None
     model: ModelUse
     plan: Plan
@@ -63,28 +63,99 @@ class Report(BaseModel):
         return max(((self.model.stopped_at or self.ended_at) - self.model.requested_at).total_seconds() / 60, 0.0)
 
     @property
+    def unit_minutes(self) -> float:
+        """What is paid for."""
+        return self.minutes * self.model.units
+
+    @property
     def cost_usd(self) -> float:
         """What that costs at the configured price."""
-        return self.minutes / 60 * self.model.units * self.plan.settings.price_per_unit_hour
+        return self._usd(self.unit_minutes)
+
+    @property
+    def cost_per_1000_usd(self) -> float | None:
+        """For a thousand images; None: there were none."""
+        images = self._images
+        return self.cost_usd / images * 1000 if images else None
+
+    @property
+    def running_seconds(self) -> float | None:
+        """From when the model was seen running until its end was asked for; None: not known."""
+        end = self.model.stop_asked_at or self.model.stopped_at
+        if self.model.running_at is None or end is None:
+            return None
+        return max((end - self.model.running_at).total_seconds(), 0.0)
+
+    @property
+    def images_per_second(self) -> float:
+        """What the units were expected to do."""
+        return self.model.units * self.plan.settings.images_per_second_per_unit
+
+    @property
+    def use(self) -> float | None:
+        """Images that the running model answered, of what it was expected to: 1 is all the time busy."""
+        if not self.running_seconds:
+            return None
+        return self.totals.calls.answered / (self.running_seconds * self.images_per_second)
+
+    @property
+    def sample_minutes(self) -> float:
+        """How long the AWS sample's schedule would have had the model on for the same images."""
+        start = 0.0
+        if self.model.requested_at and self.model.running_at:
+            start = (self.model.running_at - self.model.requested_at).total_seconds()
+        return sample_model_seconds(self._images, self.images_per_second, start) / 60
+
+    @property
+    def sample_cost_usd(self) -> float:
+        """And what that would have cost, with as many units."""
+        return self._usd(self.sample_minutes * self.model.units)
+
+    def bars(self) -> list[Bar]:
+        """The time that the model ran, in equal pieces of whole seconds; empty when it is not known."""
+        if not self.running_seconds or self.model.running_at is None:
+            return []
+        begin = int(self.model.running_at.timestamp())
+        seconds = int(self.running_seconds) + 1
+        step = -(-seconds // _BARS)
+        pieces = [range(begin + start, begin + start + step) for start in range(0, seconds, step)]
+        images, throttled = self.totals.by_second, self.totals.throttled_by_second
+        return [
+            Bar(
+                piece.start - begin,
+                sum(images.get(second, 0) for second in piece) / step,
+                sum(throttled.get(second, 0) for second in piece),
+            )
+            for piece in pieces
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """The report as it is stored."""
         facts = self.model_dump(mode="json")
-        plan = facts["plan"]
+        totals, plan = facts["totals"], facts["plan"]
+        wanted = ("backlog", "units", "max_units", "tasks", "seconds_per_image", "reason")
         return {
             "schema": SCHEMA,
             "run": {name: facts[name] for name in ("dag_id", "run_id", "started_at", "ended_at")},
-            "images": facts["images"],
-            "labels": facts["labels"],
-            "rejections": facts["rejections"],
+            "images": totals["images"],
+            "labels": totals["labels"],
+            "rejections": totals["rejections"],
             "queue": facts["queue"],
             "model": {
                 "arn": self.plan.settings.model_arn,
                 **facts["model"],
                 "minutes": round(self.minutes, 2),
+                "unit_minutes": round(self.unit_minutes, 2),
                 "cost_usd": round(self.cost_usd, 4),
+                "cost_per_1000_usd": _rounded(self.cost_per_1000_usd),
+                "use": _rounded(self.use),
             },
-            "plan": {name: plan[name] for name in ("backlog", "units", "tasks", "workers", "reason")},
+            "calls": totals["calls"],
+            "sample_schedule": {
+                "minutes": round(self.sample_minutes, 2),
+                "cost_usd": round(self.sample_cost_usd, 4),
+            },
+            "plan": {name: plan[name] for name in wanted},
             "problems": facts["problems"],
             "warnings": facts["warnings"],
         }
@@ -95,31 +166,20 @@ class Report(BaseModel):
 
     def summary(self) -> str:
         """One line for a log."""
-        images = ", ".join(f"{n} {outcome}" for outcome, n in self.images.model_dump().items() if n) or "no images"
+        outcomes = self.totals.images.model_dump().items()
+        images = ", ".join(f"{n} {outcome}" for outcome, n in outcomes if n) or "no images"
         return f"{images}; model on for {self.minutes:.1f} minutes, about {self.cost_usd:.2f} USD"
 
+    @property
+    def _images(self) -> int:
+        return self.totals.images.labelled + self.totals.images.rejected
 
-class Totals(BaseModel):
-    """What a run's journal adds up to."""
-
-    images: Counts
-    labels: dict[str, int]
-    rejections: dict[str, int]
+    def _usd(self, unit_minutes: float) -> float:
+        return unit_minutes / 60 * self.plan.settings.price_per_unit_hour
 
 
-def add_up(lines: Iterable[dict[str, Any]]) -> Totals:
-    """Add up a journal's lines, in constant memory."""
-    outcomes: Counter[str] = Counter()
-    found: Counter[str] = Counter()
-    rejections: Counter[str] = Counter()
-    for line in lines:
-        outcomes[line["outcome"]] += 1
-        found.update({label["Name"] for label in line["labels"]})
-        if line["outcome"] == "rejected":
-            rejections[line["error"]["code"]] += 1
-    return Totals(
-        images=Counts(**outcomes), labels=dict(found.most_common()), rejections=dict(rejections.most_common())
-    )
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 _PAGES = Environment(

@@ -115,6 +115,13 @@ class Settings(BaseModel):
         description="From the start request until workers stop receiving; what is left waits for the next run",
         json_schema_extra={"run": True},
     )
+    target_minutes: float = Field(
+        30,
+        gt=0,
+        le=720,
+        description="How long the running model may take for a run's backlog; with more, the plan asks for more units",
+        json_schema_extra={"run": True},
+    )
     min_inference_units: int = Field(
         1,
         ge=1,
@@ -126,14 +133,14 @@ class Settings(BaseModel):
         1,
         ge=1,
         le=100,
-        description="The most; the plan picks by the backlog",
+        description="The most; the plan picks by the backlog. Where set, AWS may add units up to it by itself",
         json_schema_extra={"run": True},
     )
     images_per_second_per_unit: float = Field(
         5,
         ge=0.001,
         le=1000,
-        description="What one inference unit is expected to do",
+        description="What one inference unit is expected to do; the tasks begin there and find what it really does",
         json_schema_extra={"run": True},
     )
     max_tasks: int = Field(

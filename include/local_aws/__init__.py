@@ -18,13 +18,15 @@ Control pages: plain JSON over HTTP, no login, for tests and the curious.
 
 ``GET /_local/model``
     ``{"arn", "status", "message", "units", "history": [{"status", "at"}], "detects", "throttled",
-    "on_seconds", "running_seconds"}``. ``at`` is ISO 8601 in UTC; ``on_seconds`` counts from an accepted
-    start until the model is off again; ``running_seconds`` counts RUNNING alone. Of several models
+    "first_detect_at", "last_detect_at", "on_seconds", "running_seconds"}``. ``at`` is ISO 8601 in UTC;
+    ``on_seconds`` counts from an accepted start until the model is off again; ``running_seconds`` counts RUNNING
+    alone; the first detect began, and the last one ended, since it last came to be RUNNING. Of several models
     (``--more-models``) this is the first; ``/_local/model/<version name>`` is any.
 ``PUT /_local/model``
     ``{"status": one of the 14 states, "message": text}`` puts the model there, and there it stays until it
     is started, stopped or put elsewhere. ``{"start_outcome": "FAILED"}`` makes every later start end there
-    instead of in RUNNING, until it is put back to ``"RUNNING"``. Either key may be left out.
+    instead of in RUNNING, until it is put back to ``"RUNNING"``. ``{"rate", "latency"}`` are those of the command
+    line, from now on. Any key may be left out.
 ``GET``, ``PUT``, ``DELETE /_local/faults``
     the list of faults, each as described in ``faults.py``; PUT replaces all of them, DELETE ends them.
 ``GET``, ``PUT``, ``DELETE /_local/policy``

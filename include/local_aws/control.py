@@ -1,7 +1,9 @@
 """The control pages under /_local/, as the package's docstring describes them."""
 
 import json
+import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +14,7 @@ from include.local_aws.rekognition.lifecycle import ON, ModelStatus, ProjectVers
 from include.local_aws.scheduler.models import Fired
 
 PREFIX = "/_local/"
+_MODEL_MEMBERS = ("status", "message", "start_outcome", "rate", "latency")
 
 
 class BadRequestError(ValueError):
@@ -100,15 +103,23 @@ def _put_model(model: ProjectVersion, value: Any) -> None:
     if not isinstance(value, dict):
         raise BadRequestError("the body must be a JSON object")
     for name in value:
-        if name not in ("status", "message", "start_outcome"):
-            raise BadRequestError(f"there is no {name!r}: it may have status, message, start_outcome")
+        if name not in _MODEL_MEMBERS:
+            raise BadRequestError(f"there is no {name!r}: it may have {', '.join(_MODEL_MEMBERS)}")
     if not isinstance(value.get("message"), str | None):
         raise BadRequestError("message must be a text")
+    numbers = {name: _number(name, value[name]) for name in ("rate", "latency") if name in value}
     states = {name: _state(name, value[name]) for name in ("status", "start_outcome") if name in value}
     if "start_outcome" in states:
         model.start_outcome = states["start_outcome"]
+    model.settings = replace(model.settings, **numbers)
     if "status" in states:
         model.put(states["status"], value.get("message"))
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise BadRequestError(f"{name} must be a number, 0 or more, not {json.dumps(value)}")
+    return float(value)
 
 
 def _state(name: str, value: Any) -> ModelStatus:
@@ -125,15 +136,18 @@ def _describe(model: ProjectVersion) -> dict[str, Any]:
         "message": model.message,
         "units": model.units,
         "start_outcome": model.start_outcome,
-        "history": [
-            {"status": change.status, "at": datetime.fromtimestamp(change.at, UTC).isoformat()}
-            for change in model.history
-        ],
+        "history": [{"status": change.status, "at": _moment(change.at)} for change in model.history],
         "detects": model.detects,
         "throttled": model.throttled,
         "on_seconds": round(model.seconds_in(ON), 3),
+        "first_detect_at": _moment(model.first_detect_at),
+        "last_detect_at": _moment(model.last_detect_at),
         "running_seconds": round(model.seconds_in(frozenset({ModelStatus.RUNNING})), 3),
     }
+
+
+def _moment(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 def _describe_fired(fired: Fired) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pydantic import AwareDatetime, BaseModel
@@ -30,10 +31,14 @@ class Started(BaseModel):
 
 
 class Stopped(BaseModel):
-    """When the model was off, or left to another run that holds it; since when this run had it on; None: found off."""
+    """When the model was off, or left to another run that holds it.
+
+    `on_since`: since when this run had it on; None: found off. `asked_at`: when its end was asked for.
+    """
 
     stopped_at: AwareDatetime
     on_since: AwareDatetime | None = None
+    asked_at: AwareDatetime | None = None
 
 
 def push_plan(context: Context, plan: Plan) -> None:
@@ -80,6 +85,13 @@ def pull_stopped(context: Context) -> Stopped | None:
     value, started = pull(context, STOP_TASK), pull_started(context)
     stopped = Stopped.model_validate(value) if value else None
     return None if stopped and started and stopped.stopped_at < started.requested_at else stopped
+
+
+def pull_running_at(context: Context) -> datetime | None:
+    """When the model was seen running; None when it was not."""
+    value = pull(context, WAIT_TASK)
+    # What a trigger ends its task with is encoded twice by Airflow 3.3: a text in quotes.
+    return datetime.fromisoformat(value.strip('"')) if value else None
 
 
 def pull(context: Context, task_id: str) -> Any:

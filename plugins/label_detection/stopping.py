@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from include import aws_errors
 from label_detection.hooks.brief import brief_config
@@ -32,7 +33,7 @@ class Stopping:
 
     def __init__(self, model_arn: str, aws_conn_id: str, before_stop: Callable[[], None] = lambda: None) -> None:
         self.hook: ModelHook = hook_for(model_arn, aws_conn_id, brief_config())
-        self.asked = False  # whether a request to stop was accepted
+        self.asked_at: datetime | None = None  # when a request to stop was accepted
         self.was_on = False
         self._before_stop = before_stop
         self._trouble_since: float | None = None
@@ -63,7 +64,7 @@ class Stopping:
                 off_since = None
             elif state:
                 off_since = off_since or time.monotonic()
-                if self.asked or time.monotonic() - off_since >= linger_seconds:
+                if self.asked_at or time.monotonic() - off_since >= linger_seconds:
                     return state
             time.sleep(_OFF_SECONDS if off_since else ON_SECONDS)
 
@@ -92,7 +93,7 @@ class Stopping:
     def _stop(self) -> None:
         try:
             self.hook.stop()
-            self.asked = True
+            self.asked_at = datetime.now(UTC)
             log.info("asked it to stop")
         except ModelInUseError as error:
             log.info("it cannot be stopped now: %s; trying again", error)

@@ -179,7 +179,7 @@ def test_the_analysis_is_mapped_over_the_plans_threads(dag: DAG) -> None:
     analysis = dag.get_task("analyse_images")
     assert analysis.is_mapped
     assert analysis.map_index_template == "{{ images | default('analysing') }}"
-    assert set(analysis.expand_input.value) == {"workers"}
+    assert set(analysis.expand_input.value) == {"images_per_second"}
     assert [task.task_id for task in dag.tasks if task.is_mapped] == ["analyse_images"]
 
 

@@ -15,6 +15,7 @@ from include.image_queue import ImageQueue
 from include.journal import Journal
 from include.labeller import Labeller
 from include.labels import ModelInfo, RunInfo
+from include.pace import Pace
 from label_detection.hooks.by_arn import model_hook
 from tests.conftest import Aws
 
@@ -62,6 +63,7 @@ def make_drain(aws: Aws, make_labeller: MakeLabeller) -> MakeDrain:
             ImageQueue(sqs or client("sqs"), aws.settings.queue_url, visibility_seconds),
             labeller,
             Journal(labeller.s3, labeller.final_bucket, labeller.run),
+            Pace(1000, 0.1),
             workers=workers,
             deadline=time.time() + seconds,
         )
@@ -73,4 +75,4 @@ def make_drain(aws: Aws, make_labeller: MakeLabeller) -> MakeDrain:
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """The hooks' clients send each call once, so that a fault that stays shows at once."""
     config = Config(retries={"total_max_attempts": 1})
-    monkeypatch.setattr("label_detection.hooks.by_arn.client_config", lambda _workers=1: config)
+    monkeypatch.setattr("label_detection.hooks.by_arn.client_config", lambda *_, **__: config)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from include import drain as drain_module
-from include.drain import Tally
 from include.journal import read_lines
+from include.message_worker import Tally
 from tests.conftest import Aws
 from tests.include.conftest import RUN, MakeDrain
 from tests.include.images import LABELS

@@ -8,8 +8,8 @@ from typing import Any
 import boto3
 import pytest
 
-from include.drain import Tally
 from include.labels import final_key
+from include.message_worker import Tally
 from include.messages import ImageRef
 from tests.conftest import Aws
 from tests.include.conftest import MakeDrain

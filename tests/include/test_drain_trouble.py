@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from include.drain import DrainError, RefusedError, Tally
 from include.journal import read_lines
+from include.message_worker import DrainError, RefusedError, Tally
 from include.messages import ImageRef
 from tests.conftest import Aws
 from tests.include.conftest import RUN, MakeDrain, client

@@ -9,8 +9,9 @@ import pytest
 
 from include.image_queue import Depth
 from include.plan import make_plan
-from include.report import Counts, ModelUse, Report, add_up
+from include.report import ModelUse, Report
 from include.settings import Settings
+from include.totals import Calls, Counts, Totals
 from tests.include.test_settings import RIGHT
 
 ASKED = datetime(2026, 11, 22, 6, tzinfo=UTC)
@@ -23,9 +24,7 @@ def report(model: ModelUse, **changes: Any) -> Report:
         "run_id": "manual__1",
         "started_at": ASKED,
         "ended_at": ENDED,
-        "images": Counts(labelled=3),
-        "labels": {"scratch": 2},
-        "rejections": {},
+        "totals": Totals(images=Counts(labelled=3), labels={"scratch": 2}, rejections={}),
         "queue": Depth(0, 0),
         "model": model,
         "plan": make_plan(Settings(**RIGHT), 3),
@@ -52,23 +51,70 @@ def test_the_cost_is_units_and_time_at_the_configured_price(model: ModelUse, min
     assert (written["minutes"], written["cost_usd"]) == (minutes, cost)
 
 
-def test_a_journal_adds_up() -> None:
-    found = [{"Name": "scratch", "Confidence": 90.0}, {"Name": "scratch", "Confidence": 80.0}]
-    lines = [
-        {"outcome": "labelled", "labels": found, "error": None},
-        {"outcome": "labelled", "labels": [], "error": None},
-        {"outcome": "rejected", "labels": [], "error": {"code": "ImageTooLargeException", "message": "…"}},
-        {"outcome": "ignored", "labels": [], "error": None},
-        {"outcome": "failed", "labels": [], "error": {"code": "InternalServerError", "message": "…"}},
-    ]
-    totals = add_up(lines)
-    assert totals.images == Counts(labelled=2, rejected=1, ignored=1, failed=1)
-    assert totals.labels == {"scratch": 1}, "an image counts once for a label"
-    assert totals.rejections == {"ImageTooLargeException": 1}
+#: One unit, 100 s from the request to the stop, of which it ran 80: 400 images could be done.
+BUSY = ModelUse(
+    units=1,
+    requested_at=ASKED,
+    running_at=ASKED + timedelta(seconds=20),
+    stop_asked_at=ASKED + timedelta(seconds=100),
+    stopped_at=ASKED + timedelta(seconds=120),
+)
+
+
+def busy_totals(images: int = 300) -> Totals:
+    begin = int(ASKED.timestamp()) + 20
+    return Totals(
+        images=Counts(labelled=images - 1, rejected=1, ignored=5),
+        labels={},
+        rejections={"InvalidImageFormatException": 1},
+        calls=Calls(answered=images, throttled=3, p50=0.2, p95=0.3, p99=0.4, slowest=1.5),
+        by_second={begin + second: images // 60 for second in range(5, 65)},
+        throttled_by_second={begin + 7: 3},
+    )
+
+
+def test_use_is_what_the_running_model_answered_of_what_it_could() -> None:
+    written = report(BUSY, totals=busy_totals()).to_json()["model"]
+    assert written["use"] == pytest.approx(300 / 400)
+    assert (written["unit_minutes"], written["cost_usd"]) == (2.0, pytest.approx(0.1333, abs=1e-4))
+    assert written["cost_per_1000_usd"] == pytest.approx(0.4444, abs=1e-4), "ignored messages are no images"
+
+
+def test_of_a_model_that_never_ran_there_is_no_use_and_no_plot() -> None:
+    never = report(ModelUse(units=1, requested_at=ASKED), totals=Totals(images=Counts(), labels={}, rejections={}))
+    written = never.to_json()["model"]
+    assert (written["use"], written["cost_per_1000_usd"], never.bars()) == (None, None, [])
+    assert "<svg" not in never.to_html()
+
+
+def test_the_plot_has_a_bar_for_each_piece_of_the_time_it_ran() -> None:
+    bars = report(BUSY, totals=busy_totals()).bars()
+    assert [bar.begin for bar in bars] == list(range(0, 82, 2))
+    assert sum(bar.images_per_second * 2 for bar in bars) == 300
+    assert [bar.begin for bar in bars if bar.throttled] == [6]
+
+
+def test_the_page_shows_calls_and_plot() -> None:
+    page = report(BUSY, totals=busy_totals()).to_html()
+    assert page.count("<rect") == 41
+    assert "95 % 0.300 s" in page
+    assert "3 (1.0 % of all sends)" in page
+    assert "75 % of 5 images/s" in page
+
+
+@pytest.mark.parametrize(
+    ("images", "minutes"),
+    [(1, 74), (17_700, 74), (17_701, 133)],
+    ids=["one image", "an hour's worth", "one more: another step"],
+)
+def test_the_samples_schedule_looks_every_quarter_of_an_hour_and_holds_in_steps(images: int, minutes: float) -> None:
+    totals = Totals(images=Counts(labelled=images), labels={}, rejections={})
+    assert report(BUSY, totals=totals).to_json()["sample_schedule"]["minutes"] == minutes
 
 
 def test_names_from_outside_are_text_on_the_page() -> None:
-    page = report(ModelUse(units=1), labels={"<script>alert(1)</script>": 1}, problems=["<b>"]).to_html()
+    named = Totals(images=Counts(), labels={"<script>alert(1)</script>": 1}, rejections={})
+    page = report(ModelUse(units=1), totals=named, problems=["<b>"]).to_html()
     assert "<script>" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "<b>" not in page

@@ -140,7 +140,7 @@ def shared_aws(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> Iter
 def aws(shared_aws: Aws) -> Aws:
     """The embedded AWS with its model never started, no faults, and an empty queue and source bucket."""
     shared_aws.faults()
-    shared_aws.model(status="TRAINING_COMPLETED", start_outcome="RUNNING")
+    shared_aws.model(status="TRAINING_COMPLETED", start_outcome="RUNNING", rate=0, latency=0)
     s3 = shared_aws.client("s3")
     for bucket in (shared_aws.source, shared_aws.final):
         for found in s3.list_objects_v2(Bucket=bucket).get("Contents", []):

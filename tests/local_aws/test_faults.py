@@ -220,6 +220,8 @@ def test_a_wrong_fault_is_told_what_is_wrong_and_changes_nothing(aws: Aws, value
         ("PUT", "model", '{"start_outcome": "ON", "status": "FAILED"}', 400),
         ("PUT", "model", '{"state": "FAILED"}', 400),
         ("PUT", "model", '{"status": "FAILED", "message": 5}', 400),
+        ("PUT", "model", '{"rate": -1}', 400),
+        ("PUT", "model", '{"latency": "long"}', 400),
         ("PUT", "faults", "", 400),
         ("DELETE", "model", "", 405),
         ("POST", "faults", "[]", 405),

@@ -91,6 +91,28 @@ def test_start_stop_and_detect_are_allowed_from_these_states_alone(
             assert aws.model()["status"] == state
 
 
+def test_rate_and_latency_can_be_changed_while_it_runs(aws: Aws, rekognition: Any) -> None:
+    aws.model(status="RUNNING", rate=1, latency=0.3)
+    image = {"Bytes": png(photograph("moon"))}
+    before = time.monotonic()
+    rekognition.detect_custom_labels(ProjectVersionArn=aws.model_arn, Image=image)
+    assert time.monotonic() - before > 0.3
+    error = refusal(rekognition.detect_custom_labels, ProjectVersionArn=aws.model_arn, Image=image)
+    assert error.response["Error"]["Code"] == "ProvisionedThroughputExceededException"
+
+
+def test_the_model_knows_its_first_and_last_detect_since_it_runs(aws: Aws, rekognition: Any) -> None:
+    image = {"Bytes": png(photograph("moon"))}
+    aws.model(status="RUNNING")
+    assert (aws.model()["first_detect_at"], aws.model()["last_detect_at"]) == (None, None)
+    for _ in range(2):
+        rekognition.detect_custom_labels(ProjectVersionArn=aws.model_arn, Image=image)
+    seen = aws.model()
+    assert seen["history"][-1]["at"] <= seen["first_detect_at"] < seen["last_detect_at"]
+    aws.model(status="RUNNING")
+    assert aws.model()["first_detect_at"] is None
+
+
 def test_a_start_can_be_made_to_fail(aws: Aws, rekognition: Any) -> None:
     aws.model(start_outcome="FAILED")
     rekognition.start_project_version(ProjectVersionArn=aws.model_arn, MinInferenceUnits=1)

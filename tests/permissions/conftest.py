@@ -66,7 +66,7 @@ def world(
     monkeypatch.setenv("AIRFLOW__LABEL_DETECTION__DEAD_MAN_SWITCH_ROLE_ARN", SWITCH_ROLE)
     # An image that the service fails on is given back at once, and one that cannot be is back soon.
     config = Config(retries={"total_max_attempts": 1})
-    monkeypatch.setattr("label_detection.hooks.by_arn.client_config", lambda _workers=1: config)
+    monkeypatch.setattr("label_detection.hooks.by_arn.client_config", lambda *_, **__: config)
     monkeypatch.setattr(images, "ImageQueue", partial(ImageQueue, visibility_seconds=6))
     _leave_a_switch(aws)
     makers: dict[str, Callable[[Aws, bytes], ImageRef]] = {

@@ -75,7 +75,7 @@ def test_with_the_policy_a_run_works_wholly(world: World, variables: Variables) 
     assert (world.aws.depth(), world.aws.source_keys()) == ((0, 0), [])
     assert world.aws.model()["status"] == "STOPPED"
     assert world.aws.schedules() == []
-    assert variables.values == {}
+    assert variables.lease(world.aws.settings) is None
     found = report(world.aws)
     assert found["warnings"] == found["problems"] == []
     assert found["images"] == {"labelled": 3, "rejected": 3, "ignored": 1, "failed": 1}

@@ -23,7 +23,7 @@ from botocore.loaders import JSONFileLoader
 
 from include.lease import Lease, lease_name
 from include.plan import Plan
-from label_detection import exchange, leases, stopping
+from label_detection import exchange, experiences, leases, stopping
 from label_detection.hooks.rekognition import RekognitionModelHook
 from label_detection.operators import model as model_operators
 
@@ -109,9 +109,9 @@ class Run:
         self._push(operator.task_id, "return_value", value)
         return value
 
-    def plan(self, settings: Settings, units: int = 2, workers: int = 2) -> Plan:
+    def plan(self, settings: Settings, units: int = 2) -> Plan:
         """Have a plan and the lease, as `plan_run` leaves them."""
-        plan = Plan(settings=settings, backlog=3, units=units, tasks=1, workers=workers, reason="a test")
+        plan = Plan(settings=settings, backlog=3, units=units, tasks=1, reason="a test")
         context: Any = self.context(exchange.PLAN_TASK)
         leases.take_lease(context, plan)
         exchange.push_plan(context, plan)
@@ -155,6 +155,7 @@ def _service_models_are_read_once() -> Iterator[None]:
 def variables(monkeypatch: pytest.MonkeyPatch) -> Variables:
     stand_in = Variables()
     monkeypatch.setattr(leases, "Variable", stand_in)
+    monkeypatch.setattr(experiences, "Variable", stand_in)
     return stand_in
 
 

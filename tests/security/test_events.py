@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from include import messages
-from include.drain import Tally
+from include.message_worker import Tally
 from include.messages import ImageRef
 from tests.conftest import Aws
 from tests.include.conftest import MakeDrain

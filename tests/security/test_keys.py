@@ -8,9 +8,9 @@ from itertools import product
 
 import pytest
 
-from include.drain import RefusedError, Tally
 from include.journal import read_lines
 from include.labels import REJECTED, document_key, final_key, rejected_message_key
+from include.message_worker import RefusedError, Tally
 from include.messages import ImageRef
 from tests.conftest import Aws
 from tests.include.conftest import RUN, MakeDrain

@@ -15,7 +15,8 @@ from include.announcer import Announcer
 from include.backfill import Chunk
 from include.notices import FailedTask
 from include.plan import make_plan
-from include.report import ModelUse, Report, add_up
+from include.report import ModelUse, Report
+from include.totals import add_up
 from label_detection.operators.images import AnalyseImagesOperator
 from label_detection.operators.run import WriteReportOperator
 from tests.conftest import Aws
@@ -53,16 +54,14 @@ class Page(HTMLParser):
 def report(aws: Aws, text: str) -> Report:
     """A report in which everything that comes from elsewhere is this text."""
     line = {"outcome": "rejected", "labels": [{"Name": text}], "error": {"code": text, "message": text}}
-    totals = add_up([line])
+    line["at"] = "2026-11-22T00:00:00Z"
     now = datetime(2026, 11, 22, tzinfo=UTC)
     return Report(
         dag_id=text,
         run_id=text,
         started_at=now,
         ended_at=now,
-        images=totals.images,
-        labels=totals.labels,
-        rejections=totals.rejections,
+        totals=add_up([line]),
         queue=None,
         model=ModelUse(units=1),
         plan=make_plan(aws.settings, 1).model_copy(update={"reason": text}),
@@ -97,7 +96,7 @@ def test_markup_in_keys_labels_and_errors_stays_out_of_the_grid_and_is_data_in_d
     run.started(now, now + timedelta(minutes=10))
     aws.put_model("RUNNING")
     context = run.context("analyse_images", map_index=0)
-    run.execute(AnalyseImagesOperator(task_id="analyse_images", workers=2), context)
+    run.execute(AnalyseImagesOperator(task_id="analyse_images", images_per_second=100), context)
     assert context["images"] == f"{len(MARKUP)} labelled"
     documents = [key for key in aws.final_keys() if key.endswith(".json")]
     assert len(documents) == len(MARKUP)

@@ -129,7 +129,7 @@ def pipeline(aws: Aws, run: Run, written: Written) -> None:
         PlanRunOperator(task_id="plan_run"),
         StartModelOperator(task_id="start_model"),
         ModelRunningSensor(task_id="wait_for_model"),
-        AnalyseImagesOperator(task_id="analyse_images", workers=2),
+        AnalyseImagesOperator(task_id="analyse_images", images_per_second=100),
         StopModelOperator(task_id="stop_model"),
         WriteReportOperator(task_id="write_report"),
     ):

@@ -85,6 +85,8 @@ class ProjectVersion:
         self.max_units: int | None = None
         self.detects = 0
         self.throttled = 0
+        self.first_detect_at: float | None = None  # of the present, or the last, time it was RUNNING
+        self.last_detect_at: float | None = None  # its end
         self.start_outcome = ModelStatus.RUNNING
         self._clock = clock
         self._lock = threading.RLock()
@@ -176,6 +178,12 @@ class ProjectVersion:
                     raise ProvisionedThroughputExceeded()
                 self._tokens -= 1.0
             self.detects += 1
+            self.first_detect_at = self.first_detect_at or self._clock()
+
+    def detected(self) -> None:
+        """An image that was let in has had its answer."""
+        with self._lock:
+            self.last_detect_at = self._clock()
 
     def _settle(self) -> None:
         if self._due is not None and self._clock() >= self._due.at:
@@ -187,5 +195,6 @@ class ProjectVersion:
         self._message = _MESSAGES.get(status, "") if message is None else message
         self._history.append(StateChange(status, now))
         if status is ModelStatus.RUNNING:
+            self.first_detect_at = self.last_detect_at = None
             self._tokens = max(1.0, self.settings.rate * self.min_units)
             self._filled = now

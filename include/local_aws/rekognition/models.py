@@ -114,6 +114,7 @@ class LocalRekognitionBackend(RekognitionBackend):
             findings = self._look(source)
         finally:
             time.sleep(max(0.0, version.settings.latency - (time.monotonic() - began)))
+            version.detected()
         least = ASSUMED_MIN_CONFIDENCE if min_confidence is None else min_confidence
         found = [finding for finding in findings if finding.confidence >= least]
         return found if max_results is None else found[:max_results]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from botocore.config import Config
 
+from include.pace import Pace
 from include.settings import MODEL_ARN, Settings
 from label_detection.hooks.clients import client_config
 from label_detection.hooks.model import ModelHook
@@ -18,6 +19,14 @@ def hook_for(model_arn: str, aws_conn_id: str, config: Config) -> ModelHook:
     return RekognitionModelHook(model_arn, aws_conn_id=aws_conn_id, region_name=match["region"], config=config)
 
 
-def model_hook(settings: Settings, workers: int = 1) -> ModelHook:
-    """The hook for the settings' model. `workers`: how many threads will call it at once."""
-    return hook_for(settings.model_arn, settings.aws_conn_id, client_config(workers))
+def model_hook(settings: Settings) -> ModelHook:
+    """The hook for the settings' model."""
+    return hook_for(settings.model_arn, settings.aws_conn_id, client_config())
+
+
+def paced_model_hook(settings: Settings, workers: int, pace: Pace) -> ModelHook:
+    """The same for `workers` threads, whose detections keep a pace."""
+    # Two that slow down at once would be one too many: the pace does what `adaptive` is for.
+    hook = hook_for(settings.model_arn, settings.aws_conn_id, client_config(workers, mode="standard"))
+    hook.keep_pace(pace)
+    return hook

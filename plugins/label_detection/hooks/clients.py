@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.config import Config
 
@@ -14,16 +14,17 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 
+RetryMode = Literal["adaptive", "standard"]
 #: Sends of one call: a minute or two of trouble.
 _ATTEMPTS = 10
 #: For a caller that goes round a loop of its own and must hear in seconds that it is to stop.
 FEW_ATTEMPTS = 2
 
 
-def client_config(workers: int = 1, attempts: int = _ATTEMPTS) -> Config:
-    """Adaptive: botocore slows down by itself when a service throttles."""
+def client_config(workers: int = 1, attempts: int = _ATTEMPTS, mode: RetryMode = "adaptive") -> Config:
+    """`adaptive`: botocore slows down by itself when a service throttles."""
     return Config(
-        retries={"mode": "adaptive", "total_max_attempts": attempts},
+        retries={"mode": mode, "total_max_attempts": attempts},
         max_pool_connections=workers + 2,
         connect_timeout=10,
         read_timeout=30,

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from include.messages import ImageRef
+from include.pace import Pace
 
 
 class Phase(Enum):
@@ -55,11 +56,17 @@ class ModelHook(Protocol):
     def describe(self) -> ModelState:
         """Where the model is now."""
 
-    def start(self, units: int) -> None:
-        """Ask for the model. :raises ModelInUseError: when it is not off."""
+    def start(self, units: int, max_units: int | None = None) -> None:
+        """Ask for the model; its service may add units, up to `max_units`.
+
+        :raises ModelInUseError: when it is not off.
+        """
 
     def stop(self) -> None:
         """Ask for its end. :raises ModelInUseError: when it is not running; LookupError: when there is none."""
+
+    def keep_pace(self, pace: Pace) -> None:
+        """From now on each send of `detect` waits for its turn, and tells the pace whether it was throttled."""
 
     def detect(self, image: ImageRef, min_confidence: float) -> list[dict[str, Any]]:
         """Labels in an image (`include.labeller.Detect` says which errors mean what)."""

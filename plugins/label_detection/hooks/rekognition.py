@@ -12,8 +12,10 @@ from include import aws_errors
 from include.labeller import ImageRefusedError, ImageUnreadableError
 from include.labels import Error
 from include.messages import ImageRef
+from include.pace import Pace
 from include.settings import MODEL_ARN
 from label_detection.hooks.model import ModelInUseError, ModelState, Phase, StopTarget
+from label_detection.hooks.pacing import keep_pace
 from label_detection.hooks.redacting import RedactingAwsHook
 
 if TYPE_CHECKING:
@@ -96,10 +98,11 @@ class RekognitionModelHook(RedactingAwsHook):
                 )
         raise LookupError(f"project {self.project!r} has no model {self.model_arn}: see model_arn")
 
-    def start(self, units: int) -> None:
-        """Ask for the model with `units` inference units."""
+    def start(self, units: int, max_units: int | None = None) -> None:
+        """Ask for the model with `units` inference units; AWS may add some, up to `max_units`."""
+        most: dict[str, Any] = {} if max_units is None else {"MaxInferenceUnits": max_units}
         try:
-            self.api.start_project_version(ProjectVersionArn=self.model_arn, MinInferenceUnits=units)
+            self.api.start_project_version(ProjectVersionArn=self.model_arn, MinInferenceUnits=units, **most)
         except self.api.exceptions.ResourceInUseException as error:
             raise ModelInUseError(aws_errors.message(error)) from error
 
@@ -119,6 +122,10 @@ class RekognitionModelHook(RedactingAwsHook):
             f"arn:{partition}:scheduler:::aws-sdk:rekognition:stopProjectVersion",
             {"ProjectVersionArn": self.model_arn},
         )
+
+    def keep_pace(self, pace: Pace) -> None:
+        """DetectCustomLabels keeps it."""
+        keep_pace(self.api, "DetectCustomLabels", pace)
 
     def detect(self, image: ImageRef, min_confidence: float) -> list[dict[str, Any]]:
         """The custom labels of an image in S3, as the service answers them."""

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from include.drain import Drain, RefusedError, Tally
+from include.drain import Drain
 from include.image_queue import ImageQueue
 from include.journal import Journal
 from include.labeller import Labeller
 from include.labels import ModelInfo, RunInfo
-from include.plan import Plan
+from include.message_worker import RefusedError, Tally
+from include.pace import Pace
+from include.plan import MAX_WORKERS, Plan
 from label_detection import exchange
-from label_detection.hooks.by_arn import model_hook
+from label_detection.hooks.by_arn import model_hook, paced_model_hook
 from label_detection.hooks.clients import FEW_ATTEMPTS, s3_client, sqs_client
 from label_detection.hooks.model import Phase
 
@@ -28,6 +30,8 @@ class AnalyseImagesOperator(BaseOperator):
     to the final bucket, writes its label document, deletes it from the source bucket and its message from the queue.
     What is not an image, or what the model refuses, goes to `rejected/` in the final bucket with the reason.
 
+    How often it asks the model follows the model: more while nothing is throttled, a little less when something is.
+
     The name of each task in the grid says what it did. It never starts a model: cleared alone, it fails at once and the
     images stay in the queue. Clear `start_model` with its downstream tasks instead, or wait for the next run.
 
@@ -35,10 +39,10 @@ class AnalyseImagesOperator(BaseOperator):
     (see the permissions in the README), or says that the model is not running, or that a service is down.
     """
 
-    def __init__(self, *, workers: int, **kwargs: Any) -> None:
-        """`workers`: threads of this task, from the plan."""
+    def __init__(self, *, images_per_second: float, **kwargs: Any) -> None:
+        """`images_per_second`: this task's share of what the plan expects of the model, to begin with."""
         super().__init__(**kwargs)
-        self.workers = workers
+        self.images_per_second = images_per_second
         self._drain: Drain | None = None
         self._killed = False
 
@@ -72,10 +76,12 @@ class AnalyseImagesOperator(BaseOperator):
     def _make_drain(self, plan: Plan, context: Context) -> Drain:
         settings = plan.settings
         ti = context["ti"]
+        started = exchange.require_started(context)
+        pace = Pace(self.images_per_second * started.units / plan.units, plan.seconds_per_image)
         run = RunInfo(ti.dag_id, ti.run_id, max(ti.map_index or 0, 0))
         labeller = Labeller(
-            s3=s3_client(settings, self.workers),
-            detect=model_hook(settings, self.workers).detect,
+            s3=s3_client(settings, MAX_WORKERS),
+            detect=paced_model_hook(settings, MAX_WORKERS, pace).detect,
             source_bucket=settings.source_bucket,
             final_bucket=settings.final_bucket,
             model=ModelInfo(settings.model_arn, settings.min_confidence),
@@ -86,8 +92,9 @@ class AnalyseImagesOperator(BaseOperator):
             ImageQueue(sqs_client(settings, attempts=FEW_ATTEMPTS), settings.queue_url),
             labeller,
             Journal(s3_client(settings, attempts=FEW_ATTEMPTS), settings.final_bucket, run),
-            workers=self.workers,
-            deadline=exchange.require_started(context).deadline.timestamp(),
+            pace,
+            workers=MAX_WORKERS,
+            deadline=started.deadline.timestamp(),
             on_progress=self._say,
         )
 

@@ -57,7 +57,7 @@ class StartModelOperator(BaseOperator):
         lease = self._arm(context, plan, lease, hook)
         if not state.is_on:
             self._check_still_ours(lease)
-            self._start(hook, state, plan.units)
+            self._start(hook, state, plan)
         return exchange.Started(
             requested_at=lease.since,
             adopted=state.is_on,
@@ -85,10 +85,11 @@ class StartModelOperator(BaseOperator):
                 switch.disarm(lease)
             raise AirflowFailException("the run was ended, or another has taken the model, before it was asked for")
 
-    def _start(self, hook: ModelHook, state: ModelState, units: int) -> None:
-        self.log.info("the model is %s; starting it with %d inference units", state, units)
+    def _start(self, hook: ModelHook, state: ModelState, plan: Plan) -> None:
+        most = f", at most {plan.max_units}" if plan.max_units else ""
+        self.log.info("the model is %s; starting it with %d inference units%s", state, plan.units, most)
         try:
-            hook.start(units)
+            hook.start(plan.units, plan.max_units)
         except ModelInUseError as error:  # somebody else was faster, or the first send of a repeated request
             state = hook.describe()
             if not state.is_on:
@@ -121,11 +122,11 @@ class StopModelOperator(BaseOperator):
         except TakenOverError as error:
             self.log.warning("%s: it is left to that", error)
             return exchange.Stopped(stopped_at=datetime.now(UTC)).model_dump(mode="json")
-        if not stopping.asked:
+        if not stopping.asked_at:
             self.log.info("the model was off, and stayed off for %g seconds", _LINGER_SECONDS)
         lease = leases.own_lease(context, settings.model_arn)
         on_since = lease.since if lease and stopping.was_on else None
-        stopped = exchange.Stopped(stopped_at=datetime.now(UTC), on_since=on_since)
+        stopped = exchange.Stopped(stopped_at=datetime.now(UTC), on_since=on_since, asked_at=stopping.asked_at)
         if lease:
             exchange.push_warning(context, switch.disarm(lease))
             leases.end_lease(lease)

@@ -9,13 +9,14 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from botocore.exceptions import ClientError
 
-from include import aws_errors, journal, report
+from include import aws_errors, journal
 from include.image_queue import ImageQueue
 from include.labels import to_json
 from include.plan import Plan, make_plan
 from include.report import ModelUse, Report
 from include.settings import Settings, environment_name
-from label_detection import exchange, leases
+from include.totals import add_up
+from label_detection import exchange, experiences, leases
 from label_detection.configuration import read_settings
 from label_detection.hooks.by_arn import model_hook
 from label_detection.hooks.clients import s3_client, sqs_client
@@ -28,13 +29,14 @@ if TYPE_CHECKING:
 class PlanRunOperator(BaseOperator):
     """
     Looks at everything the run will need before anything is switched on: both buckets, the queue, the model. Sizes the
-    run by the backlog: inference units, tasks, threads. Takes the lease on the model.
+    run by the backlog, and by how long the last runs' starts and images took: inference units and tasks. Takes the
+    lease on the model.
 
     **When it is red:** its log says what cannot be reached or used. Nothing was started; mend it and clear the task.
     """
 
-    def execute(self, context: Context) -> list[int]:
-        """An entry for each analysis task: its threads."""
+    def execute(self, context: Context) -> list[float]:
+        """An entry for each analysis task: how many images a second it begins with."""
         settings = read_settings(context)
         for option in ("source_bucket", "final_bucket"):
             self._check_bucket(settings, option)
@@ -42,13 +44,11 @@ class PlanRunOperator(BaseOperator):
         if state.phase is Phase.UNUSABLE:
             raise AirflowFailException(f"the model cannot be started: it is {state}")
         depth = ImageQueue(sqs_client(settings), settings.queue_url).depth()
-        plan = make_plan(settings, depth.visible)
-        self.log.info(
-            "%d inference units, %d tasks of %d threads: %s", plan.units, plan.tasks, plan.workers, plan.reason
-        )
+        plan = make_plan(settings, depth.visible, experiences.read_experience(settings.model_arn))
+        self.log.info("%d inference units, %d tasks: %s", plan.units, plan.tasks, plan.reason)
         leases.take_lease(context, plan)
         exchange.push_plan(context, plan)
-        return [plan.workers] * plan.tasks
+        return [plan.images_per_second / plan.tasks] * plan.tasks
 
     def _check_bucket(self, settings: Settings, option: str) -> None:
         name = getattr(settings, option)
@@ -66,15 +66,15 @@ class PlanRunOperator(BaseOperator):
 class WriteReportOperator(BaseOperator):
     """
     Adds up what the run did, and writes `runs/<run id>/report.json` and `report.html` to the final bucket: images by
-    outcome, labels, rejections, what is left in the queue, how long the model was on, and what that cost. It runs
-    whatever happened, and is skipped when the run was.
+    outcome, labels, rejections, what is left in the queue, how long the model was on, how busy it was and what that
+    cost. It runs whatever happened, and is skipped when the run was.
 
     **When it is red, the run is:** something else failed, and it names it. Its log has one line for each problem,
     and for each warning.
     """
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """The report, as it is stored."""
+        """The report, as it is stored, but for its labels and rejections."""
         states = self._states(context)
         failed, followed = (_in_state(states, state) for state in ("failed", "upstream_failed"))
         plan = exchange.pull_plan(context)
@@ -96,9 +96,19 @@ class WriteReportOperator(BaseOperator):
         for warning in warnings:
             self.log.warning("%s", warning)
         summary = self._write(context, plan, problems, warnings)
+        self._learn(summary)
         if problems:
             raise AirflowFailException("; ".join(problems))
-        return summary.to_json()
+        return _for_xcom(summary.to_json())
+
+    def _learn(self, summary: Report) -> None:
+        """Keep what this run has seen of the model for the plans to come."""
+        model, arn = summary.model, summary.plan.settings.model_arn
+        start_seconds = None
+        if model.requested_at and model.running_at and not model.adopted:
+            start_seconds = max((model.running_at - model.requested_at).total_seconds(), 0.0)
+        before = experiences.read_experience(arn)
+        experiences.write_experience(arn, before.learn(start_seconds, summary.totals.seconds_per_image))
 
     def _found_on(self, plan: Plan) -> str | None:
         """What nobody has said, when the stop failed, never ran, or was marked as done by hand; None: it is off."""
@@ -119,15 +129,13 @@ class WriteReportOperator(BaseOperator):
         settings = plan.settings
         s3 = s3_client(settings)
         run_id, now = context["run_id"], datetime.now(UTC)
-        totals = report.add_up(journal.read_lines(s3, settings.final_bucket, run_id))
+        totals = add_up(journal.read_lines(s3, settings.final_bucket, run_id))
         summary = Report(
             dag_id=context["ti"].dag_id,
             run_id=run_id,
             started_at=context["dag_run"].start_date or now,
             ended_at=now,
-            images=totals.images,
-            labels=totals.labels,
-            rejections=totals.rejections,
+            totals=totals,
             queue=ImageQueue(sqs_client(settings), settings.queue_url).depth(),
             model=self._model_use(context, plan),
             plan=plan,
@@ -150,9 +158,15 @@ class WriteReportOperator(BaseOperator):
             units=started.units if started else plan.units,
             requested_at=started.requested_at if started else on_since,
             adopted=started.adopted if started else False,
-            running_at=exchange.pull(context, exchange.WAIT_TASK),
+            stop_asked_at=stopped.asked_at if stopped else None,
+            running_at=exchange.pull_running_at(context),
             stopped_at=stopped.stopped_at if stopped else None,
         )
+
+
+def _for_xcom(report: dict[str, Any]) -> dict[str, Any]:
+    """Without what grows with the model's labels: XCom is a row in Airflow's database."""
+    return {name: value for name, value in report.items() if name not in {"labels", "rejections"}}
 
 
 def _in_state(states: dict[str, str], state: str) -> list[str]:

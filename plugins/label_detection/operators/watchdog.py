@@ -148,15 +148,15 @@ class StopExpiredModelsOperator(BaseOperator):
         """All that is left once a model is off. The lease goes last: a watchdog that is killed before does it again."""
         lease = one.lease
         taken_over = leases.read_lease(lease.model_arn) != lease
-        if taken_over and not one.stopping.asked:
+        if taken_over and not one.stopping.asked_at:
             raise TakenOverError
-        stopped = notices.Stopped(lease, one.why, one.stopping.asked, _now(), notifications.base_url())
+        stopped = notices.Stopped(lease, one.why, one.stopping.asked_at is not None, _now(), notifications.base_url())
         self.log.warning("%s", stopped)
         if not taken_over:
             switch.disarm(lease)
         notifications.publish(lease.sns_topic_arn, lease.aws_conn_id, notices.watchdog_acted(stopped))
         leases.end_lease(lease)
-        return {**lease.model_dump(mode="json"), "why": one.why, "stopped": one.stopping.asked}
+        return {**lease.model_dump(mode="json"), "why": one.why, "stopped": one.stopping.asked_at is not None}
 
     @contextmanager
     def _minding(self, lease: Lease, trouble: list[str]) -> Iterator[None]:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 class ModelRunningSensor(BaseSensorOperator):
     """
-    Waits until the model is running, without a worker (deferred), and at the longest until the run's deadline. A state
-    from which the model cannot come to run fails the task at once.
+    Waits until the model is running, without a worker (deferred), and at the longest until the run's deadline. Around
+    the time that the last runs' starts took it looks every second, else less often. A state from which the model
+    cannot come to run fails the task at once.
 
     **When it is red:** its log has the model's state and the service's own reason. The model is stopped by
     `stop_model` whatever happened here; the images stay in the queue for the next run.
@@ -28,14 +29,17 @@ class ModelRunningSensor(BaseSensorOperator):
 
     def execute(self, context: Context) -> str:
         """When the model was seen running; defers while it is starting."""
-        settings = exchange.require_plan(context).settings
+        plan = exchange.require_plan(context)
+        settings = plan.settings
         hook = model_hook(settings)
         state = hook.describe()
         if state.phase is Phase.RUNNING:
-            return self._running()
+            self.log.info("the model is running")
+            return datetime.now(UTC).isoformat()
         if state.phase is not Phase.STARTING:
             raise AirflowFailException(f"the model is not starting but {state}")
-        deadline = exchange.require_started(context).deadline
+        started = exchange.require_started(context)
+        deadline = started.deadline
         left = deadline - datetime.now(UTC)
         if left <= timedelta(0):
             raise AirflowFailException(f"the model is still {state}, and its time was up at {deadline:%H:%M:%S} UTC")
@@ -43,6 +47,8 @@ class ModelRunningSensor(BaseSensorOperator):
             trigger=ModelRunningTrigger(
                 model_arn=settings.model_arn,
                 waiter_args=hook.waiter_args(),
+                since=started.requested_at.isoformat(),
+                usual=plan.start_seconds,
                 aws_conn_id=settings.aws_conn_id,
                 region_name=settings.region,
             ),
@@ -50,12 +56,9 @@ class ModelRunningSensor(BaseSensorOperator):
             timeout=left,
         )
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> str:  # noqa: ARG002  # Airflow's signature
-        """After the deferral. An error is looked at again by the retry, which fails at once on a hopeless state."""
-        if event["status"] != "success":
-            raise AirflowException(event["message"])
-        return self._running()
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> None:  # noqa: ARG002  # Airflow's signature
+        """After the deferral, in trouble. It is looked at again by the retry, which fails at once on a hopeless state.
 
-    def _running(self) -> str:
-        self.log.info("the model is running")
-        return datetime.now(UTC).isoformat()
+        When all is well the trigger ends the task.
+        """
+        raise AirflowException(event["message"])

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
+import jmespath
 from airflow.providers.amazon.aws.triggers.base import AwsBaseWaiterTrigger
+from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
+from botocore.exceptions import ClientError, WaiterError
 
+from include import aws_errors
+from include.experience import seconds_to_next_look
 from label_detection.hooks.rekognition import RekognitionModelHook
 
 
 class ModelRunningTrigger(AwsBaseWaiterTrigger):
-    """Fires when the model is RUNNING, or is in a state that it cannot come to be RUNNING from.
+    """Ends its task when the model is RUNNING, with the time; resumes it with an error when it cannot come to be.
 
+    The task is ended from here because each second until the next one begins is paid for: it need not be resumed first.
     How long to wait at the most is the deferral's timeout, an absolute time that survives the triggerer's restart.
 
     :param model_arn: the model.
     :param waiter_args: what its service's `model_running` waiter is called with.
+    :param since: when the model was asked for, ISO 8601 with its offset.
+    :param usual: the quickest and the slowest start of late, seconds: it looks more often around that time.
     """
 
     def __init__(
@@ -23,12 +34,15 @@ class ModelRunningTrigger(AwsBaseWaiterTrigger):
         *,
         model_arn: str,
         waiter_args: dict[str, Any],
-        waiter_delay: int = 5,
-        waiter_max_attempts: int = 100_000,
+        since: str,
+        usual: tuple[float, float] | None = None,
+        waiter_delay: int = 1,
+        waiter_max_attempts: int = 1,
         **kwargs: Any,
     ) -> None:
+        """`waiter_delay` and `waiter_max_attempts` are the base class's, and mean nothing here."""
         super().__init__(
-            serialized_fields={"model_arn": model_arn, "waiter_args": waiter_args},
+            serialized_fields={"model_arn": model_arn, "waiter_args": waiter_args, "since": since, "usual": usual},
             waiter_name="model_running",
             waiter_args=waiter_args,
             failure_message="the model will not run",
@@ -40,6 +54,8 @@ class ModelRunningTrigger(AwsBaseWaiterTrigger):
             **kwargs,
         )
         self.model_arn = model_arn
+        self.since = datetime.fromisoformat(since)
+        self.usual = usual
 
     def hook(self) -> RekognitionModelHook:
         """The model's hook."""
@@ -50,3 +66,36 @@ class ModelRunningTrigger(AwsBaseWaiterTrigger):
             verify=self.verify,
             config=self.botocore_config,
         )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Look at the model again and again: the waiter says what it sees, the time that has passed when to look."""
+        hook = self.hook()
+        async with await hook.get_async_conn() as client:
+            waiter: Any = hook.get_waiter(self.waiter_name, deferrable=True, client=client)
+            while True:
+                try:
+                    await waiter.wait(**self.waiter_args, WaiterConfig={"MaxAttempts": 1})
+                except (WaiterError, *aws_errors.AWS_ERRORS) as error:
+                    if not _passes(error):
+                        yield TriggerEvent(
+                            {"status": "error", "message": f"{self.failure_message}: {self._seen(error)}"}
+                        )
+                        return
+                else:
+                    yield TaskSuccessEvent(xcoms={"return_value": datetime.now(UTC).isoformat()})
+                    return
+                elapsed = (datetime.now(UTC) - self.since).total_seconds()
+                await asyncio.sleep(seconds_to_next_look(elapsed, self.usual))
+
+    def _seen(self, error: Exception) -> str:
+        status = jmespath.search(self.status_queries[0], getattr(error, "last_response", {}))
+        return f"{status}: {error}" if status else str(error)
+
+
+def _passes(error: Exception) -> bool:
+    """Whether the model is still starting, or the service has trouble that passes."""
+    if not isinstance(error, WaiterError):
+        return aws_errors.is_transient(error)
+    if "Error" in error.last_response:
+        return aws_errors.is_transient(ClientError(error.last_response, "the waiter"))
+    return "Max attempts exceeded" in str(error)

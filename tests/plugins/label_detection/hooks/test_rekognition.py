@@ -96,6 +96,14 @@ def test_start_asks_for_the_units(aws: Aws, hook: RekognitionModelHook) -> None:
     assert (state.phase, state.units) == (Phase.STARTING, 3)
 
 
+@pytest.mark.parametrize("most", [None, 3, 7], ids=["not set", "no more", "more"])
+def test_start_passes_on_what_aws_may_add(hook: RekognitionModelHook, most: int | None) -> None:
+    hook.start(3, most)
+    answer = hook.api.describe_project_versions(**hook.waiter_args())  # type: ignore[arg-type]
+    (version,) = answer["ProjectVersionDescriptions"]
+    assert (version["MinInferenceUnits"], version.get("MaxInferenceUnits")) == (3, most)
+
+
 @pytest.mark.parametrize("status", ["STARTING", "RUNNING", "STOPPING"])
 def test_start_of_a_model_that_is_on_is_in_use(aws: Aws, hook: RekognitionModelHook, status: str) -> None:
     aws.put_model(status)
@@ -146,9 +154,11 @@ def test_the_environments_endpoint_is_all_it_takes_to_point_everything_elsewhere
 
 def test_the_clients_are_in_the_models_region_and_retry_adaptively(aws: Aws) -> None:
     there = aws.settings.model_copy(update={"model_arn": aws.settings.model_arn.replace("us-east-1", "eu-west-1")})
-    model = model_hook(there, workers=7)
+    model = model_hook(there)
     assert isinstance(model, RekognitionModelHook)
-    for client in (model.api, s3_client(there, workers=7), sqs_client(there, workers=7)):
+    assert model.api.meta.region_name == "eu-west-1"
+    assert model.api.meta.config.retries["mode"] == "adaptive"
+    for client in (s3_client(there, workers=7), sqs_client(there, workers=7)):
         assert client.meta.region_name == "eu-west-1"
         assert client.meta.config.retries["mode"] == "adaptive"
         assert client.meta.config.max_pool_connections > 7

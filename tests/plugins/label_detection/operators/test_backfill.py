@@ -67,7 +67,7 @@ def drain(aws: Aws, run: Run) -> dict[str, int]:
     pipeline.plan(aws.settings)
     pipeline.started(now, now + timedelta(minutes=10))
     aws.put_model("RUNNING")
-    tally: dict[str, int] = pipeline.execute(AnalyseImagesOperator(task_id="analyse_images", workers=4))
+    tally: dict[str, int] = pipeline.execute(AnalyseImagesOperator(task_id="analyse_images", images_per_second=100))
     return tally
 
 

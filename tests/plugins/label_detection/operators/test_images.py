@@ -15,7 +15,7 @@ from botocore.config import Config
 
 from demo.waiting import wait_until
 from include import drain
-from include.drain import DrainError, RefusedError
+from include.message_worker import DrainError, RefusedError
 from label_detection.hooks import clients
 from label_detection.operators.images import AnalyseImagesOperator
 from tests.plugins.conftest import DAG_ID, RUN_ID, Run
@@ -34,8 +34,8 @@ def running(aws: Aws, run: Run) -> Run:
     return run
 
 
-def operator(workers: int = 2) -> AnalyseImagesOperator:
-    return AnalyseImagesOperator(task_id="analyse_images", workers=workers)
+def operator() -> AnalyseImagesOperator:
+    return AnalyseImagesOperator(task_id="analyse_images", images_per_second=100)
 
 
 def receives(aws: Aws) -> list[int]:
@@ -157,7 +157,7 @@ def test_a_repeated_task_finishes_what_was_refused(aws: Aws, running: Run, pictu
         aws.upload(f"{number}.png", picture)
     aws.fail("s3", "PutObject", status=403, code="AccessDenied", key=".png.json", times=1)
     with pytest.raises(AirflowFailException, match="AccessDenied"):
-        running.execute(operator(workers=1))
+        running.execute(operator())
     running.execute(operator())
     assert aws.source_keys() == []
     assert sum(key.endswith(".png.json") for key in aws.final_keys()) == 3

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from tests.conftest import Aws
 
 
-def plan(run: Run) -> list[int]:
-    entries: list[int] = run.execute(PlanRunOperator(task_id="plan_run"))
+def plan(run: Run) -> list[float]:
+    entries: list[float] = run.execute(PlanRunOperator(task_id="plan_run"))
     return entries
 
 
@@ -43,10 +43,10 @@ def held_by(aws: Aws, dag_id: str, until: datetime) -> Lease:
 
 @pytest.mark.parametrize(
     ("images", "params", "tasks"),
-    [(0, {}, 1), (1, {}, 1), (26, {}, 2), (51, {}, 3), (51, {"max_tasks": 2}, 2)],
-    ids=["none left", "one", "26", "51", "51 for at most two"],
+    [(0, {}, 1), (1, {}, 1), (26, {}, 2), (26, {"max_tasks": 1}, 1)],
+    ids=["none left", "one", "26", "26 for at most one"],
 )
-def test_there_is_an_entry_with_its_threads_for_each_task(
+def test_there_is_an_entry_with_its_share_of_the_models_rate_for_each_task(
     aws: Aws, run: Run, images: int, params: dict[str, Any], tasks: int
 ) -> None:
     announce(aws, images)
@@ -55,8 +55,7 @@ def test_there_is_an_entry_with_its_threads_for_each_task(
     made = pull_plan(run.context("start_model"))  # type: ignore[arg-type]
     assert made is not None
     assert (made.backlog, made.tasks) == (images, tasks)
-    assert entries == [made.workers] * tasks
-    assert made.workers >= 1
+    assert entries == [5.0 / tasks] * tasks
 
 
 def test_the_units_are_between_the_configured_bounds(aws: Aws, run: Run) -> None:

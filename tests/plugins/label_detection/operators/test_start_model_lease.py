@@ -69,9 +69,9 @@ def test_the_dead_mans_switch_is_made_for_the_leases_end_before_the_request(
     seen: list[Any] = []
     start_request = RekognitionModelHook.start
 
-    def look(self: RekognitionModelHook, units: int) -> None:
+    def look(self: RekognitionModelHook, units: int, max_units: int | None) -> None:
         seen.extend(aws.schedules())
-        start_request(self, units)
+        start_request(self, units, max_units)
 
     monkeypatch.setattr(RekognitionModelHook, "start", look)
     start(run)

@@ -68,8 +68,9 @@ def stored(aws: Aws) -> Any:
 
 
 def test_the_report_says_what_was_done_and_what_it_cost(aws: Aws, done: Run) -> None:
-    report = write(done)
-    assert report == stored(aws)
+    kept = write(done).keys()
+    report = stored(aws)
+    assert report.keys() - kept == {"labels", "rejections"}, "XCom is no place for what grows"
     assert report["images"] == {"labelled": 2, "rejected": 1, "ignored": 0, "failed": 1}
     assert report["labels"] == {"scratch": 2}
     assert report["rejections"] == {"InvalidImageFormatException": 1}

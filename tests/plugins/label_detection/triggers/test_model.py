@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk.module_loading import import_string
+from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from label_detection.triggers.model import ModelRunningTrigger
 from tests.plugins.conftest import events_of
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from tests.conftest import Aws
 
 ARN = "arn:aws:rekognition:eu-west-1:123456789012:project/parts/version/1/1690000000000"
+SINCE = "2026-11-22T06:00:00+00:00"
 WAITER_ARGS = {"ProjectArn": "arn:aws:rekognition:eu-west-1:123456789012:project/parts/2", "VersionNames": ["1"]}
 
 
@@ -25,31 +28,47 @@ def trigger_for(hook: RekognitionModelHook, **more: Any) -> ModelRunningTrigger:
         waiter_args=hook.waiter_args(),
         aws_conn_id="aws_default",
         region_name="us-east-1",
-        waiter_delay=1,
+        since=datetime.now(UTC).isoformat(),
         **more,
     )
 
 
 @pytest.mark.parametrize(
     "more",
-    [{}, {"waiter_delay": 9, "waiter_max_attempts": 3, "verify": False, "botocore_config": {"read_timeout": 7}}],
+    [{}, {"usual": [250.0, 310.5], "verify": False, "botocore_config": {"read_timeout": 7}}],
     ids=["as the sensor makes it", "with everything"],
 )
 def test_the_triggerer_restores_it_with_the_same_arguments(more: dict[str, Any]) -> None:
     trigger = ModelRunningTrigger(
-        model_arn=ARN, waiter_args=WAITER_ARGS, aws_conn_id="parts_account", region_name="eu-west-1", **more
+        model_arn=ARN,
+        waiter_args=WAITER_ARGS,
+        since=SINCE,
+        aws_conn_id="parts_account",
+        region_name="eu-west-1",
+        **more,
     )
     path, arguments = trigger.serialize()
     restored = import_string(path)(**json.loads(json.dumps(arguments)))
     assert type(restored) is ModelRunningTrigger
     assert restored.serialize() == (path, arguments)
-    given = {"model_arn": ARN, "waiter_args": WAITER_ARGS, "aws_conn_id": "parts_account", "region_name": "eu-west-1"}
+    given = {
+        "model_arn": ARN,
+        "waiter_args": WAITER_ARGS,
+        "since": SINCE,
+        "aws_conn_id": "parts_account",
+        "region_name": "eu-west-1",
+    }
     assert arguments.items() >= (given | more).items()
 
 
 def test_its_hook_has_the_models_region_and_connection() -> None:
     trigger = ModelRunningTrigger(
-        model_arn=ARN, waiter_args=WAITER_ARGS, aws_conn_id="parts_account", region_name="eu-west-1", verify=False
+        model_arn=ARN,
+        waiter_args=WAITER_ARGS,
+        since=SINCE,
+        aws_conn_id="parts_account",
+        region_name="eu-west-1",
+        verify=False,
     )
     hook = trigger.hook()
     assert (hook.model_arn, hook.aws_conn_id, hook._region_name, hook._verify) == (
@@ -60,17 +79,25 @@ def test_its_hook_has_the_models_region_and_connection() -> None:
     )
 
 
-def test_it_fires_when_the_model_has_started(aws: Aws, hook: RekognitionModelHook) -> None:
+def is_success(event: TriggerEvent) -> bool:
+    """Whether it ends the task, with the time as its XCom."""
+    if not isinstance(event, TaskSuccessEvent):
+        return False
+    assert event.xcoms
+    return datetime.fromisoformat(str(event.xcoms["return_value"])) <= datetime.now(UTC)
+
+
+def test_it_ends_the_task_when_the_model_has_started(aws: Aws, hook: RekognitionModelHook) -> None:
     hook.start(1)
     (event,) = events_of(trigger_for(hook), within=10)
-    assert event.payload["status"] == "success"
+    assert is_success(event)
     assert aws.model()["status"] == "RUNNING"
 
 
-def test_it_fires_at_once_when_the_model_is_running(aws: Aws, hook: RekognitionModelHook) -> None:
+def test_it_ends_the_task_at_once_when_the_model_is_running(aws: Aws, hook: RekognitionModelHook) -> None:
     aws.put_model("RUNNING")
     (event,) = events_of(trigger_for(hook), within=3)
-    assert event.payload["status"] == "success"
+    assert is_success(event)
 
 
 def test_it_fires_when_the_start_failed_and_names_the_state(aws: Aws, hook: RekognitionModelHook) -> None:
@@ -95,8 +122,23 @@ def test_a_hiccup_of_the_service_is_waited_out(aws: Aws, hook: RekognitionModelH
     trigger = trigger_for(hook, botocore_config={"retries": {"total_max_attempts": 1}})
     aws.fail("rekognition", "DescribeProjectVersions", status=500, times=1)
     (event,) = events_of(trigger, within=10)
-    assert event.payload["status"] == "success"
+    assert is_success(event)
     assert aws.control("faults") == []
+
+
+@pytest.mark.parametrize(
+    ("usual", "looks"), [(None, 4), ([0.0, 0.5], 4), ([60.0, 90.0], 1)], ids=["not known", "about now", "not for long"]
+)
+def test_it_looks_more_often_around_the_time_that_a_start_usually_takes(
+    aws: Aws, hook: RekognitionModelHook, usual: list[float] | None, looks: int
+) -> None:
+    aws.put_model("STARTING")
+    trigger = trigger_for(hook, usual=usual, botocore_config={"retries": {"total_max_attempts": 1}})
+    aws.fail("rekognition", "DescribeProjectVersions", status=500, code="InternalServerError", times=100)
+    with pytest.raises(TimeoutError):
+        events_of(trigger, within=3.5)
+    (fault,) = aws.control("faults")
+    assert 100 - fault["times"] == looks
 
 
 def test_it_waits_as_long_as_the_model_is_starting(aws: Aws, hook: RekognitionModelHook) -> None:

@@ -16,12 +16,14 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from include.drain import Drain, DrainError
+from include.drain import Drain
 from include.image_queue import ImageQueue
 from include.journal import Journal
 from include.labeller import Detect, ImageRefusedError, Labeller
 from include.labels import Error, ModelInfo, RunInfo
+from include.message_worker import DrainError
 from include.messages import ImageRef
+from include.pace import Pace
 from label_detection.hooks.rekognition import RekognitionModelHook
 
 #: The model refuses a picture with this in its key every other time.
@@ -81,7 +83,9 @@ def _drain(orders: Orders) -> Drain:
     )
     queue = ImageQueue(sqs, orders.queue_url, orders.visibility_seconds)
     journal = Journal(s3, orders.final_bucket, run)
-    return Drain(queue, labeller, journal, workers=orders.workers, deadline=time.time() + orders.seconds)
+    return Drain(
+        queue, labeller, journal, Pace(1000, 0.1), workers=orders.workers, deadline=time.time() + orders.seconds
+    )
 
 
 def _config(attempts: int) -> Config:

@@ -1,0 +1,135 @@
+"""The drain at the model's pace, against the embedded model with a rate limit."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from include.drain import Drain
+from include.image_queue import ImageQueue
+from include.journal import Journal, read_lines
+from include.labeller import Labeller
+from include.labels import ModelInfo
+from include.message_worker import Tally
+from include.pace import Pace
+from label_detection.hooks.by_arn import paced_model_hook
+from tests.conftest import Aws
+from tests.include.conftest import RUN, MakeDrain, client
+from tests.include.images import LABELS
+
+RATE, LATENCY = 20.0, 0.1
+
+
+@pytest.fixture
+def limited(aws: Aws) -> Iterator[Aws]:
+    """A running model of 20 images a second that takes 0.1 s for each."""
+    aws.control("model", "PUT", {"status": "RUNNING", "rate": RATE, "latency": LATENCY})
+    yield aws
+    aws.control("model", "PUT", {"rate": 0, "latency": 0})
+
+
+def paced_drain(aws: Aws, images_per_second: float) -> Drain:
+    settings, pace = aws.settings, Pace(images_per_second, 0.2)
+    labeller = Labeller(
+        s3=client("s3"),
+        detect=paced_model_hook(settings, 32, pace).detect,
+        source_bucket=settings.source_bucket,
+        final_bucket=settings.final_bucket,
+        model=ModelInfo(settings.model_arn, settings.min_confidence),
+        max_receives=5,
+        run=RUN,
+    )
+    journal = Journal(labeller.s3, labeller.final_bucket, RUN)
+    queue = ImageQueue(client("sqs"), settings.queue_url)
+    return Drain(queue, labeller, journal, pace, workers=32, deadline=time.time() + 120)
+
+
+def upload(aws: Aws, count: int, picture: bytes) -> None:
+    for number in range(count):
+        aws.upload(f"{number}.png", picture + str(number).encode())
+
+
+def test_four_consumers_share_one_limit_and_none_starves(limited: Aws, picture: bytes) -> None:
+    upload(limited, 400, picture)
+    before = limited.model()
+    drains = [paced_drain(limited, RATE / 4) for _ in range(4)]
+    threads = [threading.Thread(target=drain.run) for drain in drains]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    labelled = [drain.tally.labelled for drain in drains]
+    assert sum(labelled) == 400
+    assert min(labelled) > 400 / 4 / 2, labelled
+    throttled = limited.model()["throttled"] - before["throttled"]
+    assert throttled < 400 * 0.05
+    assert sum(line["throttled"] for line in read_lines(limited.s3, limited.settings.final_bucket, RUN.run_id)) == (
+        throttled
+    )
+
+
+def test_a_limit_far_below_what_was_expected_loses_and_rejects_nothing(limited: Aws, picture: bytes) -> None:
+    upload(limited, 60, picture)
+    assert paced_drain(limited, 500.0).run() == Tally(labelled=60)
+
+
+def test_the_journal_says_how_long_the_answers_took(limited: Aws, picture: bytes) -> None:
+    upload(limited, 3, picture)
+    paced_drain(limited, RATE).run()
+    lines = list(read_lines(limited.s3, limited.settings.final_bucket, RUN.run_id))
+    assert all(LATENCY <= line["seconds"] <= line["worked"] < 5 for line in lines)
+
+
+class Watched:
+    """SQS, and when and how it was asked for messages."""
+
+    def __init__(self) -> None:
+        self._sqs = client("sqs")
+        self.received: list[tuple[float, int, int]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sqs, name)
+
+    def receive_message(self, **arguments: Any) -> Any:
+        begun = time.monotonic()
+        answer = self._sqs.receive_message(**arguments)
+        self.received.append((begun, arguments["WaitTimeSeconds"], len(answer.get("Messages", []))))
+        return answer
+
+
+def test_once_the_queue_is_known_empty_no_long_poll_runs(aws: Aws, make_drain: MakeDrain, picture: bytes) -> None:
+    upload(aws, 5, picture)
+    answered: list[float] = []
+
+    def slow(*_: Any) -> list[dict[str, Any]]:
+        time.sleep(1.5)
+        answered.append(time.monotonic())
+        return LABELS
+
+    sqs = Watched()
+    assert make_drain(detect=slow, sqs=sqs).run() == Tally(labelled=5)
+    assert time.monotonic() - max(answered) < 0.7
+    assert [seconds for _, seconds, got in sqs.received if not got and seconds] == []
+
+
+def test_messages_that_a_short_poll_does_not_find_are_found(aws: Aws, make_drain: MakeDrain, picture: bytes) -> None:
+    upload(aws, 5, picture)
+
+    class Sampled(Watched):
+        """A short poll asks only some of SQS's servers: here, those that have nothing."""
+
+        def receive_message(self, **arguments: Any) -> Any:
+            return super().receive_message(**arguments) if arguments["WaitTimeSeconds"] else {}
+
+    assert make_drain(sqs=Sampled()).run() == Tally(labelled=5)
+
+
+def test_a_receive_is_for_several_images(aws: Aws, make_drain: MakeDrain, picture: bytes) -> None:
+    upload(aws, 60, picture)
+    sqs = Watched()
+    assert make_drain(sqs=sqs, workers=10).run() == Tally(labelled=60)
+    assert len(sqs.received) < 30

@@ -1,0 +1,185 @@
+"""The pace, against a model with a rate limit, in a time of its own: what is measured here takes no time."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+import pytest
+
+from include.pace import Pace
+
+LATENCY = 0.2
+
+
+@dataclass
+class Model:
+    """A bucket of tokens that holds one second's worth, as the embedded AWS's; full when it begins to run."""
+
+    rate: float
+    answered: int = 0
+    throttled: int = 0
+    _tokens: float = field(init=False)
+    _filled: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._tokens = self.rate
+
+    def ask(self, now: float) -> bool:
+        """Whether it answers."""
+        self._tokens = min(self.rate, self._tokens + (now - self._filled) * self.rate)
+        self._filled = now
+        if self._tokens < 1:
+            self.throttled += 1
+            return False
+        self._tokens -= 1
+        self.answered += 1
+        return True
+
+
+class Consumer:
+    """One that is never short of images, in a time of its own."""
+
+    def __init__(self, images_per_second: float) -> None:
+        self.now = 0.0
+        self.answered = 0
+        self.pace = Pace(images_per_second, LATENCY, clock=lambda: self.now, sleep=self._sleep)
+        self.pace.wait()
+
+    def _sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def ask(self, model: Model) -> None:
+        answered = model.ask(self.now)
+        self.answered += answered
+        self.pace.answered(throttled=not answered)
+        self.pace.wait()
+
+
+def run(model: Model, consumers: list[Consumer], until: float) -> None:
+    """Let them ask, each when it is its turn."""
+    while (first := min(consumers, key=lambda consumer: consumer.now)).now < until:
+        first.ask(model)
+
+
+@pytest.mark.parametrize("consumers", [1, 2, 4])
+@pytest.mark.parametrize("units", [1, 5, 20])
+def test_the_model_is_busy_and_hardly_throttles(units: int, consumers: int) -> None:
+    model = Model(5.0 * units)
+    run(model, [Consumer(model.rate / consumers) for _ in range(consumers)], until=400)
+    assert model.answered / (model.rate * 400) > 0.97
+    sends = model.answered + model.throttled
+    assert model.throttled / sends < 0.02
+
+
+@pytest.mark.parametrize("guess", [0.2, 5.0], ids=["five times too low", "five times too high"])
+def test_a_wrong_guess_is_mended(guess: float) -> None:
+    model = Model(10.0)
+    consumer = Consumer(10.0 * guess)
+    run(model, [consumer], until=120)
+    before = model.answered, model.throttled
+    run(model, [consumer], until=240)
+    assert model.answered - before[0] > 0.95 * 10 * 120
+    assert model.throttled - before[1] < 0.02 * 10 * 120
+
+
+def test_units_that_are_added_are_used() -> None:
+    model = Model(5.0)
+    consumer = Consumer(5.0)
+    run(model, [consumer], until=100)
+    model.rate = 15.0
+    run(model, [consumer], until=220)
+    before = model.answered
+    run(model, [consumer], until=280)
+    assert model.answered - before > 0.9 * 15 * 60
+
+
+def test_consumers_that_begin_unlike_share_the_model_in_the_end() -> None:
+    model = Model(20.0)
+    consumers = [Consumer(rate) for rate in (14.0, 2.0, 2.0, 2.0)]
+    run(model, consumers, until=600)
+    for consumer in consumers:
+        consumer.answered = 0
+    run(model, consumers, until=900)
+    share = [consumer.answered / (20 * 300) for consumer in consumers]
+    assert min(share) > 0.1, share
+
+
+def test_a_rate_that_the_callers_do_not_use_does_not_grow() -> None:
+    now = [0.0]
+    pace = Pace(10.0, LATENCY, clock=lambda: now[0], sleep=lambda _: None)
+    for _ in range(1000):
+        now[0] += 0.5  # five times slower than it might be
+        pace.wait()
+    assert pace.images_per_second == 10.0
+
+
+def test_a_caller_that_comes_late_catches_up_a_little_and_no_more() -> None:
+    now = [0.0]
+    slept: list[float] = []
+    pace = Pace(10.0, LATENCY, clock=lambda: now[0], sleep=slept.append)
+    pace.wait()
+    now[0] = 60.0
+    for _ in range(4):
+        pace.wait()
+    assert [round(seconds, 2) for seconds in slept] == [0.05]
+
+
+def test_of_calls_that_are_throttled_together_the_rate_falls_once() -> None:
+    pace = Pace(10.0, LATENCY, clock=lambda: 0.0, sleep=lambda _: None)
+    barrier = threading.Barrier(4)
+
+    def ask() -> None:
+        pace.wait()
+        barrier.wait()
+        pace.answered(throttled=True)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert pace.images_per_second == pytest.approx(9.0)
+
+
+def test_so_many_images_are_held_as_are_worked_on_or_come_next() -> None:
+    now = [0.0]
+    pace = Pace(10.0, 0.3, clock=lambda: now[0], sleep=lambda _: None)
+    assert pace.images_at_once() == 10 * (0.3 + 0.5) + 1
+    for _ in range(100):
+        with pace.image():
+            now[0] += 1.5
+    assert pace.images_at_once() == pytest.approx(10 * (1.5 + 0.5) + 1, abs=1)
+
+
+def test_waiting_for_its_turn_is_no_work_and_each_thread_has_calls_of_its_own() -> None:
+    pace = Pace(5.0, LATENCY)
+    seen = []
+
+    def label() -> None:
+        with pace.image() as calls:
+            pace.wait()
+            pace.answered(throttled=True)
+            pace.wait()
+            pace.answered(throttled=False)
+        seen.append(calls)
+
+    threads = [threading.Thread(target=label) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [calls.throttled for calls in seen] == [1, 1, 1]
+    assert max(calls.waited for calls in seen) > 0.5
+    assert all(calls.worked < 0.1 for calls in seen)
+    assert all(calls.seconds is not None and calls.seconds < 0.1 for calls in seen)
+
+
+def test_when_it_ends_nobody_waits_any_longer() -> None:
+    pace = Pace(0.001, LATENCY)
+    pace.wait()
+    waiting = threading.Thread(target=pace.wait)
+    waiting.start()
+    pace.end()
+    waiting.join(5)
+    assert not waiting.is_alive()

@@ -1,0 +1,81 @@
+"""A hook whose detections keep a pace: at each send, also those that botocore repeats."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from botocore.exceptions import ClientError
+
+from include.messages import ImageRef
+from include.pace import Calls, Pace
+from label_detection.hooks.by_arn import paced_model_hook
+
+if TYPE_CHECKING:
+    from label_detection.hooks.model import ModelHook
+    from tests.conftest import Aws
+
+
+@pytest.fixture
+def image(aws: Aws, picture: bytes) -> ImageRef:
+    aws.put_model("RUNNING")
+    return ImageRef(aws.settings.source_bucket, "a.png", aws.upload("a.png", picture))
+
+
+def detect(hook: ModelHook, pace: Pace, image: ImageRef) -> Calls:
+    with pace.image() as calls:
+        hook.detect(image, 70)
+    return calls
+
+
+def test_a_call_that_is_answered_has_its_time(aws: Aws, image: ImageRef) -> None:
+    pace = Pace(100.0, 0.1)
+    calls = detect(paced_model_hook(aws.settings, 2, pace), pace, image)
+    assert calls.seconds is not None
+    assert 0 < calls.seconds < 2
+    assert (calls.throttled, pace.images_per_second) == (0, 100.0)
+
+
+def test_a_throttled_send_slows_the_pace_down_and_botocore_sends_again(aws: Aws, image: ImageRef) -> None:
+    pace = Pace(100.0, 0.1)
+    hook = paced_model_hook(aws.settings, 2, pace)
+    aws.fail(
+        "rekognition",
+        "DetectCustomLabels",
+        status=400,
+        code="ProvisionedThroughputExceededException",
+        times=2,
+    )
+    calls = detect(hook, pace, image)
+    assert calls.throttled == 2
+    assert calls.seconds is not None
+    assert pace.images_per_second < 91
+
+
+def test_trouble_that_is_no_throttling_does_not_slow_it_down(aws: Aws, image: ImageRef) -> None:
+    pace = Pace(100.0, 0.1)
+    hook = paced_model_hook(aws.settings, 2, pace)
+    aws.fail("rekognition", "DetectCustomLabels", status=500, times=1)
+    assert detect(hook, pace, image).throttled == 0
+    aws.fail("rekognition", "DetectCustomLabels", reset=True, times=1)
+    assert detect(hook, pace, image).throttled == 0
+    aws.fail("rekognition", "DetectCustomLabels", status=400, code="AccessDeniedException", times=1)
+    with pytest.raises(ClientError):
+        detect(hook, pace, image)
+    assert pace.images_per_second == 100.0
+
+
+def test_a_send_waits_for_its_turn(aws: Aws, image: ImageRef) -> None:
+    pace = Pace(2.0, 0.1)
+    hook = paced_model_hook(aws.settings, 2, pace)
+    waited = [detect(hook, pace, image).waited for _ in range(3)]
+    assert waited[1] > 0.2
+    assert waited[2] > 0.2
+
+
+def test_other_calls_of_the_hook_wait_for_nothing(aws: Aws, image: ImageRef) -> None:
+    pace = Pace(0.001, 0.1)
+    hook = paced_model_hook(aws.settings, 2, pace)
+    for _ in range(3):
+        hook.describe()
+    assert pace.images_per_second == 0.001

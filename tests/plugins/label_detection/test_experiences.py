@@ -1,0 +1,73 @@
+"""What runs have seen of a model, kept for those that come after; no run fails by it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from include.experience import Experience
+from label_detection import experiences
+from label_detection.exchange import pull_plan
+from label_detection.experiences import read_experience, write_experience
+from label_detection.operators.run import PlanRunOperator
+from tests.plugins.conftest import Run, Variables
+from tests.plugins.label_detection.operators.test_write_report import REQUESTED_AT, done, write
+
+if TYPE_CHECKING:
+    from tests.conftest import Aws
+
+__all__ = ["done"]
+ARN = "arn:aws:rekognition:eu-west-1:123456789012:project/parts/version/1/1690000000000"
+SEEN = Experience(start_seconds=(300.0, 310.0), seconds_per_image=0.4)
+
+
+def test_it_is_kept_for_each_model_alone(variables: Variables) -> None:
+    write_experience(ARN, SEEN)
+    assert read_experience(ARN) == SEEN
+    assert read_experience(ARN.replace("parts", "leaves")) == Experience()
+    assert list(variables.values) == ["label_detection_experience.project.parts.version.1.1690000000000"]
+
+
+@pytest.mark.parametrize("value", ["what somebody typed", '{"start_seconds": [-1]}', "[]"])
+def test_a_variable_that_was_edited_is_none(variables: Variables, value: str) -> None:
+    write_experience(ARN, SEEN)
+    (name,) = variables.values
+    variables.values[name] = value
+    assert read_experience(ARN) == Experience()
+
+
+def test_an_airflow_that_does_not_answer_fails_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Silent:
+        def __getattr__(self, _: str) -> Any:
+            raise RuntimeError("no answer")
+
+    monkeypatch.setattr(experiences, "Variable", Silent())
+    write_experience(ARN, SEEN)
+    assert read_experience(ARN) == Experience()
+
+
+def test_a_run_learns_how_long_the_start_took(aws: Aws, done: Run) -> None:
+    write(done)
+    assert read_experience(aws.settings.model_arn).start_seconds == (600.0,)
+
+
+def test_of_a_model_that_was_on_already_it_learns_no_start(aws: Aws, done: Run) -> None:
+    done.xcoms["start_model", "return_value"]["adopted"] = True
+    write(done)
+    assert read_experience(aws.settings.model_arn).start_seconds == ()
+
+
+def test_a_model_that_the_trigger_saw_running_is_read_too(aws: Aws, done: Run) -> None:
+    seen_at = (REQUESTED_AT + timedelta(minutes=5)).isoformat()
+    done.xcoms["wait_for_model", "return_value"] = f'"{seen_at}"'  # Airflow encodes what a trigger says twice
+    assert datetime.fromisoformat(write(done)["model"]["running_at"]) == REQUESTED_AT + timedelta(minutes=5)
+
+
+def test_the_next_plan_begins_with_it(aws: Aws, run: Run) -> None:
+    write_experience(aws.settings.model_arn, SEEN)
+    run.execute(PlanRunOperator(task_id="plan_run"))
+    plan = pull_plan(run.context("start_model"))  # type: ignore[arg-type]
+    assert plan is not None
+    assert (plan.seconds_per_image, plan.start_seconds) == (0.4, (300.0, 310.0))
