@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from demo.postgres import postgres
 from tests.system.faults.kept_rows import DOCS
 from tests.system.faults.results import BEGIN, END, Layer, Row, markdown, write_docs
-from tests.system.postgres import postgres
 
 ROW = Row("kill -9", "teardown", 30.0, "the fault", 4.25, 4.25, "40 of 40: 40 labelled")
 

@@ -14,6 +14,7 @@ import pytest
 
 from demo.aws_clients import client
 from demo.pictures import examples
+from demo.postgres import postgres
 from demo.waiting import wait_until
 from demo.world import World, WorldOptions
 from tests.system.conftest import START_SECONDS, STOP_SECONDS
@@ -21,7 +22,6 @@ from tests.system.faults import results
 from tests.system.faults.breaking import DAGS, BreakablePipeline, copy_dags
 from tests.system.faults.images import Outcomes, outcomes
 from tests.system.faults.results import Layer, Row
-from tests.system.postgres import postgres
 
 #: The names are given, so that Airflow can be told before they are made.
 TOPIC_ARN = "arn:aws:sns:us-east-1:123456789012:label-detection-alarms"

@@ -31,13 +31,21 @@ def postgres(logs: Path) -> Iterator[str]:
     family = Family(logs)
     try:
         as_user = _unprivileged(folder)
-        initdb = [binaries / "initdb", "--pgdata", folder / "data", "--username", "airflow", "--auth", "trust"]
+        initdb = [
+            str(binaries / "initdb"),
+            "--pgdata",
+            str(folder / "data"),
+            "--username",
+            "airflow",
+            "--auth",
+            "trust",
+        ]
         subprocess.run([*as_user, *initdb, "--encoding", "UTF8"], check=True, capture_output=True, cwd=folder)
         (port,) = free_ports(1)
         settings = [word for name, value in _OPTIONS.items() for word in ("-c", f"{name}={value}")]
         server = [*as_user, str(binaries / "postgres"), "-D", str(folder / "data"), "-p", str(port), *settings]
         family.start("postgres", server, {"PATH": os.environ["PATH"]})
-        ready = [binaries / "pg_isready", "-h", "127.0.0.1", "-p", str(port), "-q"]
+        ready = [str(binaries / "pg_isready"), "-h", "127.0.0.1", "-p", str(port), "-q"]
         wait_until(lambda: not subprocess.run(ready, check=False).returncode, _START_SECONDS, "Postgres", family.check)
         yield f"postgresql+psycopg2://airflow@127.0.0.1:{port}/postgres"
     finally:

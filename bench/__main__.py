@@ -1,0 +1,141 @@
+"""`python -m bench [part ...] [--runs N]`: measure, and write the table and the plots. Without parts: all of them.
+
+A part's samples are kept in `.bench/`, so parts can be measured at different times; the table has all that are there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rich.console import Console
+
+from bench import airflow_cost, alone, model_time, rows
+from bench.place import Place, place
+from demo.environment import PROJECT, clean_own
+from demo.processes import signals_raise
+
+RUNS = 3
+BEGIN, END = "<!-- measured: written by make bench -->", "<!-- end of measured -->"
+Samples = Iterator[dict[str, Any]]
+
+
+def _model(here: Place, runs: int) -> Samples:
+    """Each size `runs` times, the long ones once."""
+    short = [(images, 1) for images in model_time.IDLE_IMAGES]
+    short += [(model_time.USE_IMAGES, units) for units in reversed(model_time.USE_UNITS)]
+    for images, units in [size for _ in range(runs) for size in short] + list(model_time.SAMPLE_RUNS):
+        yield model_time.measure(here, images, units)
+
+
+def _per_image(here: Place, runs: int) -> Samples:
+    for _ in range(runs):
+        yield airflow_cost.compare(here)
+
+
+def _scale(here: Place, runs: int) -> Samples:
+    small, middle, large = airflow_cost.BACKLOGS
+    for images in [small, middle] * runs + [large]:
+        yield airflow_cost.scale(here, images)
+
+
+def _rate(aws: alone.Aws, runs: int) -> Samples:
+    for _ in range(runs):
+        yield alone.measure_rate(aws)
+
+
+def _profile(aws: alone.Aws, runs: int) -> Samples:  # noqa: ARG001  # once: it is a profile
+    yield alone.measure_profile(aws)
+
+
+def _pace(aws: alone.Aws, runs: int) -> Samples:
+    for _ in range(runs):
+        for pace in alone.PACES:
+            for mode in (alone.OURS, alone.ADAPTIVE):
+                yield alone.measure_pace(aws, *pace, mode)
+
+
+def _million(runs: int) -> Samples:  # noqa: ARG001  # once: minutes each
+    for images in alone.MILLION:
+        yield alone.measure_million(images)
+
+
+def _parse(runs: int) -> Samples:
+    for _ in range(runs):
+        for file in sorted((PROJECT / "dags").glob("*_dag.py")):
+            yield alone.measure_parse(file)
+
+
+ON_AIRFLOW: dict[str, Callable[[Place, int], Samples]] = {"per_image": _per_image, "scale": _scale, "model": _model}
+ON_AWS: dict[str, Callable[[alone.Aws, int], Samples]] = {"rate": _rate, "profile": _profile, "pace": _pace}
+ALONE: dict[str, Callable[[int], Samples]] = {"parse": _parse, "million": _million}
+PARTS = (*ALONE, *ON_AWS, *ON_AIRFLOW)
+
+
+def main() -> int:
+    """0 when every bound is kept, 1 when one is missed."""
+    parser = argparse.ArgumentParser(prog="bench", description="Measure the pipeline; about 90 minutes for all of it.")
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all unless given; 'table' measures nothing")
+    parser.add_argument("--runs", type=int, default=RUNS, help="how often the short ones are measured")
+    given = parser.parse_args()
+    if unknown := set(given.parts) - {*PARTS, "table"}:
+        parser.error(f"there is no part {', '.join(sorted(unknown))}: the parts are {', '.join(PARTS)}")
+    if given.runs < 1:
+        parser.error("--runs must be 1 or more")
+    began = time.monotonic()
+    _measure(given.parts or list(PARTS), given.runs)
+    found = _table()
+    rows.show(found)
+    print(
+        f"measured in {time.monotonic() - began:.0f} s; written to docs/bench.json, docs/bench.md and docs/bench-*.png"
+    )
+    return int(not all(row.is_kept for row in found))
+
+
+def _measure(parts: list[str], runs: int) -> None:
+    for part in (part for part in parts if part in ALONE):
+        _keep(part, ALONE[part](runs))
+    if mine := [part for part in parts if part in ON_AWS]:
+        with alone.embedded_aws() as aws:
+            for part in mine:
+                _keep(part, ON_AWS[part](aws, runs))
+    if mine := [part for part in parts if part in ON_AIRFLOW]:
+        with place() as here:
+            for part in mine:
+                _keep(part, ON_AIRFLOW[part](here, runs))
+
+
+def _table() -> list[rows.Row]:
+    from bench.plots import draw
+
+    samples = {part: rows.kept(part) for part in PARTS}
+    found = [
+        *model_time.rows(samples["model"]),
+        *airflow_cost.compare_rows(samples["per_image"]),
+        *airflow_cost.scale_rows(samples["scale"]),
+        *alone.rows(samples),
+    ]
+    rows.write(found)
+    docs = rows.DOCS / "bench.md"
+    head, rest = docs.read_text().split(BEGIN)
+    docs.write_text(f"{head}{BEGIN}\n{rows.markdown(found)}\n{END}{rest.split(END)[1]}")
+    draw(samples)
+    return found
+
+
+def _keep(part: str, samples: Samples) -> None:
+    """Keep what is measured as it comes: it takes long, and may be interrupted."""
+    found = []
+    for sample in samples:
+        Console(width=200).print(part, sample, soft_wrap=True)
+        found.append(sample)
+        rows.keep(part, found)
+
+
+if __name__ == "__main__":
+    clean_own()
+    with signals_raise():
+        sys.exit(main())

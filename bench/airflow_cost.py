@@ -1,0 +1,119 @@
+"""What a run costs Airflow: beside one mapped task per image, and for backlogs of any size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.place import LATENCY, RATE, Place, RunFacts
+from bench.rows import Row, at_least, at_most
+
+IMAGES = 500
+BACKLOGS = (200, 2000, 20_000)
+#: Where the tasks begin with a model without limit: two of them.
+_UNLIMITED: dict[str, Any] = {"min_inference_units": 1, "max_inference_units": 1, "images_per_second_per_unit": 100}
+
+
+def compare(place: Place) -> dict[str, Any]:
+    """The same images in the pipeline and in a DAG of one mapped task per image, with a model without limit."""
+    place.set_model(rate=0)
+    try:
+        ours = place.run(IMAGES, **_UNLIMITED)
+        place.set_model(status="RUNNING")
+        theirs = place.run(IMAGES, dag_id="one_task_per_image")
+    finally:
+        place.set_model(rate=RATE, status="STOPPED")
+    return {"ours": _analysis(ours), "theirs": _analysis(theirs)}
+
+
+def _analysis(run: RunFacts) -> dict[str, Any]:
+    begin, end = run.analysis
+    return {
+        "state": run.state,
+        "seconds": end - begin,
+        "cpu": run.usage.airflow_between(begin, end),
+        "images": run.images,
+    }
+
+
+def compare_rows(samples: list[dict[str, Any]]) -> list[Row]:
+    """From the samples of all runs."""
+    if not samples:
+        return []
+    part, against = "one mapped task per image", "a DAG of one mapped task per image, same images and scheduler"
+    rate, cpu = ({who: tuple(of(s[who]) for s in samples) for who in ("ours", "theirs")} for of in (_rate, _cpu))
+    times = tuple(ours / theirs for ours, theirs in zip(rate["ours"], rate["theirs"], strict=True))
+    share = tuple(theirs / ours for ours, theirs in zip(cpu["ours"], cpu["theirs"], strict=True))
+    window = f"{IMAGES} images, first task queued to last ended"
+    return [
+        Row(part, f"{window}: images/s", rate["ours"], "", "the next row"),
+        Row(part, "one mapped task per image: images/s", rate["theirs"], "", "the row before"),
+        Row(part, "times its throughput", times, "", against, at_least(10)),
+        Row(part, "CPU of all of Airflow, an image", tuple(1000 * v for v in cpu["ours"]), "ms", "the next row"),
+        Row(part, "one mapped task per image: CPU, an image", tuple(1000 * v for v in cpu["theirs"]), "ms",
+            "the row before"),
+        Row(part, "its CPU, of ours", share, "times", against, at_least(50)),
+    ]  # fmt: skip
+
+
+def _rate(sample: dict[str, Any]) -> float:
+    return float(sample["images"] / sample["seconds"])
+
+
+def _cpu(sample: dict[str, Any]) -> float:
+    return float(sample["cpu"] / sample["images"])
+
+
+def scale(place: Place, images: int) -> dict[str, Any]:
+    """One run of so many images, with a model without limit."""
+    place.set_model(rate=0)
+    try:
+        run = place.run(images, max_model_minutes=120, **_UNLIMITED)
+    finally:
+        place.set_model(rate=RATE)
+    begin, end = run.analysis
+    return {
+        "state": run.state,
+        "images": images,
+        "peak_bytes": max(run.peak_bytes),
+        "xcom_bytes": max(run.xcom_bytes.values()),
+        "rows": run.rows,
+        "scheduler_share": run.usage.scheduler_share(begin, end),
+        "cpu_per_image": run.usage.airflow_between(begin, end) / images,
+        "rate": images / (run.last_detect_at - run.first_detect_at),
+    }
+
+
+def scale_rows(samples: list[dict[str, Any]]) -> list[Row]:
+    """From the samples of all runs."""
+    by_size = {images: [s for s in samples if s["images"] == images] for images in BACKLOGS}
+    found: list[Row] = []
+    for images, mine in by_size.items():
+        if mine:
+            first = "itself at 200 images"
+            found += [
+                Row("scale", f"{images:,} images: peak memory of a task", _mb(mine), "MB", first),
+                Row("scale", f"{images:,} images: XCom of a task, at most", _all(mine, "xcom_bytes"), "bytes",
+                    "2 KB", at_most(2048)),
+                Row("scale", f"{images:,} images: rows in Airflow's database", _all(mine, "rows"), "", first),
+                Row("scale", f"{images:,} images: the scheduler's CPU while they are labelled",
+                    _all(mine, "scheduler_share"), "cores", first),
+                Row("scale", f"{images:,} images: images/s of the run, model without limit, {LATENCY:g} s a call",
+                    _all(mine, "rate"), "", "two cores, the embedded AWS on them too"),
+            ]  # fmt: skip
+    few, many = by_size[BACKLOGS[0]], by_size[BACKLOGS[-1]]
+    if few and many:
+        memory = max(_all(many, "peak_bytes")) / max(_all(few, "peak_bytes"))
+        rows = max(_all(many, "rows")) / max(_all(few, "rows"))
+        found += [
+            Row("scale", "memory at 20,000 images, of that at 200", (memory,), "", "1: flat", at_most(1.1)),
+            Row("scale", "rows at 20,000 images, of those at 200", (rows,), "", "1: the same", at_most(1)),
+        ]
+    return found
+
+
+def _mb(samples: list[dict[str, Any]]) -> tuple[float, ...]:
+    return tuple(value / 1024**2 for value in _all(samples, "peak_bytes"))
+
+
+def _all(samples: list[dict[str, Any]], name: str) -> tuple[float, ...]:
+    return tuple(sample[name] for sample in samples)

@@ -1,0 +1,106 @@
+"""A drain over a queue double: `python -m bench.million <images>`. A million images are too many for a machine's AWS.
+
+The queue gives messages that it makes up, S3 and the model say yes; all that is between them is the real thing. It
+prints as JSON what it took.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from bench.usage import peak_bytes
+from include.drain import Drain
+from include.image_queue import BATCH, Depth
+from include.journal import Journal
+from include.labeller import Labeller
+from include.labels import ModelInfo, RunInfo
+from include.messages import ImageRef, Message
+from include.pace import Pace
+from include.plan import MAX_WORKERS
+
+_SOURCE, _FINAL = "source-bucket", "final-bucket"
+_LABELS = [{"Name": "scratch", "Confidence": 97.1}]
+
+
+class QueueDouble:
+    """As `ImageQueue`: so many messages, each for a picture of its own."""
+
+    visibility_seconds = 60
+
+    def __init__(self, images: int) -> None:
+        self._numbers = iter(range(images))
+        self._left = images
+        self._receives = itertools.count()
+
+    def depth(self) -> Depth:
+        return Depth(self._left, 0)
+
+    def receive(self, most: int, wait_seconds: int) -> list[Message]:
+        numbers = list(itertools.islice(self._numbers, min(most, BATCH)))
+        self._left -= len(numbers)
+        return [Message(f"m-{number}", f"handle-{number}", _body(number)) for number in numbers]
+
+    def keep(self, messages: Sequence[Message]) -> None:
+        pass
+
+    def give_back(self, messages: Sequence[Message]) -> None:
+        if messages:
+            raise AssertionError("nothing is to come back")
+
+    def delete(self, messages: Sequence[Message]) -> list[Message]:
+        return []
+
+
+class S3Double:
+    """Takes everything; nothing is there that is looked for."""
+
+    def head_object(self, **_: Any) -> Any:
+        answer: Any = {"Error": {"Code": "404"}, "ResponseMetadata": {"HTTPStatusCode": 404}}
+        raise ClientError(answer, "HeadObject")
+
+    def __getattr__(self, _: str) -> Any:
+        return lambda **_: {}
+
+
+def _body(number: int) -> str:
+    record = {
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        "eventName": "ObjectCreated:Put",
+        "s3": {
+            "bucket": {"name": _SOURCE},
+            "object": {"key": f"line+3/{number}.jpg", "size": 1234, "eTag": f"{number:032x}"},
+        },
+    }
+    return json.dumps({"Records": [record]})
+
+
+def main(images: int) -> None:
+    """Drain so many."""
+
+    def detect(image: ImageRef, min_confidence: float) -> list[dict[str, Any]]:
+        return _LABELS
+
+    s3: Any = S3Double()
+    queue: Any = QueueDouble(images)
+    run = RunInfo("label_detection", "bench", 0)
+    labeller = Labeller(s3, detect, _SOURCE, _FINAL, ModelInfo("arn", 70.0), 5, run)
+    journal, pace = Journal(s3, _FINAL, run), Pace(1_000_000.0, 0.001)
+    drain = Drain(queue, labeller, journal, pace, workers=MAX_WORKERS, deadline=time.time() + 36_000)
+    began = time.monotonic()
+    tally = drain.run()
+    seconds = time.monotonic() - began
+    xcom = len(json.dumps(vars(tally)))
+    facts = {"labelled": tally.labelled, "seconds": seconds, "peak_bytes": peak_bytes(), "xcom_bytes": xcom}
+    print(json.dumps(facts))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

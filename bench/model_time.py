@@ -1,0 +1,105 @@
+"""What becomes of the model's time: how busy it is kept, how long it idles, and what the AWS sample would have paid."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.place import LATENCY, RATE, START_SECONDS, Place, RunFacts
+from bench.rows import Row, at_least, at_most
+from include.sample_schedule import sample_model_seconds
+
+USE_UNITS = (1, 2, 5)
+USE_IMAGES = 2000
+IDLE_IMAGES = (1, 100)
+#: Images and units of the long runs, which are made once.
+SAMPLE_RUNS = ((1000, 1), (10_000, 5))
+_PRICE = 4.0
+
+
+def measure(place: Place, images: int, units: int) -> dict[str, Any]:
+    """One run of so many images at so many units."""
+    return facts(place.run(images, min_inference_units=units, max_inference_units=units, max_model_minutes=120), units)
+
+
+def facts(run: RunFacts, units: int) -> dict[str, Any]:
+    """What of a run the rows need."""
+    allowed = RATE * units
+    detecting = run.last_detect_at - run.first_detect_at
+    return {
+        "state": run.state,
+        "images": run.images,
+        "units": units,
+        "use": run.images / (allowed * run.running_seconds),
+        "use_detecting": run.images / (allowed * detecting) if run.images > 1 else None,
+        "throttled": run.throttled / (run.images + run.throttled),
+        "first_detect": run.first_detect_at - run.running_at,
+        "last_detect": run.stop_asked_at - run.last_detect_at,
+        "on_seconds": run.on_seconds,
+        "reported_use": run.report["model"]["use"],
+        "calls": run.report["calls"],
+    }
+
+
+def rows(samples: list[dict[str, Any]]) -> list[Row]:
+    """From the samples of all runs."""
+    found: list[Row] = []
+    for units in USE_UNITS:
+        mine = [s for s in samples if s["units"] == units and s["images"] == USE_IMAGES]
+        if not mine:
+            continue
+        allowed = f"{RATE * units:g} images/s that {units} unit(s) allow"
+        bound = at_least(0.95) if units != 2 else None
+        name = f"{units} unit(s), {USE_IMAGES:,} images"
+        found += [
+            Row("use of the model", f"{name}: RUNNING until asked to stop", _all(mine, "use"), "", allowed, bound),
+            Row("use of the model", f"{name}: first to last detect", _all(mine, "use_detecting"), "", allowed),
+            Row("use of the model", f"{name}: throttled", _all(mine, "throttled"), "", "all sends", at_most(0.02)),
+        ]
+    found += _idle(samples)
+    found += _against_the_sample(samples)
+    return found
+
+
+def _idle(samples: list[dict[str, Any]]) -> list[Row]:
+    found = []
+    for images in (*IDLE_IMAGES, USE_IMAGES):
+        mine = [s for s in samples if s["images"] == images]
+        if mine:
+            found += [
+                Row("idle model", f"{images:,} images: RUNNING to first detect", _all(mine, "first_detect"), "s",
+                    "0, were the next image always there", at_most(5)),
+                Row("idle model", f"{images:,} images: last detect to stop request", _all(mine, "last_detect"), "s",
+                    "0, as above", at_most(4)),
+            ]  # fmt: skip
+    return found
+
+
+def _against_the_sample(samples: list[dict[str, Any]]) -> list[Row]:
+    found = []
+    for images, units in ((1, 1), (100, 1), *SAMPLE_RUNS):
+        mine = [s for s in samples if (s["images"], s["units"]) == (images, units)]
+        if not mine:
+            continue
+        theirs = sample_model_seconds(images, RATE * units, START_SECONDS)
+        ratio = tuple(s["on_seconds"] / theirs for s in mine)
+        cost = tuple(s["on_seconds"] * units * _PRICE / 3600 for s in mine)
+        name = f"{images:,} images, {units} unit(s)"
+        schedule = f"the AWS sample's schedule, computed: {theirs:,.0f} s"
+        money = f"the same: {theirs * units * _PRICE / 3600:.2f} USD, at {_PRICE:.2f} USD per unit and hour"
+        bound = at_most(1 / 40) if images == 100 else None
+        found += [
+            Row("the sample's schedule", f"{name}: model on", _all(mine, "on_seconds"), "s", schedule),
+            Row("the sample's schedule", f"{name}: of the sample's time", ratio, "", schedule, bound),
+            Row("the sample's schedule", f"{name}: cost", cost, "USD", money),
+        ]
+    return found
+
+
+def _all(samples: list[dict[str, Any]], name: str) -> tuple[float, ...]:
+    return tuple(sample[name] for sample in samples if sample[name] is not None)
+
+
+CONDITIONS = (
+    f"a model of {RATE:g} images/s per unit (a bucket that holds a second's worth), {LATENCY:g} s a call, "
+    f"{START_SECONDS:g} s to start"
+)

@@ -1,0 +1,122 @@
+"""What was measured: samples by name, and the table's rows with what each is measured against."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from demo.environment import PROJECT
+
+#: Samples as they come, so that a part can be measured again without the others.
+SAMPLES = PROJECT / ".bench"
+DOCS = PROJECT / "docs"
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What a row must keep: at least or at most so much."""
+
+    value: float
+    at_least: bool
+
+    def keeps(self, value: float) -> bool:
+        """Whether it is kept."""
+        return value >= self.value if self.at_least else value <= self.value
+
+    def __str__(self) -> str:
+        return f"{'at least' if self.at_least else 'at most'} {_number(self.value)}"
+
+
+def at_least(value: float) -> Bound:
+    """A lower bound."""
+    return Bound(value, at_least=True)
+
+
+def at_most(value: float) -> Bound:
+    """An upper bound."""
+    return Bound(value, at_least=False)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: the median of some runs, and their spread. `against`: what it is measured against."""
+
+    part: str
+    what: str
+    values: tuple[float, ...]
+    unit: str
+    against: str
+    bound: Bound | None = None
+
+    @property
+    def median(self) -> float:
+        """The middle of the runs."""
+        return statistics.median(self.values)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is within its bound, if it has one."""
+        return self.bound is None or self.bound.keeps(self.median)
+
+    def cells(self) -> tuple[str, ...]:
+        """The row as it is shown."""
+        spread = f"{_number(min(self.values))} to {_number(max(self.values))}" if len(self.values) > 1 else ""
+        bound = f"{self.bound}{'' if self.is_kept else ': MISSED'}" if self.bound else ""
+        return (
+            self.part,
+            self.what,
+            f"{_number(self.median)} {self.unit}".strip(),
+            spread,
+            str(len(self.values)),
+            bound,
+            self.against,
+        )
+
+
+COLUMNS = ("part", "what", "median", "spread", "runs", "bound", "measured against")
+
+
+def keep(part: str, samples: list[dict[str, Any]]) -> None:
+    """Keep a part's samples, in the place of those that were there."""
+    SAMPLES.mkdir(exist_ok=True)
+    (SAMPLES / f"{part}.json").write_text(json.dumps(samples, indent=1) + "\n")
+
+
+def kept(part: str) -> list[dict[str, Any]]:
+    """A part's samples; none when it was never measured."""
+    path = SAMPLES / f"{part}.json"
+    found: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
+    return found
+
+
+def show(rows: Iterable[Row]) -> None:
+    """Print the table."""
+    table = Table(*COLUMNS, show_lines=False)
+    for row in rows:
+        table.add_row(*row.cells(), style=None if row.is_kept else "red")
+    Console(width=200).print(table)
+
+
+def write(rows: Iterable[Row], folder: Path = DOCS) -> None:
+    """The table as `bench.json`."""
+    facts = [asdict(row) | {"median": row.median, "kept": row.is_kept} for row in rows]
+    (folder / "bench.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+
+
+def markdown(rows: Iterable[Row]) -> str:
+    """The table in Markdown."""
+    lines = [COLUMNS, ("---",) * len(COLUMNS), *(row.cells() for row in rows)]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |" for cells in lines)
+
+
+def _number(value: float) -> str:
+    if value == round(value):
+        return f"{value:,.0f}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
