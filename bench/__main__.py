@@ -119,9 +119,8 @@ def _table() -> list[rows.Row]:
         *alone.rows(samples),
     ]
     rows.write(found)
-    docs = rows.DOCS / "bench.md"
-    head, rest = docs.read_text().split(BEGIN)
-    docs.write_text(f"{head}{BEGIN}\n{rows.markdown(found)}\n{END}{rest.split(END)[1]}")
+    rows.put_between(rows.DOCS / "bench.md", BEGIN, END, rows.markdown(found))
+    rows.put_between(PROJECT / "README.md", "<!-- highlights -->", "<!-- end of highlights -->", rows.highlights(found))
     draw(samples)
     return found
 

@@ -68,12 +68,17 @@ class Aws:
 
     def drain(self, orders: Orders) -> dict[str, Any]:
         """A consumer; what it did."""
-        return _run(["-m", "bench.drain_process", json.dumps(asdict(orders))], self.environment)
+        return run_drain(orders, self.environment)
 
     def start_drain(self, orders: Orders) -> subprocess.Popen[bytes]:
         """The same in the background."""
         command = [sys.executable, "-m", "bench.drain_process", json.dumps(asdict(orders))]
         return subprocess.Popen(command, cwd=PROJECT, env=_environment(self.environment), stdout=subprocess.DEVNULL)
+
+
+def run_drain(orders: Orders, environment: dict[str, str]) -> dict[str, Any]:
+    """A drain in a process of its own; what it did."""
+    return _run(["-m", "bench.drain_process", json.dumps(asdict(orders))], environment)
 
 
 @contextmanager
@@ -175,16 +180,18 @@ def measure_million(images: int) -> dict[str, Any]:
 
 
 _IMPORT = """
-import json, runpy, sys, time
-from bench.usage import peak_bytes
+import json, re, runpy, sys, time
+from pathlib import Path
 import airflow.sdk
 from airflow.sdk import DAG, BaseOperator, BaseSensorOperator, Param, TriggerRule, Variable
 from airflow.sdk.configuration import conf
 from airflow.triggers.base import BaseTrigger
-before, began = peak_bytes(), time.perf_counter()
+def peak():
+    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
+before, began = peak(), time.perf_counter()
 runpy.run_path(sys.argv[1])
 seconds = time.perf_counter() - began
-print(json.dumps({"seconds": seconds, "bytes": peak_bytes() - before}))
+print(json.dumps({"seconds": seconds, "bytes": peak() - before}))
 """
 
 

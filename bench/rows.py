@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,16 @@ def show(rows: Iterable[Row]) -> None:
     Console(width=200).print(table)
 
 
+def read(folder: Path = DOCS) -> list[Row]:
+    """The rows of `bench.json`."""
+    found = []
+    for facts in json.loads((folder / "bench.json").read_text()):
+        bound = Bound(**facts["bound"]) if facts["bound"] else None
+        names = ("part", "what", "unit", "against")
+        found.append(Row(**{name: facts[name] for name in names}, values=tuple(facts["values"]), bound=bound))
+    return found
+
+
 def write(rows: Iterable[Row], folder: Path = DOCS) -> None:
     """The table as `bench.json`."""
     facts = [asdict(row) | {"median": row.median, "kept": row.is_kept} for row in rows]
@@ -112,7 +122,25 @@ def write(rows: Iterable[Row], folder: Path = DOCS) -> None:
 
 def markdown(rows: Iterable[Row]) -> str:
     """The table in Markdown."""
-    lines = [COLUMNS, ("---",) * len(COLUMNS), *(row.cells() for row in rows)]
+    return _markdown(COLUMNS, [row.cells() for row in rows])
+
+
+def highlights(rows: Iterable[Row]) -> str:
+    """Those with a bound, in short."""
+    found = [row for row in rows if row.bound]
+    return _markdown(
+        ("", "measured", "to be"), [(f"{row.part}: {row.what}", row.cells()[2], row.cells()[5]) for row in found]
+    )
+
+
+def put_between(document: Path, begin: str, end: str, words: str) -> None:
+    """Write words between two lines of a document, in the place of those that are there."""
+    head, rest = document.read_text().split(begin)
+    document.write_text(f"{head}{begin}\n{words}\n{end}{rest.split(end)[1]}")
+
+
+def _markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [columns, ("---",) * len(columns), *rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |" for cells in lines)
 
 

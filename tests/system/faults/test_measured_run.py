@@ -1,0 +1,26 @@
+"""What the bench sees of a run, in the small: nothing that Airflow keeps grows with the backlog."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import create_engine
+
+from bench.place import Place
+from tests.system.faults.breaking import BreakablePipeline
+
+
+@pytest.mark.gate
+def test_rows_and_xcom_do_not_grow_with_the_backlog(pipeline: BreakablePipeline) -> None:
+    world = pipeline.world
+    assert world.options.sql_alchemy_conn
+    place = Place(world, create_engine(world.options.sql_alchemy_conn))
+    few, many = place.run(60), place.run(240)
+    assert (few.state, many.state) == ("success", "success")
+    assert few.rows == many.rows > 0
+    assert len(few.peak_bytes) == len(many.peak_bytes) == 2
+    for run in (few, many):
+        assert max(run.xcom_bytes.values()) < 2048
+        assert min(run.peak_bytes) > 0
+        assert run.running_at < run.first_detect_at < run.last_detect_at < run.stop_asked_at
+        assert run.report["calls"]["answered"] == run.images
+        assert run.report["calls"]["throttled"] == run.throttled
