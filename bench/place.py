@@ -88,6 +88,10 @@ class Place:
         with Meter(self.world) as meter:
             run_id = self.world.api.trigger(dag_id, conf=params)
             state = self.world.api.wait_for_run(dag_id, run_id, _RUN_SECONDS, self.world.check)
+        report = self._report(run_id) if dag_id == DAG_ID else {}
+        labelled = report["images"]["labelled"] if report else images
+        if (state, labelled) != ("success", images):  # what it measured is not what was to be measured
+            raise RuntimeError(f"the run {run_id} is {state}, and labelled {labelled} of {images} images")
         model = self.world.model()
         history = {change["status"]: _seconds(change["at"]) for change in model["history"]}
         analysis, pids = self._analysis(run_id)
@@ -106,7 +110,7 @@ class Place:
             rows=self._count_rows() - rows,
             xcom_bytes=self._xcom_bytes(run_id),
             usage=meter.usage,
-            report=self._report(run_id) if dag_id == DAG_ID else {},
+            report=report,
         )
 
     def _report(self, run_id: str) -> dict[str, Any]:

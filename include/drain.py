@@ -72,6 +72,7 @@ class Drain:
         self._in_flight = InFlight(queue)
         self._working: set[Future[None]] = set()
         self._worked_at = 0.0  # time.monotonic() when there last was work
+        self._known_empty = False  # whether the last to ask all of SQS's servers for messages got none
         self._stop = threading.Event()
         self._worker = MessageWorker(labeller, journal, pace, self._stop)
 
@@ -98,7 +99,7 @@ class Drain:
                 except (DrainError, *aws_errors.AWS_ERRORS):
                     raise
                 except BaseException:  # Airflow raises a task's time-out in this thread: no time for a grace
-                    self._stop.set()
+                    self.stop()
                     raise
                 finally:
                     self._finish_work_in_hand()
@@ -139,29 +140,32 @@ class Drain:
             self._collect(timeout=_LOOK_SECONDS)  # a receive for each single image would double the calls to SQS
         elif not self._receive(pool, room, wait_seconds=0):
             return self._look_and_wait(pool, room)
+        self._worked_at = time.monotonic()
         self._in_flight.delete_full_batches()
         return False
 
     def _look_and_wait(self, pool: ThreadPoolExecutor, room: int) -> bool:
         """Nothing came; whether nothing is left.
 
-        A long poll takes a second, with the model on: the queue's depth says whether it is worth it.
+        SQS: a short poll asks only some of its servers, and takes no time; a long poll asks all, and takes a second
+        when there is nothing, with the model on. So it is made once, while the last images are still at work, and
+        again only when the queue's depth says that it is worth it.
         """
-        now = time.monotonic()
         if self._working:
-            self._worked_at = now
+            self._worked_at = time.monotonic()
+            self._in_flight.delete_full_batches()
         else:
             self._in_flight.delete_done()
         depth = self._queue.depth()
-        if not self._working and self._nothing_left(depth, waited=now - self._worked_at):
-            return True
-        if depth.visible:  # SQS: a short poll asks only some of its servers
-            self._receive(pool, room, wait_seconds=_POLL_SECONDS)
+        if depth.visible or not self._known_empty:
+            self._known_empty = not self._receive(pool, room, wait_seconds=_POLL_SECONDS)
         elif self._working:
             self._collect(timeout=_LOOK_SECONDS)
-        else:
+        elif depth.in_flight:  # with others, who may give them back
             self._stop.wait(_LOOK_SECONDS)
-        return False
+        else:
+            return True
+        return self._nothing_comes(depth)
 
     def _write_journal(self, write: Callable[[], None]) -> bool:
         """The journal is for the report alone: trouble with it ends no drain. Its lines wait for the next part."""
@@ -180,6 +184,8 @@ class Drain:
     def _receive(self, pool: ThreadPoolExecutor, most: int, wait_seconds: int) -> bool:
         """Give messages to workers, if there are any."""
         received = self._queue.receive(most, wait_seconds)
+        if received:
+            self._known_empty = False
         for message in received:
             self._in_flight.hold(message)
             self._working.add(pool.submit(self._work, message))
@@ -198,7 +204,7 @@ class Drain:
             grace = _STOP_GRACE_SECONDS if self._stop.is_set() else _GRACE_SECONDS
             if time.monotonic() - started > grace:
                 log.warning("%d messages are still being worked on; they are given back", len(self._working))
-                self._stop.set()  # a worker in a message of many images goes no further
+                self.stop()  # a worker in a message of many images goes no further
                 break
             try:
                 self._collect(timeout=0.2)
@@ -207,14 +213,13 @@ class Drain:
         if error:
             raise error
 
-    def _nothing_left(self, depth: Depth, waited: float) -> bool:
-        """Whether the queue is empty, those messages included that others hold and may give back."""
-        if depth.visible == depth.in_flight == 0:
-            return True
-        if waited > self._queue.visibility_seconds + _PATIENCE_SECONDS:
-            log.warning("the queue says %s, but nothing came for %.0f s: left to the next run", depth, waited)
-            return True
-        return False
+    def _nothing_comes(self, depth: Depth) -> bool:
+        """Whether there has been no work for so long that the messages of a killed consumer would be back."""
+        waited = time.monotonic() - self._worked_at
+        if self._working or waited <= self._queue.visibility_seconds + _PATIENCE_SECONDS:
+            return False
+        log.warning("the queue says %s, but nothing came for %.0f s: left to the next run", depth, waited)
+        return True
 
     def _work(self, message: Message) -> None:
         """In a worker thread. A message is deleted when each of its images has an outcome."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat
+from pydantic import BaseModel, ConfigDict, Field
 
 #: What the names of all experiences begin with.
 EXPERIENCE_PREFIX = "label_detection_experience."
@@ -17,13 +17,18 @@ _SHARE = 0.05
 _EARLY, _LATE = 0.9, 1.2
 
 
+#: Seconds. AWS lets nothing run for longer; an image that takes longer than that says nothing about the next.
+_Start = Annotated[float, Field(ge=0, le=86_400)]
+_MOST_SECONDS_PER_IMAGE = 60.0
+
+
 class Experience(BaseModel):
     """One model's. `start_seconds`: the last starts, from the request until it was running, the newest last."""
 
     model_config = ConfigDict(frozen=True)
 
-    start_seconds: tuple[NonNegativeFloat, ...] = ()
-    seconds_per_image: PositiveFloat | None = None
+    start_seconds: tuple[_Start, ...] = ()
+    seconds_per_image: float | None = Field(default=None, gt=0, le=_MOST_SECONDS_PER_IMAGE)
 
     @property
     def start_range(self) -> tuple[float, float] | None:
@@ -36,7 +41,9 @@ class Experience(BaseModel):
         return self.model_copy(
             update={
                 "start_seconds": starts[-_STARTS:],
-                "seconds_per_image": seconds_per_image or self.seconds_per_image,
+                "seconds_per_image": (
+                    min(seconds_per_image, _MOST_SECONDS_PER_IMAGE) if seconds_per_image else self.seconds_per_image
+                ),
             }
         )
 

@@ -21,6 +21,11 @@ from dataclasses import dataclass
 _GROWTH = 0.02
 _PATIENT_SECONDS = 12.0
 _FASTER = 0.002
+_MOST_IMPATIENT_SECONDS = 60.0
+#: A long wait for a turn says less than a short one of how well it goes.
+_LONGEST_STEP_SECONDS = 5.0
+#: The lowest rate, a second: a send is signed before it waits for its turn, and AWS takes a signature for five minutes.
+_SLOWEST = 0.05
 #: What is left of the rate after a throttled call, and where the growth is slowest: just below what was too much.
 _STEP_BACK = 0.9
 _PLATEAU = 0.95
@@ -71,6 +76,7 @@ class Pace:
         self._ended = threading.Event()
         self._sleep = sleep or self._ended.wait
         self._too_much: float | None = None  # the rate at the last step back
+        self._answered_since = True
         self._stepped_back_at = -math.inf
         self._grown = 0.0  # seconds since then in which the rate, not the callers, was the limit
         self._next = self._asked_at = clock()
@@ -78,8 +84,11 @@ class Pace:
     @property
     def images_per_second(self) -> float:
         """The rate now."""
+        return max(self._rate(), _SLOWEST)
+
+    def _rate(self) -> float:
         if self._too_much is None:
-            impatient = max(self._grown - _PATIENT_SECONDS, 0.0)
+            impatient = min(max(self._grown - _PATIENT_SECONDS, 0.0), _MOST_IMPATIENT_SECONDS)
             return self._begun_at * math.exp(_GROWTH * self._grown + _FASTER * impatient**2)
         plateau = self._too_much * _PLATEAU
         seconds = max(_PLATEAU_SECONDS, _PLATEAU_IMAGES / plateau)
@@ -94,7 +103,7 @@ class Pace:
         with self._lock:
             now = self._clock()
             if self._next > now:
-                self._grown += now - self._asked_at
+                self._grown += min(now - self._asked_at, _LONGEST_STEP_SECONDS)
             self._asked_at = now
             turn = max(self._next, now - _CATCH_UP_SECONDS)
             self._next = turn + 1 / self.images_per_second
@@ -105,14 +114,20 @@ class Pace:
         calls.waited += self._own.sent_at - now
 
     def answered(self, *, throttled: bool) -> None:
-        """The model has answered the calling thread. Of several throttled at once the rate falls only once."""
+        """The model has answered the calling thread.
+
+        Of several calls that are throttled at once the rate falls only once, and not again before one was answered: a
+        model that throttles everything for a while, as one that is adding units, says nothing about its rate.
+        """
         calls = self._calls()
         if not throttled:
             calls.seconds = self._clock() - self._own.sent_at
+            self._answered_since = True
             return
         calls.throttled += 1
         with self._lock:
-            if self._own.sent_at > self._stepped_back_at:
+            if self._answered_since and self._own.sent_at > self._stepped_back_at:
+                self._answered_since = False
                 # The first time it has passed what the model does by more: it grew faster, and a burst was saved up.
                 self._too_much = self.images_per_second * (_STEP_BACK if self._too_much is None else 1.0)
                 self._stepped_back_at = self._clock()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,10 +82,8 @@ class Report(BaseModel):
     @property
     def running_seconds(self) -> float | None:
         """From when the model was seen running until its end was asked for; None: not known."""
-        end = self.model.stop_asked_at or self.model.stopped_at
-        if self.model.running_at is None or end is None:
-            return None
-        return max((end - self.model.running_at).total_seconds(), 0.0)
+        begin, end = self.model.running_at, self.model.stop_asked_at
+        return max((end - begin).total_seconds(), 0.0) if begin and end else None
 
     @property
     def images_per_second(self) -> float:
@@ -96,7 +95,7 @@ class Report(BaseModel):
         """Images that the running model answered, of what it was expected to: 1 is all the time busy."""
         if not self.running_seconds:
             return None
-        return self.totals.calls.answered / (self.running_seconds * self.images_per_second)
+        return self._answered_since(self.model.running_at) / (self.running_seconds * self.images_per_second)
 
     @property
     def sample_minutes(self) -> float:
@@ -113,10 +112,11 @@ class Report(BaseModel):
 
     def bars(self) -> list[Bar]:
         """The time that the model ran, in equal pieces of whole seconds; empty when it is not known."""
-        if not self.running_seconds or self.model.running_at is None:
+        begun_at, ended_at = self.model.running_at, self.model.stop_asked_at
+        if not begun_at or not ended_at or ended_at < begun_at:
             return []
-        begin = int(self.model.running_at.timestamp())
-        seconds = int(self.running_seconds) + 1
+        begin = int(begun_at.timestamp())
+        seconds = int(ended_at.timestamp()) - begin + 1
         step = -(-seconds // _BARS)
         pieces = [range(begin + start, begin + start + step) for start in range(0, seconds, step)]
         images, throttled = self.totals.by_second, self.totals.throttled_by_second
@@ -172,7 +172,12 @@ class Report(BaseModel):
 
     @property
     def _images(self) -> int:
-        return self.totals.images.labelled + self.totals.images.rejected
+        """Since the start request: a run that was cleared has the images of its first time in its journal too."""
+        return self._answered_since(self.model.requested_at)
+
+    def _answered_since(self, moment: datetime | None) -> int:
+        begin = int(moment.timestamp()) if moment else 0
+        return sum(images for second, images in self.totals.by_second.items() if second >= begin)
 
     def _usd(self, unit_minutes: float) -> float:
         return unit_minutes / 60 * self.plan.settings.price_per_unit_hour

@@ -110,14 +110,14 @@ class Settings(BaseModel):
     )
     max_model_minutes: float = Field(
         60,
-        gt=0,
+        ge=0.01,
         le=720,
         description="From the start request until workers stop receiving; what is left waits for the next run",
         json_schema_extra={"run": True},
     )
     target_minutes: float = Field(
         30,
-        gt=0,
+        ge=0.01,
         le=720,
         description="How long the running model may take for a run's backlog; with more, the plan asks for more units",
         json_schema_extra={"run": True},
@@ -138,7 +138,7 @@ class Settings(BaseModel):
     )
     images_per_second_per_unit: float = Field(
         5,
-        ge=0.001,
+        ge=0.1,
         le=1000,
         description="What one inference unit is expected to do; the tasks begin there and find what it really does",
         json_schema_extra={"run": True},

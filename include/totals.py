@@ -40,8 +40,11 @@ class Calls(BaseModel):
 
 
 class Totals(BaseModel):
-    """A journal, added up. `seconds_per_image`: the mean time an image was worked on; `by_second`: images that ended in
-    each second since 1970; `throttled_by_second`: sends of theirs that were throttled.
+    """A journal, added up.
+
+    `seconds_per_image`: the mean time an image was worked on, without those that waited for a throttled call;
+    `by_second`: images that the model answered for, by the second since 1970 in which they ended;
+    `throttled_by_second`: sends of theirs that were throttled.
     """
 
     images: Counts
@@ -72,7 +75,7 @@ def add_up(lines: Iterable[dict[str, Any]]) -> Totals:
         if (seconds := line.get("seconds")) is not None:
             milliseconds[round(seconds * 1000)] += 1
             by_second[second] += 1
-        if line["outcome"] == "labelled" and line.get("worked") is not None:
+        if line["outcome"] == "labelled" and line.get("worked") and not line.get("throttled"):
             worked, images = worked + line["worked"], images + 1
     return Totals(
         images=Counts(**outcomes),

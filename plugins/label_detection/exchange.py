@@ -88,10 +88,13 @@ def pull_stopped(context: Context) -> Stopped | None:
 
 
 def pull_running_at(context: Context) -> datetime | None:
-    """When the model was seen running; None when it was not."""
-    value = pull(context, WAIT_TASK)
+    """When the model was seen running since the start request; a cleared run may still have its first time's moment."""
+    value, started = pull(context, WAIT_TASK), pull_started(context)
+    if not value or not started:
+        return None
     # What a trigger ends its task with is encoded twice by Airflow 3.3: a text in quotes.
-    return datetime.fromisoformat(value.strip('"')) if value else None
+    seen_at = datetime.fromisoformat(value.strip('"'))
+    return seen_at if seen_at >= started.requested_at else None
 
 
 def pull(context: Context, task_id: str) -> Any:

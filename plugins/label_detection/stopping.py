@@ -93,7 +93,7 @@ class Stopping:
     def _stop(self) -> None:
         try:
             self.hook.stop()
-            self.asked_at = datetime.now(UTC)
+            self.asked_at = self.asked_at or datetime.now(UTC)
             log.info("asked it to stop")
         except ModelInUseError as error:
             log.info("it cannot be stopped now: %s; trying again", error)

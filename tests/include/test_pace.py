@@ -83,6 +83,29 @@ def test_a_wrong_guess_is_mended(guess: float) -> None:
     assert model.throttled - before[1] < 0.02 * 10 * 120
 
 
+@pytest.mark.parametrize("seconds", [5, 30, 120])
+def test_a_model_that_throttles_everything_for_a_while_is_busy_again_at_once(seconds: int) -> None:
+    model = Model(5.0)
+    consumers = [Consumer(2.5), Consumer(2.5)]
+    run(model, consumers, until=120)
+    model.rate = 1e-9
+    run(model, consumers, until=120 + seconds)
+    model.rate = 5.0
+    before = model.answered
+    run(model, consumers, until=180 + seconds)
+    assert model.answered - before > 0.85 * 5 * 60
+
+
+@pytest.mark.parametrize("rate", [0.0005, 0.05, 1000.0])
+def test_the_rate_stays_within_reason_whatever_it_begins_with(rate: float) -> None:
+    consumer = Consumer(rate)
+    for _ in range(50):
+        before = consumer.pace.images_per_second
+        consumer.pace.wait()
+        assert 0.05 <= consumer.pace.images_per_second < before * 4
+        assert consumer.pace.images_at_once() >= 2
+
+
 def test_units_that_are_added_are_used() -> None:
     model = Model(5.0)
     consumer = Consumer(5.0)
@@ -97,10 +120,10 @@ def test_units_that_are_added_are_used() -> None:
 def test_consumers_that_begin_unlike_share_the_model_in_the_end() -> None:
     model = Model(20.0)
     consumers = [Consumer(rate) for rate in (14.0, 2.0, 2.0, 2.0)]
-    run(model, consumers, until=600)
+    run(model, consumers, until=1500)
     for consumer in consumers:
         consumer.answered = 0
-    run(model, consumers, until=900)
+    run(model, consumers, until=1800)
     share = [consumer.answered / (20 * 300) for consumer in consumers]
     assert min(share) > 0.1, share
 

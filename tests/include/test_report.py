@@ -80,6 +80,19 @@ def test_use_is_what_the_running_model_answered_of_what_it_could() -> None:
     assert written["cost_per_1000_usd"] == pytest.approx(0.4444, abs=1e-4), "ignored messages are no images"
 
 
+def test_a_run_that_was_cleared_has_the_use_and_price_of_its_second_time_alone() -> None:
+    totals = busy_totals()
+    totals.by_second |= {int(ASKED.timestamp()) - 3600 + second: 10 for second in range(100)}
+    written = report(BUSY, totals=totals).to_json()["model"]
+    assert written["use"] == pytest.approx(300 / 400)
+    assert written["cost_per_1000_usd"] == pytest.approx(0.4444, abs=1e-4)
+
+
+def test_a_stop_that_an_earlier_try_asked_for_leaves_the_use_unknown() -> None:
+    unknown = report(BUSY.model_copy(update={"stop_asked_at": None}), totals=busy_totals())
+    assert (unknown.use, unknown.bars()) == (None, [])
+
+
 def test_of_a_model_that_never_ran_there_is_no_use_and_no_plot() -> None:
     never = report(ModelUse(units=1, requested_at=ASKED), totals=Totals(images=Counts(), labels={}, rejections={}))
     written = never.to_json()["model"]
@@ -108,7 +121,7 @@ def test_the_page_shows_calls_and_plot() -> None:
     ids=["one image", "an hour's worth", "one more: another step"],
 )
 def test_the_samples_schedule_looks_every_quarter_of_an_hour_and_holds_in_steps(images: int, minutes: float) -> None:
-    totals = Totals(images=Counts(labelled=images), labels={}, rejections={})
+    totals = busy_totals().model_copy(update={"by_second": {int(ASKED.timestamp()) + 30: images}})
     assert report(BUSY, totals=totals).to_json()["sample_schedule"]["minutes"] == minutes
 
 

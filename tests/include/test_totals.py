@@ -63,4 +63,5 @@ def test_throttled_sends_are_counted_and_have_their_second() -> None:
 
 def test_how_long_an_image_takes_is_the_mean_over_those_labelled() -> None:
     rejected = line("rejected", worked=9.0, error={"code": "x", "message": ""})
-    assert add_up([line(worked=0.2), line(worked=0.4), rejected]).seconds_per_image == pytest.approx(0.3)
+    throttled = line(worked=20.0, throttled=1)
+    assert add_up([line(worked=0.2), line(worked=0.4), rejected, throttled]).seconds_per_image == pytest.approx(0.3)

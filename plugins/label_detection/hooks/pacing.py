@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from include import aws_errors
@@ -13,7 +14,7 @@ def keep_pace(client: Any, operation: str, pace: Pace) -> None:
     event = f"{client.meta.service_model.service_id.hyphenize()}.{operation}"
 
     def note(response: tuple[Any, dict[str, Any]] | None, **_: Any) -> None:
-        if response is not None:
+        if response is not None and response[0].status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
             code = response[1].get("Error", {}).get("Code")
             pace.answered(throttled=code in aws_errors.THROTTLES)
 

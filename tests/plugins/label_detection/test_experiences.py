@@ -30,7 +30,9 @@ def test_it_is_kept_for_each_model_alone(variables: Variables) -> None:
     assert list(variables.values) == ["label_detection_experience.project.parts.version.1.1690000000000"]
 
 
-@pytest.mark.parametrize("value", ["what somebody typed", '{"start_seconds": [-1]}', "[]"])
+@pytest.mark.parametrize(
+    "value", ["what somebody typed", '{"start_seconds": [-1]}', "[]", '{"seconds_per_image": Infinity}']
+)
 def test_a_variable_that_was_edited_is_none(variables: Variables, value: str) -> None:
     write_experience(ARN, SEEN)
     (name,) = variables.values
@@ -63,6 +65,13 @@ def test_a_model_that_the_trigger_saw_running_is_read_too(aws: Aws, done: Run) -
     seen_at = (REQUESTED_AT + timedelta(minutes=5)).isoformat()
     done.xcoms["wait_for_model", "return_value"] = f'"{seen_at}"'  # Airflow encodes what a trigger says twice
     assert datetime.fromisoformat(write(done)["model"]["running_at"]) == REQUESTED_AT + timedelta(minutes=5)
+
+
+def test_the_moment_of_a_cleared_runs_first_time_is_not_taken_for_this_times(aws: Aws, done: Run) -> None:
+    again = REQUESTED_AT + timedelta(hours=3)
+    done.started(again, again + timedelta(hours=1))
+    assert write(done)["model"]["running_at"] is None
+    assert read_experience(aws.settings.model_arn).start_seconds == ()
 
 
 def test_the_next_plan_begins_with_it(aws: Aws, run: Run) -> None:
