@@ -13,13 +13,13 @@ PYTHON ?= $(shell for python in python3.12 python3.11 python3.13 python3 python;
 	then echo $$python; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults bench up down lint
+.PHONY: help setup demo test faults bench package up down lint
 
 # The user's own Airflow, AWS account and Python settings are none of our business.
 unexport $(filter AIRFLOW% _AIRFLOW% AWS_% BOTO% MOTO_% PYTHON% PIP_TARGET PIP_PREFIX PIP_USER,$(.VARIABLES))
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(STAMP) ## make .venv with everything that the others need; they call it
 
@@ -34,8 +34,11 @@ faults: setup ## break a real Airflow on Postgres in every way we know, and see 
 	@$(if $(SEEDS),LABEL_DETECTION_SEEDS=$(SEEDS)) $(BIN)/python -m pytest -m "$(PART)" --tb=short tests/system/faults
 	@[ "$(PART)" = gate ] || for table in results outcomes.results; do $(BIN)/python -m tests.system.faults.$$table || exit; done
 
-bench: setup ## measure speed, cost and scale, about 90 minutes; PARTS="use ..." RUNS=n: some of it; needs Postgres
+bench: setup ## measure speed, cost and scale, about 90 minutes; PARTS="parse pace" RUNS=n: some of it; needs Postgres
 	@PYTHONPATH=plugins $(BIN)/python -m bench $(PARTS) $(if $(RUNS),--runs $(RUNS))
+
+package: setup ## what Amazon MWAA gets, into dist/mwaa/
+	@$(BIN)/python -m release.mwaa
 
 up: setup ## the same in the background, for your own pictures; Airflow's pages in the browser
 	@$(BIN)/python -m demo up

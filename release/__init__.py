@@ -1,0 +1,1 @@
+"""What is shipped to where it runs."""

@@ -1,0 +1,79 @@
+"""What Amazon MWAA gets: `python -m release.mwaa [folder]`, by default into `dist/mwaa/`, ready for `aws s3 sync`.
+
+`dags/`             the DAG files
+`plugins.zip`       for MWAA's plugins folder: what is in `plugins/`, and `include/`, since MWAA ships nothing else
+`requirements.txt`  names without versions: MWAA's own constraints have them
+
+The same files give the same bytes, whenever and wherever they are packed.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+_PROJECT = Path(__file__).resolve().parents[1]
+#: Of `include/`, what the pipeline does not need.
+_LEFT_OUT = {"local_aws"}
+#: Zip files know no time before it.
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_IGNORE = ".airflowignore"
+
+
+def pack(folder: Path, project: Path = _PROJECT) -> None:
+    """Write all three into a folder, in the place of what was there."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    (folder / "dags").mkdir(parents=True)
+    for file in sorted((project / "dags").glob("*.py")):
+        (folder / "dags" / file.name).write_bytes(file.read_bytes())
+    _zip(folder / "plugins.zip", project)
+    (folder / "requirements.txt").write_text(requirements((project / "requirements.txt").read_text()))
+
+
+def requirements(text: str) -> str:
+    """Without versions, and without comments: MWAA takes a constraint in one for the real thing."""
+    lines = (line.split("#")[0].strip() for line in text.splitlines())
+    return "".join(f"{re.split(r'[=<>~!]', line)[0]}\n" for line in lines if line)
+
+
+def _zip(target: Path, project: Path) -> None:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in sorted(_plugins(project)):
+            entry = zipfile.ZipInfo(name, _EPOCH)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, content)
+
+
+def _plugins(project: Path) -> Iterator[tuple[str, bytes]]:
+    for file in _files(project / "plugins"):
+        name = file.relative_to(project / "plugins").as_posix()
+        content = file.read_bytes()
+        # Airflow imports every file in the plugins folder that it is not told to leave alone.
+        yield name, content + b"include/**\n" if name == _IGNORE else content
+    for file in _files(project / "include"):
+        if file.relative_to(project / "include").parts[0] not in _LEFT_OUT:
+            yield file.relative_to(project).as_posix(), file.read_bytes()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for file in folder.rglob("*"):
+        if file.is_file() and "__pycache__" not in file.parts:
+            yield file
+
+
+def main() -> None:
+    """Pack, and say what to do with it."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else _PROJECT / "dist" / "mwaa"
+    pack(folder)
+    size = (folder / "plugins.zip").stat().st_size
+    sys.stdout.write(f"{folder}: dags/, plugins.zip ({size:,} bytes), requirements.txt\n")
+
+
+if __name__ == "__main__":
+    main()

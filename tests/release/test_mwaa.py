@@ -1,0 +1,120 @@
+"""What MWAA gets, laid out as MWAA does it: the plugins' contents and the dags root on the path, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from demo.environment import PROJECT, cleaned
+from release import mwaa
+from tests.conftest import Aws
+
+
+@dataclass(frozen=True)
+class Environment:
+    """An MWAA environment, as far as files and paths go. Airflow is the one that runs the tests."""
+
+    home: Path
+
+    def python(self, *arguments: str, **more: str) -> str:
+        """Run Python there, away from the checkout; its output."""
+        environment = cleaned() | {
+            "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(self.home / "dags"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(self.home / "plugins"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
+            **more,
+        }
+        environment.pop("PYTHONPATH")
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.home,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist") / "mwaa"
+    mwaa.pack(folder)
+    return folder
+
+
+@pytest.fixture
+def environment(packed: Path, tmp_path: Path) -> Environment:
+    home = tmp_path / "airflow"
+    shutil.copytree(packed / "dags", home / "dags")
+    with zipfile.ZipFile(packed / "plugins.zip") as archive:
+        archive.extractall(home / "plugins")
+    return Environment(home)
+
+
+def test_the_same_files_give_the_same_bytes(packed: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "checkout"
+    for name in ("dags", "plugins", "include"):
+        shutil.copytree(PROJECT / name, copy / name)
+    shutil.copy(PROJECT / "requirements.txt", copy)
+    for file in copy.rglob("*"):
+        os.utime(file, (1_000_000_000, 1_000_000_000))
+    mwaa.pack(tmp_path / "again", copy)
+    for name in ("plugins.zip", "requirements.txt", "dags/label_detection_dag.py"):
+        assert (packed / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
+def test_it_has_what_the_pipeline_needs_and_no_more(packed: Path) -> None:
+    names = set(zipfile.ZipFile(packed / "plugins.zip").namelist())
+    assert {"label_detection/hooks/rekognition.py", "label_detection/waiters/rekognition.json"} <= names
+    assert {"include/drain.py", "include/report.html.jinja", "include/label_document.schema.json"} <= names
+    assert [name for name in names if "local_aws" in name or name.endswith(".pyc")] == []
+    assert sorted(path.name for path in packed.iterdir()) == ["dags", "plugins.zip", "requirements.txt"]
+    assert sorted(path.name for path in (packed / "dags").iterdir()) == sorted(
+        path.name for path in (PROJECT / "dags").glob("*.py")
+    )
+
+
+def test_its_requirements_leave_the_versions_to_mwaas_constraints(packed: Path) -> None:
+    lines = (packed / "requirements.txt").read_text().splitlines()
+    assert lines == ["apache-airflow-providers-amazon[aiobotocore]", "pydantic"]
+
+
+def test_packed_again_it_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
+    (tmp_path / "dist").mkdir()
+    (tmp_path / "dist" / "old").touch()
+    mwaa.pack(tmp_path / "dist")
+    assert not (tmp_path / "dist" / "old").exists()
+
+
+def test_the_triggerer_finds_the_triggers_without_the_dags_path(environment: Environment) -> None:
+    triggers = "label_detection.triggers.model, label_detection.triggers.sqs"
+    environment.python("-c", f"import sys; sys.path.insert(0, 'plugins'); import {triggers}")
+
+
+def test_no_file_of_ours_is_imported_as_a_plugin(environment: Environment) -> None:
+    environment.python("-m", "airflow", "db", "migrate")
+    said = environment.python("-m", "airflow", "plugins")
+    assert "No plugins loaded" in said
+
+
+def test_the_dag_runs_from_there(aws: Aws, environment: Environment, picture: bytes) -> None:
+    key = "line 3/part é+1.png"
+    aws.upload(key, picture)
+    options = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "AIRFLOW__LABEL"))}
+    environment.python("-m", "airflow", "db", "migrate")
+    environment.python("-m", "airflow", "dags", "test", "label_detection", **options)
+    assert aws.source_keys() == []
+    assert len(aws.final_keys()) == 2
+    assert aws.model()["status"] == "STOPPED"
