@@ -13,13 +13,16 @@ PYTHON ?= $(shell for python in python3.12 python3.11 python3.13 python3 python;
 	then echo $$python; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults bench package up down lint
+.PHONY: help setup demo test faults bench package configure up down lint
 
 # The user's own Airflow, AWS account and Python settings are none of our business.
 unexport $(filter AIRFLOW% _AIRFLOW% AWS_% BOTO% MOTO_% PYTHON% PIP_TARGET PIP_PREFIX PIP_USER,$(.VARIABLES))
 
+# But for the one target that asks the user's own account.
+$(foreach name,$(filter AWS_%,$(.VARIABLES)),$(eval configure: export $(name) := $$($(name))))
+
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(STAMP) ## make .venv with everything that the others need; they call it
 
@@ -39,6 +42,10 @@ bench: setup ## measure speed, cost and scale, about 90 minutes; PARTS="parse pa
 
 package: setup ## what Amazon MWAA gets, into dist/mwaa/
 	@$(BIN)/python -m release.mwaa
+
+configure: setup ## the outputs of a CloudFormation STACK as options: .env and dist/mwaa-options.json
+	@[ -n "$(STACK)" ] || { echo "make configure: name the stack: make configure STACK=label-detection" >&2; exit 1; }
+	@$(BIN)/python -m release.configure $(STACK)
 
 up: setup ## the same in the background, for your own pictures; Airflow's pages in the browser
 	@$(BIN)/python -m demo up

@@ -19,6 +19,7 @@ from include.local_aws.s3 import models as s3
 from include.local_aws.scheduler import models as scheduler
 from include.local_aws.scheduler.models import Fired
 from include.local_aws.sqs import models as sqs
+from include.local_aws.stacks import StackResource
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +126,7 @@ def build_server(host: str, port: int, region: str, log_requests: bool) -> BaseW
     s3.install()
     scheduler.install()
     sqs.install()
+    StackResource.install()
 
     def find_models() -> list[ProjectVersion]:
         projects = rekognition.backend_of(ACCOUNT_ID, region).projects.values()

@@ -39,7 +39,7 @@ def test_help_is_the_default_and_lists_every_target() -> None:
 
 
 def test_the_commands_of_the_design_are_there() -> None:
-    assert {"demo", "test", "up", "down", "setup", "lint", "help"} <= targets()
+    assert {"demo", "test", "up", "down", "setup", "lint", "bench", "package", "help"} <= targets()
 
 
 @pytest.mark.parametrize("name", ["AIRFLOW_HOME", "AIRFLOW__CORE__EXECUTOR", "AWS_PROFILE", "PYTHONPATH", "PIP_TARGET"])
@@ -47,6 +47,14 @@ def test_a_users_own_setting_reaches_no_target(name: str) -> None:
     text = make("-f", "Makefile", "-f", "-", "env", stdin="env:\n\t@env\n", **{name: "mine", "KEPT": "yes"})
     assert "KEPT=yes" in text
     assert f"{name}=" not in text
+
+
+def test_the_users_own_account_reaches_configure_alone() -> None:
+    assert "profile (mine)" in make("configure", "STACK=x", AWS_PROFILE="mine")
+
+
+def test_configure_without_a_stack_says_how_to_name_one() -> None:
+    assert "make configure STACK=label-detection" in make("configure")
 
 
 @pytest.fixture

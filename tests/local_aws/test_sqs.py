@@ -139,8 +139,8 @@ def test_the_queue_starts_empty_with_a_dead_letter_queue_and_a_policy(aws: Aws, 
     redrive = json.loads(attributes["RedrivePolicy"])
     assert redrive["maxReceiveCount"] == 10
     assert redrive["deadLetterTargetArn"] == attributes["QueueArn"] + "-dead-letters"
-    (statement,) = json.loads(attributes["Policy"])["Statement"]
-    assert statement["Condition"]["ArnLike"]["aws:SourceArn"] == f"arn:aws:s3:::{aws.source}"
+    statement, _ = json.loads(attributes["Policy"])["Statement"]
+    assert statement["Condition"]["ArnEquals"]["aws:SourceArn"] == f"arn:aws:s3:::{aws.source}"
     assert counts(sqs, aws.queue_url) == ("0", "0", "0")
 
 

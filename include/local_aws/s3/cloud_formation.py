@@ -146,12 +146,14 @@ def _backend(account_id: str, region_name: str) -> S3Backend:
 
 
 def _apply(bucket: FakeBucket, properties: dict[str, Any], backend: S3Backend) -> None:
+    properties = {name: value for name, value in properties.items() if value is not None}
     if "VersioningConfiguration" in properties:
         backend.put_bucket_versioning(bucket.name, properties["VersioningConfiguration"]["Status"])
     if "PublicAccessBlockConfiguration" in properties:
         backend.put_public_access_block(bucket.name, properties["PublicAccessBlockConfiguration"])
     if "LifecycleConfiguration" in properties:
-        bucket.set_lifecycle([_rule(rule) for rule in properties["LifecycleConfiguration"]["Rules"]])
+        # moto leaves a None in a list where a template has AWS::NoValue.
+        bucket.set_lifecycle([_rule(rule) for rule in properties["LifecycleConfiguration"]["Rules"] if rule])
     if "NotificationConfiguration" in properties:
         bucket.set_notification_configuration(_notification(properties["NotificationConfiguration"]))
 
@@ -183,6 +185,8 @@ def _rule(rule: dict[str, Any]) -> dict[str, Any]:
         answer["ID"] = rule["Id"]
     if "ExpirationInDays" in rule:
         answer["Expiration"] = {"Days": rule["ExpirationInDays"]}
+    if "ExpiredObjectDeleteMarker" in rule:
+        answer["Expiration"] = {"ExpiredObjectDeleteMarker": str(rule["ExpiredObjectDeleteMarker"]).lower()}
     if "NoncurrentVersionExpiration" in rule:
         answer["NoncurrentVersionExpiration"] = rule["NoncurrentVersionExpiration"]
     if "AbortIncompleteMultipartUpload" in rule:

@@ -60,7 +60,8 @@ def test_there_is_an_entry_with_its_share_of_the_models_rate_for_each_task(
 
 def test_the_units_are_between_the_configured_bounds(aws: Aws, run: Run) -> None:
     announce(aws, 20)
-    run.params = {"min_inference_units": 2, "max_inference_units": 3, "images_per_second_per_unit": 0.001}
+    few = {"images_per_second_per_unit": 0.1, "target_minutes": 0.01}
+    run.params = {"min_inference_units": 2, "max_inference_units": 3, **few}
     plan(run)
     made = pull_plan(run.context("start_model"))  # type: ignore[arg-type]
     assert made is not None
