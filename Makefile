@@ -13,7 +13,7 @@ PYTHON ?= $(shell for python in python3.12 python3.11 python3.13 python3 python;
 	then echo $$python; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults bench package configure up down lint
+.PHONY: help setup demo test faults bench package configure up down lint lock
 
 # The user's own Airflow, AWS account and Python settings are none of our business.
 unexport $(filter AIRFLOW% _AIRFLOW% AWS_% BOTO% MOTO_% PYTHON% PIP_TARGET PIP_PREFIX PIP_USER,$(.VARIABLES))
@@ -57,6 +57,9 @@ lint: setup ## ruff and mypy
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+
+lock: setup ## requirements.lock again from requirements-dev.txt; what fits already stays as it is
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 requirements-dev.txt -o requirements.lock
 
 $(STAMP): requirements.lock
 	@if cmp -s requirements.lock $(STAMP); then touch $(STAMP); exit; fi; \
