@@ -145,6 +145,8 @@ class Labeller:
             try:
                 found = self._labels_of(lying, receives)
             except ImageRefusedError as refusal:
+                if image == lying and self._was_taken_before(final) and receives < self.max_receives * _IN_DOUBT:
+                    return Result(Outcome.FAILED, image, error=refusal.error, reason="it was not refused before")
                 return self._reject(image, lying, refusal.error)
             except TryAgainError as again:
                 return Result(Outcome.FAILED, image, error=again.error)
@@ -155,6 +157,12 @@ class Labeller:
             self._withdraw_rejection(image)
         self._labelled.append(final)
         return Result(Outcome.LABELLED, image, final.key, found)
+
+    def _was_taken_before(self, final: ImageRef) -> bool:
+        """Whether the model has labelled this very version, for a delivery that was killed before its document, or is
+        still at work: a copy is made only then. Refused now, it is asked about again: rejected, the copy would stay.
+        """
+        return bool(self._etag(final)) and not self._etag(replace(final, key=labels.document_key(final.key)))
 
     def _end_what_was_begun(self, image: ImageRef, receives: int, reason: str) -> Result:
         """End the way of an image whose source is gone, if a delivery before this one was killed on it."""

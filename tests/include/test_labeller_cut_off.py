@@ -67,14 +67,36 @@ def test_a_way_that_is_cut_off_anywhere_is_ended_by_the_next_delivery(
     assert outcomes(aws, image) == [kind]
 
 
+def test_a_picture_that_was_taken_once_and_is_refused_now_is_asked_about_again(
+    aws: Aws, make_labeller: MakeLabeller, picture: bytes
+) -> None:
+    image = upload(aws, "a.png", picture)
+
+    with pytest.raises(KilledError):
+        make_labeller(s3=Killed(aws.s3, "copy_object", "after")).label(image, 1)
+    assert make_labeller(detect=refuse).label(image, 6).outcome is Outcome.FAILED
+    assert outcomes(aws, image) == ["pending"]
+    make_labeller().label(image, 7)
+    assert outcomes(aws, image) == ["labelled"]
+
+
+def test_one_that_is_refused_for_good_is_rejected_in_the_end(
+    aws: Aws, make_labeller: MakeLabeller, picture: bytes
+) -> None:
+    image = upload(aws, "a.png", picture)
+
+    with pytest.raises(KilledError):
+        make_labeller(s3=Killed(aws.s3, "copy_object", "after")).label(image, 1)
+    labeller = make_labeller(detect=refuse, max_receives=5)
+    assert labeller.label(image, 49).outcome is Outcome.FAILED
+    assert labeller.label(image, 50).outcome is Outcome.REJECTED
+
+
 @pytest.mark.parametrize("order", [["labels", "refuses"], ["refuses", "labels"]], ids=" then ".join)
 def test_labelled_wins_when_two_deliveries_disagree(
     aws: Aws, make_labeller: MakeLabeller, picture: bytes, order: list[str]
 ) -> None:
     image = upload(aws, "a.png", picture)
-
-    def refuse(*_: Any) -> list[dict[str, Any]]:
-        raise ImageRefusedError(Error("InvalidImageFormatException", "no"))
 
     for opinion in order:  # each is cut off before it deletes the source
         dying = make_labeller(
@@ -165,9 +187,6 @@ def test_a_rejection_that_was_cut_off_leaves_nothing_when_the_image_is_labelled_
     aws: Aws, make_labeller: MakeLabeller, picture: bytes
 ) -> None:
     image = upload(aws, "a.png", picture)
-
-    def refuse(*_: Any) -> list[dict[str, Any]]:
-        raise ImageRefusedError(Error("InvalidImageFormatException", "no"))
 
     dying = make_labeller(s3=Killed(aws.s3, "put_object", "before"), detect=refuse)
     with pytest.raises(KilledError):
