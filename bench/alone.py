@@ -206,7 +206,7 @@ def rows(samples: dict[str, list[dict[str, Any]]]) -> list[Row]:
     """From the samples of these parts, by name."""
     found: list[Row] = []
     if mine := samples.get("rate"):
-        against = "one core: seconds of CPU, not of time; each image is a detect, five calls of S3, its share of SQS's"
+        against = "one core: seconds of CPU, not of time; each image is a detect, four calls of S3, its share of SQS's"
         per_core = tuple(s["labelled"] / s["cpu"] for s in mine)
         found += [
             Row("the drain alone", "model without limit: images per CPU second", per_core, "", against),

@@ -71,7 +71,8 @@ def _sample(axes: Any, samples: list[dict[str, Any]]) -> None:
         label = "this project, measured" if not number else None
         axes.plot([names[number]] * len(values), values, "o", color=_OURS, alpha=0.7, label=label)
     axes.set(title=f"Model on, with a start of {START_SECONDS:g} s", xlabel="images", ylabel="minutes", yscale="log")
-    axes.legend()
+    _plain(axes)
+    axes.legend(loc="center")
 
 
 def _per_image(throughput: Any, cpu: Any, samples: list[dict[str, Any]]) -> None:
@@ -86,7 +87,14 @@ def _per_image(throughput: Any, cpu: Any, samples: list[dict[str, Any]]) -> None
             values = [of(s[who]) for s in samples]
             axes.plot([name] * len(values), values, "o", color=color, alpha=0.7)
         axes.set(title=title, yscale="log")
+        _plain(axes)
         axes.margins(x=0.4)
+
+
+def _plain(axes: Any) -> None:
+    """Numbers as they are read, on an axis of powers of ten."""
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
 
 
 def _scale(axes: Any, samples: list[dict[str, Any]]) -> None:

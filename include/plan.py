@@ -19,7 +19,7 @@ _IMAGES_PER_SECOND_PER_TASK = 50.0
 _TASKS = 2
 #: Threads of a task at the most. The pace says how many are at work.
 MAX_WORKERS = 32
-#: Seconds that an image is worked on, when no run has measured it: a detect and five calls of S3.
+#: Seconds that an image is worked on, when no run has measured it: a detect and four calls of S3.
 _SECONDS_PER_IMAGE = 0.5
 #: A start that takes the whole of `max_model_minutes` would leave no time at all: of it, this share is for the images.
 _LEAST_SHARE = 0.25
