@@ -72,7 +72,7 @@ def _sample(axes: Any, samples: list[dict[str, Any]]) -> None:
         axes.plot([names[number]] * len(values), values, "o", color=_OURS, alpha=0.7, label=label)
     axes.set(title=f"Model on, with a start of {START_SECONDS:g} s", xlabel="images", ylabel="minutes", yscale="log")
     _plain(axes)
-    axes.legend(loc="center")
+    axes.legend(loc=(0.03, 0.68))
 
 
 def _per_image(throughput: Any, cpu: Any, samples: list[dict[str, Any]]) -> None:
