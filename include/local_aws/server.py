@@ -10,6 +10,7 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, DechunkedInput, make_server
 
+from include.local_aws import stacks
 from include.local_aws.control import ControlPages
 from include.local_aws.faults import ConnectionCutError, FaultMiddleware, Faults
 from include.local_aws.policy.middleware import PolicyInForce, PolicyMiddleware
@@ -19,7 +20,6 @@ from include.local_aws.s3 import models as s3
 from include.local_aws.scheduler import models as scheduler
 from include.local_aws.scheduler.models import Fired
 from include.local_aws.sqs import models as sqs
-from include.local_aws.stacks import StackResource
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ def build_server(host: str, port: int, region: str, log_requests: bool) -> BaseW
     s3.install()
     scheduler.install()
     sqs.install()
-    StackResource.install()
+    stacks.install()
 
     def find_models() -> list[ProjectVersion]:
         projects = rekognition.backend_of(ACCOUNT_ID, region).projects.values()

@@ -10,6 +10,8 @@ from moto.core.common_models import CloudFormationModel
 from moto.s3.models import FakeBucket, S3Backend, s3_backends
 from moto.utilities.utils import get_partition
 
+from include.local_aws.stack_resource import StackResource
+
 _moto_create = FakeBucket.create_from_cloudformation_json
 _moto_update = FakeBucket.update_from_cloudformation_json
 _moto_get_permission = FakeBucket.get_permission
@@ -22,69 +24,25 @@ _TARGETS = (
 )
 
 
-class BucketPolicy(CloudFormationModel):
-    """AWS::S3::BucketPolicy; moto finds it among the subclasses of CloudFormationModel."""
-
-    def __init__(self, bucket: str):
-        self.bucket = bucket
-
-    @property
-    def physical_resource_id(self) -> str:
-        """A policy is called by its bucket's name."""
-        return self.bucket
-
-    @staticmethod
-    def cloudformation_name_type() -> str:
-        """No property names it."""
-        return ""
+class BucketPolicy(StackResource, CloudFormationModel):
+    """AWS::S3::BucketPolicy, called by its bucket's name."""
 
     @staticmethod
     def cloudformation_type() -> str:
         """The type in a template."""
         return "AWS::S3::BucketPolicy"
 
-    def is_created(self) -> bool:
-        """At once."""
-        return True
-
     @classmethod
-    def has_cfn_attr(cls, attr: str) -> bool:  # noqa: ARG003 - moto's signature
-        """It has none."""
-        return False
-
-    @classmethod
-    def create_from_cloudformation_json(
-        cls, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **_: Any
-    ) -> "BucketPolicy":
-        """Put the policy on its bucket."""
-        del resource_name
-        properties = cloudformation_json["Properties"]
+    def _make(cls, name: str, properties: dict[str, Any], account_id: str, region: str) -> str:  # noqa: ARG003
         document = json.dumps(properties["PolicyDocument"]).encode()
-        _backend(account_id, region_name).put_bucket_policy(properties["Bucket"], document)
-        return cls(properties["Bucket"])
+        _backend(account_id, region).put_bucket_policy(properties["Bucket"], document)
+        return str(properties["Bucket"])
 
     @classmethod
-    def update_from_cloudformation_json(
-        cls,
-        original_resource: Any,
-        new_resource_name: str,
-        cloudformation_json: Any,
-        account_id: str,
-        region_name: str,
-    ) -> "BucketPolicy":
-        """Put the new policy, on what may be another bucket."""
-        cls.delete_from_cloudformation_json(original_resource.bucket, cloudformation_json, account_id, region_name)
-        return cls.create_from_cloudformation_json(new_resource_name, cloudformation_json, account_id, region_name)
-
-    @classmethod
-    def delete_from_cloudformation_json(
-        cls, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str
-    ) -> None:
-        """Take the policy off its bucket, if that is still there."""
-        del cloudformation_json
-        backend = _backend(account_id, region_name)
-        if resource_name in backend.buckets:
-            backend.delete_bucket_policy(resource_name)
+    def _end(cls, physical_id: str, account_id: str, region: str) -> None:
+        backend = _backend(account_id, region)
+        if physical_id in backend.buckets:
+            backend.delete_bucket_policy(physical_id)
 
 
 def install() -> None:
