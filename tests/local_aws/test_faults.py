@@ -156,15 +156,15 @@ def test_a_cut_connection_is_a_connection_error_and_the_next_call_works(
 def test_a_held_call_is_gone_from_the_faults_and_carried_out_or_not_at_once(
     aws: Aws, s3: Any, when: str, happened: int
 ) -> None:
-    aws.faults(fault("s3", "PutObject", when=when, delay=1.5, times=1))
+    aws.faults(fault("s3", "PutObject", when=when, delay=4, times=1))
     with ThreadPoolExecutor(1) as thread:
         began = time.monotonic()
         held = thread.submit(code_of, s3.put_object, Bucket=aws.final, Key="a", Body=b"1")
-        until(lambda: aws.left_faults() == [], 1)
-        until(lambda: s3.list_objects_v2(Bucket=aws.final)["KeyCount"] == happened, 1)
+        until(lambda: aws.left_faults() == [], 3)
+        until(lambda: s3.list_objects_v2(Bucket=aws.final)["KeyCount"] == happened, 3)
         assert not held.done()
         assert held.result() == "Broken"
-        assert time.monotonic() - began >= 1.5
+        assert time.monotonic() - began >= 4
     assert s3.list_objects_v2(Bucket=aws.final)["KeyCount"] == happened
 
 
@@ -173,10 +173,11 @@ def test_a_held_call_whose_caller_is_gone_does_no_harm(tmp_path: Path) -> None:
         s3 = aws.client("s3")
         impatient = aws.client("s3", read_timeout=0.3)
         for reset in (False, True):
-            aws.faults(fault("s3", "PutObject", delay=1, times=1, reset=reset))
+            # Held for so much longer than the caller waits that a busy machine does not turn it round.
+            aws.faults(fault("s3", "PutObject", delay=5, times=1, reset=reset))
             with pytest.raises(ReadTimeoutError):
                 impatient.put_object(Bucket=aws.final, Key="a", Body=b"1")
-        time.sleep(1.2)
+        time.sleep(5.5)
         assert s3.list_objects_v2(Bucket=aws.final)["KeyCount"] == 0
     assert "Traceback" not in (tmp_path / "aws.log").read_text()
     assert "fault before s3:PutObject: reset" in (tmp_path / "aws.log").read_text()
