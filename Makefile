@@ -2,18 +2,25 @@
 # `make` lists the targets; `make setup PYTHON=/path/to/python` chooses what .venv is made from.
 
 UV_VERSION := 0.11.33
+# The Airflow that it runs on, the newest of Amazon MWAA, and another of MWAA's that it is tested with: constraints/.
+AIRFLOW := 3.3.1
+OTHER_AIRFLOW := 3.2.1
 VENV := .venv
+LOCK := requirements.lock
 # Of the faults: all, or the part that the gate runs.
 PART := faults
 BIN := $(VENV)/bin
 # The lock file that was installed, copied when all of it was: an interrupted setup leaves none.
 STAMP := $(VENV)/requirements.lock
+# One file for all Pythons from 3.11 on. The direct requirements are what the lock has.
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --custom-compile-command "make lock"
+DIRECT = --no-deps --no-strip-extras --no-annotate -c requirements.lock
 PYTHON ?= $(shell for python in python3.12 python3.11 python3.13 python3 python; do \
 	if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
 	then echo $$python; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults bench package configure up down lint lock
+.PHONY: help setup demo test test-other test-newest faults compose bench package env configure up down lint lock constraints move
 
 # The user's own Airflow, AWS account and Python settings are none of our business.
 unexport $(filter AIRFLOW% _AIRFLOW% AWS_% BOTO% MOTO_% PYTHON% PIP_TARGET PIP_PREFIX PIP_USER,$(.VARIABLES))
@@ -32,16 +39,30 @@ demo: setup ## the whole pipeline on this machine: label 30 pictures, check the 
 test: setup ## all tests but the faults; needs nothing but Python
 	@$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup
 
+test-other: ## the same on the other Airflow of Amazon MWAA that is promised
+	@$(MAKE) test VENV=.venv-$(OTHER_AIRFLOW) LOCK=constraints/$(OTHER_AIRFLOW).lock
+
+test-newest: setup ## the same on the newest Airflow and packages that there are: what breaks is what is to come
+	@mkdir -p .newest && $(COMPILE) --upgrade --group dev pyproject.toml -o .newest/requirements.lock
+	@grep '^apache-airflow==' .newest/requirements.lock
+	@$(MAKE) test VENV=.newest/venv LOCK=.newest/requirements.lock
+
 faults: setup ## break a real Airflow on Postgres in every way we know, and see the model off and no image lost; PART=gate: some of it
 	@[ "$(PART)" = gate ] || rm -rf .results
 	@$(if $(SEEDS),LABEL_DETECTION_SEEDS=$(SEEDS)) $(BIN)/python -m pytest -m "$(PART)" --tb=short tests/system/faults
 	@[ "$(PART)" = gate ] || for table in results outcomes.results; do $(BIN)/python -m tests.system.faults.$$table || exit; done
+
+compose: setup ## run docker-compose.yaml's services without Docker, with two workers, and kill one; root, and Debian's packages
+	@$(BIN)/python -m pytest -m compose --tb=short tests/system/compose
 
 bench: setup ## measure speed, cost and scale, about 90 minutes; PARTS="parse pace" RUNS=n: some of it; needs Postgres
 	@PYTHONPATH=plugins $(BIN)/python -m bench $(PARTS) $(if $(RUNS),--runs $(RUNS))
 
 package: setup ## what Amazon MWAA gets, into dist/mwaa/
 	@$(BIN)/python -m release.mwaa
+
+env: setup ## .env for docker-compose.yaml: secrets, and the embedded AWS where no other is configured
+	@$(BIN)/python -m release.env_file
 
 configure: setup ## the outputs of a CloudFormation STACK as options: .env and dist/mwaa-options.json
 	@[ -n "$(STACK)" ] || { echo "make configure: name the stack: make configure STACK=label-detection" >&2; exit 1; }
@@ -58,11 +79,22 @@ lint: setup ## ruff and mypy
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
-lock: setup ## requirements.lock again from requirements-dev.txt; what fits already stays as it is
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 requirements-dev.txt -o requirements.lock
+lock: setup ## the requirements and locks again, from pyproject.toml and constraints/; what fits already stays as it is
+	@$(COMPILE) --group dev -c constraints/$(AIRFLOW).txt pyproject.toml -o requirements.lock
+	@$(COMPILE) --group dev -c constraints/$(OTHER_AIRFLOW).txt pyproject.toml -o constraints/$(OTHER_AIRFLOW).lock
+	@$(COMPILE) $(DIRECT) pyproject.toml -o requirements.txt
+	@$(COMPILE) $(DIRECT) --group dev pyproject.toml -o requirements-dev.txt
 
-$(STAMP): requirements.lock
-	@if cmp -s requirements.lock $(STAMP); then touch $(STAMP); exit; fi; \
+constraints: setup ## Amazon MWAA's pins for the Airflow that TO names, into constraints/; FROM=url or file: not as Airflow publishes them
+	@[ -n "$(TO)" ] || { echo "make $(or $(MOVE),constraints): name the Airflow: make $(or $(MOVE),constraints) TO=3.4.0" >&2; exit 1; }
+	@$(BIN)/python -m release.constraints $(TO) $(if $(FROM),--source $(FROM)) $(if $(MOVE),--move $(AIRFLOW))
+
+move: ## to the Airflow that TO names: its pins, its name everywhere, the locks; then run make test
+	@$(MAKE) constraints MOVE=move
+	@$(MAKE) lock
+
+$(STAMP): $(LOCK)
+	@if cmp -s $(LOCK) $(STAMP); then touch $(STAMP); exit; fi; \
 	set -e; \
 	if [ ! -e $(STAMP) ]; then \
 		[ -n "$(PYTHON)" ] || { echo "make setup: no Python 3.11 or newer found: install one, or name it with PYTHON=/path/to/python" >&2; exit 1; }; \
@@ -75,5 +107,5 @@ $(STAMP): requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); \
 	[ -w "$${XDG_CACHE_HOME:-$$HOME}" ] || export UV_NO_CACHE=1; \
 	$(BIN)/python -c 'import ssl; assert ssl.create_default_context().get_ca_certs()' 2>/dev/null && export UV_SYSTEM_CERTS=1; \
-	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode -r requirements.lock; \
-	cp requirements.lock $(STAMP)
+	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode -r $(LOCK); \
+	cp $(LOCK) $(STAMP)

@@ -26,13 +26,13 @@ def postgres(logs: Path) -> Iterator[str]:
 
     :raises FileNotFoundError: when Postgres is not installed, with what to install.
     """
-    binaries = _binaries()
+    servers = binaries()
     folder = Path(tempfile.mkdtemp(prefix="label-detection-postgres-"))
     family = Family(logs)
     try:
         as_user = _unprivileged(folder)
         initdb = [
-            str(binaries / "initdb"),
+            str(servers / "initdb"),
             "--pgdata",
             str(folder / "data"),
             "--username",
@@ -43,9 +43,9 @@ def postgres(logs: Path) -> Iterator[str]:
         subprocess.run([*as_user, *initdb, "--encoding", "UTF8"], check=True, capture_output=True, cwd=folder)
         (port,) = free_ports(1)
         settings = [word for name, value in _OPTIONS.items() for word in ("-c", f"{name}={value}")]
-        server = [*as_user, str(binaries / "postgres"), "-D", str(folder / "data"), "-p", str(port), *settings]
+        server = [*as_user, str(servers / "postgres"), "-D", str(folder / "data"), "-p", str(port), *settings]
         family.start("postgres", server, {"PATH": os.environ["PATH"]})
-        ready = [str(binaries / "pg_isready"), "-h", "127.0.0.1", "-p", str(port), "-q"]
+        ready = [str(servers / "pg_isready"), "-h", "127.0.0.1", "-p", str(port), "-q"]
         wait_until(lambda: not subprocess.run(ready, check=False).returncode, _START_SECONDS, "Postgres", family.check)
         yield f"postgresql+psycopg2://airflow@127.0.0.1:{port}/postgres"
     finally:
@@ -53,8 +53,11 @@ def postgres(logs: Path) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _binaries() -> Path:
-    """Debian keeps the servers of each version in a folder of their own, off the PATH."""
+def binaries() -> Path:
+    """The folder of the newest server: Debian keeps those of each version in one of their own, off the PATH.
+
+    :raises FileNotFoundError: when Postgres is not installed, with what to install.
+    """
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     on_path = shutil.which("initdb")
     if not found and not on_path:

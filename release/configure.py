@@ -1,7 +1,7 @@
 """A stack's outputs as the pipeline's options: `python -m release.configure <stack> [--folder .]`.
 
-It writes `.env`, for a shell, in which other lines stay, and `dist/mwaa-options.json`, Amazon MWAA's configuration
-options.
+It writes `.env`, for docker-compose.yaml, in which other lines stay, but those that lead to the embedded AWS, and
+`dist/mwaa-options.json`, Amazon MWAA's configuration options.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from include.settings import SECTION, SettingsError, environment_name, load
+from release import env_file
 
 
 class ConfigureError(Exception):
@@ -45,11 +46,8 @@ def options_of(stack: str, client: Any | None = None) -> dict[str, str]:
 
 def write(options: dict[str, str], folder: Path) -> None:
     """Write both files."""
-    environment = folder / ".env"
     mine = {environment_name(option): value for option, value in options.items()}
-    lines = environment.read_text().splitlines() if environment.exists() else []
-    kept = [line for line in lines if line.partition("=")[0].strip() not in mine]
-    environment.write_text("\n".join([*kept, *(f"{name}={value}" for name, value in mine.items())]) + "\n")
+    env_file.replace(folder / env_file.FILE, mine, unwanted=env_file.LOCAL)
     mwaa = folder / "dist" / "mwaa-options.json"
     mwaa.parent.mkdir(exist_ok=True)
     names = {f"{SECTION}.{option}": value for option, value in options.items()}

@@ -1,0 +1,121 @@
+"""Amazon MWAA's pins for one Airflow: `python -m release.constraints 3.4.0 [--source URL or file]`.
+
+MWAA installs Airflow by Airflow's own constraints for Python 3.12. Of those some hundred concern what we install: they
+are kept in `constraints/<version>.txt`, which `make lock` makes the requirements and the lock from. With `--move`, the
+version is also changed wherever it is named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+_PROJECT = Path(__file__).resolve().parents[1]
+_PUBLISHED = "https://raw.githubusercontent.com/apache/airflow/constraints-{version}/constraints-3.12.txt"
+#: Where the version of the Airflow that we run on is named.
+NAMED_IN = (
+    "Makefile",
+    "Dockerfile",
+    "docker-compose.yaml",
+    "kubernetes/values.yaml",
+    "include/cloudformation/mwaa.yaml",
+    "README.md",
+    "docs/kubernetes.md",
+    "docs/setup.md",
+)
+_SECONDS = 30
+
+
+class ConstraintsError(Exception):
+    """There are no such constraints, or nothing can be installed by them; the message says why."""
+
+
+def published(version: str, source: str | None = None) -> str:
+    """Airflow's constraints, from where Airflow publishes them or from a URL or file.
+
+    :raises ConstraintsError: when they cannot be read, or are none.
+    """
+    source = source or _PUBLISHED.format(version=version)
+    try:
+        if "://" in source:
+            with urllib.request.urlopen(source, timeout=_SECONDS) as answer:  # noqa: S310 - the user names it
+                text: str = answer.read().decode()
+        else:
+            text = Path(source).read_text()
+    except (OSError, urllib.error.URLError, UnicodeDecodeError) as error:
+        raise ConstraintsError(f"no constraints of Airflow {version} at {source}: {error}") from error
+    if not re.search(r"^apache-airflow-providers-amazon==", text, re.MULTILINE):
+        raise ConstraintsError(f"{source} has no line for apache-airflow-providers-amazon: these are not constraints")
+    return text
+
+
+def ours(version: str, text: str, project: Path = _PROJECT) -> str:
+    """The lines that concern what we install, Airflow's own first, with a head that says what they are.
+
+    :raises ConstraintsError: when what we install cannot be had with them.
+    """
+    pins = {_name(line): line.strip() for line in text.splitlines() if re.match(r"[A-Za-z0-9]", line)}
+    pins["apache-airflow"] = f"apache-airflow=={version}"
+    uv = [str(Path(sys.executable).parent / "uv"), "pip", "compile", "--quiet", "--universal", "--python-version=3.11"]
+    done = subprocess.run(  # noqa: S603 - the environment's own uv
+        [*uv, "--no-header", "--no-annotate", "--group=airflow", "--constraints=-", "pyproject.toml"],
+        input="\n".join(pins.values()),
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise ConstraintsError(f"nothing fits the constraints of Airflow {version}:\n{done.stderr.strip()}")
+    installed = {_name(line) for line in done.stdout.splitlines()}
+    head = (
+        f"# Airflow {version} as Amazon MWAA has it: of Airflow's own constraints for Python 3.12, what we install.\n"
+        "# Written by make constraints.\n"
+    )
+    return head + "".join(f"{line}\n" for name, line in sorted(pins.items()) if name in installed)
+
+
+def move(old: str, new: str, project: Path = _PROJECT) -> list[str]:
+    """Name the new version where the old one is named; the files that changed."""
+    changed = []
+    for file in (project / name for name in NAMED_IN):
+        before = file.read_text()
+        after = re.sub(rf"(?<![0-9.]){re.escape(old)}(?![0-9])", new, before)
+        if after != before:
+            file.write_text(after)
+            changed.append(str(file.relative_to(project)))
+    return changed
+
+
+def _name(line: str) -> str:
+    """A requirement's name, as the registry has it."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[=<>~!\[; ]", line, maxsplit=1)[0]).lower()
+
+
+def main() -> None:
+    """0 when the file is written, 1 with a line when not."""
+    parser = argparse.ArgumentParser(prog="constraints", description="Write Amazon MWAA's pins for an Airflow.")
+    parser.add_argument("version", help="of Airflow, for instance 3.3.1")
+    parser.add_argument("--source", help="a URL or a file in the place of the constraints that Airflow publishes")
+    parser.add_argument("--move", metavar="OLD", help="name the version wherever this one is named")
+    given = parser.parse_args()
+    if not re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", given.version):
+        sys.exit(f"constraints: {given.version!r} is no version of Airflow: it must look like 3.3.1")
+    try:
+        text = ours(given.version, published(given.version, given.source))
+    except ConstraintsError as error:
+        sys.exit(f"constraints: {error}")
+    file = _PROJECT / "constraints" / f"{given.version}.txt"
+    file.write_text(text)
+    sys.stdout.write(f"{file.relative_to(_PROJECT)}: {text.count('==')} pins\n")
+    if given.move:
+        sys.stdout.write(f"{given.version} in {', '.join(move(given.move, given.version))}\n")
+
+
+if __name__ == "__main__":
+    main()

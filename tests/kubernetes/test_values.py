@@ -1,0 +1,139 @@
+"""The Helm chart's values fit the project, and the commands beside them name what is there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from airflow.configuration import conf
+
+from include.settings import SECTION, Settings
+from tests.conftest import PROJECT
+
+VALUES: dict[str, Any] = yaml.safe_load((PROJECT / "kubernetes" / "values.yaml").read_text())
+PAGE = (PROJECT / "docs" / "kubernetes.md").read_text()
+BLOCKS = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
+COMMANDS = "\n".join(BLOCKS)
+
+#: The values that name a secret, and the chart's key in it.
+SECRETS = {
+    "fernetKeySecretName": "fernet-key",
+    "jwtSecretName": "jwt-secret",
+    "apiSecretKeySecretName": "api-secret-key",
+    "data.metadataSecretName": "connection",
+}
+#: Megabytes, measured: a worker without tasks, and a task's most (docs/bench.md).
+IDLE_WORKER, TASK = 330, 210
+
+
+def leaves(values: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Each value that is no mapping or list, by its path."""
+    if isinstance(values, dict):
+        for name, value in values.items():
+            yield from leaves(value, f"{path}.{name}" if path else name)
+    elif isinstance(values, list):
+        for value in values:
+            yield from leaves(value, path)
+    else:
+        yield path, values
+
+
+def options() -> list[tuple[str, str]]:
+    """Section and name of every option of Airflow's configuration that is set, as option or as variable."""
+    variables = [one["name"] for one in VALUES["env"] if one["name"].startswith("AIRFLOW__")]
+    variables += re.findall(r"\bAIRFLOW__\w+__\w+", VALUES.get("extraEnv") or "")
+    in_page = re.findall(r"config\.(\w+)\.(\w+)=", COMMANDS)
+    return [
+        *((section, name) for section, names in VALUES["config"].items() for name in names),
+        *((section, name) for section, name in in_page),
+        *((section.lower(), name.lower()) for _, section, name in (one.split("__", 2) for one in variables)),
+    ]
+
+
+@pytest.mark.parametrize(("section", "name"), options(), ids=lambda value: value)
+def test_every_option_that_is_set_is_one_of_airflows_or_ours(section: str, name: str) -> None:
+    known = set(conf.configuration_description.get(section, {}).get("options", {}))
+    assert name in (Settings.model_fields if section == SECTION else known)
+
+
+def test_the_charts_airflow_is_the_one_that_is_pinned() -> None:
+    (pinned,) = re.findall(r"^apache-airflow==(\S+)$", (PROJECT / "requirements-dev.txt").read_text(), re.MULTILINE)
+    assert VALUES["airflowVersion"] == pinned
+
+
+@pytest.mark.parametrize("component", ["triggerer", "dagProcessor"])
+def test_what_the_pipeline_cannot_do_without_is_on(component: str) -> None:
+    assert VALUES[component]["enabled"] is True
+
+
+@pytest.mark.parametrize(
+    "path", [path for path, _ in leaves(VALUES) if re.search(r"(?i)pass|secret|key|token|connection", path)]
+)
+def test_a_secret_is_named_and_not_told(path: str) -> None:
+    assert path in SECRETS
+
+
+def test_no_address_has_a_login() -> None:
+    assert [path for path, value in leaves(VALUES) if re.search(r"://[^/\s]*@", str(value))] == []
+
+
+@pytest.mark.parametrize(("path", "key"), SECRETS.items(), ids=SECRETS)
+def test_a_secret_that_is_named_is_made_with_the_charts_key(path: str, key: str) -> None:
+    name = dict(leaves(VALUES))[path]
+    assert re.search(rf"\bsecret {re.escape(name)} {re.escape(key)}$", COMMANDS, re.MULTILINE)
+
+
+def test_the_config_map_that_is_named_is_made() -> None:
+    named = [one["configMapRef"]["name"] for one in yaml.safe_load(VALUES["extraEnvFrom"])]
+    assert [name for name in named if f"create configmap {name} " not in COMMANDS] == []
+
+
+@pytest.mark.parametrize("component", ["workers", "triggerer", "dagProcessor"])
+def test_who_calls_aws_has_the_account_that_is_made(component: str) -> None:
+    account = VALUES[component]["serviceAccount"]
+    assert account["create"] is False
+    assert f"create serviceaccount {account['name']}\n" in COMMANDS
+    assert f":serviceaccount:airflow:{account['name']}" in COMMANDS
+
+
+@pytest.mark.parametrize("kind", ["requests", "limits"])
+def test_a_worker_has_memory_for_all_of_its_tasks(kind: str) -> None:
+    memory = VALUES["workers"]["celery"]["resources"][kind]["memory"]
+    needed = IDLE_WORKER + VALUES["config"]["celery"]["worker_concurrency"] * TASK
+    assert int(memory.removesuffix("Mi")) * 2**20 >= needed * 10**6
+
+
+def test_a_worker_that_must_go_may_end_its_tasks() -> None:
+    seconds = Settings.model_fields["max_model_minutes"].default * 60
+    assert VALUES["workers"]["celery"]["terminationGracePeriodSeconds"] > seconds
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=[f"block {number}" for number in range(1, len(BLOCKS) + 1)])
+def test_the_commands_are_bash(block: str) -> None:
+    subprocess.run(["bash", "-n"], input=block, text=True, check=True)  # noqa: S607
+
+
+@pytest.mark.parametrize(
+    "path", sorted(set(re.findall(r"(?<![\w./:-])(?:docs|include|kubernetes|demo|release)/[\w./-]+\w", COMMANDS)))
+)
+def test_a_file_in_a_command_is_there(path: str) -> None:
+    assert (PROJECT / path).is_file()
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", PAGE))))
+def test_every_link_leads_to_a_file(link: str) -> None:
+    assert (PROJECT / "docs" / link).exists()
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"^make (\w+)", COMMANDS, re.MULTILINE))))
+def test_a_make_target_in_a_command_is_there(target: str) -> None:
+    assert re.search(rf"^{target}:", (PROJECT / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_the_image_is_a_target_of_the_dockerfile() -> None:
+    (target,) = set(re.findall(r"--target (\w+)", COMMANDS))
+    assert re.search(rf"^FROM .* AS {target}$", (PROJECT / "Dockerfile").read_text(), re.MULTILINE)

@@ -1,0 +1,107 @@
+"""docker-compose.yaml as docker-compose itself reads it: anchors, `.env` and profiles resolved."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from demo.environment import PROJECT
+from release import env_file
+
+_MOUNTED = ("dags", "plugins", "include")
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A folder of this machine, or the name of a volume, and where a container sees it."""
+
+    source: str
+    target: str
+    read_only: bool
+
+
+@dataclass(frozen=True)
+class Service:
+    """What a service of the file runs, and how it is told to be healthy."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+    volumes: list[Volume]
+    user: str
+    #: Its test as a command; empty: it has none.
+    health: list[str]
+    #: Seconds until it is given up.
+    patience: float
+    #: Other services, and the state that they must be in before.
+    depends_on: dict[str, str]
+    image: str
+
+
+def write_project(folder: Path, **variables: str) -> None:
+    """A checkout as far as the file needs it, with the `.env` of `make env` and more variables in it."""
+    shutil.copy(PROJECT / "docker-compose.yaml", folder)
+    for name in _MOUNTED:
+        (folder / name).symlink_to(PROJECT / name)
+    env_file.complete(folder)
+    env_file.replace(folder / env_file.FILE, variables)
+
+
+def config(folder: Path, *profiles: str) -> dict[str, Any]:
+    """The whole file as `docker-compose config` has it; what is wrong with it is the error of the command."""
+    chosen = [word for profile in profiles for word in ("--profile", profile)]
+    done = subprocess.run(
+        [str(shutil.which("docker-compose")), *chosen, "config"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise ValueError(f"docker-compose config: {done.stderr}")
+    found: dict[str, Any] = yaml.safe_load(done.stdout)
+    return found
+
+
+def services(folder: Path, *profiles: str) -> dict[str, Service]:
+    """The services that would run."""
+    return {name: _service(name, entry) for name, entry in config(folder, *profiles)["services"].items()}
+
+
+def _service(name: str, entry: dict[str, Any]) -> Service:
+    health = entry.get("healthcheck", {})
+    kind, *test = health.get("test") or [""]
+    retries, interval = health.get("retries", 3), _seconds(health.get("interval", "30s"))
+    return Service(
+        name=name,
+        command=[*entry.get("entrypoint", []), *entry.get("command", [])],
+        environment={key: str(value) for key, value in entry.get("environment", {}).items()},
+        volumes=[_volume(text) for text in entry.get("volumes", [])],
+        user=entry.get("user", ""),
+        health=["sh", "-c", *test] if kind == "CMD-SHELL" else test,
+        patience=_seconds(health.get("start_period", "0s")) + retries * interval,
+        depends_on={other: how["condition"] for other, how in entry.get("depends_on", {}).items()},
+        image=entry["image"],
+    )
+
+
+def _volume(text: str) -> Volume:
+    source, target, mode = text.split(":")
+    return Volume(source, target, mode == "ro")
+
+
+def _seconds(text: str) -> float:
+    """`1m30s` in seconds."""
+    minutes, _, rest = text.rpartition("m")
+    return 60 * float(minutes or 0) + float(rest.removesuffix("s") or 0)
+
+
+def quoted(command: list[str]) -> str:
+    """For a shell. `config` writes a dollar that is to reach the container as two."""
+    return shlex.join(word.replace("$$", "$") for word in command)

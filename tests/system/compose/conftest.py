@@ -1,0 +1,82 @@
+"""The services of docker-compose.yaml, all profiles, with two workers, once for all tests in here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from demo.airflow_api import AirflowApi
+from demo.aws_clients import s3_client, sqs_client
+from demo.waiting import wait_until
+from release import env_file
+from tests.system.compose import compose_file
+from tests.system.compose.containers import Containers, missing
+from tests.system.pipeline import DAG_ID, Pipeline
+
+OPTION = "AIRFLOW__LABEL_DETECTION__"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.compose)
+            item.add_marker(pytest.mark.system)
+
+
+class Compose:
+    """The whole, seen from the machine that it runs on: what `Pipeline` wants of a world, and the containers."""
+
+    def __init__(self, containers: Containers, variables: dict[str, str]) -> None:
+        self.containers = containers
+        self._variables = variables
+        self._aws = f"http://{containers.address('local-aws')}:5000"
+        self.url = f"http://{containers.address('airflow-apiserver')}:8080"
+        self.api = AirflowApi(self.url, ("admin", variables["ADMIN_PASSWORD"]))
+
+    @property
+    def aws_environment(self) -> dict[str, str]:
+        return self._variables | {"AWS_ENDPOINT_URL": self._aws}
+
+    def setting(self, name: str) -> str:
+        return self._variables[OPTION + name.upper()].replace("http://local-aws:5000", self._aws)
+
+    def check(self) -> None:
+        self.containers.check()
+
+    def control(self, path: str, method: str = "GET", body: object = None) -> Any:
+        answer = requests.request(method, f"{self._aws}/_local/{path}", json=body, timeout=30)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def model(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.control("model")
+        return found
+
+
+@pytest.fixture(scope="session")
+def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
+    if missing():
+        pytest.exit(f"make compose: needs {', '.join(missing())}", returncode=pytest.ExitCode.USAGE_ERROR)
+    folder = tmp_path_factory.mktemp("compose")
+    # One task to a worker, so that two tasks are on two workers; runs when the test says so.
+    compose_file.write_project(
+        folder, WORKER_CONCURRENCY="1", **{f"{OPTION}SCHEDULE": "", f"{OPTION}WAIT_MINUTES": "0"}
+    )
+    services = compose_file.services(folder, "local", "flower")
+    with Containers(folder, services) as containers:
+        containers.up(airflow_worker=2)
+        compose = Compose(containers, os.environ | env_file.read(folder / env_file.FILE))
+        wait_until(compose.api.health, 60, "Airflow's API")
+        compose.api.wait_for_dag(DAG_ID, check=compose.check)
+        yield compose
+
+
+@pytest.fixture
+def pipeline(compose: Compose) -> Pipeline:
+    return Pipeline(compose, s3_client(compose.aws_environment), sqs_client(compose.aws_environment))  # type: ignore[arg-type]

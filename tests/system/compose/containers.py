@@ -1,0 +1,270 @@
+"""What Docker does with docker-compose.yaml, without Docker: every service in Linux namespaces of its own.
+
+A service has a host name, an address on a bridge, the other services' names in its /etc/hosts, its volumes under
+/opt/airflow, its user, and a table of processes that ends with its first one. Commands, environment and health checks
+are the file's, unchanged. In the place of the images stand this machine's programs: this virtual environment, Debian's
+Postgres and Redis. Needs root, and Debian's packages that `missing` names.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import psutil
+
+from demo.environment import PROJECT
+from demo.postgres import binaries
+from demo.processes import Family, Process
+from tests.system.compose.compose_file import Service, Volume, quoted
+
+_PACKAGES = {
+    "docker-compose": "docker-compose",
+    "redis-server": "redis-server",
+    "dumb-init": "dumb-init",
+    "ip": "iproute2",
+    "curl": "curl",
+}
+#: Of the network of the containers; the machine itself is 1.
+_NETWORK = "10.213.77."
+#: What the images bring along.
+_IMAGE = {
+    "AIRFLOW_HOME": "/opt/airflow",
+    "HOME": "/opt/airflow",
+    "LANG": "C.UTF-8",
+    "PATH": f"{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin",
+}
+
+
+def missing() -> list[str]:
+    """Debian's packages that are not installed, and `root` when that is not the user."""
+    return [*([] if os.getuid() == 0 else ["root"]), *(p for c, p in _PACKAGES.items() if not shutil.which(c))]
+
+
+class Container:
+    """A running service, or one of several of it."""
+
+    def __init__(self, service: Service, name: str, address: str, process: Process) -> None:
+        self.service = service
+        self.name = name
+        self.address = address
+        self.process = process
+
+    def is_healthy(self) -> bool:
+        """Whether the file's own test says so; without one, whether it runs."""
+        first = self._first_process()
+        if first is None or not self.service.health:
+            return first is not None
+        inside = ["nsenter", "--target", str(first), "--mount", "--uts", "--net", "--pid"]
+        test = f"{_environment(self.service, self.name)} {quoted(self.service.health)}"
+        done = subprocess.run([*inside, "sh", "-c", test], capture_output=True, check=False, timeout=60)
+        return done.returncode == 0
+
+    def kill(self) -> float:
+        """kill -9 of process 1 and so, by the kernel, of all others, as `docker kill` does; when, in seconds since 1970."""
+        if first := self._first_process():
+            os.kill(first, signal.SIGKILL)
+        self.process.kill()
+        return time.time()
+
+    def _first_process(self) -> int | None:
+        """Process 1 of the container, by the number that the machine gives it."""
+        try:
+            children = psutil.Process(self.process.pid).children()
+        except psutil.NoSuchProcess:
+            return None
+        return int(children[0].pid) if children else None
+
+
+class Containers:
+    """The file's services on one machine."""
+
+    def __init__(self, folder: Path, services: dict[str, Service]) -> None:
+        self._folder = folder
+        self._services = services
+        self._family = Family(folder / "logs")
+        self._stack = ExitStack()
+        self._numbers = itertools.count(2)
+        self._bridge = f"ld{os.getpid()}"
+        self._addresses = {name: f"{_NETWORK}{next(self._numbers)}" for name in services}
+        self.running: dict[str, Container] = {}
+
+    def __enter__(self) -> Containers:
+        self._stack.enter_context(_bridge(self._bridge))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._family.end()
+        self._stack.close()
+
+    def check(self) -> None:
+        """Raise ProcessDiedError if one has ended that nobody here ended."""
+        self._family.check()
+
+    def address(self, service: str) -> str:
+        """Where the first container of a service is reached from this machine."""
+        return self._addresses[service]
+
+    def up(self, **scale: int) -> None:
+        """Start all, each when what it depends on is as the file wants it, and wait until all are healthy."""
+        waiting = dict(self._services)
+        while waiting:
+            ready = [s for s in waiting.values() if all(self._is(*other) for other in s.depends_on.items())]
+            for service in ready:
+                del waiting[service.name]
+                for number in range(scale.get(service.name.replace("-", "_"), 1)):
+                    self.start(service.name, number + 1)
+            self.check_started()
+            time.sleep(0.5)
+        for container in list(self.running.values()):
+            self.wait_until_healthy(container)
+
+    def check_started(self) -> None:
+        """As `check`, but for those that are to end with success."""
+        for name, process in list(self._family.processes.items()):
+            if process.exit_code == 0:
+                del self._family.processes[name]
+                self.running.pop(name, None)
+        self.check()
+
+    def start(self, service_name: str, number: int = 1) -> Container:
+        """One more of a service, under a name of its own."""
+        service = self._services[service_name]
+        name = f"{service_name}-{number}"
+        address = self._addresses[service_name] if number == 1 else f"{_NETWORK}{next(self._numbers)}"
+        namespace = self._stack.enter_context(_namespace(f"{self._bridge}-{name}", self._bridge, address))
+        self._write_etc(namespace, service, name, address)
+        inside = ["ip", "netns", "exec", namespace, "unshare", "--mount", "--uts", "--pid", "--fork"]
+        script = self._script(service, name)
+        process = self._family.start(name, [*inside, "--mount-proc", "sh", "-ec", script], {"PATH": os.environ["PATH"]})
+        self.running[name] = Container(service, name, address, process)
+        return self.running[name]
+
+    def _write_etc(self, namespace: str, service: Service, name: str, address: str) -> None:
+        """What `ip netns exec` lays over /etc: the network's names, and the user that the image's entry point adds."""
+        etc = Path("/etc/netns") / namespace
+        names = {"127.0.0.1": "localhost", address: name} | {a: other for other, a in self._addresses.items()}
+        (etc / "hosts").write_text("".join(f"{where} {who}\n" for where, who in names.items()))
+        uid = service.user.partition(":")[0] or "0"
+        users = Path("/etc/passwd").read_text()
+        if f":x:{uid}:" not in users:
+            users += f"airflow:x:{uid}:0::/opt/airflow:/bin/sh\n"
+        (etc / "passwd").write_text(users)
+
+    def wait_until_healthy(self, container: Container) -> None:
+        """Wait as long as the file does."""
+        end = time.monotonic() + container.service.patience + 60
+        while not container.is_healthy():
+            self.check()
+            if time.monotonic() > end:
+                raise TimeoutError(f"{container.name} is not healthy:\n{container.process.tail()}")
+            time.sleep(1)
+
+    def _is(self, name: str, condition: str) -> bool:
+        if condition == "service_completed_successfully":
+            return f"{name}-1" not in self.running and name in self._started
+        container = self.running.get(f"{name}-1")
+        return container is not None and container.is_healthy()
+
+    @property
+    def _started(self) -> set[str]:
+        return {path.stem.rpartition("-")[0] for path in (self._folder / "logs").glob("*.log")}
+
+    def _script(self, service: Service, name: str) -> str:
+        """What makes the container and then becomes its command."""
+        lines = [f"hostname {name}", "mount -t tmpfs tmpfs /opt", "mkdir -p /opt/airflow", "chmod 775 /opt/airflow"]
+        for volume in service.volumes:
+            lines += self._mount(volume)
+        lines.append("cd /opt/airflow")
+        if service.image.startswith("postgres"):
+            lines += _postgres(service)
+        else:
+            lines.append(f"exec {_environment(service, name)} {quoted(service.command)}")
+        return "\n".join(lines)
+
+    def _mount(self, volume: Volume) -> Iterator[str]:
+        if not volume.target.startswith("/opt/airflow/"):
+            return
+        source = Path(volume.source)
+        if not source.is_absolute():  # a named volume: Docker gives it the owner that the image's folder has
+            source = self._folder / "volumes" / volume.source
+            source.mkdir(parents=True, exist_ok=True)
+            source.chmod(0o775)
+        target = shlex.quote(volume.target)
+        yield f"mkdir -p {target}"
+        yield f"mount --bind {shlex.quote(str(source))} {target}"
+        if volume.read_only:
+            yield f"mount -o remount,bind,ro {target}"
+
+
+def _postgres(service: Service) -> list[str]:
+    """What the image's entry point does, with Debian's server: the file's user, password and database, in memory."""
+    wanted = {name: shlex.quote(value) for name, value in service.environment.items()}
+    user = f"setpriv --reuid=postgres --regid=postgres --clear-groups {binaries()}"
+    return [
+        "mount -t tmpfs tmpfs /var/run/postgresql",
+        "mkdir /opt/data",
+        "chown postgres /opt/data /var/run/postgresql",
+        f"echo {wanted['POSTGRES_PASSWORD']} > /opt/password",
+        f"{user}/initdb --pgdata /opt/data --username {wanted['POSTGRES_USER']} --pwfile /opt/password"
+        " --auth-local trust --auth-host scram-sha-256 --encoding UTF8",
+        "echo 'host all all all scram-sha-256' >> /opt/data/pg_hba.conf",
+        f"echo 'create database {wanted['POSTGRES_DB']}' | {user}/postgres --single -D /opt/data postgres",
+        f"exec {user}/postgres -D /opt/data -c listen_addresses='*' -c fsync=off -c max_connections=200",
+    ]
+
+
+def _environment(service: Service, name: str) -> str:
+    """A command's start: the file's user and environment, and nothing else."""
+    variables = {**_IMAGE, "HOSTNAME": name, **service.environment}
+    # As the file's user, who may read this machine's programs anywhere, and write only where the image lets it.
+    uid, _, gid = service.user.partition(":")
+    reads = "--inh-caps=+dac_read_search --ambient-caps=+dac_read_search"
+    user = f"setpriv --reuid={uid} --regid={gid} --clear-groups {reads} " if service.user else ""
+    return f"{user}env -i {shlex.join(f'{key}={value}' for key, value in variables.items())}"
+
+
+@contextmanager
+def _bridge(name: str) -> Iterator[None]:
+    _ip("link", "add", name, "type", "bridge")
+    try:
+        _ip("address", "add", f"{_NETWORK}1/24", "dev", name)
+        _ip("link", "set", name, "up")
+        yield
+    finally:
+        _ip("link", "delete", name)
+
+
+@contextmanager
+def _namespace(name: str, bridge: str, address: str) -> Iterator[str]:
+    """A network of its own, tied to the bridge."""
+    hosts = Path("/etc/netns") / name
+    _ip("netns", "add", name)
+    try:
+        hosts.mkdir(parents=True)
+        cable = f"v{address.rpartition('.')[2]}{bridge}"
+        _ip("link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", name)
+        _ip("link", "set", cable, "master", bridge, "up")
+        _ip("-n", name, "address", "add", f"{address}/24", "dev", "eth0")
+        for device in ("lo", "eth0"):
+            _ip("-n", name, "link", "set", device, "up")
+        yield name
+    finally:
+        shutil.rmtree(hosts, ignore_errors=True)
+        _ip("netns", "delete", name)
+
+
+def _ip(*words: str) -> None:
+    subprocess.run([str(shutil.which("ip")), *words], check=True, capture_output=True)
+
+
+assert not PROJECT.is_relative_to("/opt"), "containers lay a file system of their own over /opt"
