@@ -7,6 +7,8 @@ AIRFLOW := 3.3.1
 OTHER_AIRFLOW := 3.2.1
 VENV := .venv
 LOCK := requirements.lock
+# What Amazon MWAA runs.
+PYTHON312 := 3.12
 # Of the faults: all, or the part that the gate runs.
 PART := faults
 BIN := $(VENV)/bin
@@ -20,7 +22,7 @@ PYTHON ?= $(shell for python in python3.12 python3.11 python3.13 python3 python;
 	then echo $$python; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-other test-newest faults compose bench package env configure up down lint lock constraints move
+.PHONY: help setup demo test test-other test-newest test-mwaa faults compose bench package env configure up down lint lock constraints move
 
 # The user's own Airflow, AWS account and Python settings are none of our business.
 unexport $(filter AIRFLOW% _AIRFLOW% AWS_% BOTO% MOTO_% PYTHON% PIP_TARGET PIP_PREFIX PIP_USER,$(.VARIABLES))
@@ -47,13 +49,20 @@ test-newest: setup ## the same on the newest Airflow and packages that there are
 	@grep '^apache-airflow==' .newest/requirements.lock
 	@$(MAKE) test VENV=.newest/venv LOCK=.newest/requirements.lock
 
+test-mwaa: package ## the package on a Python 3.12 with what Amazon MWAA has, and nothing of ours
+	@$(BIN)/uv venv --quiet --clear --no-python-downloads --python $(PYTHON312) .venv-mwaa
+	@$(BIN)/uv pip install --quiet --python .venv-mwaa/bin/python "apache-airflow[celery]==$(AIRFLOW)" \
+		-r dist/mwaa/requirements.txt -c constraints/$(AIRFLOW).txt
+	@.venv-mwaa/bin/python --version
+	@LABEL_DETECTION_MWAA_PYTHON=$(CURDIR)/.venv-mwaa/bin/python $(BIN)/python -m pytest tests/release/test_mwaa.py
+
 faults: setup ## break a real Airflow on Postgres in every way we know, and see the model off and no image lost; PART=gate: some of it
 	@[ "$(PART)" = gate ] || rm -rf .results
 	@$(if $(SEEDS),LABEL_DETECTION_SEEDS=$(SEEDS)) $(BIN)/python -m pytest -m "$(PART)" --tb=short tests/system/faults
 	@[ "$(PART)" = gate ] || for table in results outcomes.results; do $(BIN)/python -m tests.system.faults.$$table || exit; done
 
 compose: setup ## run docker-compose.yaml's services without Docker, with two workers, and kill one; root, and Debian's packages
-	@$(BIN)/python -m pytest -m compose --tb=short tests/system/compose
+	@LABEL_DETECTION_PYTHON312=$(PYTHON312) $(BIN)/python -m pytest -m compose --tb=short tests/system/compose
 
 bench: setup ## measure speed, cost and scale, about 90 minutes; PARTS="parse pace" RUNS=n: some of it; needs Postgres
 	@PYTHONPATH=plugins $(BIN)/python -m bench $(PARTS) $(if $(RUNS),--runs $(RUNS))

@@ -45,11 +45,21 @@ def _dispatch(given: argparse.Namespace, console: Console) -> int:
         return standing.up(console, given.folder)
     if given.command == "down":
         return standing.down(console, given.folder)
+    if given.command == "hold":
+        return standing.hold(given.folder)
+    from demo import compose_world
+
+    try:
+        world = compose_world.read(given.env) if given.env else standing.read(given.folder.resolve())
+    except compose_world.NoWorldError as error:
+        console.print(Text(str(error), style="red"), soft_wrap=True)
+        return 1
+    if world is None:
+        console.print("It is not up: make up", style="red")
+        return 1
     if given.command == "put":
-        return own_pictures.put(console, given.folder, given.files)
-    if given.command == "results":
-        return own_pictures.results(console, given.folder)
-    return standing.hold(given.folder)
+        return own_pictures.put(console, world, given.files)
+    return own_pictures.results(console, world)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,6 +70,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--folder", type=Path, default=PROJECT / ".world", help="where `up` keeps its world (default: .world)"
+    )
+    parser.add_argument(
+        "--env",
+        type=Path,
+        metavar="FILE",
+        help="put, results: in the world of docker-compose.yaml that this .env leads to",
     )
     commands = parser.add_subparsers(dest="command", title="commands for a world that stays")
     commands.add_parser("up", help="start one in the background; it looks for pictures every two minutes")

@@ -14,18 +14,15 @@ from rich.text import Text
 
 from demo.aftermath import depth, keys
 from demo.aws_clients import s3_client, sqs_client
-from demo.standing import Standing, read
+from demo.standing import Standing
 
 #: S3's suffix filters are case-sensitive.
 _ANNOUNCED = (".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG")
 _PREFIX = "AIRFLOW__LABEL_DETECTION__"
 
 
-def put(console: Console, folder: Path, files: Sequence[Path]) -> int:
+def put(console: Console, standing: Standing, files: Sequence[Path]) -> int:
     """Upload files under their names, and folders with all that is in them, their own name included."""
-    standing = read(folder.resolve())
-    if standing is None:
-        return _not_up(console)
     if missing := [str(path) for path in files if not path.exists()]:
         console.print(Text(f"not there: {', '.join(missing)}", style="red"), soft_wrap=True)
         return 1
@@ -41,15 +38,12 @@ def put(console: Console, folder: Path, files: Sequence[Path]) -> int:
                 Text("  is not announced: only .png, .jpg, .jpeg and .PNG, .JPG, .JPEG are", style="yellow"),
                 soft_wrap=True,
             )
-    console.print(f"{count} uploaded; they are labelled by the next run, within two minutes or so.")
+    console.print(f"{count} uploaded; they are labelled by the next run, within minutes.")
     return 0
 
 
-def results(console: Console, folder: Path) -> int:
+def results(console: Console, standing: Standing) -> int:
     """Print every document of the final bucket, and what still waits."""
-    standing = read(folder.resolve())
-    if standing is None:
-        return _not_up(console)
     s3, bucket = s3_client(standing.aws), _setting(standing, "FINAL_BUCKET")
     table = Table(box=None, pad_edge=False)
     for title in (f"in s3://{bucket}", "labels"):
@@ -94,11 +88,6 @@ def _box(label: dict[str, Any]) -> str:
         return ""
     left, top = box["Left"], box["Top"]
     return f" from {left:.0%}, {top:.0%} to {left + box['Width']:.0%}, {top + box['Height']:.0%}"
-
-
-def _not_up(console: Console) -> int:
-    console.print("It is not up: make up", style="red")
-    return 1
 
 
 def _setting(standing: Standing, name: str) -> str:

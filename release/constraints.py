@@ -22,7 +22,7 @@ NAMED_IN = (
     "Makefile",
     "Dockerfile",
     "docker-compose.yaml",
-    "kubernetes/values.yaml",
+    "helm/values.yaml",
     "include/cloudformation/mwaa.yaml",
     "README.md",
     "docs/kubernetes.md",

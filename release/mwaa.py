@@ -18,7 +18,7 @@ from pathlib import Path
 
 _PROJECT = Path(__file__).resolve().parents[1]
 #: Of `include/`, what the pipeline does not need.
-_LEFT_OUT = {"local_aws"}
+_LEFT_OUT = {"local_aws", "cloudformation"}
 #: Zip files know no time before it.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _IGNORE = ".airflowignore"

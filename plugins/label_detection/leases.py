@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from airflow.sdk import Variable
 from pydantic import ValidationError
 
 from include.lease import LEASE_PREFIX, Lease, lease_name, lease_until
 from include.plan import Plan
+from label_detection.variables import Variable
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

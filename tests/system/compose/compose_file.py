@@ -70,8 +70,10 @@ def config(folder: Path, *profiles: str) -> dict[str, Any]:
 
 
 def services(folder: Path, *profiles: str) -> dict[str, Service]:
-    """The services that would run."""
-    return {name: _service(name, entry) for name, entry in config(folder, *profiles)["services"].items()}
+    """The services that would run. `config` prints those of other profiles too."""
+    found = config(folder, *profiles)["services"]
+    chosen = {name: one for name, one in found.items() if set(one.get("profiles", profiles)) <= set(profiles)}
+    return {name: _service(name, entry) for name, entry in chosen.items()}
 
 
 def _service(name: str, entry: dict[str, Any]) -> Service:

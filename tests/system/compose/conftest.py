@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from demo.airflow_api import AirflowApi
 from demo.aws_clients import s3_client, sqs_client
 from demo.waiting import wait_until
 from release import env_file
-from tests.system.compose import compose_file
+from tests.system.compose import compose_file, image
 from tests.system.compose.containers import Containers, missing
 from tests.system.pipeline import DAG_ID, Pipeline
 
@@ -32,9 +31,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 class Compose:
     """The whole, seen from the machine that it runs on: what `Pipeline` wants of a world, and the containers."""
 
-    def __init__(self, containers: Containers, variables: dict[str, str]) -> None:
+    def __init__(self, folder: Path, containers: Containers) -> None:
+        self.folder = folder
         self.containers = containers
-        self._variables = variables
+        self._variables = variables = env_file.read(folder / env_file.FILE)
         self._aws = f"http://{containers.address('local-aws')}:5000"
         self.url = f"http://{containers.address('airflow-apiserver')}:8080"
         self.api = AirflowApi(self.url, ("admin", variables["ADMIN_PASSWORD"]))
@@ -69,9 +69,9 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
         folder, WORKER_CONCURRENCY="1", **{f"{OPTION}SCHEDULE": "", f"{OPTION}WAIT_MINUTES": "0"}
     )
     services = compose_file.services(folder, "local", "flower")
-    with Containers(folder, services) as containers:
+    with image.built() as programs, Containers(folder, services, programs) as containers:
         containers.up(airflow_worker=2)
-        compose = Compose(containers, os.environ | env_file.read(folder / env_file.FILE))
+        compose = Compose(folder, containers)
         wait_until(compose.api.health, 60, "Airflow's API")
         compose.api.wait_for_dag(DAG_ID, check=compose.check)
         yield compose

@@ -2,8 +2,8 @@
 
 A service has a host name, an address on a bridge, the other services' names in its /etc/hosts, its volumes under
 /opt/airflow, its user, and a table of processes that ends with its first one. Commands, environment and health checks
-are the file's, unchanged. In the place of the images stand this machine's programs: this virtual environment, Debian's
-Postgres and Redis. Needs root, and Debian's packages that `missing` names.
+are the file's, unchanged. In the place of the images stand a virtual environment made by the Dockerfile (see `image`),
+and Debian's Postgres and Redis. Needs root, and Debian's packages that `missing` names.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -41,7 +40,6 @@ _IMAGE = {
     "AIRFLOW_HOME": "/opt/airflow",
     "HOME": "/opt/airflow",
     "LANG": "C.UTF-8",
-    "PATH": f"{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin",
 }
 
 
@@ -53,11 +51,11 @@ def missing() -> list[str]:
 class Container:
     """A running service, or one of several of it."""
 
-    def __init__(self, service: Service, name: str, address: str, process: Process) -> None:
+    def __init__(self, service: Service, name: str, enter: str, process: Process) -> None:
         self.service = service
         self.name = name
-        self.address = address
         self.process = process
+        self._enter = enter
 
     def is_healthy(self) -> bool:
         """Whether the file's own test says so; without one, whether it runs."""
@@ -65,12 +63,12 @@ class Container:
         if first is None or not self.service.health:
             return first is not None
         inside = ["nsenter", "--target", str(first), "--mount", "--uts", "--net", "--pid"]
-        test = f"{_environment(self.service, self.name)} {quoted(self.service.health)}"
+        test = f"{self._enter} {quoted(self.service.health)}"
         done = subprocess.run([*inside, "sh", "-c", test], capture_output=True, check=False, timeout=60)
         return done.returncode == 0
 
     def kill(self) -> float:
-        """kill -9 of process 1 and so, by the kernel, of all others, as `docker kill` does; when, in seconds since 1970."""
+        """kill -9 of process 1, and so by the kernel of all, as `docker kill`; when, in seconds since 1970."""
         if first := self._first_process():
             os.kill(first, signal.SIGKILL)
         self.process.kill()
@@ -88,8 +86,9 @@ class Container:
 class Containers:
     """The file's services on one machine."""
 
-    def __init__(self, folder: Path, services: dict[str, Service]) -> None:
+    def __init__(self, folder: Path, services: dict[str, Service], image: Path) -> None:
         self._folder = folder
+        self._path = f"{image}:/usr/sbin:/usr/bin:/sbin:/bin"
         self._services = services
         self._family = Family(folder / "logs")
         self._stack = ExitStack()
@@ -146,7 +145,7 @@ class Containers:
         inside = ["ip", "netns", "exec", namespace, "unshare", "--mount", "--uts", "--pid", "--fork"]
         script = self._script(service, name)
         process = self._family.start(name, [*inside, "--mount-proc", "sh", "-ec", script], {"PATH": os.environ["PATH"]})
-        self.running[name] = Container(service, name, address, process)
+        self.running[name] = Container(service, name, self._enter(service, name), process)
         return self.running[name]
 
     def _write_etc(self, namespace: str, service: Service, name: str, address: str) -> None:
@@ -188,12 +187,22 @@ class Containers:
         if service.image.startswith("postgres"):
             lines += _postgres(service)
         else:
-            lines.append(f"exec {_environment(service, name)} {quoted(service.command)}")
+            lines.append(f"exec {self._enter(service, name)} {quoted(service.command)}")
         return "\n".join(lines)
 
+    def _enter(self, service: Service, name: str) -> str:
+        """A command's start: the file's user and environment, what the image has, and nothing else."""
+        variables = {**_IMAGE, "PATH": self._path, "HOSTNAME": name, **service.environment}
+        # The user may read this machine's programs anywhere, and write only where the image lets it.
+        uid, _, gid = service.user.partition(":")
+        reads = "--inh-caps=+dac_read_search --ambient-caps=+dac_read_search"
+        user = f"setpriv --reuid={uid} --regid={gid} --clear-groups {reads} " if service.user else ""
+        return f"{user}env -i {shlex.join(f'{key}={value}' for key, value in variables.items())}"
+
     def _mount(self, volume: Volume) -> Iterator[str]:
-        if not volume.target.startswith("/opt/airflow/"):
+        if volume.source == "database":  # in memory here
             return
+        assert volume.target.startswith("/opt/airflow/"), volume  # all else would be the machine's own
         source = Path(volume.source)
         if not source.is_absolute():  # a named volume: Docker gives it the owner that the image's folder has
             source = self._folder / "volumes" / volume.source
@@ -221,16 +230,6 @@ def _postgres(service: Service) -> list[str]:
         f"echo 'create database {wanted['POSTGRES_DB']}' | {user}/postgres --single -D /opt/data postgres",
         f"exec {user}/postgres -D /opt/data -c listen_addresses='*' -c fsync=off -c max_connections=200",
     ]
-
-
-def _environment(service: Service, name: str) -> str:
-    """A command's start: the file's user and environment, and nothing else."""
-    variables = {**_IMAGE, "HOSTNAME": name, **service.environment}
-    # As the file's user, who may read this machine's programs anywhere, and write only where the image lets it.
-    uid, _, gid = service.user.partition(":")
-    reads = "--inh-caps=+dac_read_search --ambient-caps=+dac_read_search"
-    user = f"setpriv --reuid={uid} --regid={gid} --clear-groups {reads} " if service.user else ""
-    return f"{user}env -i {shlex.join(f'{key}={value}' for key, value in variables.items())}"
 
 
 @contextmanager

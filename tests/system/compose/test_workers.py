@@ -107,7 +107,7 @@ def by_worker(compose: Compose, pipeline: Pipeline, run_id: str) -> Counter[str]
 
 def show(shares: Counter[str], caption: str) -> None:
     """Print the table."""
-    table = Table("worker", "images", caption=caption)
+    table = Table("worker", "images")
     for worker, images in sorted(shares.items()):
         table.add_row(worker, str(images))
-    Console(width=100).print(table)
+    Console(width=120).print("", table, caption)

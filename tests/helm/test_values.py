@@ -14,7 +14,7 @@ from airflow.configuration import conf
 from include.settings import SECTION, Settings
 from tests.conftest import PROJECT
 
-VALUES: dict[str, Any] = yaml.safe_load((PROJECT / "kubernetes" / "values.yaml").read_text())
+VALUES: dict[str, Any] = yaml.safe_load((PROJECT / "helm" / "values.yaml").read_text())
 PAGE = (PROJECT / "docs" / "kubernetes.md").read_text()
 BLOCKS = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
 COMMANDS = "\n".join(BLOCKS)
@@ -118,7 +118,7 @@ def test_the_commands_are_bash(block: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", sorted(set(re.findall(r"(?<![\w./:-])(?:docs|include|kubernetes|demo|release)/[\w./-]+\w", COMMANDS)))
+    "path", sorted(set(re.findall(r"(?<![\w./:-])(?:docs|include|helm|demo|release)/[\w./-]+\w", COMMANDS)))
 )
 def test_a_file_in_a_command_is_there(path: str) -> None:
     assert (PROJECT / path).is_file()

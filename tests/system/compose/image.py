@@ -1,0 +1,50 @@
+"""The images of the Dockerfile as a virtual environment: its `RUN` lines, on what Airflow's own image has."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from demo.environment import PROJECT
+
+_DOCKERFILE = PROJECT / "Dockerfile"
+#: Of what Airflow's image brings along, what the services of docker-compose.yaml use.
+_PROVIDERS = ("amazon", "celery", "fab", "postgres", "redis")
+
+
+@contextmanager
+def built() -> Iterator[Path]:
+    """Its `bin` folder. Both targets are one: the second only adds to the first."""
+    # Where every user can read, as in an image, and not among the tests' files, where root alone can.
+    with tempfile.TemporaryDirectory(prefix="label-detection-image-") as folder:
+        Path(folder).chmod(0o755)
+        yield _build(Path(folder))
+
+
+def _build(folder: Path) -> Path:
+    text = re.sub(r"\\\n\s*", "", _DOCKERFILE.read_text())
+    version, python = re.search(r"^FROM apache/airflow:([\d.]+)-python([\d.]+) ", text, re.MULTILINE).groups()  # type: ignore[union-attr]
+    uv = str(Path(sys.executable).parent / "uv")
+    python = os.environ.get("LABEL_DETECTION_PYTHON312", python)
+    environment = folder / "image"
+    _run([uv, "venv", "--quiet", "--seed", "--no-python-downloads", "--python", python, str(environment)])
+    base = [f"apache-airflow=={version}", *(f"apache-airflow-providers-{name}" for name in _PROVIDERS)]
+    into = ["--quiet", "--python", str(environment / "bin" / "python")]
+    _run([uv, "pip", "install", *into, *base, "-c", f"{PROJECT}/constraints/{version}.txt"])
+    for command in re.findall(r"^RUN (.*)", text, re.MULTILINE):
+        here = command.replace("/opt/label-detection/", f"{PROJECT}/")
+        path = f"{environment / 'bin'}:{os.environ['PATH']}"
+        _run(["sh", "-ec", here], PATH=path, AIRFLOW_VERSION=version)
+    return environment / "bin"
+
+
+def _run(command: list[str], **variables: str) -> None:
+    done = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{command}:\n{done.stdout}{done.stderr}")

@@ -1,0 +1,117 @@
+"""docker-compose.yaml as docker-compose reads it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from demo.environment import PROJECT
+from release import env_file
+from tests.system.compose import compose_file
+from tests.system.compose.conftest import Compose
+from tests.system.pipeline import Pipeline
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    compose_file.write_project(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("profiles", "more"),
+    [
+        pytest.param([], set(), id="without a profile"),
+        pytest.param(["local"], {"local-aws"}, id="local"),
+        pytest.param(["flower"], {"flower"}, id="flower"),
+        pytest.param(["local", "flower"], {"local-aws", "flower"}, id="both"),
+    ],
+)
+def test_profiles_add_services(project: Path, profiles: list[str], more: set[str]) -> None:
+    always = {"postgres", "redis", "airflow-init"} | {
+        f"airflow-{name}" for name in ("apiserver", "scheduler", "dag-processor", "triggerer", "worker")
+    }
+    assert set(compose_file.services(project, *profiles)) == always | more
+
+
+@pytest.mark.parametrize("secret", list(env_file.new_secrets()))
+def test_a_missing_secret_is_named_with_what_to_do(project: Path, secret: str) -> None:
+    lines = (project / ".env").read_text().splitlines()
+    (project / ".env").write_text("\n".join(line for line in lines if not line.startswith(f"{secret}=")))
+    with pytest.raises(ValueError, match=rf"{secret}[\s\S]*run make env"):
+        compose_file.config(project, "local", "flower")
+
+
+def test_airflow_runs_as_whoever_owns_the_checkout_and_never_as_root(project: Path) -> None:
+    env_file.replace(project / ".env", {"AIRFLOW_UID": "1234"})
+    users = {name: service.user for name, service in compose_file.services(project, "local", "flower").items()}
+    assert {users.pop("postgres"), users.pop("redis")} == {""}  # their images see to it
+    assert set(users.values()) == {"1234:0"}
+
+
+def test_every_option_and_variable_of_aws_in_env_reaches_airflow(project: Path) -> None:
+    mine = {"AIRFLOW__LABEL_DETECTION__MAX_TASKS": "7", "AWS_SESSION_TOKEN": "token"}
+    env_file.replace(project / ".env", mine)
+    for name, service in compose_file.services(project).items():
+        if name.startswith("airflow-"):
+            assert service.environment.items() >= mine.items(), name
+
+
+def test_nothing_but_the_pages_is_published_and_that_to_this_machine_alone(project: Path) -> None:
+    entries = compose_file.config(project, "local", "flower")["services"]
+    ports = {name: entry["ports"] for name, entry in entries.items() if entry.get("ports")}
+    assert ports == {
+        "airflow-apiserver": ["127.0.0.1:8080:8080/tcp"],
+        "flower": ["127.0.0.1:5555:5555/tcp"],
+        "local-aws": ["127.0.0.1:5000:5000/tcp"],
+    }
+
+
+def test_what_ends_is_started_again_but_for_what_is_to_end(project: Path) -> None:
+    entries = compose_file.config(project, "local", "flower")["services"]
+    restarts = {name: entry["restart"] for name, entry in entries.items()}
+    assert restarts.pop("airflow-init") == "no"
+    assert set(restarts.values()) == {"unless-stopped"}
+
+
+def test_every_service_that_stays_has_a_health_check(project: Path) -> None:
+    without = {
+        name for name, service in compose_file.services(project, "local", "flower").items() if not service.health
+    }
+    assert without == {"airflow-init"}
+
+
+def test_the_code_is_mounted_and_cannot_be_written(project: Path) -> None:
+    for name, service in compose_file.services(project).items():
+        if name.startswith("airflow-"):
+            mounted = {volume.target: volume.read_only for volume in service.volumes}
+            assert (
+                mounted.items() >= {f"/opt/airflow/{folder}": True for folder in ("dags", "plugins", "include")}.items()
+            )
+
+
+def test_the_checkouts_own_file_holds_no_secret() -> None:
+    text = (PROJECT / "docker-compose.yaml").read_text()
+    for line in re.findall(r".*(?:PASSWORD|SECRET|FERNET).*", text):
+        assert re.search(r"\$\{\w+:\?run make env\}|\$\$ADMIN_PASSWORD", line), line
+
+
+def test_pictures_are_put_and_results_read_from_outside(compose: Compose, pipeline: Pipeline, tmp_path: Path) -> None:
+    outside = tmp_path / ".env"
+    shutil.copy(compose.folder / ".env", outside)
+    env_file.replace(outside, {"LOCAL_AWS_ADDRESS": f"{compose.containers.address('local-aws')}:5000"})
+    cup = compose.folder / ".world" / "examples" / "cup" / "cup.png"
+    assert "1 uploaded" in demo(outside, "put", str(cup))
+    assert pipeline.finish(pipeline.trigger()) == "success"
+    assert re.search(r"cup-\w+\.png +cup \d", demo(outside, "results"))
+
+
+def demo(env: Path, *arguments: str) -> str:
+    """What `python -m demo --env` prints."""
+    command = [sys.executable, "-m", "demo", "--env", str(env), *arguments]
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True, timeout=60).stdout
