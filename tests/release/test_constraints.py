@@ -1,0 +1,112 @@
+"""Amazon MWAA's pins, and what is made from them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from demo.environment import PROJECT
+from release import constraints
+from release.constraints import ConstraintsError
+
+PUBLISHED = """\
+# NOTE: said by those who publish it
+apache-airflow-providers-amazon==9.34.0
+apache-airflow-providers-google==22.3.0
+boto3==1.43.56
+Jinja2==3.1.6
+"""
+
+
+def pins(text: str) -> dict[str, str]:
+    """Versions by name."""
+    found = re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^ ;\n]+)", text, re.MULTILINE)
+    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in found}
+
+
+def airflow(makefile_name: str) -> str:
+    """An Airflow that the Makefile names."""
+    found = re.search(rf"^{makefile_name} := (.*)$", (PROJECT / "Makefile").read_text(), re.MULTILINE)
+    assert found
+    return found[1]
+
+
+def test_of_the_published_ones_only_what_we_install_is_kept_with_airflow_itself() -> None:
+    text = constraints.ours("3.3.1", PUBLISHED)
+    assert pins(text) == {
+        "apache-airflow": "3.3.1",
+        "apache-airflow-providers-amazon": "9.34.0",
+        "boto3": "1.43.56",
+        "jinja2": "3.1.6",
+    }
+
+
+def test_what_fits_nothing_is_an_error_that_says_what() -> None:
+    with pytest.raises(ConstraintsError, match=r"3\.3\.1[\s\S]*boto3"):
+        constraints.ours("3.3.1", PUBLISHED.replace("boto3==1.43.56", "boto3==1.0.0"))
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        pytest.param("nowhere.txt", "No such file", id="no file"),
+        pytest.param("http://127.0.0.1:9/constraints.txt", "refused", id="nobody answers"),
+        pytest.param(str(PROJECT / "LICENSE"), "these are not constraints", id="another text"),
+        pytest.param(str(PROJECT / "docs" / "graph.png"), "codec", id="no text"),
+    ],
+)
+def test_what_cannot_be_read_is_an_error_that_names_it(source: str, says: str) -> None:
+    with pytest.raises(ConstraintsError, match=says) as caught:
+        constraints.published("3.3.1", source)
+    assert source in str(caught.value)
+
+
+def test_to_move_names_the_new_version_wherever_the_old_one_is(tmp_path: Path) -> None:
+    for name in constraints.NAMED_IN:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(PROJECT / name, tmp_path / name)
+    (tmp_path / "README.md").write_text("3.3.1, but not 13.3.1 or 3.3.10")
+    changed = constraints.move("3.3.1", "3.4.0", tmp_path)
+    assert {"Makefile", "Dockerfile", "docker-compose.yaml", "helm/values.yaml", "README.md"} <= set(changed)
+    assert (tmp_path / "README.md").read_text() == "3.4.0, but not 13.3.1 or 3.3.10"
+    assert "FROM apache/airflow:3.4.0-python3.12" in (tmp_path / "Dockerfile").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [
+        ("Dockerfile", r"FROM apache/airflow:([\d.]+)-python3\.12"),
+        ("docker-compose.yaml", r"image: label-detection-[a-z-]+:([\d.]+)"),
+        ("helm/values.yaml", r'airflowVersion: "([\d.]+)"'),
+        ("include/cloudformation/mwaa.yaml", r"Default: (3\.[\d.]+)"),
+        ("README.md", r"Airflow ([\d.]+) with Python"),
+        ("requirements-dev.txt", r"apache-airflow==([\d.]+)"),
+    ],
+)
+def test_every_file_names_the_same_airflow(name: str, pattern: str) -> None:
+    assert set(re.findall(pattern, (PROJECT / name).read_text())) == {airflow("AIRFLOW")}
+
+
+@pytest.mark.parametrize(
+    ("lock", "version"),
+    [
+        ("requirements.lock", airflow("AIRFLOW")),
+        (f"constraints/{airflow('OTHER_AIRFLOW')}.lock", airflow("OTHER_AIRFLOW")),
+    ],
+)
+def test_a_lock_has_what_mwaa_has(lock: str, version: str) -> None:
+    wanted = pins((PROJECT / "constraints" / f"{version}.txt").read_text())
+    locked = pins((PROJECT / lock).read_text())
+    assert locked["apache-airflow"] == version
+    assert {name: locked[name] for name in wanted if name in locked} == {n: v for n, v in wanted.items() if n in locked}
+    assert wanted["apache-airflow-providers-amazon"] == locked["apache-airflow-providers-amazon"]
+
+
+@pytest.mark.parametrize("requirements", ["requirements.txt", "requirements-dev.txt"])
+def test_requirements_say_what_the_lock_says(requirements: str) -> None:
+    direct, locked = pins((PROJECT / requirements).read_text()), pins((PROJECT / "requirements.lock").read_text())
+    assert direct
+    assert direct.items() <= locked.items()

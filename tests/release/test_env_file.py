@@ -1,0 +1,96 @@
+"""`.env` for docker-compose.yaml."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+
+from demo.environment import PROJECT
+from include.settings import environment_name
+from release import configure, env_file
+
+COMPOSE = (PROJECT / "docker-compose.yaml").read_text()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    env_file.complete(tmp_path)
+    return tmp_path
+
+
+def variables(folder: Path) -> dict[str, str]:
+    return env_file.read(folder / ".env")
+
+
+def test_it_has_every_secret_that_the_file_asks_for_and_nobody_else_reads_it(folder: Path) -> None:
+    asked = set(re.findall(r"\$\{(\w+):\?", COMPOSE))
+    assert asked == set(env_file.new_secrets())
+    assert all(len(variables(folder)[name]) >= 40 for name in asked)
+    assert (folder / ".env").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_fernet_key_is_one(folder: Path) -> None:
+    Fernet(variables(folder)["FERNET_KEY"])
+
+
+def test_no_two_have_the_same_secrets() -> None:
+    first, second = env_file.new_secrets(), env_file.new_secrets()
+    assert not set(first.values()) & set(second.values())
+
+
+def test_again_it_changes_nothing(folder: Path) -> None:
+    before = (folder / ".env").read_text()
+    assert env_file.complete(folder) == []
+    assert (folder / ".env").read_text() == before
+
+
+def test_what_is_there_stays_and_what_is_missing_is_added(tmp_path: Path) -> None:
+    mine = f"# mine\nPOSTGRES_PASSWORD=mine\n{environment_name('queue_url')}=https://sqs/queue\n"
+    (tmp_path / ".env").write_text(mine)
+    env_file.complete(tmp_path)
+    text = (tmp_path / ".env").read_text()
+    assert text.startswith(mine)
+    assert "FERNET_KEY=" in text
+    assert "local-aws" not in text, "somebody has a queue of their own"
+
+
+def test_containers_never_run_as_root(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(env_file.os, "getuid", lambda: 0)
+    env_file.complete(tmp_path)
+    assert variables(tmp_path)["AIRFLOW_UID"] == "50000"
+
+
+def test_what_containers_read_they_can(folder: Path) -> None:
+    for path in (folder / ".aws", folder / ".world" / "examples", *(folder / ".world" / "examples").rglob("*")):
+        assert path.stat().st_mode & 0o4, path
+
+
+def test_a_stacks_options_take_the_place_of_the_embedded_aws(folder: Path) -> None:
+    (folder / ".env").open("a").write("AWS_PROFILE=mine\n")
+    configure.write({"queue_url": "https://sqs/queue", "source_bucket": "in"}, folder)
+    there = variables(folder)
+    assert there[environment_name("queue_url")] == "https://sqs/queue"
+    assert there["AWS_PROFILE"] == "mine"
+    assert "JWT_SECRET" in there
+    assert not {"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AIRFLOW_AWS_CONFIG_FILE"} & set(there)
+    assert "local-aws" not in (folder / ".env").read_text()
+
+
+def test_it_leads_to_what_the_embedded_aws_makes(tmp_path: Path) -> None:
+    said = tmp_path / "aws.env"
+    command = [sys.executable, "-m", "include.local_aws", "--port", "0", "--env-file", str(said)]
+    process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        assert process.stdout
+        lines = [process.stdout.readline().strip() for _ in range(8)]
+    finally:
+        process.terminate()
+        process.communicate()
+    made = dict(line.split("=", 1) for line in lines)
+    here = {name: value.replace(made["AWS_ENDPOINT_URL"], "http://local-aws:5000") for name, value in made.items()}
+    assert here.items() <= env_file.LOCAL.items()
