@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import itertools
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from tests.include.queues import receive
 from tests.permissions.policy import DOCUMENT, grants
 
 TEMPLATE = PROJECT / "include" / "cloudformation" / "template.yaml"
+BOTH = (TEMPLATE, TEMPLATE.with_name("mwaa.yaml"))
 _NUMBERS = itertools.count()
 
 
@@ -77,10 +79,20 @@ def announced(queue_url: str) -> list[str]:
     return sorted(keys)
 
 
-def test_the_linter_has_nothing_to_say() -> None:
-    command = [str(Path(sys.executable).parent / "cfn-lint"), str(TEMPLATE)]
+@pytest.mark.parametrize("template", BOTH, ids=lambda path: path.name)
+def test_the_linter_has_nothing_to_say(template: Path) -> None:
+    command = [str(Path(sys.executable).parent / "cfn-lint"), str(template)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("template", BOTH, ids=lambda path: path.name)
+def test_every_resource_has_its_reason_before_it(template: Path) -> None:
+    lines = template.read_text().split("\nResources:\n")[1].split("\nOutputs:\n")[0].splitlines()
+    without = [
+        line for before, line in itertools.pairwise(["", *lines]) if re.match(r"  \w", line) and "  # " not in before
+    ]
+    assert without == []
 
 
 def test_its_outputs_are_options_by_their_names(deploy: Deploy) -> None:
