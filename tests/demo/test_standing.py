@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from demo import own_pictures, standing
+from demo import standing
+from demo.__main__ import main
 from demo.keeper import started_at
+from release import env_file
 
 STATE = {"url": "http://127.0.0.1:1", "aws": {"AWS_ENDPOINT_URL": "http://127.0.0.1:2"}}
 
@@ -78,10 +80,26 @@ def test_down_of_what_was_never_up_is_fine(tmp_path: Path, console: Console) -> 
     assert "not up" in text(console)
 
 
-def test_put_and_results_say_what_to_do_when_nothing_is_up(tmp_path: Path, console: Console) -> None:
-    assert own_pictures.put(console, tmp_path, [Path(__file__)]) == 1
-    assert own_pictures.results(console, tmp_path) == 1
-    assert text(console).count("make up") == 2
+@pytest.mark.parametrize("command", [["put", __file__], ["results"]], ids=["put", "results"])
+@pytest.mark.parametrize(
+    ("env", "says"),
+    [
+        pytest.param(None, "It is not up: make up", id="make up"),
+        pytest.param({}, "does not lead to the embedded AWS", id="compose, another AWS"),
+        pytest.param(
+            env_file.LOCAL | {"LOCAL_AWS_ADDRESS": "127.0.0.1:9"}, "docker compose --profile local up", id="compose"
+        ),
+    ],
+)
+def test_put_and_results_say_what_to_do_when_nothing_is_up(
+    tmp_path: Path, command: list[str], env: dict[str, str] | None, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--folder", str(tmp_path)]
+    if env is not None:
+        env_file.replace(tmp_path / ".env", env)
+        where = ["--env", str(tmp_path / ".env")]
+    assert main([*where, *command]) == 1
+    assert says in capsys.readouterr().out
 
 
 def test_a_new_world_keeps_the_users_examples_and_nothing_else(tmp_path: Path) -> None:

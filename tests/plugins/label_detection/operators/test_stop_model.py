@@ -181,6 +181,7 @@ def test_off_is_believed_only_when_it_was_seen_and_not_while_the_service_gives_n
     aws: Aws, planned: Run, hook: RekognitionModelHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stopping, "_PATIENCE_SECONDS", 10)
+    monkeypatch.setattr(model_operators, "_LINGER_SECONDS", REAL_LINGER_SECONDS)
 
     def start_and_fall_silent() -> None:
         hook.start(1)
