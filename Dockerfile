@@ -1,12 +1,12 @@
 # Airflow with what the pipeline needs, and the pipeline. docker-compose.yaml lays the checkout over it.
 FROM apache/airflow:3.3.1-python3.12 AS airflow
-COPY pyproject.toml requirements.txt requirements.lock /opt/label-detection/
+COPY --chown=airflow:0 pyproject.toml requirements.txt requirements.lock /opt/label-detection/
 # Airflow is named too, so that nothing takes the place of the image's own; the lock has every version.
 RUN pip install --no-cache-dir "apache-airflow==${AIRFLOW_VERSION}" \
     --requirement /opt/label-detection/requirements.txt --constraint /opt/label-detection/requirements.lock
-COPY dags /opt/airflow/dags
-COPY plugins /opt/airflow/plugins
-COPY include /opt/airflow/include
+COPY --chown=airflow:0 dags /opt/airflow/dags
+COPY --chown=airflow:0 plugins /opt/airflow/plugins
+COPY --chown=airflow:0 include /opt/airflow/include
 ENV PYTHONPATH=/opt/airflow
 
 # The embedded AWS, for trying without an account.

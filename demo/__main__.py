@@ -18,7 +18,10 @@ _PLAIN_WIDTH = 150
 
 def main(arguments: list[str] | None = None) -> int:
     """Do what the command line says, and return the exit code."""
-    given = _parser().parse_args(arguments)
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.env and given.command not in ("put", "results"):
+        parser.error("--env is for put and results: docker compose starts and ends that world")
     clean_own()
     console = Console(highlight=False)
     if not console.is_terminal:

@@ -10,7 +10,6 @@ import json
 import logging
 import shutil
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -20,6 +19,7 @@ from urllib.parse import quote_plus
 from include import aws_errors, labels
 from include.backfill import Chunk, Picture, read_line
 from include.image_queue import BATCH
+from include.signal_safe import SignalSafeEvent
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -82,7 +82,7 @@ class Announcer:
         self._queue_url = queue_url
         self._chunk = chunk
         self._on_progress = on_progress
-        self._stop = threading.Event()
+        self._stop = SignalSafeEvent()
         self.sent = 0  # of the chunk's pictures, by this and earlier attempts
 
     def __str__(self) -> str:

@@ -8,7 +8,6 @@ few images waiting for their visibility timeout.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -21,6 +20,7 @@ from include.labeller import Labeller
 from include.message_worker import DrainError, MessageWorker, Tally, service_error
 from include.messages import Message
 from include.pace import Pace
+from include.signal_safe import SignalSafeEvent
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class Drain:
         self._working: set[Future[None]] = set()
         self._worked_at = 0.0  # time.monotonic() when there last was work
         self._known_empty = False  # whether the last to ask all of SQS's servers for messages got none
-        self._stop = threading.Event()
+        self._stop = SignalSafeEvent()
         self._worker = MessageWorker(labeller, journal, pace, self._stop)
 
     @property

@@ -13,6 +13,7 @@ from include.labeller import Labeller, Outcome, Result
 from include.labels import Error
 from include.messages import ImageRef, Message
 from include.pace import Calls, Pace
+from include.signal_safe import SignalSafeEvent
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class Tally:
 class MessageWorker:
     """Handles messages, in several threads at once. `stop`: when set, a message of many images goes no further."""
 
-    def __init__(self, labeller: Labeller, journal: Journal, pace: Pace, stop: threading.Event) -> None:
+    def __init__(self, labeller: Labeller, journal: Journal, pace: Pace, stop: SignalSafeEvent) -> None:
         self._labeller = labeller
         self._journal = journal
         self._pace = pace

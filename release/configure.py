@@ -44,14 +44,15 @@ def options_of(stack: str, client: Any | None = None) -> dict[str, str]:
     return options
 
 
-def write(options: dict[str, str], folder: Path) -> None:
-    """Write both files."""
+def write(options: dict[str, str], folder: Path) -> list[str]:
+    """Write both files; the variables that led to the embedded AWS, and are gone from `.env`."""
     mine = {environment_name(option): value for option, value in options.items()}
-    env_file.replace(folder / env_file.FILE, mine, unwanted=env_file.LOCAL)
+    gone = env_file.lead_to(mine, folder)
     mwaa = folder / "dist" / "mwaa-options.json"
     mwaa.parent.mkdir(exist_ok=True)
     names = {f"{SECTION}.{option}": value for option, value in options.items()}
     mwaa.write_text(json.dumps(names, indent=1) + "\n")
+    return gone
 
 
 def _option(output: str) -> str:
@@ -69,8 +70,10 @@ def main() -> None:
         options = options_of(given.stack)
     except ConfigureError as error:
         sys.exit(f"configure: {error}")
-    write(options, given.folder)
+    gone = write(options, given.folder)
     sys.stdout.write(f"{', '.join(options)}: written to .env and dist/mwaa-options.json\n")
+    if gone:
+        sys.stdout.write(f".env led to the embedded AWS; gone from it: {', '.join(gone)}\n")
 
 
 if __name__ == "__main__":

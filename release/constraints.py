@@ -25,7 +25,6 @@ NAMED_IN = (
     "helm/values.yaml",
     "include/cloudformation/mwaa.yaml",
     "README.md",
-    "docs/kubernetes.md",
     "docs/setup.md",
 )
 _SECONDS = 30

@@ -11,16 +11,17 @@ import os
 import secrets
 import sys
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from demo.pictures import examples
 from include.settings import environment_name
 
 FILE = ".env"
+ENDPOINT = "AWS_ENDPOINT_URL"
 #: What leads to the service local-aws of docker-compose.yaml. No secrets: any key will do there.
 LOCAL = {
-    "AWS_ENDPOINT_URL": "http://local-aws:5000",
+    ENDPOINT: "http://local-aws:5000",
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_ACCESS_KEY_ID": "local",
     "AWS_SECRET_ACCESS_KEY": "local",
@@ -41,43 +42,50 @@ _EXAMPLES = Path(".world") / "examples"
 
 def new_secrets() -> dict[str, str]:
     """The secrets that docker-compose.yaml asks for."""
+    names = ("API_SECRET_KEY", "JWT_SECRET", "POSTGRES_PASSWORD", "REDIS_PASSWORD", "ADMIN_PASSWORD")
     return {
         # The only one with a shape: cryptography's Fernet wants 32 bytes in URL-safe base64.
         "FERNET_KEY": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-        **{
-            name: secrets.token_urlsafe(32)
-            for name in ("API_SECRET_KEY", "JWT_SECRET", "POSTGRES_PASSWORD", "REDIS_PASSWORD", "ADMIN_PASSWORD")
-        },
+        **{name: secrets.token_hex(32) for name in names},
     }
 
 
 def read(file: Path) -> dict[str, str]:
-    """The variables of a file, none when there is none."""
+    """The variables of a file as docker compose reads them, none when there is none."""
     lines = file.read_text().splitlines() if file.exists() else []
-    pairs = (line.partition("=") for line in lines if not line.lstrip().startswith("#"))
-    return {name.strip(): value for name, equals, value in pairs if equals}
+    return {name: _value(line) for line in lines if (name := _name(line))}
 
 
-def replace(file: Path, values: Mapping[str, str], unwanted: Mapping[str, str] | None = None) -> None:
-    """Put the values at the end, in the place of others of their names, without the unwanted; for its owner alone."""
-    unwanted = unwanted or {}
+def is_local(variables: Mapping[str, str]) -> bool:
+    """Whether they lead to the embedded AWS."""
+    return variables.get(ENDPOINT) == LOCAL[ENDPOINT]
+
+
+def replace(file: Path, values: Mapping[str, str], unwanted: Collection[str] = ()) -> None:
+    """Put the values at the end, in the place of others of their names, and without the unwanted names.
+
+    Its owner alone can read it then. A link stays a link. With nothing to do it is not touched.
+    """
     lines = file.read_text().splitlines() if file.exists() else []
-    kept = [line for line in lines if _name(line) not in values and unwanted.get(_name(line)) != _value(line)]
-    part = file.with_name(f"{file.name}.part")
-    part.touch(0o600)
-    part.write_text("".join(f"{line}\n" for line in [*kept, *(f"{name}={value}" for name, value in values.items())]))
-    part.replace(file)
+    kept = [line for line in lines if _name(line) not in {*values, *unwanted}]
+    if not values and kept == lines:
+        return
+    text = "".join(f"{line}\n" for line in [*kept, *(f"{name}={value}" for name, value in values.items())])
+    with os.fdopen(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600), "w") as stream:
+        os.fchmod(stream.fileno(), 0o600)
+        stream.write(text)
+        stream.truncate()
 
 
 def complete(folder: Path) -> list[str]:
-    """Add what is missing; the names of what was added."""
+    """Add what is missing, a secret that is empty too; the names of what was added."""
     file = folder / FILE
     there = read(file)
     # Whoever owns the checkout and the AWS profile, so that containers can read them; never root.
     wanted = new_secrets() | {"AIRFLOW_UID": str(os.getuid() or _IMAGES_USER)}
+    missing = {name: value for name, value in wanted.items() if not there.get(name)}
     if environment_name("queue_url") not in there:
-        wanted |= LOCAL
-    missing = {name: value for name, value in wanted.items() if name not in there}
+        missing |= {name: value for name, value in LOCAL.items() if name not in there}
     replace(file, missing)
     # Folders that Docker would make, and make root's.
     (folder / ".aws").mkdir(exist_ok=True)
@@ -86,12 +94,26 @@ def complete(folder: Path) -> list[str]:
     return list(missing)
 
 
+def lead_to(options: Mapping[str, str], folder: Path) -> list[str]:
+    """Put a stack's options, variables by name, into the file; what led to the embedded AWS, and is gone, by name."""
+    file = folder / FILE
+    there = read(file)
+    gone = []
+    if is_local(there):  # credentials of somebody's own stay
+        gone = [name for name, value in LOCAL.items() if "KEY" not in name or there.get(name) == value]
+    replace(file, options, unwanted=gone)
+    return [name for name in gone if name in there and name not in options]
+
+
 def _name(line: str) -> str:
-    return line.partition("=")[0].strip()
+    """The variable that a line sets, or nothing."""
+    name, equals, _ = line.strip().removeprefix("export ").partition("=")
+    return name.strip() if equals and not name.startswith("#") else ""
 
 
 def _value(line: str) -> str:
-    return line.partition("=")[2]
+    value = line.partition("=")[2].strip()
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" else value
 
 
 def main() -> None:
@@ -99,10 +121,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="env_file", description="Complete .env for docker-compose.yaml.")
     parser.add_argument("--folder", type=Path, default=Path())
     folder = parser.parse_args().folder
-    added = complete(folder)
     shown = folder / FILE
+    try:
+        added = complete(folder)
+    except OSError as error:
+        sys.exit(f"make env: {shown} cannot be written: {error}")
     sys.stdout.write(f"{shown}: added {', '.join(added)}\n" if added else f"{shown}: nothing was missing\n")
-    if "AWS_ENDPOINT_URL" in added:
+    if is_local(read(shown)):
         sys.stdout.write("It leads to the embedded AWS: docker compose --profile local up\n")
     sys.stdout.write(f"Airflow's user is admin, the password ADMIN_PASSWORD in {shown}.\n")
 

@@ -10,14 +10,15 @@ from pathlib import Path
 
 from include.local_aws.options import fail, parse_options
 
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+
 log = logging.getLogger("include.local_aws")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve, make the world, tell where it is, wait for the signal."""
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+    # Taken by sigwait below, and by no handler, which could come while a lock is held that it wants itself.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     options = parse_options(arguments)
     # Not at the top: moto takes a second to import, and help and wrong options should not.
     from include.local_aws.scheduler.firing import ScheduleRunner
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.stdout.write(lines)
     sys.stdout.flush()
     log.info("serving on %s; examples in %s", world.endpoint, options.world.examples.resolve())
-    ended.wait()
+    signal.sigwait(_ENDING)
     log.info("ended")
     logging.shutdown()
     sys.stdout.flush()

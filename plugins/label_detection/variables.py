@@ -11,59 +11,73 @@ from airflow.sdk import Variable as _Variable
 _NAMES = "label_detection_variables"
 _CANARY = "label_detection_canary"
 _TRIES = 3
-#: What stands in a Variable that was deleted, so that one that cannot be read is not taken for it.
-_DELETED = ""
 
 
 class ListedVariable:
     """
     `Variable` for Airflow 3.2, as far as the leases need it: the names are kept in a Variable of their own.
 
-    They only become more, one for each model, so two tasks hardly ever write them at once. It is read again.
+    They only become more, one for each model, so two tasks hardly ever write them at once. Airflow 3.2 logs a write
+    that failed, and takes what it cannot read for what is not there: so whatever is written is read again, and that
+    something is not there is believed only between two proofs that Airflow answers.
     """
 
     @staticmethod
     def get(key: str, default: Any = None) -> Any:
-        """The value, or the default: when there is none, when it was deleted, and when Airflow cannot be asked."""
-        return _Variable.get(key, default=None) or default
+        """The value, or the default when there is none. :raises RuntimeError: when Airflow cannot be asked."""
+        value = _read(key)
+        return default if value is None else value
 
     @staticmethod
     def set(key: str, value: str, description: str | None = None) -> None:
-        """Write a value, and remember the name first.
-
-        :raises RuntimeError: when the name cannot be kept.
-        """
+        """Write a value, and remember its name first. :raises RuntimeError: when either is not kept."""
         for _ in range(_TRIES):
             names = _names()
             if key in names:
-                _Variable.set(key, value, description=description)
+                _write(key, value, description)
                 return
-            _Variable.set(_NAMES, json.dumps([*names, key]), description="The Variables that label detection has made")
-        raise RuntimeError(f"the name of the variable {key} cannot be kept in {_NAMES}")
+            _write(_NAMES, json.dumps([*names, key]), "The Variables that label detection has made")
+        raise RuntimeError(f"the name of the variable {key} is not kept in {_NAMES}")
 
     @staticmethod
     def delete(key: str) -> None:
-        """Leave it empty."""
-        _Variable.set(key, _DELETED, description="Nothing now")
+        """Delete it. :raises RuntimeError: when it is still there."""
+        _Variable.delete(key)
+        if _read(key) is not None:
+            raise RuntimeError(f"the variable {key} cannot be deleted: see Airflow's error above")
 
     @staticmethod
     def keys(prefix: str = "") -> list[str]:
-        """The names of those that are there or cannot be read.
-
-        :raises RuntimeError: when Airflow cannot be asked.
-        """
-        return [name for name in _names() if name.startswith(prefix) and _Variable.get(name, default=None) != _DELETED]
+        """The names of those that are there. :raises RuntimeError: when Airflow cannot be asked."""
+        return [name for name in _names() if name.startswith(prefix) and _read(name) is not None]
 
 
 def _names() -> list[str]:
-    found = _Variable.get(_NAMES, default=None)
-    if found is None:  # none yet, or Airflow cannot be asked, which `get` does not tell
-        canary = uuid.uuid4().hex
-        _Variable.set(_CANARY, canary, description="Whether Variables can be read and written")
-        if _Variable.get(_CANARY, default=None) != canary:
-            raise RuntimeError("Airflow's API server gives no Variables now")
-        found = _Variable.get(_NAMES, default="[]")
-    return list(json.loads(found))
+    return list(json.loads(_read(_NAMES) or "[]"))
+
+
+def _read(key: str) -> str | None:
+    value: str | None = _Variable.get(key, default=None)
+    if value is None:
+        _prove_that_airflow_answers()
+        value = _Variable.get(key, default=None)
+        _prove_that_airflow_answers()
+    return value
+
+
+def _write(key: str, value: str, description: str | None) -> None:
+    _Variable.set(key, value, description=description)
+    if _read(key) != value:
+        raise RuntimeError(f"the variable {key} cannot be written: see Airflow's error above, or another task wrote it")
+
+
+def _prove_that_airflow_answers() -> None:
+    name = f"{_CANARY}.{uuid.uuid4().hex}"
+    _Variable.set(name, name, description="Whether Variables can be read and written; gone in a moment")
+    answers = _Variable.get(name, default=None) == name
+    _Variable.delete(name)
+    if not answers:
+        raise RuntimeError("Airflow's API server gives no Variables now")
 
 
 Variable: Any = _Variable if hasattr(_Variable, "keys") else ListedVariable

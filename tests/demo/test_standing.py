@@ -85,7 +85,8 @@ def test_down_of_what_was_never_up_is_fine(tmp_path: Path, console: Console) -> 
     ("env", "says"),
     [
         pytest.param(None, "It is not up: make up", id="make up"),
-        pytest.param({}, "does not lead to the embedded AWS", id="compose, another AWS"),
+        pytest.param({}, ".env is not there: make env", id="compose, no file"),
+        pytest.param({"A": "1"}, "does not lead to the embedded AWS", id="compose, another AWS"),
         pytest.param(
             env_file.LOCAL | {"LOCAL_AWS_ADDRESS": "127.0.0.1:9"}, "docker compose --profile local up", id="compose"
         ),

@@ -14,6 +14,7 @@ from demo.environment import PROJECT
 from include.settings import environment_name
 from release import configure, env_file
 
+STACK = {"queue_url": "https://sqs/queue", "source_bucket": "in"}
 COMPOSE = (PROJECT / "docker-compose.yaml").read_text()
 
 
@@ -59,6 +60,36 @@ def test_what_is_there_stays_and_what_is_missing_is_added(tmp_path: Path) -> Non
     assert "local-aws" not in text, "somebody has a queue of their own"
 
 
+@pytest.mark.parametrize(
+    ("line", "added"),
+    [
+        pytest.param("export POSTGRES_PASSWORD=mine", False, id="exported"),
+        pytest.param("POSTGRES_PASSWORD='mine'", False, id="in quotes"),
+        pytest.param("  POSTGRES_PASSWORD=mine", False, id="indented"),
+        pytest.param("POSTGRES_PASSWORD=mine\r", False, id="from Windows"),
+        pytest.param("POSTGRES_PASSWORD=", True, id="empty, no secret"),
+        pytest.param("# POSTGRES_PASSWORD=mine", True, id="a comment"),
+    ],
+)
+def test_a_line_is_read_as_compose_reads_it(tmp_path: Path, line: str, added: bool) -> None:
+    (tmp_path / ".env").write_text(line)  # no line feed at its end
+    assert ("POSTGRES_PASSWORD" in env_file.complete(tmp_path)) is added
+    assert (variables(tmp_path)["POSTGRES_PASSWORD"] in {"mine"}) is not added
+    assert "FERNET_KEY" in variables(tmp_path)
+
+
+def test_a_link_stays_a_link_and_a_whole_file_untouched(folder: Path) -> None:
+    real = folder / "elsewhere"
+    (folder / ".env").rename(real)
+    (folder / ".env").symlink_to(real)
+    before = real.stat().st_mtime_ns
+    env_file.complete(folder)
+    assert real.stat().st_mtime_ns == before
+    env_file.replace(folder / ".env", {"A": "1"})
+    assert (folder / ".env").is_symlink()
+    assert env_file.read(real)["A"] == "1"
+
+
 def test_containers_never_run_as_root(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(env_file.os, "getuid", lambda: 0)
     env_file.complete(tmp_path)
@@ -71,14 +102,30 @@ def test_what_containers_read_they_can(folder: Path) -> None:
 
 
 def test_a_stacks_options_take_the_place_of_the_embedded_aws(folder: Path) -> None:
-    (folder / ".env").open("a").write("AWS_PROFILE=mine\n")
-    configure.write({"queue_url": "https://sqs/queue", "source_bucket": "in"}, folder)
+    env_file.replace(folder / ".env", {"AWS_PROFILE": "mine", environment_name("schedule"): "*/1 * * * *"})
+    gone = configure.write(STACK, folder)
     there = variables(folder)
     assert there[environment_name("queue_url")] == "https://sqs/queue"
     assert there["AWS_PROFILE"] == "mine"
     assert "JWT_SECRET" in there
-    assert not {"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AIRFLOW_AWS_CONFIG_FILE"} & set(there)
+    assert {"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", environment_name("schedule")} <= set(gone)
+    assert not set(gone) & set(there), "a schedule for trying is not one for a model that costs money"
     assert "local-aws" not in (folder / ".env").read_text()
+
+
+@pytest.mark.parametrize("endpoint", ['"http://local-aws:5000"', "http://local-aws:5000 "], ids=["quoted", "a space"])
+def test_however_it_is_written_the_embedded_aws_is_left(folder: Path, endpoint: str) -> None:
+    env_file.replace(folder / ".env", {"AWS_ENDPOINT_URL": endpoint})
+    configure.write(STACK, folder)
+    assert "local-aws" not in (folder / ".env").read_text()
+
+
+def test_ones_own_credentials_and_options_stay(folder: Path) -> None:
+    configure.write(STACK, folder)
+    mine = {"AWS_ACCESS_KEY_ID": "mine", "AWS_DEFAULT_REGION": "us-east-1", environment_name("wait_minutes"): "1"}
+    env_file.replace(folder / ".env", mine)
+    assert configure.write(STACK, folder) == []
+    assert variables(folder).items() >= mine.items()
 
 
 def test_it_leads_to_what_the_embedded_aws_makes(tmp_path: Path) -> None:

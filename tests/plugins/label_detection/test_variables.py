@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,20 +11,27 @@ import pytest
 from label_detection import variables
 from label_detection.variables import ListedVariable
 
+NAMES = "label_detection_variables"
+
 
 class Airflow32:
     """`airflow.sdk.Variable` of Airflow 3.2: what it cannot read it does not have, what it cannot write it logs."""
 
     def __init__(self) -> None:
         self.values: dict[str, str] = {}
-        self.readable = self.writable = True
+        self.reads: Callable[[str], bool] = lambda _: True
+        self.writes: Callable[[str], bool] = lambda _: True
 
     def get(self, key: str, default: Any) -> Any:
-        return self.values.get(key, default) if self.readable else default
+        return self.values.get(key, default) if self.reads(key) else default
 
     def set(self, key: str, value: str, description: str | None = None) -> None:
-        if self.writable:
+        if self.writes(key):
             self.values[key] = value
+
+    def delete(self, key: str) -> None:
+        if self.writes(key):
+            self.values.pop(key, None)
 
 
 @pytest.fixture
@@ -38,48 +47,78 @@ def test_what_was_set_is_listed_and_read(airflow: Airflow32) -> None:
         ListedVariable.set(name, f"value of {name}")
     assert ListedVariable.keys("a.") == ["a.1", "a.2"]
     assert ListedVariable.get("a.2") == "value of a.2"
+    assert set(airflow.values) == {"a.1", "b.1", "a.2", NAMES}, "nothing else is left"
 
 
-def test_what_was_deleted_is_gone_until_it_is_set_again(airflow: Airflow32) -> None:
+@pytest.mark.parametrize("by_hand", [False, True], ids=["by us", "by hand"])
+def test_what_was_deleted_is_gone_until_it_is_set_again(airflow: Airflow32, by_hand: bool) -> None:
     ListedVariable.set("a", "1")
-    ListedVariable.delete("a")
+    (airflow if by_hand else ListedVariable).delete("a")  # type: ignore[attr-defined]
     assert ListedVariable.get("a") is None
     assert ListedVariable.keys() == []
     ListedVariable.set("a", "2")
     assert ListedVariable.keys() == ["a"]
 
 
-def test_what_cannot_be_read_is_not_taken_for_deleted(airflow: Airflow32) -> None:
+@pytest.mark.parametrize("call", ["get", "keys", "set"])
+@pytest.mark.parametrize("what", ["reads", "writes"])
+def test_without_an_answer_there_is_an_error_and_nothing_is_taken_for_gone(
+    airflow: Airflow32, what: str, call: str
+) -> None:
+    setattr(airflow, what, lambda _: False)
+    calls: dict[str, Callable[[], object]] = {
+        "get": lambda: ListedVariable.get("a"),
+        "keys": ListedVariable.keys,
+        "set": lambda: ListedVariable.set("a", "1"),
+    }
+    with pytest.raises(RuntimeError, match=r"gives no Variables now|cannot be written"):
+        calls[call]()
+
+
+def test_an_answer_that_fails_for_a_moment_is_not_taken_for_gone(airflow: Airflow32) -> None:
     ListedVariable.set("a", "1")
-    del airflow.values["a"]
+    answers = iter([True, True, False])  # of the names, of the value, and then it is down for good
+    airflow.reads = lambda key: next(answers, False) if key in {NAMES, "a"} else False
+    airflow.values["a"] = "1"
     assert ListedVariable.keys() == ["a"]
-
-
-@pytest.mark.parametrize("call", ["keys", "set"])
-@pytest.mark.parametrize("what", ["readable", "writable"])
-def test_without_an_answer_there_is_an_error_and_no_empty_list(airflow: Airflow32, what: str, call: str) -> None:
-    setattr(airflow, what, False)
     with pytest.raises(RuntimeError, match="gives no Variables now"):
-        ListedVariable.keys() if call == "keys" else ListedVariable.set("a", "1")
+        ListedVariable.keys()
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["a new one", "one that was there"])
+def test_a_value_that_is_not_written_is_an_error(airflow: Airflow32, there: bool) -> None:
+    if there:
+        ListedVariable.set("a", "1")
+    airflow.writes = lambda key: key != "a"
+    with pytest.raises(RuntimeError, match="the variable a cannot be written"):
+        ListedVariable.set("a", "2")
+
+
+def test_a_value_that_is_not_deleted_is_an_error(airflow: Airflow32) -> None:
+    ListedVariable.set("a", "1")
+    airflow.writes = lambda key: key != "a"
+    with pytest.raises(RuntimeError, match="the variable a cannot be deleted"):
+        ListedVariable.delete("a")
+
+
+def test_a_name_that_is_not_kept_is_an_error_and_no_value_without_a_name(airflow: Airflow32) -> None:
+    airflow.writes = lambda key: key != NAMES
+    with pytest.raises(RuntimeError, match=f"the variable {NAMES} cannot be written"):
+        ListedVariable.set("a", "1")
+    assert "a" not in airflow.values
 
 
 def test_a_name_that_another_task_wrote_over_is_written_again(airflow: Airflow32) -> None:
     ListedVariable.set("a", "1")
-    write, overwritten = airflow.set, []
+    written: list[str] = []
 
-    def set_and_lose(key: str, value: str, description: str | None = None) -> None:
-        write(key, value)
-        if key == "label_detection_variables" and not overwritten:
-            overwritten.append(key)
-            write(key, '["a", "another"]')
+    def lose_once(key: str) -> bool:
+        if key == "b" and not written:  # between the name and the value
+            airflow.values[NAMES] = json.dumps(["a", "another"])
+        written.append(key)
+        return True
 
-    airflow.set = set_and_lose  # type: ignore[method-assign]
+    airflow.writes = lose_once
     ListedVariable.set("b", "1")
-    assert ListedVariable.keys() == ["a", "another", "b"]
-
-
-def test_a_name_that_cannot_be_kept_is_an_error_and_no_lease_without_a_watchdog(airflow: Airflow32) -> None:
-    ListedVariable.set("a", "1")
-    airflow.writable = False
-    with pytest.raises(RuntimeError, match="cannot be kept"):
-        ListedVariable.set("b", "1")
+    ListedVariable.set("b", "2")  # as each run does
+    assert ListedVariable.keys() == ["a", "b"]

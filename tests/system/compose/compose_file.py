@@ -42,6 +42,8 @@ class Service:
     #: Other services, and the state that they must be in before.
     depends_on: dict[str, str]
     image: str
+    #: How many of it.
+    scale: int
 
 
 def write_project(folder: Path, **variables: str) -> None:
@@ -90,6 +92,7 @@ def _service(name: str, entry: dict[str, Any]) -> Service:
         patience=_seconds(health.get("start_period", "0s")) + retries * interval,
         depends_on={other: how["condition"] for other, how in entry.get("depends_on", {}).items()},
         image=entry["image"],
+        scale=entry.get("scale", 1),
     )
 
 

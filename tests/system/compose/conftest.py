@@ -64,13 +64,13 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
     if missing():
         pytest.exit(f"make compose: needs {', '.join(missing())}", returncode=pytest.ExitCode.USAGE_ERROR)
     folder = tmp_path_factory.mktemp("compose")
-    # One task to a worker, so that two tasks are on two workers; runs when the test says so.
-    compose_file.write_project(
-        folder, WORKER_CONCURRENCY="1", **{f"{OPTION}SCHEDULE": "", f"{OPTION}WAIT_MINUTES": "0"}
-    )
+    # One task to a worker, so that two tasks are on two workers; a password that looks like an option.
+    variables = {"WORKER_CONCURRENCY": "1", "WORKERS": "2", "ADMIN_PASSWORD": "-dashed-and-dotted."}
+    options = {f"{OPTION}SCHEDULE": "", f"{OPTION}WAIT_MINUTES": "0"}
+    compose_file.write_project(folder, **variables, **options)
     services = compose_file.services(folder, "local", "flower")
     with image.built() as programs, Containers(folder, services, programs) as containers:
-        containers.up(airflow_worker=2)
+        containers.up()
         compose = Compose(folder, containers)
         wait_until(compose.api.health, 60, "Airflow's API")
         compose.api.wait_for_dag(DAG_ID, check=compose.check)

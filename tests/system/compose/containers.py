@@ -113,14 +113,14 @@ class Containers:
         """Where the first container of a service is reached from this machine."""
         return self._addresses[service]
 
-    def up(self, **scale: int) -> None:
+    def up(self) -> None:
         """Start all, each when what it depends on is as the file wants it, and wait until all are healthy."""
         waiting = dict(self._services)
         while waiting:
             ready = [s for s in waiting.values() if all(self._is(*other) for other in s.depends_on.items())]
             for service in ready:
                 del waiting[service.name]
-                for number in range(scale.get(service.name.replace("-", "_"), 1)):
+                for number in range(service.scale):
                     self.start(service.name, number + 1)
             self.check_started()
             time.sleep(0.5)
@@ -193,10 +193,8 @@ class Containers:
     def _enter(self, service: Service, name: str) -> str:
         """A command's start: the file's user and environment, what the image has, and nothing else."""
         variables = {**_IMAGE, "PATH": self._path, "HOSTNAME": name, **service.environment}
-        # The user may read this machine's programs anywhere, and write only where the image lets it.
         uid, _, gid = service.user.partition(":")
-        reads = "--inh-caps=+dac_read_search --ambient-caps=+dac_read_search"
-        user = f"setpriv --reuid={uid} --regid={gid} --clear-groups {reads} " if service.user else ""
+        user = f"setpriv --reuid={uid} --regid={gid} --clear-groups " if service.user else ""
         return f"{user}env -i {shlex.join(f'{key}={value}' for key, value in variables.items())}"
 
     def _mount(self, volume: Volume) -> Iterator[str]:
@@ -228,7 +226,7 @@ def _postgres(service: Service) -> list[str]:
         " --auth-local trust --auth-host scram-sha-256 --encoding UTF8",
         "echo 'host all all all scram-sha-256' >> /opt/data/pg_hba.conf",
         f"echo 'create database {wanted['POSTGRES_DB']}' | {user}/postgres --single -D /opt/data postgres",
-        f"exec {user}/postgres -D /opt/data -c listen_addresses='*' -c fsync=off -c max_connections=200",
+        f"exec {user}/{quoted(service.command)} -D /opt/data -c listen_addresses='*' -c fsync=off",
     ]
 
 

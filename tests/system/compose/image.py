@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -31,8 +32,8 @@ def _build(folder: Path) -> Path:
     text = re.sub(r"\\\n\s*", "", _DOCKERFILE.read_text())
     version, python = re.search(r"^FROM apache/airflow:([\d.]+)-python([\d.]+) ", text, re.MULTILINE).groups()  # type: ignore[union-attr]
     uv = str(Path(sys.executable).parent / "uv")
-    python = os.environ.get("LABEL_DETECTION_PYTHON312", python)
     environment = folder / "image"
+    python = _copied(os.environ.get("LABEL_DETECTION_PYTHON312", f"python{python}"), folder / "python")
     _run([uv, "venv", "--quiet", "--seed", "--no-python-downloads", "--python", python, str(environment)])
     base = [f"apache-airflow=={version}", *(f"apache-airflow-providers-{name}" for name in _PROVIDERS)]
     into = ["--quiet", "--python", str(environment / "bin" / "python")]
@@ -42,6 +43,17 @@ def _build(folder: Path) -> Path:
         path = f"{environment / 'bin'}:{os.environ['PATH']}"
         _run(["sh", "-ec", here], PATH=path, AIRFLOW_VERSION=version)
     return environment / "bin"
+
+
+def _copied(python: str, folder: Path) -> str:
+    """A Python of this machine where every user can read it."""
+    where = "import sys; print(sys.base_prefix, '%d.%d' % sys.version_info[:2])"
+    done = subprocess.run([python, "-c", where], capture_output=True, text=True, check=True)
+    prefix, version = done.stdout.split()
+    if Path(prefix) == Path("/usr"):  # the system's own: everybody reads that
+        return python
+    shutil.copytree(prefix, folder, symlinks=True, ignore=shutil.ignore_patterns("test", "site-packages"))
+    return str(folder / "bin" / f"python{version}")
 
 
 def _run(command: list[str], **variables: str) -> None:

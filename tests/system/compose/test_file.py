@@ -68,8 +68,33 @@ def test_nothing_but_the_pages_is_published_and_that_to_this_machine_alone(proje
     assert ports == {
         "airflow-apiserver": ["127.0.0.1:8080:8080/tcp"],
         "flower": ["127.0.0.1:5555:5555/tcp"],
-        "local-aws": ["127.0.0.1:5000:5000/tcp"],
+        "local-aws": ["127.0.0.1:5055:5000/tcp"],
     }
+
+
+def test_an_image_is_built_once_for_all_its_services(project: Path) -> None:
+    entries = compose_file.config(project, "local", "flower")["services"].values()
+    ours = {entry["image"] for entry in entries if entry["image"].startswith("label-detection-")}
+    assert sorted(entry["image"] for entry in entries if "build" in entry) == sorted(ours)
+
+
+@pytest.mark.parametrize(("workers", "scale"), [({}, 1), ({"WORKERS": "3"}, 3)], ids=["not said", "said in .env"])
+def test_workers_are_as_many_as_env_says(project: Path, workers: dict[str, str], scale: int) -> None:
+    env_file.replace(project / ".env", workers)
+    assert compose_file.services(project)["airflow-worker"].scale == scale
+
+
+def test_the_first_users_password_is_for_the_init_alone(project: Path) -> None:
+    secret = env_file.read(project / ".env")["ADMIN_PASSWORD"]
+    services = compose_file.services(project, "local").values()
+    assert [service.name for service in services if secret in str(service.environment)] == ["airflow-init"]
+
+
+def test_a_connection_of_ones_own_is_airflows(project: Path) -> None:
+    env_file.replace(project / ".env", {"AIRFLOW_CONN_AWS_DEFAULT": "aws://?role_arn=mine"})
+    for name, service in compose_file.services(project).items():
+        if name.startswith("airflow-"):
+            assert service.environment["AIRFLOW_CONN_AWS_DEFAULT"] == "aws://?role_arn=mine"
 
 
 def test_what_ends_is_started_again_but_for_what_is_to_end(project: Path) -> None:

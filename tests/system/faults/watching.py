@@ -139,5 +139,4 @@ class WatchedPipeline(Pipeline):
     def lease_variables(self) -> list[dict[str, Any]]:
         """The Airflow Variables that hold leases."""
         variables = self.world.api.call("GET", "/variables", limit=100)["variables"]
-        # On Airflow 3.2 one that has ended is kept, empty.
-        return [variable for variable in variables if variable["key"].startswith(_LEASES) and variable["value"]]
+        return [variable for variable in variables if variable["key"].startswith(_LEASES)]
