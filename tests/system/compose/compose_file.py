@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -58,13 +59,9 @@ def write_project(folder: Path, **variables: str) -> None:
 def config(folder: Path, *profiles: str) -> dict[str, Any]:
     """The whole file as `docker-compose config` has it; what is wrong with it is the error of the command."""
     chosen = [word for profile in profiles for word in ("--profile", profile)]
-    done = subprocess.run(
-        [str(shutil.which("docker-compose")), *chosen, "config"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [str(shutil.which("docker-compose")), *chosen, "config"]
+    shell = {"PATH": os.environ["PATH"]}  # a shell's own variables would come before those of .env
+    done = subprocess.run(command, cwd=folder, env=shell, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ValueError(f"docker-compose config: {done.stderr}")
     found: dict[str, Any] = yaml.safe_load(done.stdout)

@@ -69,7 +69,7 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
     options = {f"{OPTION}SCHEDULE": "", f"{OPTION}WAIT_MINUTES": "0"}
     compose_file.write_project(folder, **variables, **options)
     services = compose_file.services(folder, "local", "flower")
-    with image.built() as programs, Containers(folder, services, programs) as containers:
+    with image.built() as variables, Containers(folder, services, variables) as containers:
         containers.up()
         compose = Compose(folder, containers)
         wait_until(compose.api.health, 60, "Airflow's API")

@@ -86,9 +86,9 @@ class Container:
 class Containers:
     """The file's services on one machine."""
 
-    def __init__(self, folder: Path, services: dict[str, Service], image: Path) -> None:
+    def __init__(self, folder: Path, services: dict[str, Service], image: dict[str, str]) -> None:
         self._folder = folder
-        self._path = f"{image}:/usr/sbin:/usr/bin:/sbin:/bin"
+        self._image = _IMAGE | image
         self._services = services
         self._family = Family(folder / "logs")
         self._stack = ExitStack()
@@ -192,7 +192,7 @@ class Containers:
 
     def _enter(self, service: Service, name: str) -> str:
         """A command's start: the file's user and environment, what the image has, and nothing else."""
-        variables = {**_IMAGE, "PATH": self._path, "HOSTNAME": name, **service.environment}
+        variables = {**self._image, "HOSTNAME": name, **service.environment}
         uid, _, gid = service.user.partition(":")
         user = f"setpriv --reuid={uid} --regid={gid} --clear-groups " if service.user else ""
         return f"{user}env -i {shlex.join(f'{key}={value}' for key, value in variables.items())}"

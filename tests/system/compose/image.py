@@ -20,12 +20,13 @@ _PROVIDERS = ("amazon", "celery", "fab", "postgres", "redis")
 
 
 @contextmanager
-def built() -> Iterator[Path]:
-    """Its `bin` folder. Both targets are one: the second only adds to the first."""
+def built() -> Iterator[dict[str, str]]:
+    """The variables that lead to it. Both targets are one: the second only adds to the first."""
     # Where every user can read, as in an image, and not among the tests' files, where root alone can.
     with tempfile.TemporaryDirectory(prefix="label-detection-image-") as folder:
         Path(folder).chmod(0o755)
-        yield _build(Path(folder))
+        programs = _build(Path(folder))
+        yield {"PATH": f"{programs}:/usr/sbin:/usr/bin:/sbin:/bin", "LD_LIBRARY_PATH": f"{folder}/python/lib"}
 
 
 def _build(folder: Path) -> Path:
