@@ -72,6 +72,7 @@ package: setup ## what Amazon MWAA gets, into dist/mwaa/
 
 env: setup ## .env for docker-compose.yaml: secrets, and the embedded AWS where no other is configured
 	@$(BIN)/python -m release.env_file
+	@$(BIN)/python -m demo examples
 
 configure: setup ## the outputs of a CloudFormation STACK as options: .env and dist/mwaa-options.json
 	@[ -n "$(STACK)" ] || { echo "make configure: name the stack: make configure STACK=label-detection" >&2; exit 1; }

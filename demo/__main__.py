@@ -48,6 +48,9 @@ def _dispatch(given: argparse.Namespace, console: Console) -> int:
         return standing.up(console, given.folder)
     if given.command == "down":
         return standing.down(console, given.folder)
+    if given.command == "examples":
+        standing.put_examples(given.folder)
+        return 0
     if given.command == "hold":
         return standing.hold(given.folder)
     from demo import compose_world
@@ -86,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     put = commands.add_parser("put", help="upload pictures to its source bucket")
     put.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a picture, or a folder of them")
     commands.add_parser("results", help="print what it has labelled and rejected")
+    commands.add_parser("examples", help="put example pictures into it, where there are none; `up` does so too")
     commands.add_parser("hold", help=argparse.SUPPRESS)
     return parser
 

@@ -215,6 +215,11 @@ def _clear(folder: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+    put_examples(folder)
+
+
+def put_examples(folder: Path) -> None:
+    """Example pictures for the embedded model, where there are none."""
     if not (folder / _EXAMPLES).exists():
         examples(folder / _EXAMPLES)
 

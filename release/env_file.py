@@ -14,7 +14,6 @@ from base64 import urlsafe_b64encode
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from demo.pictures import examples
 from include.settings import environment_name
 
 FILE = ".env"
@@ -37,7 +36,6 @@ LOCAL = {
 }
 #: The user `airflow` of Airflow's image.
 _IMAGES_USER = 50000
-_EXAMPLES = Path(".world") / "examples"
 
 
 def new_secrets() -> dict[str, str]:
@@ -87,10 +85,7 @@ def complete(folder: Path) -> list[str]:
     if environment_name("queue_url") not in there:
         missing |= {name: value for name, value in LOCAL.items() if name not in there}
     replace(file, missing)
-    # Folders that Docker would make, and make root's.
-    (folder / ".aws").mkdir(exist_ok=True)
-    if not (folder / _EXAMPLES).exists():
-        examples(folder / _EXAMPLES)
+    (folder / ".aws").mkdir(exist_ok=True)  # Docker would make it, and make it root's
     return list(missing)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
+from demo import standing
 from demo.environment import PROJECT
 from include.settings import environment_name
 from release import configure, env_file
@@ -97,7 +98,8 @@ def test_containers_never_run_as_root(folder: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_what_containers_read_they_can(folder: Path) -> None:
-    for path in (folder / ".aws", folder / ".world" / "examples", *(folder / ".world" / "examples").rglob("*")):
+    standing.put_examples(folder)
+    for path in (folder / ".aws", folder / "examples", *(folder / "examples").rglob("*")):
         assert path.stat().st_mode & 0o4, path
 
 

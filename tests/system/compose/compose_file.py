@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from demo import standing
 from demo.environment import PROJECT
 from release import env_file
 
@@ -53,6 +54,7 @@ def write_project(folder: Path, **variables: str) -> None:
     for name in _MOUNTED:
         (folder / name).symlink_to(PROJECT / name)
     env_file.complete(folder)
+    standing.put_examples(folder / ".world")
     env_file.replace(folder / env_file.FILE, variables)
 
 
