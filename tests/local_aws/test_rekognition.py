@@ -92,7 +92,7 @@ def test_start_stop_and_detect_are_allowed_from_these_states_alone(
 
 
 def test_rate_and_latency_can_be_changed_while_it_runs(aws: Aws, rekognition: Any) -> None:
-    aws.model(status="RUNNING", rate=1, latency=0.3)
+    aws.model(status="RUNNING", rate=0.05, latency=0.3)  # one in 20 s, however slow this machine is
     image = {"Bytes": png(photograph("moon"))}
     before = time.monotonic()
     rekognition.detect_custom_labels(ProjectVersionArn=aws.model_arn, Image=image)
