@@ -36,6 +36,15 @@ _START_SECONDS = 180
 _HEALTHY = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 
 
+def call_control_page(endpoint: str, path: str, method: str = "GET", body: object = None) -> Any:
+    """Call a control page of an embedded AWS: `/_local/<path>`."""
+    with requests.Session() as session:
+        session.trust_env = False
+        answer = session.request(method, f"{endpoint}/_local/{path}", json=body, timeout=30)
+    answer.raise_for_status()
+    return answer.json() if answer.content else None
+
+
 @dataclass(frozen=True)
 class WorldOptions:
     """What a world is made of.
@@ -202,11 +211,7 @@ class World:
 
     def control(self, path: str, method: str = "GET", body: object = None) -> Any:
         """Call a control page of the embedded AWS: `/_local/<path>`."""
-        with requests.Session() as session:
-            session.trust_env = False
-            answer = session.request(method, f"{self.endpoint}/_local/{path}", json=body, timeout=30)
-        answer.raise_for_status()
-        return answer.json() if answer.content else None
+        return call_control_page(self.endpoint, path, method, body)
 
     def model(self) -> dict[str, Any]:
         """The model as the embedded AWS sees it: arn, status, units, history, detects, throttled, on_seconds."""

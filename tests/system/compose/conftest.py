@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from demo.airflow_api import AirflowApi
 from demo.aws_clients import s3_client, sqs_client
 from demo.waiting import wait_until
+from demo.world import call_control_page
 from release import env_file
 from tests.system.compose import compose_file, image
 from tests.system.compose.containers import Containers, missing
@@ -50,9 +50,7 @@ class Compose:
         self.containers.check()
 
     def control(self, path: str, method: str = "GET", body: object = None) -> Any:
-        answer = requests.request(method, f"{self._aws}/_local/{path}", json=body, timeout=30)
-        answer.raise_for_status()
-        return answer.json() if answer.content else None
+        return call_control_page(self._aws, path, method, body)
 
     def model(self) -> dict[str, Any]:
         found: dict[str, Any] = self.control("model")

@@ -45,7 +45,12 @@ _IMAGE = {
 
 def missing() -> list[str]:
     """Debian's packages that are not installed, and `root` when that is not the user."""
-    return [*([] if os.getuid() == 0 else ["root"]), *(p for c, p in _PACKAGES.items() if not shutil.which(c))]
+    packages = [package for command, package in _PACKAGES.items() if not shutil.which(command)]
+    try:
+        binaries()
+    except FileNotFoundError:
+        packages.append("postgresql")
+    return packages if os.getuid() == 0 else ["root", *packages]
 
 
 class Container:

@@ -34,7 +34,13 @@ def _build(folder: Path) -> Path:
     version, python = re.search(r"^FROM apache/airflow:([\d.]+)-python([\d.]+) ", text, re.MULTILINE).groups()  # type: ignore[union-attr]
     uv = str(Path(sys.executable).parent / "uv")
     environment = folder / "image"
-    python = _copied(os.environ.get("LABEL_DETECTION_PYTHON312", f"python{python}"), folder / "python")
+    find = [uv, "python", "find", "--no-python-downloads", os.environ.get("LABEL_DETECTION_PYTHON312", python)]
+    found = subprocess.run(find, capture_output=True, text=True, check=False)
+    if found.returncode:
+        raise RuntimeError(
+            f"no Python {python}: name one, make compose PYTHON312=/path/to/python ({found.stderr.strip()})"
+        )
+    python = _copied(found.stdout.strip(), folder / "python")
     _run([uv, "venv", "--quiet", "--seed", "--no-python-downloads", "--python", python, str(environment)])
     base = [f"apache-airflow=={version}", *(f"apache-airflow-providers-{name}" for name in _PROVIDERS)]
     into = ["--quiet", "--python", str(environment / "bin" / "python")]
