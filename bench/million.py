@@ -20,13 +20,13 @@ from include.drain import Drain
 from include.image_queue import BATCH, Depth
 from include.journal import Journal
 from include.labeller import Labeller
-from include.labels import ModelInfo, RunInfo
+from include.labels import Detection, ModelInfo, RunInfo
 from include.messages import ImageRef, Message
 from include.pace import Pace
 from include.plan import MAX_WORKERS
 
 _SOURCE, _FINAL = "source-bucket", "final-bucket"
-_LABELS = [{"Name": "scratch", "Confidence": 97.1}]
+_FOUND = Detection([{"Name": "scratch", "Confidence": 97.1}])
 
 
 class QueueDouble:
@@ -85,8 +85,8 @@ def _body(number: int) -> str:
 def main(images: int) -> None:
     """Drain so many."""
 
-    def detect(image: ImageRef, min_confidence: float) -> list[dict[str, Any]]:
-        return _LABELS
+    def detect(image: ImageRef, min_confidence: float) -> Detection:
+        return _FOUND
 
     s3: Any = S3Double()
     queue: Any = QueueDouble(images)

@@ -17,8 +17,8 @@ it was over its time: in its log, in its XCom, and to `sns_topic_arn`, if that i
 ## When it is red
 
 **A model may be running and costs money.** The log of `stop_expired_models` names each model that it could not stop,
-with AWS's error; it tries again in ten minutes. Stop the model by hand, now: the task's page says how. Then mend the
-cause, often the missing permission `rekognition:StopProjectVersion`.
+with AWS's error and the command that stops it by hand: do that, now. It tries again in ten minutes. Then mend the
+cause, often the missing permission `rekognition:StopProjectVersion` or `sagemaker:DeleteEndpoint`.
 """
 
 from __future__ import annotations

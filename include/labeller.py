@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from include import aws_errors, labels
-from include.labels import REJECTED, Error, ModelInfo, RunInfo
+from include.labels import REJECTED, Detection, Error, ModelInfo, RunInfo
 from include.messages import ImageRef, Message
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-#: Detects labels: `(image, min_confidence 0-100) -> the service's labels`. Raises the three errors below, or lets an
-#: error through that is not the image's fault (access denied, the model is not running).
-Detect = Callable[[ImageRef, float], list[dict[str, Any]]]
+#: Detects labels: `(image, min_confidence 0-100)`. Raises the three errors below, or lets an error through that is not
+#: the image's fault (access denied, the model is not running).
+Detect = Callable[[ImageRef, float], Detection]
 
 
 class Outcome(StrEnum):
@@ -140,7 +140,7 @@ class Labeller:
         final = ImageRef(self.final_bucket, labels.final_key(image))
         earlier = self._document(final) if receives > 1 else None
         if earlier and earlier["model"] == asdict(self.model):  # by a delivery that ended before its last step
-            found = earlier["labels"]
+            found = Detection(earlier["labels"])
         else:
             try:
                 found = self._labels_of(lying, receives)
@@ -156,7 +156,7 @@ class Labeller:
         if self._etag(self._rejected(image)):
             self._withdraw_rejection(image)
         self._labelled.append(final)
-        return Result(Outcome.LABELLED, image, final.key, found)
+        return Result(Outcome.LABELLED, image, final.key, found.labels)
 
     def _was_taken_before(self, final: ImageRef) -> bool:
         """Whether the model has labelled this very version, for a delivery that was killed before its document, or is
@@ -174,7 +174,7 @@ class Labeller:
                 self._withdraw_rejection(image)
         return Result(Outcome.IGNORED, image, reason=reason)
 
-    def _labels_of(self, image: ImageRef, receives: int) -> list[dict[str, Any]]:
+    def _labels_of(self, image: ImageRef, receives: int) -> Detection:
         """Ask the model, until it is clear that the image is to blame: then ImageRefusedError."""
         try:
             return self._ask_model(image)
@@ -198,7 +198,7 @@ class Labeller:
                 return True
         return False
 
-    def _ask_model(self, image: ImageRef) -> list[dict[str, Any]]:
+    def _ask_model(self, image: ImageRef) -> Detection:
         try:
             return self.detect(image, self.model.min_confidence)
         except ImageUnreadableError as unreadable:

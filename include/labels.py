@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +30,26 @@ class Error:
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Anomaly:
+    """A model's word on a whole image: whether something is wrong with it. `confidence`: 0-100, of that answer."""
+
+    is_anomalous: bool
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What a model says of an image. `labels`: as in Amazon Rekognition's answers; `anomaly`: only if it is asked that.
+
+    A label has `Name`, `Confidence` (0-100) and, if it is somewhere in the image, `Geometry` with a `BoundingBox` in
+    ratios of the image's size.
+    """
+
+    labels: list[dict[str, Any]]
+    anomaly: Anomaly | None = None
 
 
 @dataclass(frozen=True)
@@ -81,12 +100,15 @@ def rejected_message_key(message_id: str) -> str:
 def label_document(
     image: ImageRef,
     final: ImageRef,
-    labels: Sequence[dict[str, Any]],
+    found: Detection,
     model: ModelInfo,
     run: RunInfo,
 ) -> dict[str, Any]:
-    """The document of a labelled image; `labels` is what the service answered, unchanged."""
-    return {**_head(image, final, model), "labels": list(labels), "run": _run(run)}
+    """The document of a labelled image."""
+    answer: dict[str, Any] = {"labels": found.labels}
+    if found.anomaly:
+        answer["anomaly"] = {"IsAnomalous": found.anomaly.is_anomalous, "Confidence": found.anomaly.confidence}
+    return {**_head(image, final, model), **answer, "run": _run(run)}
 
 
 def rejected_document(image: ImageRef, final: ImageRef, error: Error, model: ModelInfo, run: RunInfo) -> dict[str, Any]:

@@ -50,8 +50,8 @@ def variable_name(prefix: str, model_arn: str) -> str:
     """The name of a Variable about a model: letters, digits, dots, hyphens and underscores."""
     kept = (c if c.isalnum() or c in "-_." else "." for c in model_arn.split(":", 5)[-1])
     name = prefix + "".join(kept)
-    if len(name) <= _NAME_LIMIT:
-        return name
+    if len(name) <= _NAME_LIMIT and ":rekognition:" in model_arn:
+        return name  # it ends in digits of its own; other models have names that another Region may have too
     digest = hashlib.sha256(model_arn.encode()).hexdigest()[:32]
     return f"{name[: _NAME_LIMIT - len(digest) - 1]}.{digest}"
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from urllib.parse import quote
 
 from include.lease import Lease
+from include.model_kinds import UnknownModelError, model_of
 from include.redaction import redact
-from include.settings import MODEL_ARN
 
 #: AWS: ASCII, less than 100 characters, no control characters.
 _SUBJECT_LIMIT = 99
@@ -167,14 +167,15 @@ def _may_be_on(lease: Lease | None) -> list[str]:
 
 def _by_hand(*model_arns: str | None) -> list[str]:
     """A line for each model; one to fill in where none is known."""
-    return [f"Stop the model by hand now, if it is on: {_stop_command(arn)}" for arn in model_arns or (None,)]
+    return [f"Stop the model by hand now, if it is on: {stop_command(arn)}" for arn in model_arns or (None,)]
 
 
-def _stop_command(model_arn: str | None) -> str:
-    match = MODEL_ARN.fullmatch(model_arn or "")
-    region = match["region"] if match else "<its region>"
-    command = "aws rekognition stop-project-version"
-    return f"{command} --project-version-arn {model_arn or '<model ARN>'} --region {region}"
+def stop_command(model_arn: str | None) -> str:
+    """What stops a model by hand, as far as that is known."""
+    try:
+        return model_of(model_arn or "").stop_command
+    except UnknownModelError:
+        return f"in its service's console; its ARN is {model_arn or 'not known'}"
 
 
 def _time(at: datetime) -> str:

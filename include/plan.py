@@ -45,29 +45,34 @@ class Plan(BaseModel):
         return self.units * self.settings.images_per_second_per_unit
 
 
-def make_plan(settings: Settings, backlog: int, experience: Experience | None = None) -> Plan:
+def make_plan(
+    settings: Settings, backlog: int, experience: Experience | None = None, fixed_units: int | None = None
+) -> Plan:
     """Size a run for `backlog` messages.
 
     Units times time is the same money however it is cut, but each unit is paid for while the model starts, waits for
-    its first image and stops. So: the fewest units that label the backlog within `target_minutes`.
+    its first image and stops. So: the fewest units that label the backlog within `target_minutes`; or `fixed_units`,
+    where the model has so many whatever it is asked for.
     """
     experience = experience or Experience()
     seconds_per_image = experience.seconds_per_image or _SECONDS_PER_IMAGE
     minutes = _minutes_to_work(settings, experience)
     rate = settings.images_per_second_per_unit
     wanted = max(math.ceil(backlog / (rate * 60 * minutes)), 1)
-    units = min(max(wanted, settings.min_inference_units), settings.max_inference_units)
+    units = fixed_units or min(max(wanted, settings.min_inference_units), settings.max_inference_units)
+    may_grow = fixed_units is None and "max_inference_units" in settings.model_fields_set
+    allowed = f"{settings.min_inference_units} to {settings.max_inference_units} are allowed"
     return Plan(
         settings=settings,
         backlog=backlog,
         units=units,
-        max_units=settings.max_inference_units if "max_inference_units" in settings.model_fields_set else None,
+        max_units=settings.max_inference_units if may_grow else None,
         tasks=_tasks(settings, backlog, units * rate, seconds_per_image),
         seconds_per_image=seconds_per_image,
         start_seconds=experience.start_range,
         reason=(
             f"{backlog} messages at {rate:g} images/s per unit: {wanted} unit(s) would do in {minutes:.3g} minutes"
-            f", {settings.min_inference_units} to {settings.max_inference_units} are allowed; "
+            f", {f'the model has {fixed_units}' if fixed_units else allowed}; "
             f"with {units} about {backlog / (units * rate * 60):.1f} minutes"
         ),
     )

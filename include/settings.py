@@ -5,23 +5,20 @@ One definition serves the configuration file, environment variables, the trigger
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Self
 
 from croniter import CroniterError, croniter
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
+from include.model_kinds import model_of
 from include.redaction import redact
 
 SECTION = "label_detection"
 
-#: AWS: the pattern of a Custom Labels project version's ARN (botocore's service model).
-MODEL_ARN = re.compile(
-    r"arn:[a-z\d-]+:rekognition:(?P<region>[a-z\d-]+):\d{12}"
-    r":project/(?P<project>[a-zA-Z0-9_.\-]{1,255})/version/(?P<version>[a-zA-Z0-9_.\-]{1,255})/\d+"
-)
 #: AWS: a standard topic; a FIFO one cannot send mail.
 TOPIC_ARN = re.compile(r"arn:[a-z\d-]+:sns:(?P<region>[a-z\d-]+):\d{12}:[a-zA-Z0-9_-]{1,256}")
 _ROLE_ARN = re.compile(r"arn:[a-z\d-]+:iam::\d{12}:role/[\w+=,.@/-]+")
@@ -53,6 +50,16 @@ def _schedule(value: str) -> str:
     return value
 
 
+def _names(value: Any) -> Any:
+    """Names with commas between them; or as JSON, for those that have commas."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value) if value.startswith("[") else [name.strip() for name in value.split(",")]
+    except json.JSONDecodeError:
+        raise ValueError('must be names with commas between them, or JSON such as ["leaf, dry", "leaf"]') from None
+
+
 def _is_cron(value: str) -> bool:
     try:
         return len(value.split()) == 5 and croniter(value).get_next() > 0
@@ -68,14 +75,8 @@ _QueueUrl = Annotated[
     ),
 ]
 _Bucket = Annotated[str, _matching(_BUCKET, "the name of an S3 bucket, without s3:// and without a path")]
-_ModelArn = Annotated[
-    str,
-    _matching(
-        MODEL_ARN,
-        "the ARN of an Amazon Rekognition Custom Labels project version: "
-        "arn:aws:rekognition:<region>:<account>:project/<name>/version/<version>/<number>",
-    ),
-]
+_ModelArn = Annotated[str, AfterValidator(lambda value: model_of(value).arn)]
+_ClassNames = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_names)]
 _TopicArn = Annotated[
     str, _matching(TOPIC_ARN, "the ARN of a standard SNS topic: arn:aws:sns:<region>:<account>:<name>")
 ]
@@ -90,7 +91,10 @@ class Settings(BaseModel):
     queue_url: _QueueUrl = Field(description="The SQS queue that S3 fills")
     source_bucket: _Bucket = Field(description="Where images are uploaded; they are deleted there once labelled")
     final_bucket: _Bucket = Field(description="Where images, label documents and reports go; another bucket")
-    model_arn: _ModelArn = Field(description="The model: a Rekognition Custom Labels project version")
+    model_arn: _ModelArn = Field(
+        description="The model: a Rekognition Custom Labels project version, a SageMaker endpoint configuration, or a "
+        "Lookout for Vision model"
+    )
     schedule: Annotated[str, AfterValidator(_schedule)] = Field(
         "0 */2 * * *", description="Cron or Airflow preset; empty: by hand only"
     )
@@ -107,6 +111,9 @@ class Settings(BaseModel):
         le=100,
         description="Labels the model is less sure of are left out, 0-100",
         json_schema_extra={"run": True},
+    )
+    class_names: _ClassNames = Field(
+        (), description="What the classes are called of a model that numbers them, from 0 on: with commas, or as JSON"
     )
     max_model_minutes: float = Field(
         60,
@@ -187,9 +194,7 @@ class Settings(BaseModel):
     @property
     def region(self) -> str:
         """The model's Region, which the images and the queue must be in too (AWS: Rekognition reads S3 there)."""
-        match = MODEL_ARN.fullmatch(self.model_arn)
-        assert match  # noqa: S101  # the field's own check
-        return match["region"]
+        return model_of(self.model_arn).region
 
 
 def run_options() -> dict[str, FieldInfo]:
@@ -239,7 +244,7 @@ def options_table() -> str:
     """The options as a Markdown table, for the README and the DAG's page."""
     lines = ["| option | default | for one run | |", "|---|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        default = "off" if field.default is None else f"`{field.default}`"
+        default = "off" if field.default is None else "none" if field.default == () else f"`{field.default}`"
         default = "**required**" if field.is_required() else default
         lines.append(f"| `{name}` | {default} | {'yes' if name in run_options() else ''} | {field.description} |")
     return "\n".join(lines)

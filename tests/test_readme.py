@@ -33,12 +33,21 @@ ACTIONS = {
     "start_project_version": {"rekognition:StartProjectVersion"},
     "stop_project_version": {"rekognition:StopProjectVersion"},
     "detect_custom_labels": {"rekognition:DetectCustomLabels"},
+    "describe_endpoint": {"sagemaker:DescribeEndpoint"},
+    "describe_endpoint_config": {"sagemaker:DescribeEndpointConfig"},
+    "create_endpoint": {"sagemaker:CreateEndpoint"},
+    "delete_endpoint": {"sagemaker:DeleteEndpoint"},
+    "invoke_endpoint": {"sagemaker:InvokeEndpoint"},
+    "describe_model": {"lookoutvision:DescribeModel"},
+    "start_model": {"lookoutvision:StartModel"},
+    "stop_model": {"lookoutvision:StopModel"},
+    "detect_anomalies": {"lookoutvision:DetectAnomalies"},
     "create_schedule": {"scheduler:CreateSchedule", "iam:PassRole"},
     "update_schedule": {"scheduler:UpdateSchedule", "iam:PassRole"},
     "delete_schedule": {"scheduler:DeleteSchedule"},
     "publish_to_target": {"sns:Publish"},
 }
-CLIENTS = {"s3", "_s3", "sqs", "_sqs", "sns", "scheduler", "api"}
+CLIENTS = {"s3", "_s3", "sqs", "_sqs", "sns", "scheduler", "api", "runtime"}
 
 
 def between(start: str, end: str) -> str:

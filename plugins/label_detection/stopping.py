@@ -46,7 +46,7 @@ class Stopping:
         """
         try:
             state = self._look()
-            if state.phase in {Phase.STARTING, Phase.RUNNING}:
+            if state.phase in {Phase.STARTING, Phase.RUNNING} or state.remains:
                 self._before_stop()
                 self._stop()
         except aws_errors.AWS_ERRORS as error:
@@ -60,7 +60,7 @@ class Stopping:
         off_since: float | None = None
         while True:
             state = self.step()
-            if state and state.is_on:
+            if state and not state.is_gone:
                 off_since = None
             elif state:
                 off_since = off_since or time.monotonic()

@@ -21,7 +21,7 @@ from include.settings import Settings
 from release.configure import ConfigureError, options_of, write
 from tests.conftest import Aws
 from tests.include.queues import receive
-from tests.permissions.policy import DOCUMENT, grants
+from tests.permissions.policy import grants
 
 TEMPLATE = PROJECT / "include" / "cloudformation" / "template.yaml"
 BOTH = (TEMPLATE, TEMPLATE.with_name("mwaa.yaml"))
@@ -42,6 +42,8 @@ class Stack:
 
 
 Deploy = Callable[..., Stack]
+#: A model of each service that the template is for; None: the tests' own.
+MODELS = {"rekognition": None, "sagemaker": "arn:aws:sagemaker:us-east-1:123456789012:endpoint-config/parts"}
 
 
 @pytest.fixture
@@ -150,8 +152,9 @@ def test_versions_are_kept_where_that_is_wanted(deploy: Deploy, versioning: str)
         assert status == ("Enabled" if versioning == "yes" else None)
 
 
-def test_the_tasks_may_do_what_the_documents_policy_says(deploy: Deploy) -> None:
-    stack, iam = deploy(), boto3.client("iam")
+@pytest.mark.parametrize(("service", "model_arn"), MODELS.items(), ids=MODELS)
+def test_the_tasks_may_do_what_the_documents_policy_says(deploy: Deploy, service: str, model_arn: str | None) -> None:
+    stack, iam = deploy(**({"ModelArn": model_arn, "ProjectArn": ""} if model_arn else {})), boto3.client("iam")
     options = stack.options
     names = {
         "QUEUE_ARN": f"arn:aws:sqs:us-east-1:123456789012:{options['queue_url'].rpartition('/')[2]}",
@@ -172,13 +175,23 @@ def test_the_tasks_may_do_what_the_documents_policy_says(deploy: Deploy) -> None
         for action in _list(statement["Action"])
         for resource in _list(statement["Resource"])
     }
-    wanted = {(grant.sid, grant.action, _named(grant.resource, names)) for grant in grants()}
+    wanted = {(grant.sid, grant.action, _named(grant.resource, names)) for grant in grants(service)}
     assert found == wanted
-    assert len(document["Statement"]) == len(DOCUMENT["Statement"])
+    assert len(document["Statement"]) == len({grant.sid for grant in grants(service)})
 
 
-def test_the_switchs_role_is_schedulers_and_stops_that_one_model(deploy: Deploy) -> None:
-    stack, iam = deploy(), boto3.client("iam")
+@pytest.mark.parametrize(
+    ("model_arn", "action", "resource"),
+    [
+        (None, "rekognition:StopProjectVersion", None),
+        (MODELS["sagemaker"], "sagemaker:DeleteEndpoint", "arn:aws:sagemaker:*:*:endpoint/label-detection-*"),
+    ],
+    ids=MODELS,
+)
+def test_the_switchs_role_is_schedulers_and_stops_such_a_model_alone(
+    deploy: Deploy, model_arn: str | None, action: str, resource: str | None
+) -> None:
+    stack, iam = deploy(**({"ModelArn": model_arn, "ProjectArn": ""} if model_arn else {})), boto3.client("iam")
     role: Any = iam.get_role(RoleName=f"{stack.name}-switch")["Role"]
     assert role["Arn"] == stack.options["dead_man_switch_role_arn"]
     (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
@@ -186,7 +199,7 @@ def test_the_switchs_role_is_schedulers_and_stops_that_one_model(deploy: Deploy)
     policy: Any = iam.get_role_policy(RoleName=f"{stack.name}-switch", PolicyName="stop-the-model")["PolicyDocument"]
     policy = ast.literal_eval(policy) if isinstance(policy, str) else policy  # moto keeps it as Python prints it
     assert policy["Statement"] == [
-        {"Effect": "Allow", "Action": "rekognition:StopProjectVersion", "Resource": stack.options["model_arn"]}
+        {"Effect": "Allow", "Action": action, "Resource": resource or stack.options["model_arn"]}
     ]
 
 

@@ -23,7 +23,8 @@ OURS = {"include", "label_detection", "demo", "tests", *DAG_MODULES}
 #: The bottom rooms, and what of ours each may import.
 BOTTOM_ROOMS = {
     "redaction": set(),
-    "settings": {"include.redaction"},
+    "model_kinds": set(),
+    "settings": {"include.model_kinds", "include.redaction"},
     "messages": set(),
     "lease": set(),
     "labels": {"include.messages"},

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from include.labels import REJECTED, final_key
+from include.labels import REJECTED, Detection, final_key
 from include.messages import ImageRef
 from tests.conftest import Aws
 
 LABELS = [{"Name": "scratch", "Confidence": 97.1}]
+FOUND = Detection(LABELS)
 TEXT = b"not a picture"
 GIF = b"GIF89a" + bytes(100)
 
 
-def detect(image: ImageRef, min_confidence: float) -> list[dict[str, Any]]:
-    return LABELS
+def detect(image: ImageRef, min_confidence: float) -> Detection:
+    return FOUND
 
 
 def upload(aws: Aws, key: str, body: bytes, **more: Any) -> ImageRef:

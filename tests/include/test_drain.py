@@ -10,10 +10,11 @@ import pytest
 
 from include import drain as drain_module
 from include.journal import read_lines
+from include.labels import Detection
 from include.message_worker import Tally
 from tests.conftest import Aws
 from tests.include.conftest import RUN, MakeDrain
-from tests.include.images import LABELS
+from tests.include.images import FOUND
 from tests.include.queues import receive
 
 
@@ -45,9 +46,9 @@ def test_at_the_deadline_the_rest_stays_in_the_queue(aws: Aws, make_drain: MakeD
     for number in range(20):
         aws.upload(f"{number}.png", picture)
 
-    def slow(*_: Any) -> list[dict[str, Any]]:
+    def slow(*_: Any) -> Detection:
         time.sleep(0.3)
-        return LABELS
+        return FOUND
 
     tally = make_drain(detect=slow, workers=2, seconds=1.5).run()
     assert 0 < tally.labelled < 20
@@ -63,10 +64,10 @@ def test_a_stop_gives_back_what_is_held_within_airflows_five_seconds(
     working = threading.Event()
     release = threading.Event()
 
-    def hanging(*_: Any) -> list[dict[str, Any]]:
+    def hanging(*_: Any) -> Detection:
         working.set()
         release.wait(20)
-        return LABELS
+        return FOUND
 
     drain = make_drain(detect=hanging, workers=3)
     thread = threading.Thread(target=drain.run)
@@ -92,10 +93,10 @@ def test_a_time_out_of_the_task_gives_back_what_is_held_without_a_grace(
     aws.upload("a.png", picture)
     working, release = threading.Event(), threading.Event()
 
-    def hanging(*_: Any) -> list[dict[str, Any]]:
+    def hanging(*_: Any) -> Detection:
         working.set()
         release.wait(20)
-        return LABELS
+        return FOUND
 
     class TimesOut:
         def __getattr__(self, name: str) -> Any:
@@ -118,11 +119,11 @@ def test_messages_in_work_are_kept_from_others_by_the_heartbeat(
     aws.upload("a.png", picture)
     seen_by_others: list[int] = []
 
-    def slow(*_: Any) -> list[dict[str, Any]]:
+    def slow(*_: Any) -> Detection:
         for _n in range(4):
             time.sleep(1)
             seen_by_others.append(len(receive(aws)))
-        return LABELS
+        return FOUND
 
     assert make_drain(detect=slow, visibility_seconds=2).run() == Tally(labelled=1)
     assert seen_by_others == [0, 0, 0, 0]
@@ -153,9 +154,9 @@ def test_a_worker_that_takes_long_does_not_disturb_the_receiver(
     aws.upload("a.png", picture)
     aws.upload("b.png", picture)
 
-    def slow(*_: Any) -> list[dict[str, Any]]:
+    def slow(*_: Any) -> Detection:
         time.sleep(2.5)
-        return LABELS
+        return FOUND
 
     assert make_drain(detect=slow, workers=1).run() == Tally(labelled=2)
 

@@ -15,13 +15,13 @@ from include.drain import Drain
 from include.image_queue import ImageQueue
 from include.journal import Journal, read_lines
 from include.labeller import Labeller
-from include.labels import ModelInfo
+from include.labels import Detection, ModelInfo
 from include.message_worker import Tally
 from include.pace import Pace
 from label_detection.hooks.by_arn import paced_model_hook
 from tests.conftest import Aws
 from tests.include.conftest import RUN, MakeDrain, client
-from tests.include.images import LABELS
+from tests.include.images import FOUND
 
 RATE, LATENCY = 20.0, 0.1
 FAILED: Any = {"ResponseMetadata": {"HTTPStatusCode": 503}}
@@ -110,10 +110,10 @@ def test_the_one_long_poll_that_finds_nothing_is_made_while_the_last_images_are_
     upload(aws, 5, picture)
     answered: list[float] = []
 
-    def slow(*_: Any) -> list[dict[str, Any]]:
+    def slow(*_: Any) -> Detection:
         time.sleep(1.5)
         answered.append(time.monotonic())
-        return LABELS
+        return FOUND
 
     sqs = Watched()
     assert make_drain(detect=slow, sqs=sqs).run() == Tally(labelled=5)
@@ -172,9 +172,9 @@ def test_a_queue_in_trouble_after_long_work_is_not_taken_for_one_that_nothing_co
                 return answer
             return super().receive_message(**arguments)
 
-    def slow(*_: Any) -> list[dict[str, Any]]:
+    def slow(*_: Any) -> Detection:
         time.sleep(0.2)
-        return LABELS
+        return FOUND
 
     sqs = Troubled()
     assert make_drain(detect=slow, sqs=sqs, workers=2, visibility_seconds=1).run() == Tally(labelled=40)

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from include.journal import read_lines
+from include.labels import Detection
 from include.message_worker import DrainError, RefusedError, Tally
 from include.messages import ImageRef
 from tests.conftest import Aws
 from tests.include.conftest import RUN, MakeDrain, client
-from tests.include.images import LABELS
+from tests.include.images import FOUND
 from tests.include.test_messages import direct, record
 
 
@@ -119,10 +120,10 @@ def test_a_message_that_fails_for_no_known_reason_is_kept_and_blocks_no_other(
     aws.upload("stuck.png", picture)
     aws.upload("good.png", picture)
 
-    def detect(image: ImageRef, _: float) -> list[dict[str, Any]]:
+    def detect(image: ImageRef, _: float) -> Detection:
         if image.key == "stuck.png" and "bug" in trouble:
             raise trouble["bug"]
-        return LABELS
+        return FOUND
 
     if "s3" in trouble:
         operation, code = trouble["s3"]

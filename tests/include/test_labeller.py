@@ -13,7 +13,7 @@ from include.labels import REJECTED, SCHEMA_FILE, final_key
 from include.messages import ImageRef
 from tests.conftest import Aws
 from tests.include.conftest import MakeLabeller
-from tests.include.images import GIF, LABELS, TEXT, outcomes, upload
+from tests.include.images import FOUND, GIF, TEXT, outcomes, upload
 from tests.include.test_messages import KEYS
 
 
@@ -83,7 +83,7 @@ def test_an_overwritten_image_is_left_for_its_own_event(
     if moment == "before detect":
         overwrite()
     if moment == "after detect":
-        labeller = make_labeller(detect=lambda *_: (overwrite(), LABELS)[1])
+        labeller = make_labeller(detect=lambda *_: (overwrite(), FOUND)[1])
     labeller.label(old, 1)
     assert aws.source_keys() == ["a.png"]
     new = ImageRef(

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from include.labeller import ImageUnreadableError, Outcome, TryAgainError
-from include.labels import Error, final_key
+from include.labels import Detection, Error, final_key
 from include.messages import ImageRef
 from tests.conftest import Aws
 from tests.include.conftest import MakeLabeller
-from tests.include.images import LABELS, outcomes, upload
+from tests.include.images import FOUND, outcomes, upload
 
 
 class Model:
@@ -20,11 +20,11 @@ class Model:
     def __init__(self, *fails_at: str) -> None:
         self.fails_at = list(fails_at)
 
-    def __call__(self, image: ImageRef, _: float) -> list[dict[str, Any]]:
+    def __call__(self, image: ImageRef, _: float) -> Detection:
         for key in self.fails_at:
             if image.key.startswith(key):
                 raise TryAgainError(Error("InternalServerError", "cannot"), throttled=False)
-        return LABELS
+        return FOUND
 
 
 def test_an_image_that_the_model_fails_at_is_rejected_when_it_labels_others(
@@ -58,7 +58,7 @@ def test_an_image_whose_trouble_ended_while_the_model_was_tried_is_labelled(
     good, image = upload(aws, "good.png", picture), upload(aws, "a.png", picture)
 
     class Recovering(Model):
-        def __call__(self, image: ImageRef, confidence: float) -> list[dict[str, Any]]:
+        def __call__(self, image: ImageRef, confidence: float) -> Detection:
             try:
                 return super().__call__(image, confidence)
             finally:
@@ -76,9 +76,9 @@ def test_while_the_model_cannot_be_tried_with_another_image_one_may_fail_ten_tim
 ) -> None:
     good, image = upload(aws, "good.png", picture), upload(aws, "a.png", picture)
 
-    def detect(image: ImageRef, _: float) -> list[dict[str, Any]]:
+    def detect(image: ImageRef, _: float) -> Detection:
         if image.key == "good.png":
-            return LABELS
+            return FOUND
         raise (ImageUnreadableError if "good" in image.key else CannotError)(Error("x", "y"))
 
     class CannotError(TryAgainError):
@@ -96,7 +96,7 @@ def test_while_the_model_cannot_be_tried_with_another_image_one_may_fail_ten_tim
 def test_throttling_never_rejects_an_image(aws: Aws, make_labeller: MakeLabeller, picture: bytes) -> None:
     image = upload(aws, "a.png", picture)
 
-    def throttled(*_: Any) -> list[dict[str, Any]]:
+    def throttled(*_: Any) -> Detection:
         raise TryAgainError(Error("ThrottlingException", "slow down"), throttled=True)
 
     assert make_labeller(detect=throttled, max_receives=1).label(image, 9).outcome is Outcome.FAILED

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from include.labeller import ImageRefusedError, Outcome
-from include.labels import REJECTED, Error, ModelInfo, final_key
+from include.labels import REJECTED, Detection, Error, ModelInfo, final_key
 from include.messages import ImageRef
 from tests.conftest import Aws
 from tests.include.conftest import MakeLabeller
@@ -53,7 +53,7 @@ def test_a_way_that_is_cut_off_anywhere_is_ended_by_the_next_delivery(
         step = "get_object"  # the look whether the other outcome stands
     image = upload(aws, "a.png", picture if kind == "labelled" else TEXT)
 
-    def dying_detect(image: ImageRef, confidence: float) -> list[dict[str, Any]]:
+    def dying_detect(image: ImageRef, confidence: float) -> Detection:
         if when == "after":
             with contextlib.suppress(ImageRefusedError):
                 make_labeller().detect(image, confidence)
@@ -196,7 +196,7 @@ def test_a_rejection_that_was_cut_off_leaves_nothing_when_the_image_is_labelled_
     assert sorted(aws.final_keys()) == sorted([final_key(image), f"{final_key(image)}.json"])
 
 
-def refuse(*_: Any) -> list[dict[str, Any]]:
+def refuse(*_: Any) -> Detection:
     raise ImageRefusedError(Error("InvalidImageFormatException", "no"))
 
 

@@ -12,6 +12,8 @@ import pytest
 from include.labels import (
     REJECTED,
     SCHEMA_FILE,
+    Anomaly,
+    Detection,
     Error,
     ModelInfo,
     RunInfo,
@@ -82,9 +84,10 @@ LABEL = {
     "Geometry": {"BoundingBox": {"Width": 0.1, "Height": 0.1, "Left": 0.1, "Top": 0.1}},
 }
 DOCUMENTS = {
-    "labelled": label_document(IMAGE, FINAL, [LABEL], MODEL, RUN),
-    "labelled, nothing found": label_document(IMAGE, FINAL, [], MODEL, RUN),
-    "labelled as a whole": label_document(IMAGE, FINAL, [{"Name": "good", "Confidence": 99.0}], MODEL, RUN),
+    "labelled": label_document(IMAGE, FINAL, Detection([LABEL]), MODEL, RUN),
+    "labelled, nothing found": label_document(IMAGE, FINAL, Detection([]), MODEL, RUN),
+    "labelled as a whole": label_document(IMAGE, FINAL, Detection([{"Name": "good", "Confidence": 99.0}]), MODEL, RUN),
+    "labelled, nothing wrong": label_document(IMAGE, FINAL, Detection([], Anomaly(False, 99.9)), MODEL, RUN),
     "rejected image": rejected_document(IMAGE, FINAL, Error("ImageTooLargeException", "too large"), MODEL, RUN),
     "rejected message": rejected_message(Message("id", "handle", "\ud800"), Error("UnknownMessage", "?"), RUN),
 }

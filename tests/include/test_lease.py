@@ -53,6 +53,19 @@ def test_each_model_has_a_lease_of_its_own_under_a_plain_name() -> None:
     assert all(name.replace(".", "").replace("_", "").replace("-", "").isalnum() for name in names)
 
 
+@pytest.mark.parametrize(
+    ("one", "another"),
+    [
+        pytest.param("eu-west-1:123456789012", "us-east-1:123456789012", id="in another Region"),
+        pytest.param("eu-west-1:123456789012", "eu-west-1:210987654321", id="of another account"),
+    ],
+)
+def test_models_of_one_name_have_leases_of_their_own(one: str, another: str) -> None:
+    assert lease_name(f"arn:aws:sagemaker:{one}:endpoint-config/parts") != lease_name(
+        f"arn:aws:sagemaker:{another}:endpoint-config/parts"
+    )
+
+
 def test_a_lease_is_a_runs_by_dag_and_run() -> None:
     assert lease().is_of("label_detection", "r1")
     assert not lease().is_of("another", "r1")

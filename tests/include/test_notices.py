@@ -51,7 +51,7 @@ def stopped(by_us: bool = True, minutes: float = 67) -> Stopped:
         ),
         (
             stop_failed(task(), None, None),
-            ["since when is not known", "Model: not known", "<model ARN> --region <its region>"],
+            ["since when is not known", "Model: not known", "in its service's console; its ARN is not known"],
         ),
         (
             run_failed(task(), ARN, LEASE),
@@ -119,7 +119,7 @@ def test_a_watchdog_that_failed_names_the_stop_of_every_model_that_is_leased() -
     assert body.count("stop-project-version") == 2
     assert BY_HAND in body
     assert f"--project-version-arn {other} --region us-east-1" in body
-    assert "<model ARN> --region <its region>" in watchdog_failed(task(), []).body
+    assert "in its service's console; its ARN is not known" in watchdog_failed(task(), []).body
 
 
 def test_a_run_that_does_not_hold_the_model_is_not_told_to_stop_it() -> None:

@@ -69,6 +69,12 @@ def test_the_time_that_the_start_takes_is_not_there_for_the_images(
     assert plan.units == units
 
 
+def test_a_model_that_has_its_own_units_is_planned_with_those() -> None:
+    plan = make_plan(Settings(**RIGHT, max_inference_units=9), 1_000_000, fixed_units=3)
+    assert (plan.units, plan.max_units) == (3, None)
+    assert "the model has 3" in plan.reason
+
+
 @pytest.mark.parametrize(
     ("options", "most"),
     [({}, None), ({"max_inference_units": 1}, 1), ({"max_inference_units": 7}, 7)],

@@ -64,9 +64,9 @@ def test_every_problem_has_one_line_of_its_own() -> None:
         pytest.param("source_bucket", "Parts", "name of an S3 bucket", id="bucket in upper case"),
         pytest.param("final_bucket", "s3://parts/final", "without s3://", id="bucket as a path"),
         pytest.param(
-            "model_arn", "arn:aws:rekognition:eu-west-1:123456789012:project/parts/1", "version", id="project"
+            "model_arn", "arn:aws:rekognition:eu-west-1:123456789012:project/parts/1", "version/<version>", id="project"
         ),
-        pytest.param("model_arn", "arn:aws:s3:::parts", "Custom Labels project version", id="another service"),
+        pytest.param("model_arn", "arn:aws:s3:::parts", "<version>/<number> (rekognition)", id="another service"),
         pytest.param("schedule", "every day", "cron expression", id="schedule in words"),
         pytest.param("schedule", "0 0 30 2 *", "cron expression", id="30 February"),
         pytest.param("images_per_second_per_unit", "1e-320", "greater than or equal to 0.1", id="no speed at all"),
@@ -127,6 +127,35 @@ def test_a_run_cannot_change_where_images_come_from_and_go() -> None:
 
 def test_an_empty_value_of_an_optional_option_is_its_default() -> None:
     assert load((RIGHT | {"max_tasks": "", "aws_conn_id": " "}).get) == load(RIGHT.get)
+
+
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        pytest.param(None, (), id="none"),
+        pytest.param("leaf", ("leaf",), id="one"),
+        pytest.param("leaf, weed ,stone", ("leaf", "weed", "stone"), id="with commas"),
+        pytest.param('["leaf, dry", "weed"]', ("leaf, dry", "weed"), id="JSON"),
+    ],
+)
+def test_names_of_classes_are_given_with_commas_or_as_json(value: str | None, names: tuple[str, ...]) -> None:
+    loaded = load((RIGHT | {"class_names": value}).get)
+    assert loaded.class_names == names
+    assert Settings.model_validate(loaded.model_dump(mode="json")) == loaded
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        pytest.param('["leaf, dry"', "names with commas between them, or JSON", id="broken JSON"),
+        pytest.param("leaf,,weed", "at least 1 character", id="no name"),
+        pytest.param("[1]", "valid string", id="a number"),
+    ],
+)
+def test_names_of_classes_that_are_none_are_said(value: str, says: str) -> None:
+    with pytest.raises(SettingsError, match=says) as caught:
+        load((RIGHT | {"class_names": value}).get)
+    assert environment_name("class_names") in str(caught.value)
 
 
 @pytest.mark.parametrize(

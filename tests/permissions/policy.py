@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from include.model_kinds import KINDS, model_of
 from tests.conftest import PROJECT
 
 if TYPE_CHECKING:
@@ -28,13 +29,15 @@ class Grant:
         return f"{self.action} on {self.resource.removeprefix('arn:aws:s3:::')}"
 
 
-def grants() -> list[Grant]:
-    """Every pair that the policy allows."""
+def grants(service: str | None = None) -> list[Grant]:
+    """Every pair that the policy allows; of the services that run models, for one alone."""
+    others = {kind.name for kind in KINDS} - {service} if service else set()
     return [
         Grant(statement["Sid"], action, resource)
         for statement in DOCUMENT["Statement"]
         for action in _list(statement["Action"])
         for resource in _list(statement["Resource"])
+        if action.split(":")[0] not in others
     ]
 
 
@@ -56,7 +59,7 @@ def policy_for(aws: Aws, topic: Topic, project_arn: str, without: Grant | None =
             "Action": grant.action,
             "Resource": re.sub(r"\$\{(\w+)\}", lambda name: names[name[1]], grant.resource),
         }
-        for grant in grants()
+        for grant in grants(model_of(settings.model_arn).kind.name)
         if grant != without
     ]
     return {"Version": DOCUMENT["Version"], "Statement": statements}

@@ -19,6 +19,7 @@ RESOURCES = {
     "model": {"${MODEL_ARN}"},
     "schedules `label-detection-*`": {"arn:aws:scheduler:*:*:schedule/default/label-detection-*"},
     "the switch's role": {"${SWITCH_ROLE_ARN}"},
+    "endpoints `label-detection-*`": {"arn:aws:sagemaker:*:*:endpoint/label-detection-*"},
     "topic": {"${TOPIC_ARN}"},
 }
 

@@ -13,6 +13,7 @@ import pytest
 from include import notices
 from include.announcer import Announcer
 from include.backfill import Chunk
+from include.labels import Detection
 from include.notices import FailedTask
 from include.plan import make_plan
 from include.report import ModelUse, Report
@@ -88,7 +89,7 @@ def test_markup_in_keys_labels_and_errors_stays_out_of_the_grid_and_is_data_in_d
     aws: Aws, run: Run, picture: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     labels = [{"Name": text, "Confidence": 99.0} for text in MARKUP]
-    monkeypatch.setattr("label_detection.hooks.rekognition.RekognitionModelHook.detect", lambda *_: labels)
+    monkeypatch.setattr("label_detection.hooks.rekognition.RekognitionModelHook.detect", lambda *_: Detection(labels))
     for number, text in enumerate(MARKUP):
         aws.upload(f"{text}/{number}{text}.png", picture)
     now = datetime.now(UTC)

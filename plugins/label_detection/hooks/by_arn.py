@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
+from airflow.providers.common.compat.module_loading import import_string
 from botocore.config import Config
 
+from include.model_kinds import model_of
 from include.pace import Pace
-from include.settings import MODEL_ARN, Settings
+from include.settings import Settings
 from label_detection.hooks.clients import client_config
 from label_detection.hooks.model import ModelHook
-from label_detection.hooks.rekognition import RekognitionModelHook
 
 
-def hook_for(model_arn: str, aws_conn_id: str, config: Config) -> ModelHook:
-    """The hook for a model. :raises ValueError: when the ARN is no model's."""
-    match = MODEL_ARN.fullmatch(model_arn)
-    if not match:
-        raise ValueError(f"{model_arn!r} is not the ARN of a model")
-    return RekognitionModelHook(model_arn, aws_conn_id=aws_conn_id, region_name=match["region"], config=config)
+def hook_class(model_arn: str) -> Any:
+    """The class of a model's hook. :raises UnknownModelError: when the ARN is no model's."""
+    return import_string(model_of(model_arn).kind.hook)
+
+
+def hook_for(model_arn: str, aws_conn_id: str | None, config: Config | None, **more: Any) -> ModelHook:
+    """The hook for a model, in its Region. :raises UnknownModelError: when the ARN is no model's."""
+    region = model_of(model_arn).region
+    hook = hook_class(model_arn)(model_arn, aws_conn_id=aws_conn_id, region_name=region, config=config, **more)
+    return cast(ModelHook, hook)
 
 
 def model_hook(settings: Settings) -> ModelHook:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
+from include.labels import Detection
 from include.messages import ImageRef
 from include.pace import Pace
 
@@ -22,17 +23,29 @@ class Phase(Enum):
 
 @dataclass(frozen=True)
 class ModelState:
-    """A model's phase, the service's own word for it, and what there is to say about it. `units`: inference units."""
+    """A model's phase, the service's own word for it, and what there is to say about it.
+
+    :param units: inference units, or instances, that it has now.
+    :param fixed_units: so many it starts with, whatever it is asked for.
+    :param remains: it is off, but something of it is left at its service, which `stop` takes away.
+    """
 
     phase: Phase
     status: str
     reason: str = ""
     units: int | None = None
+    fixed_units: int | None = None
+    remains: bool = False
 
     @property
     def is_on(self) -> bool:
         """Whether it costs money, or is about to."""
         return self.phase in {Phase.STARTING, Phase.RUNNING, Phase.STOPPING}
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it is off, and nothing remains of it."""
+        return not self.is_on and not self.remains
 
     def __str__(self) -> str:
         return f"{self.status} ({self.reason})" if self.reason else self.status
@@ -46,12 +59,21 @@ class StopTarget:
     input: dict[str, Any]
 
 
+class ServiceEndedError(LookupError):
+    """The service that runs the model is no more; the message says what to do."""
+
+
 class ModelInUseError(Exception):
     """The service will not start or stop the model in the state it is in now."""
 
 
 class ModelHook(Protocol):
-    """One model at one service. Waiters `model_running` and `model_stopped` come from the hook's waiter file."""
+    """One model at one service. Waiters `model_running` and `model_stopped` come from the hook's waiter file.
+
+    `STATUS`: where the waiters' answers have the model's state, in JMESPath.
+    """
+
+    STATUS: str
 
     def describe(self) -> ModelState:
         """Where the model is now."""
@@ -68,8 +90,8 @@ class ModelHook(Protocol):
     def keep_pace(self, pace: Pace) -> None:
         """From now on each send of `detect` waits for its turn, and tells the pace whether it was throttled."""
 
-    def detect(self, image: ImageRef, min_confidence: float) -> list[dict[str, Any]]:
-        """Labels in an image (`include.labeller.Detect` says which errors mean what)."""
+    def detect(self, image: ImageRef, min_confidence: float) -> Detection:
+        """What is in an image (`include.labeller.Detect` says which errors mean what)."""
 
     def stop_target(self) -> StopTarget:
         """The same for somebody who has no hook: the dead man's switch."""

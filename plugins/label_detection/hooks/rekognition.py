@@ -10,10 +10,10 @@ from botocore.exceptions import ClientError
 
 from include import aws_errors
 from include.labeller import ImageRefusedError, ImageUnreadableError
-from include.labels import Error
+from include.labels import Detection, Error
 from include.messages import ImageRef
+from include.model_kinds import model_of
 from include.pace import Pace
-from include.settings import MODEL_ARN
 from label_detection.hooks.model import ModelInUseError, ModelState, Phase, StopTarget
 from label_detection.hooks.pacing import keep_pace
 from label_detection.hooks.redacting import RedactingAwsHook
@@ -49,13 +49,13 @@ class RekognitionModelHook(RedactingAwsHook):
     :param model_arn: its ARN, as DescribeProjectVersions has it.
     """
 
+    STATUS = "ProjectVersionDescriptions[0].Status"
+
     def __init__(self, model_arn: str, **kwargs: Any) -> None:
         super().__init__(client_type="rekognition", **kwargs)
-        match = MODEL_ARN.fullmatch(model_arn)
-        if not match:
-            raise ValueError(f"{model_arn!r} is not the ARN of a project version")
+        parts = model_of(model_arn).parts
         self.model_arn = model_arn
-        self.project, self.version = match["project"], match["version"]
+        self.project, self.version = parts["project"], parts["version"]
 
     @property
     def api(self) -> RekognitionClient:
@@ -127,7 +127,7 @@ class RekognitionModelHook(RedactingAwsHook):
         """DetectCustomLabels keeps it."""
         keep_pace(self.api, "DetectCustomLabels", pace)
 
-    def detect(self, image: ImageRef, min_confidence: float) -> list[dict[str, Any]]:
+    def detect(self, image: ImageRef, min_confidence: float) -> Detection:
         """The custom labels of an image in S3, as the service answers them."""
         try:
             answer = self.api.detect_custom_labels(
@@ -142,4 +142,4 @@ class RekognitionModelHook(RedactingAwsHook):
             if code == "InvalidS3ObjectException":
                 raise ImageUnreadableError(problem) from error
             raise
-        return [dict(label) for label in answer["CustomLabels"]]
+        return Detection([dict(label) for label in answer["CustomLabels"]])

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from include.lease import Lease
-from include.settings import MODEL_ARN
+from include.model_kinds import model_of
 from label_detection.hooks.brief import brief_config
 from label_detection.hooks.model import ModelHook
 from label_detection.hooks.redacting import RedactingAwsHook
@@ -87,10 +87,11 @@ def _put(scheduler: EventBridgeSchedulerClient, lease: Lease, hook: ModelHook, r
 
 
 def _client(lease: Lease) -> EventBridgeSchedulerClient:
-    match = MODEL_ARN.fullmatch(lease.model_arn)
-    region = match["region"] if match else None
     client: EventBridgeSchedulerClient = RedactingAwsHook(
-        aws_conn_id=lease.aws_conn_id, region_name=region, client_type="scheduler", config=brief_config()
+        aws_conn_id=lease.aws_conn_id,
+        region_name=model_of(lease.model_arn).region,
+        client_type="scheduler",
+        config=brief_config(),
     ).conn
     return client
 

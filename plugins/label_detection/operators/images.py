@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from include.class_names import naming
 from include.drain import Drain
 from include.image_queue import ImageQueue
 from include.journal import Journal
@@ -81,7 +82,7 @@ class AnalyseImagesOperator(BaseOperator):
         run = RunInfo(ti.dag_id, ti.run_id, max(ti.map_index or 0, 0))
         labeller = Labeller(
             s3=s3_client(settings, MAX_WORKERS),
-            detect=paced_model_hook(settings, MAX_WORKERS, pace).detect,
+            detect=naming(paced_model_hook(settings, MAX_WORKERS, pace).detect, settings.class_names),
             source_bucket=settings.source_bucket,
             final_bucket=settings.final_bucket,
             model=ModelInfo(settings.model_arn, settings.min_confidence),

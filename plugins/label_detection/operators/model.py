@@ -9,6 +9,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from include.lease import Lease
+from include.model_kinds import model_of
 from include.plan import Plan
 from label_detection import exchange, leases
 from label_detection.hooks import switch
@@ -34,8 +35,8 @@ class StartModelOperator(BaseOperator):
     when Airflow is gone. A switch that cannot be made is an error in the log and a warning in the report, no more.
 
     **When it is red:** its log has the model's state and what to do about it, or AWS's own error: a missing
-    permission `rekognition:StartProjectVersion`, or the account's limit of inference units. `stop_model` runs all the
-    same, in case that the request arrived.
+    permission (`rekognition:StartProjectVersion`, `sagemaker:CreateEndpoint`), or the account's limit of inference
+    units or instances. `stop_model` runs all the same, in case that the request arrived.
     """
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -105,15 +106,18 @@ class StopModelOperator(BaseOperator):
     Throttling, 5xx and lost connections are borne for two minutes a try. Then it removes the dead man's switch, if
     there is one, and gives up the lease.
 
-    **When it is red: the model may still be running and costs money.** Its log has AWS's error. Stop it by hand
-    (`aws rekognition stop-project-version --project-version-arn <model_arn> --region <region>`), then mend the cause,
-    often the missing permission `rekognition:StopProjectVersion`. Clearing the task tries again; the watchdog DAG does
+    **When it is red: the model may still be running and costs money.** Its log has AWS's error, and begins with the
+    command that stops the model by hand: do that now (for Rekognition `aws rekognition stop-project-version
+    --project-version-arn <model_arn> --region <region>`, for SageMaker `aws sagemaker delete-endpoint --endpoint-name
+    <the one in the log> --region <region>`). Then mend the cause, often the missing permission
+    `rekognition:StopProjectVersion` or `sagemaker:DeleteEndpoint`. Clearing the task tries again; the watchdog DAG does
     so by itself.
     """
 
     def execute(self, context: Context) -> dict[str, Any]:
         """`exchange.Stopped`, as JSON."""
         settings = exchange.require_plan(context).settings
+        self.log.info("what stops the model by hand, should this fail: %s", model_of(settings.model_arn).stop_command)
         stopping = Stopping(
             settings.model_arn, settings.aws_conn_id, before_stop=lambda: self._spare(context, settings.model_arn)
         )

@@ -20,7 +20,7 @@ from label_detection import exchange, experiences, leases
 from label_detection.configuration import read_settings
 from label_detection.hooks.by_arn import model_hook
 from label_detection.hooks.clients import s3_client, sqs_client
-from label_detection.hooks.model import Phase
+from label_detection.hooks.model import ModelState, Phase
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -40,15 +40,22 @@ class PlanRunOperator(BaseOperator):
         settings = read_settings(context)
         for option in ("source_bucket", "final_bucket"):
             self._check_bucket(settings, option)
-        state = model_hook(settings).describe()
-        if state.phase is Phase.UNUSABLE:
-            raise AirflowFailException(f"the model cannot be started: it is {state}")
+        state = self._look_at_model(settings)
         depth = ImageQueue(sqs_client(settings), settings.queue_url).depth()
-        plan = make_plan(settings, depth.visible, experiences.read_experience(settings.model_arn))
+        plan = make_plan(settings, depth.visible, experiences.read_experience(settings.model_arn), state.fixed_units)
         self.log.info("%d inference units, %d tasks: %s", plan.units, plan.tasks, plan.reason)
         leases.take_lease(context, plan)
         exchange.push_plan(context, plan)
         return [plan.images_per_second / plan.tasks] * plan.tasks
+
+    def _look_at_model(self, settings: Settings) -> ModelState:
+        try:
+            state = model_hook(settings).describe()
+        except LookupError as error:
+            raise AirflowFailException(str(error)) from error
+        if state.phase is Phase.UNUSABLE:
+            raise AirflowFailException(f"the model cannot be started: it is {state}")
+        return state
 
     def _check_bucket(self, settings: Settings, option: str) -> None:
         name = getattr(settings, option)

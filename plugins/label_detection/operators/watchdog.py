@@ -53,9 +53,8 @@ class StopExpiredModelsOperator(BaseOperator):
     It needs no configuration: what it must know is in the lease. It calls AWS only if there is something to do.
 
     **When it is red: a model may be running and costs money.** Its log has a line for each model that it could not
-    stop, with AWS's error; it tries again in ten minutes. Stop the model by hand
-    (`aws rekognition stop-project-version --project-version-arn <model_arn> --region <region>`), then mend the cause. A
-    variable that "is not a lease" was edited: look after that model yourself, then delete the variable.
+    stop, with AWS's error and the command that stops it by hand: do that now. It tries again in ten minutes. A variable
+    that "is not a lease" was edited: look after that model yourself, then delete the variable.
     """
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
@@ -132,13 +131,13 @@ class StopExpiredModelsOperator(BaseOperator):
             going_on: list[_Overdue] = []
             for one in overdue:
                 with self._minding(one.lease, trouble):
-                    if (state := one.stopping.step()) is None or state.is_on:
+                    if (state := one.stopping.step()) is None or not state.is_gone:
                         going_on.append(one)
                     else:
                         acted.append(self._finish(one))
             overdue = going_on
             if overdue and time.monotonic() > until:
-                trouble += [f"{one.lease.model_arn}: {one.why}, and it is not off yet" for one in overdue]
+                trouble += [f"{_left(one.lease)}: {one.why}, and it is not off yet" for one in overdue]
                 break
             if overdue:
                 time.sleep(stopping.ON_SECONDS)
@@ -166,7 +165,7 @@ class StopExpiredModelsOperator(BaseOperator):
             self.log.info("%s: given up meanwhile, or taken over by another run: left alone", lease.model_arn)
         except Exception as error:  # one model's trouble must not keep the watchdog from the others
             self.log.exception("%s", lease.model_arn)
-            trouble.append(f"{lease.model_arn}, left by run {lease.run_id} of DAG {lease.dag_id}: {error}")
+            trouble.append(f"{_left(lease)}: {error}")
 
 
 def _take_up(lease: Lease, why: str) -> _Overdue:
@@ -175,6 +174,11 @@ def _take_up(lease: Lease, why: str) -> _Overdue:
             raise TakenOverError
 
     return _Overdue(lease, why, Stopping(lease.model_arn, lease.aws_conn_id, before_stop=still_left))
+
+
+def _left(lease: Lease) -> str:
+    by_hand = notices.stop_command(lease.model_arn)
+    return f"{lease.model_arn}, left by run {lease.run_id} of DAG {lease.dag_id} (by hand: {by_hand})"
 
 
 def _says_not_found(error: Exception) -> bool:

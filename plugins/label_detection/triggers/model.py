@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError, WaiterError
 
 from include import aws_errors
 from include.experience import seconds_to_next_look
-from label_detection.hooks.rekognition import RekognitionModelHook
+from label_detection.hooks.by_arn import hook_class
 
 
 class ModelRunningTrigger(AwsBaseWaiterTrigger):
@@ -47,7 +47,7 @@ class ModelRunningTrigger(AwsBaseWaiterTrigger):
             waiter_args=waiter_args,
             failure_message="the model will not run",
             status_message="the model is",
-            status_queries=["ProjectVersionDescriptions[0].Status"],
+            status_queries=[hook_class(model_arn).STATUS],
             return_value=None,
             waiter_delay=waiter_delay,
             waiter_max_attempts=waiter_max_attempts,
@@ -57,9 +57,9 @@ class ModelRunningTrigger(AwsBaseWaiterTrigger):
         self.since = datetime.fromisoformat(since)
         self.usual = usual
 
-    def hook(self) -> RekognitionModelHook:
+    def hook(self) -> Any:
         """The model's hook."""
-        return RekognitionModelHook(
+        return hook_class(self.model_arn)(
             self.model_arn,
             aws_conn_id=self.aws_conn_id,
             region_name=self.region_name,

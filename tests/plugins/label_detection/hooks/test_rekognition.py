@@ -85,7 +85,7 @@ def test_an_unknown_model_is_an_error_that_names_it(aws: Aws, old: str, new: str
 
 
 def test_what_is_not_an_arn_of_a_version_is_refused_before_any_call() -> None:
-    with pytest.raises(ValueError, match=r"'arn:aws:s3:::bucket' is not the ARN of a project version"):
+    with pytest.raises(ValueError, match=r"must be the ARN of a model: arn:aws:rekognition:"):
         hook_of("arn:aws:s3:::bucket")
 
 

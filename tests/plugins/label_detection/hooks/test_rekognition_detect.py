@@ -53,18 +53,18 @@ def test_a_thing_in_a_picture_is_found_where_it_is(aws: Aws, hook: RekognitionMo
     scene[100:260, 300:460] = part
     scene[100:140, 300:460] = 200  # a quarter of it is hidden: the model is less sure
     image = upload(aws, cv2.imencode(".png", scene)[1].tobytes())
-    (label,) = hook.detect(image, 0)
+    (label,) = hook.detect(image, 0).labels
     assert label["Name"] == "part"
     box = label["Geometry"]["BoundingBox"]
     assert (box["Left"], box["Top"]) == pytest.approx((300 / 600, 100 / 400), abs=0.03)
     assert (box["Width"], box["Height"]) == pytest.approx((160 / 600, 160 / 400), abs=0.03)
-    assert hook.detect(image, label["Confidence"] - 0.5) == [label]
-    assert hook.detect(image, label["Confidence"] + 0.5) == []
+    assert hook.detect(image, label["Confidence"] - 0.5).labels == [label]
+    assert hook.detect(image, label["Confidence"] + 0.5).labels == []
 
 
 def test_a_picture_with_nothing_in_it_has_no_labels(aws: Aws, hook: RekognitionModelHook, picture: bytes) -> None:
     aws.put_model("RUNNING")
-    assert hook.detect(upload(aws, picture), 0) == []
+    assert hook.detect(upload(aws, picture), 0).labels == []
     assert aws.model()["detects"] > 0
 
 
@@ -96,7 +96,7 @@ def test_what_the_model_will_never_take_is_refused(
 @pytest.mark.parametrize("body", [png(64, 1280), cv2.imencode(".jpg", pixels(64, 64))[1].tobytes()], ids=["20:1", "64"])
 def test_a_picture_at_the_limits_is_taken(aws: Aws, hook: RekognitionModelHook, body: bytes) -> None:
     aws.put_model("RUNNING")
-    assert hook.detect(upload(aws, body), 50) == []
+    assert hook.detect(upload(aws, body), 50).labels == []
 
 
 @pytest.mark.parametrize("there", ["the bucket", "nothing"])

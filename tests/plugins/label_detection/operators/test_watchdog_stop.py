@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from include.model_kinds import model_of
 from label_detection.hooks.rekognition import RekognitionModelHook
 from label_detection.hooks.switch import arm
 from label_detection.operators import watchdog
@@ -115,11 +116,11 @@ def test_one_models_trouble_is_named_and_the_others_are_stopped(
         aws.put_model("RUNNING", version)
     with pytest.raises(AirflowException) as failure:
         watch()
-    assert sorted(str(failure.value).splitlines()) == sorted(
-        [
-            f"{first}, left by run r1 of DAG {DAG_ID}: not yours",
-            f"arn:aws:s3:::no-model, left by run r1 of DAG {DAG_ID}: 'arn:aws:s3:::no-model' is not the ARN of a model",
-        ]
+    refused, not_known = sorted(str(failure.value).splitlines())
+    assert refused == f"{first}, left by run r1 of DAG {DAG_ID} (by hand: {model_of(first).stop_command}): not yours"
+    assert not_known.startswith(
+        f"arn:aws:s3:::no-model, left by run r1 of DAG {DAG_ID} (by hand: in its service's console; its ARN is "
+        "arn:aws:s3:::no-model): must be the ARN of a model: arn:aws:rekognition:"
     )
     assert aws.model("2")["status"] == "STOPPED"
     assert len(variables.values) == 2, "the lease stands until the model is off"

@@ -120,7 +120,7 @@ def test_a_missing_configuration_is_one_line_per_option_with_its_variable(
     ("option", "value", "words"),
     [
         ("QUEUE_URL", "images", "must be the URL of an SQS queue"),
-        ("MODEL_ARN", "arn:aws:s3:::bucket", "must be the ARN of an Amazon Rekognition Custom Labels project version"),
+        ("MODEL_ARN", "arn:aws:s3:::bucket", "must be the ARN of a model: arn:aws:rekognition:"),
         ("MIN_CONFIDENCE", "101", "should be less than or equal to 100"),
         ("SCHEDULE", "now and then", "must be a cron expression"),
     ],

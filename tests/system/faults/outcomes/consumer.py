@@ -11,7 +11,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
-from typing import Any
 
 import boto3
 from botocore.config import Config
@@ -20,7 +19,7 @@ from include.drain import Drain
 from include.image_queue import ImageQueue
 from include.journal import Journal
 from include.labeller import Detect, ImageRefusedError, Labeller
-from include.labels import Error, ModelInfo, RunInfo
+from include.labels import Detection, Error, ModelInfo, RunInfo
 from include.message_worker import DrainError
 from include.messages import ImageRef
 from include.pace import Pace
@@ -100,7 +99,7 @@ def _config(attempts: int) -> Config:
 def _fickle(detect: Detect) -> Detect:
     random = Random()  # noqa: S311
 
-    def moody(image: ImageRef, min_confidence: float) -> list[dict[str, Any]]:
+    def moody(image: ImageRef, min_confidence: float) -> Detection:
         if FICKLE in image.key and random.random() < 0.5:
             raise ImageRefusedError(Error("InvalidImageFormatException", "in a mood"))
         return detect(image, min_confidence)

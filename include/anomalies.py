@@ -1,0 +1,59 @@
+"""What Amazon Lookout for Vision answered about an image, as labels and an anomaly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from io import BytesIO
+from typing import Any
+
+from PIL import Image, ImageChops
+
+from include.labels import Anomaly, Detection
+
+#: Lookout's name for all that is no anomaly.
+_BACKGROUND = "background"
+#: What an anomaly is called by a model that does not tell kinds of them apart.
+_UNNAMED = "anomaly"
+
+
+def detection_of(result: Mapping[str, Any], min_confidence: float) -> Detection:
+    """A `DetectAnomalyResult`: its answer on the image is kept whatever it is, and has a label for each anomaly.
+
+    Lookout is sure of the answer, not of each anomaly in it: they all have its confidence, 0-100 here, and it 0-1.
+    """
+    anomaly = Anomaly(bool(result["IsAnomalous"]), round(float(result["Confidence"]) * 100, 4))
+    labels: list[dict[str, Any]] = []
+    if anomaly.is_anomalous and anomaly.confidence >= min_confidence:
+        named = [found for found in result.get("Anomalies") or [] if found["Name"] != _BACKGROUND]
+        labels = [_label(found, anomaly.confidence, result.get("AnomalyMask")) for found in named]
+    if anomaly.is_anomalous and anomaly.confidence >= min_confidence and not labels:
+        labels = [{"Name": _UNNAMED, "Confidence": anomaly.confidence}]
+    return Detection(labels, anomaly)
+
+
+def _label(found: Mapping[str, Any], confidence: float, mask: bytes | None) -> dict[str, Any]:
+    label = {"Name": str(found["Name"]), "Confidence": confidence}
+    where = dict(found.get("PixelAnomaly") or {})
+    if where:
+        label["PixelAnomaly"] = where  # as it was answered: the share of the image in percent, the colour in the mask
+    if mask and "Color" in where and (box := _box(mask, str(where["Color"]))):
+        label["Geometry"] = {"BoundingBox": box}
+    return label
+
+
+def _box(mask: bytes, color: str) -> dict[str, float] | None:
+    """What a colour covers of the mask, in ratios of its size; None: nothing."""
+    with Image.open(BytesIO(mask), formats=("PNG",)) as picture:
+        pixels = picture.convert("RGB")
+    width, height = pixels.size
+    difference = ImageChops.difference(pixels, Image.new("RGB", pixels.size, color))
+    same = difference.convert("L").point(lambda value: 0 if value else 255)
+    if not (edges := same.getbbox()):
+        return None
+    left, top, right, bottom = edges
+    return {
+        "Width": (right - left) / width,
+        "Height": (bottom - top) / height,
+        "Left": left / width,
+        "Top": top / height,
+    }

@@ -1,0 +1,77 @@
+"""What SageMaker endpoints answer about an image, as labels of one shape: Amazon Rekognition's.
+
+Three formats are known by their shapes:
+
+* the built-in object detector: `{"prediction": [[class, score 0-1, xmin, ymin, xmax, ymax in ratios], ...]}`;
+* the built-in image classifier: `[probability of class 0, of class 1, ...]`;
+* the Hugging Face toolkit: `[{"label": "...", "score": 0-1, "box": {"xmin", "ymin", "xmax", "ymax" in pixels}}, ...]`,
+  without `box` for an image as a whole.
+
+The built-in ones have numbers for classes: a label's `Name` is that number, for `include.class_names` to name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+
+_Score = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Box(BaseModel):
+    xmin: float
+    ymin: float
+    xmax: float
+    ymax: float
+
+
+class _Found(BaseModel):
+    label: str = Field(min_length=1)
+    score: _Score
+    box: _Box | None = None
+
+
+class _Detections(BaseModel):
+    prediction: list[tuple[float, _Score, float, float, float, float]]
+
+
+_ANSWER: TypeAdapter[Any] = TypeAdapter(_Detections | list[_Found] | list[_Score])
+
+
+def labels_of(answer: bytes, width: int, height: int) -> list[dict[str, Any]]:
+    """The labels of an image of so many pixels, the surest first; confidence 0-100, boxes in ratios of its size.
+
+    :raises ValueError: when the answer is in none of the three formats.
+    """
+    try:
+        read = _ANSWER.validate_python(json.loads(answer))
+    except (ValidationError, ValueError):
+        said = answer[:200].decode(errors="replace")
+        raise ValueError(f"its answer is in no format that is known: {said!r}") from None
+    if isinstance(read, _Detections):
+        labels = [_label(str(int(found[0])), found[1], found[2:]) for found in read.prediction if found[0] >= 0]
+    else:
+        labels = [_one_of(index, found, width, height) for index, found in enumerate(read)]
+    return sorted(labels, key=lambda label: -float(label["Confidence"]))
+
+
+def _one_of(index: int, found: Any, width: int, height: int) -> dict[str, Any]:
+    if not isinstance(found, _Found):
+        return _label(str(index), found)
+    if found.box is None:
+        return _label(found.label, found.score)
+    box = found.box
+    return _label(found.label, found.score, (box.xmin / width, box.ymin / height, box.xmax / width, box.ymax / height))
+
+
+def _label(name: str, score: float, box: Sequence[float] | None = None) -> dict[str, Any]:
+    label: dict[str, Any] = {"Name": name, "Confidence": round(score * 100, 4)}
+    if box:
+        left, top, right, bottom = (min(max(edge, 0.0), 1.0) for edge in box)
+        label["Geometry"] = {
+            "BoundingBox": {"Width": max(right - left, 0.0), "Height": max(bottom - top, 0.0), "Left": left, "Top": top}
+        }
+    return label

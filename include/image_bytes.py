@@ -1,0 +1,64 @@
+"""An image's bytes, for models that are sent them: read from S3, and looked at before they are sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+from PIL import Image
+
+from include import aws_errors
+from include.labeller import ImageRefusedError, ImageUnreadableError
+from include.labels import Error
+from include.messages import ImageRef
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_CONTENT_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "MPO": "image/jpeg"}  # MPO: several JPEGs in one file
+_ORIENTATION = 0x0112
+_LYING = {5, 6, 7, 8}  # EXIF: turned by a quarter
+
+
+@dataclass(frozen=True)
+class ImageBytes:
+    """A PNG or a JPEG. `width` and `height`: pixels, as it is looked at, turned as its EXIF data says."""
+
+    content: bytes
+    content_type: str
+    width: int
+    height: int
+
+
+def read_image(s3: S3Client, image: ImageRef, max_bytes: int) -> ImageBytes:
+    """The very version that the event named.
+
+    :raises ImageRefusedError: when it is no PNG or JPEG, or larger than `max_bytes`.
+    :raises ImageUnreadableError: when it is gone, or another version lies there.
+    """
+    match: Any = {"IfMatch": f'"{image.etag}"'} if image.etag else {}
+    try:
+        answer = s3.get_object(Bucket=image.bucket, Key=image.key, **match)
+    except ClientError as error:
+        if aws_errors.status(error) in {404, 412}:
+            raise ImageUnreadableError(Error(aws_errors.code(error), aws_errors.message(error))) from error
+        raise
+    with answer["Body"] as body:
+        if answer["ContentLength"] > max_bytes:
+            size = f"{answer['ContentLength']:,} bytes; the model takes {max_bytes:,} at the most"
+            raise ImageRefusedError(Error("ImageTooLargeException", size))
+        return _look_at(body.read())
+
+
+def _look_at(content: bytes) -> ImageBytes:
+    """Its header alone: what is wrong with its pixels the model finds out."""
+    try:
+        with Image.open(BytesIO(content), formats=("PNG", "JPEG")) as picture:
+            width, height = picture.size
+            lying = picture.getexif().get(_ORIENTATION) in _LYING
+            content_type = _CONTENT_TYPES[str(picture.format)]
+    except Exception as error:  # whatever it is: Pillow says in many ways that it cannot make sense of a file
+        raise ImageRefusedError(Error("InvalidImageFormatException", f"not a PNG or JPEG: {error}")) from error
+    return ImageBytes(content, content_type, *((height, width) if lying else (width, height)))

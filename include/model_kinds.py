@@ -1,0 +1,117 @@
+"""The kinds of models there are. A model's ARN alone says which it is, and so which hook speaks to its service."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+_ARN = r"arn:[a-z\d-]+:{service}:(?P<region>[a-z\d-]+):\d{{12}}:"
+
+
+class UnknownModelError(ValueError):
+    """An ARN of no kind that is known; the message lists those that are."""
+
+
+@dataclass(frozen=True)
+class ModelKind:
+    """A service that runs models.
+
+    :param name: the service, as its ARNs have it.
+    :param arn: of a model; the groups are its parts, `region` one of them.
+    :param shape: the same for people.
+    :param hook: where its hook is, a `label_detection.hooks.model.ModelHook`.
+    :param stop_command: what stops a model by hand.
+    """
+
+    name: str
+    arn: re.Pattern[str]
+    shape: str
+    hook: str
+    stop_command: Callable[[Model], str]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model, its kind, and the parts of its ARN."""
+
+    arn: str
+    kind: ModelKind
+    parts: dict[str, str]
+
+    @property
+    def region(self) -> str:
+        """Its Region, which the images and the queue must be in too."""
+        return self.parts["region"]
+
+    @property
+    def stop_command(self) -> str:
+        """What stops it by hand."""
+        return self.kind.stop_command(self)
+
+
+#: What the names of all endpoints begin with that are made here.
+ENDPOINT_PREFIX = "label-detection-"
+
+
+def endpoint_name(model: Model) -> str:
+    """The endpoint that is made from a SageMaker endpoint configuration. AWS: 63 characters at most.
+
+    One of its own: an endpoint is deleted to stop it, and one that somebody else has made must never be.
+    """
+    digest = hashlib.sha256(model.arn.encode()).hexdigest()[:8]
+    return f"{ENDPOINT_PREFIX}{model.parts['config'][:38].rstrip('-')}-{digest}"
+
+
+KINDS = (
+    ModelKind(
+        name="rekognition",
+        # AWS: the pattern of a Custom Labels project version's ARN (botocore's service model).
+        arn=re.compile(
+            _ARN.format(service="rekognition")
+            + r"project/(?P<project>[a-zA-Z0-9_.\-]{1,255})/version/(?P<version>[a-zA-Z0-9_.\-]{1,255})/\d+"
+        ),
+        shape="arn:aws:rekognition:<region>:<account>:project/<name>/version/<version>/<number>",
+        hook="label_detection.hooks.rekognition.RekognitionModelHook",
+        stop_command=lambda model: (
+            f"aws rekognition stop-project-version --project-version-arn {model.arn} --region {model.region}"
+        ),
+    ),
+    ModelKind(
+        name="sagemaker",
+        arn=re.compile(
+            _ARN.format(service="sagemaker") + r"endpoint-config/(?P<config>[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62})"
+        ),
+        shape="arn:aws:sagemaker:<region>:<account>:endpoint-config/<name>",
+        hook="label_detection.hooks.sagemaker.SageMakerModelHook",
+        stop_command=lambda model: (
+            f"aws sagemaker delete-endpoint --endpoint-name {endpoint_name(model)} --region {model.region}"
+        ),
+    ),
+    ModelKind(
+        name="lookoutvision",
+        arn=re.compile(
+            _ARN.format(service="lookoutvision")
+            + r"model/(?P<project>[a-zA-Z0-9][a-zA-Z0-9_\-]{0,254})/(?P<version>[1-9][0-9]{0,9})"
+        ),
+        shape="arn:aws:lookoutvision:<region>:<account>:model/<project>/<version>",
+        hook="label_detection.hooks.lookoutvision.LookoutVisionModelHook",
+        stop_command=lambda model: (
+            f"aws lookoutvision stop-model --project-name {model.parts['project']} "
+            f"--model-version {model.parts['version']} --region {model.region}"
+        ),
+    ),
+)
+
+
+def model_of(arn: str) -> Model:
+    """The model that an ARN names.
+
+    :raises UnknownModelError: when it is no model's.
+    """
+    for kind in KINDS:
+        if match := kind.arn.fullmatch(arn):
+            return Model(arn, kind, match.groupdict())
+    known = "; or ".join(f"{kind.shape} ({kind.name})" for kind in KINDS)
+    raise UnknownModelError(f"must be the ARN of a model: {known}")

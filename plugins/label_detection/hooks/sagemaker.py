@@ -1,0 +1,189 @@
+"""Amazon SageMaker: a model is an endpoint configuration. It is on while there is an endpoint that was made from it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from include import aws_errors
+from include.endpoint_answers import labels_of
+from include.labeller import TryAgainError
+from include.labels import Detection, Error
+from include.messages import ImageRef
+from include.model_kinds import endpoint_name, model_of
+from include.pace import Pace
+from label_detection.hooks.model import ModelInUseError, ModelState, Phase, StopTarget
+from label_detection.hooks.pacing import keep_pace
+from label_detection.hooks.redacting import RedactingAwsHook
+from label_detection.hooks.source_images import SendsImages
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import SageMakerClient
+    from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
+
+#: AWS: the states of an endpoint. One that serves while it is updated, by somebody else, is running.
+_PHASES = {
+    "Creating": Phase.STARTING,
+    "InService": Phase.RUNNING,
+    "Updating": Phase.RUNNING,
+    "SystemUpdating": Phase.RUNNING,
+    "RollingBack": Phase.RUNNING,
+    "Deleting": Phase.STOPPING,
+    "Failed": Phase.OFF,
+    "OutOfService": Phase.OFF,
+    "UpdateRollbackFailed": Phase.OFF,
+}
+_NONE = "NoEndpoint"  # ours: SageMaker has no word for it
+_INVALID = "ValidationException"
+#: AWS: a model has 60 s to answer.
+_ANSWER_SECONDS = 70
+
+
+class SageMakerModelHook(SendsImages):
+    """One endpoint configuration, and the one endpoint that is made from it here.
+
+    :param model_arn: the configuration's ARN.
+    """
+
+    STATUS = "EndpointStatus"
+    max_bytes = 6 * 1024 * 1024  # AWS: InvokeEndpoint's body
+
+    def __init__(self, model_arn: str, **kwargs: Any) -> None:
+        super().__init__(client_type="sagemaker", **kwargs)
+        model = model_of(model_arn)
+        self.model_arn = model_arn
+        self.endpoint_config = model.parts["config"]
+        self.endpoint = endpoint_name(model)
+
+    @property
+    def api(self) -> SageMakerClient:
+        """The service's client."""
+        client: SageMakerClient = self.conn
+        return client
+
+    @cached_property
+    def runtime(self) -> SageMakerRuntimeClient:
+        """The client that asks endpoints."""
+        client: SageMakerRuntimeClient = RedactingAwsHook(
+            aws_conn_id=self.aws_conn_id,
+            region_name=self.region_name,
+            verify=self.verify,
+            config=self.config.merge(Config(read_timeout=_ANSWER_SECONDS)),
+            client_type="sagemaker-runtime",
+        ).conn
+        return client
+
+    @cached_property
+    def waiter_path(self) -> Path:
+        """The waiters of this service: `model_running` and `model_stopped`."""
+        return Path(__file__).parents[1] / "waiters" / "sagemaker.json"
+
+    def waiter_args(self) -> dict[str, Any]:
+        """DescribeEndpoint."""
+        return {"EndpointName": self.endpoint}
+
+    def describe(self) -> ModelState:
+        """Where the endpoint is now; off, when there is none.
+
+        :raises LookupError: when there is no such configuration either.
+        """
+        try:
+            endpoint = self.api.describe_endpoint(EndpointName=self.endpoint)
+        except ClientError as error:
+            if not _is_missing(error):
+                raise
+            return ModelState(Phase.OFF, _NONE, fixed_units=self._configured_instances())
+        status = str(endpoint["EndpointStatus"])
+        phase = _PHASES.get(status, Phase.UNUSABLE)
+        variants: list[Any] = list(endpoint.get("ProductionVariants", []))
+        instances = sum(each.get("CurrentInstanceCount") or each.get("DesiredInstanceCount", 0) for each in variants)
+        return ModelState(
+            phase=phase,
+            status=status,
+            reason=endpoint.get("FailureReason", ""),
+            units=instances or None,
+            fixed_units=self._configured_instances() if phase is Phase.OFF else None,
+            remains=phase is Phase.OFF,
+        )
+
+    def start(self, units: int, max_units: int | None = None) -> None:  # noqa: ARG002  # the configuration has them
+        """Make the endpoint; one that failed is deleted first."""
+        if self.describe().remains:
+            self.stop()
+            self.get_waiter("model_stopped").wait(**self.waiter_args())
+        try:
+            self.api.create_endpoint(EndpointName=self.endpoint, EndpointConfigName=self.endpoint_config)
+        except ClientError as error:
+            if aws_errors.code(error) == _INVALID and "already existing" in aws_errors.message(error):
+                raise ModelInUseError(aws_errors.message(error)) from error
+            raise
+
+    def stop(self) -> None:
+        """Delete the endpoint. The configuration and its models stay."""
+        try:
+            self.api.delete_endpoint(EndpointName=self.endpoint)
+        except ClientError as error:
+            if _is_missing(error):
+                raise LookupError(f"there is no endpoint {self.endpoint}: {aws_errors.message(error)}") from error
+            if aws_errors.code(error) in {_INVALID, "ResourceInUse"}:  # while it is being made, or deleted already
+                raise ModelInUseError(aws_errors.message(error)) from error
+            raise
+
+    def stop_target(self) -> StopTarget:
+        """DeleteEndpoint, as a universal target of the model's partition."""
+        partition = self.model_arn.split(":")[1]
+        return StopTarget(f"arn:{partition}:scheduler:::aws-sdk:sagemaker:deleteEndpoint", self.waiter_args())
+
+    def keep_pace(self, pace: Pace) -> None:
+        """InvokeEndpoint keeps it."""
+        keep_pace(self.runtime, "InvokeEndpoint", pace)
+
+    def detect(self, image: ImageRef, min_confidence: float) -> Detection:
+        """What the endpoint answers, of that what is at least so sure."""
+        picture = self.read(image)
+        try:
+            answer = self.runtime.invoke_endpoint(
+                EndpointName=self.endpoint,
+                ContentType=picture.content_type,
+                Accept="application/json",
+                Body=picture.content,
+            )
+        except ClientError as error:
+            problem = Error(aws_errors.code(error), aws_errors.message(error))
+            # A container says the same of an image that it cannot read and of a model that is broken: another image,
+            # which it has labelled before, tells them apart.
+            if problem.code == "ModelError":
+                raise TryAgainError(problem, throttled=False) from error
+            if problem.code == "ModelNotReadyException":
+                raise TryAgainError(problem, throttled=True) from error
+            raise
+        try:
+            labels = labels_of(answer["Body"].read(), picture.width, picture.height)
+        except ValueError as error:
+            raise TryAgainError(Error("UnknownAnswer", str(error)), throttled=False) from error
+        return Detection([label for label in labels if label["Confidence"] >= min_confidence])
+
+    def _configured_instances(self) -> int | None:
+        """:raises LookupError: when there is no such configuration."""
+        try:
+            found = self.api.describe_endpoint_config(EndpointConfigName=self.endpoint_config)
+        except ClientError as error:
+            if _is_missing(error):
+                raise LookupError(
+                    f"there is no endpoint configuration {self.endpoint_config!r} in {self.api.meta.region_name}: "
+                    "see model_arn"
+                ) from error
+            raise
+        return sum(each.get("InitialInstanceCount", 0) for each in found["ProductionVariants"]) or None
+
+
+def _is_missing(error: ClientError) -> bool:
+    """SageMaker has no error of its own for what is not there."""
+    said = aws_errors.message(error).lower()
+    return aws_errors.code(error) == "ResourceNotFound" or (
+        aws_errors.code(error) == _INVALID and "could not find" in said
+    )

@@ -1,0 +1,94 @@
+"""Images that are sent to a model: the very version, and what can be said of it before it is sent."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import replace
+from io import BytesIO
+
+import pytest
+from PIL import Image
+
+from include.image_bytes import read_image
+from include.labeller import ImageRefusedError, ImageUnreadableError
+from tests.conftest import Aws
+from tests.include.conftest import client
+from tests.include.images import GIF, TEXT, upload
+
+LIMIT = 20_000
+_ORIENTATION = 0x0112
+
+
+def picture(kind: str, orientation: int | None = None) -> bytes:
+    body, exif = BytesIO(), Image.Exif()
+    if orientation:
+        exif[_ORIENTATION] = orientation
+    Image.new("RGB", (120, 80)).save(body, kind, exif=exif)
+    return body.getvalue()
+
+
+def bomb() -> bytes:
+    """A small PNG whose header says that it is huge."""
+    body = picture("PNG")
+    header = b"IHDR" + struct.pack(">II", 50_000, 50_000) + body[24:29]
+    return body[:12] + header + struct.pack(">I", zlib.crc32(header)) + body[33:]
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "size"),
+    [
+        pytest.param(picture("PNG"), "image/png", (120, 80), id="PNG"),
+        pytest.param(picture("JPEG"), "image/jpeg", (120, 80), id="JPEG"),
+        pytest.param(picture("MPO"), "image/jpeg", (120, 80), id="JPEGs in one file"),
+        pytest.param(picture("JPEG", orientation=3), "image/jpeg", (120, 80), id="JPEG upside down"),
+        pytest.param(picture("JPEG", orientation=6), "image/jpeg", (80, 120), id="JPEG on its side"),
+        pytest.param(picture("PNG", orientation=8), "image/png", (80, 120), id="PNG on its side"),
+    ],
+)
+def test_an_image_is_read_as_it_is_and_measured_as_it_is_looked_at(
+    aws: Aws, body: bytes, content_type: str, size: tuple[int, int]
+) -> None:
+    image = upload(aws, "line 3/é+part.bin", body)
+    read = read_image(client("s3"), image, LIMIT)
+    assert (read.content, read.content_type, (read.width, read.height)) == (body, content_type, size)
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        pytest.param(GIF, "InvalidImageFormatException", id="GIF"),
+        pytest.param(TEXT, "InvalidImageFormatException", id="text"),
+        pytest.param(b"", "InvalidImageFormatException", id="nothing"),
+        pytest.param(picture("PNG")[:20], "InvalidImageFormatException", id="a PNG's beginning"),
+        pytest.param(bomb(), "InvalidImageFormatException", id="more pixels than anybody has"),
+        pytest.param(picture("PNG") + bytes(LIMIT), "ImageTooLargeException", id="too large"),
+    ],
+)
+def test_what_no_model_takes_is_refused_before_it_is_sent(aws: Aws, body: bytes, code: str) -> None:
+    image = upload(aws, "part.png", body)
+    limit = max(LIMIT, len(body) if code.startswith("Invalid") else 0)
+    with pytest.raises(ImageRefusedError) as refusal:
+        read_image(client("s3"), image, limit)
+    assert refusal.value.error.code == code
+
+
+def test_an_image_of_just_so_many_bytes_is_taken(aws: Aws) -> None:
+    body = picture("PNG") + bytes(100)
+    assert read_image(client("s3"), upload(aws, "part.png", body), len(body)).content == body
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"key": "gone.png"}, {"etag": "0" * 32}, {"bucket": "no-such-bucket-anywhere"}],
+    ids=["gone", "overwritten", "no bucket"],
+)
+def test_another_version_or_none_at_all_is_not_taken_for_it(aws: Aws, change: dict[str, str]) -> None:
+    image = upload(aws, "part.png", picture("PNG"))
+    with pytest.raises(ImageUnreadableError):
+        read_image(client("s3"), replace(image, **change), LIMIT)  # type: ignore[arg-type]
+
+
+def test_an_image_without_an_etag_is_read_as_it_lies(aws: Aws) -> None:
+    image = replace(upload(aws, "part.png", picture("PNG")), etag=None)
+    assert read_image(client("s3"), image, LIMIT).content_type == "image/png"
