@@ -14,8 +14,9 @@ import requests
 from tests.local_aws.conftest import ROOT, Aws, command, running
 
 OPTIONS = (
-    "--host --port --region --examples --model --answers --start-seconds --stop-seconds --rate --latency --source-bucket "
-    "--final-bucket --queue --max-receive-count --project --model-version --more-models --env-file --log-requests"
+    "--host --port --region --examples --model --answers --start-seconds --stop-seconds --rate --latency "
+    "--source-bucket --final-bucket --queue --max-receive-count --project --model-version --more-models "
+    "--env-file --log-requests"
 )
 
 
