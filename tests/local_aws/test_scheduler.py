@@ -13,7 +13,6 @@ import requests
 from botocore.exceptions import ClientError
 
 from tests.local_aws.conftest import Aws, running, until
-from tests.local_aws.endpoints import DETECTION
 from tests.local_aws.test_faults import fault
 
 ROLE = "arn:aws:iam::123456789012:role/switch"
@@ -107,46 +106,6 @@ def test_a_switch_stops_the_model_when_it_is_due_and_not_before(aws: Aws, schedu
     assert fired is not None
     assert (fired["delivered"], len(fired["attempts"]), fired["attempts"][0]["error"]) == (True, 1, None)
     assert datetime.fromisoformat(fired["due"]) == due
-
-
-@pytest.mark.parametrize(
-    ("target", "given", "model", "last"),
-    [
-        pytest.param("sagemaker:deleteEndpoint", {"EndpointName": "watched"}, DETECTION, "STOPPED", id="SageMaker"),
-        pytest.param(
-            "lookoutvision:stopModel",
-            {"ProjectName": "label-detection", "ModelVersion": "1"},
-            "lookoutvision",
-            "STOPPED",
-            id="Lookout for Vision",
-        ),
-    ],
-)
-def test_a_switch_turns_the_other_kinds_of_models_off(
-    aws: Aws, scheduler: Any, target: str, given: dict[str, str], model: str, last: str
-) -> None:
-    aws.client("sagemaker").create_endpoint(EndpointName="watched", EndpointConfigName=DETECTION)
-    aws.model(model, status="RUNNING")
-    name = f"label-detection-{uuid4().hex[:8]}"
-    scheduler.create_schedule(
-        Name=name,
-        ScheduleExpression=at(1),
-        FlexibleTimeWindow=OFF,
-        Target={"Arn": f"arn:aws:scheduler:::aws-sdk:{target}", "RoleArn": ROLE, "Input": json.dumps(given)},
-    )
-    until(lambda: aws.model(model)["status"] == last, 6)
-    until(lambda: delivered(aws, name), 4)
-
-
-@pytest.mark.parametrize("target", ["lookoutvision:stopModel", "sagemaker:deleteEndpoint"])
-def test_a_switch_whose_input_names_no_model_is_refused(scheduler: Any, target: str) -> None:
-    arn = f"arn:aws:scheduler:::aws-sdk:{target}"
-    schedule = {"Name": "wrong", "ScheduleExpression": at(60), "FlexibleTimeWindow": OFF}
-    code, message = refused(
-        scheduler.create_schedule, **schedule, Target={"Arn": arn, "RoleArn": ROLE, "Input": '{"Model": "1"}'}
-    )
-    assert code == "ValidationException"
-    assert "RequestJson" in message
 
 
 @pytest.mark.parametrize(("action", "stays"), [("NONE", True), ("DELETE", False), (None, True)])
