@@ -1,11 +1,20 @@
-"""An AWS in one process: S3, SQS and the rest of moto over HTTP, with a Rekognition that lives.
+"""An AWS in one process: S3, SQS and the rest of moto over HTTP, with models that live.
 
 ``python -m include.local_aws --help`` says what can be set. The state is in memory and ends with the process.
 
 What is not moto's own:
 
-* ``rekognition/``: project versions with states and delays, inference units, a rate limit, the service's
-  errors, and a detector (``detector.py``) that finds what the pictures in the examples folder show;
+* ``rekognition/``: Custom Labels' project versions with states and delays, inference units, a rate limit, the
+  service's errors, and a detector (``detector.py``) that finds what the pictures in the examples folder show;
+* ``sagemaker/`` and ``sagemaker_runtime/``: real-time endpoints that are created, in service, deleted and gone. Three
+  endpoint configs are there: ``label-detection-object-detection``, ``label-detection-image-classification`` and
+  ``label-detection-huggingface``. InvokeEndpoint takes PNG and JPEG and answers what the same detector finds, in the
+  format of the model's container: AWS's object-detection and image-classification images and those named
+  ``huggingface-*``. Endpoints of other images come to be Failed. Classes are numbered by the sorted names of the
+  example folders as they are now: a folder that comes or goes moves the numbers;
+* ``lookoutvision/``: Amazon Lookout for Vision, which AWS has ended: project ``label-detection``, model ``1``. Normal
+  is what the pictures in the examples folder show, and ``anomaly.py`` measures how far an image is from them. Its
+  areas are shares, 0-1, and the first of its anomalies is the background, as in AWS;
 * ``s3/`` and ``sqs/``: moto's, corrected where it differs from AWS in what a pipeline relies on, and safe
   under many threads;
 * ``scheduler/``: EventBridge Scheduler's one-time schedules fire (moto only stores them) if they have a universal
@@ -17,16 +26,24 @@ What is not moto's own:
 Control pages: plain JSON over HTTP, no login, for tests and the curious.
 
 ``GET /_local/model``
-    ``{"arn", "status", "message", "units", "history": [{"status", "at"}], "detects", "throttled",
-    "first_detect_at", "last_detect_at", "on_seconds", "running_seconds"}``. ``at`` is ISO 8601 in UTC;
-    ``on_seconds`` counts from an accepted start until the model is off again; ``running_seconds`` counts RUNNING
-    alone; the first detect began, and the last one ended, since it last came to be RUNNING. Of several models
-    (``--more-models``) this is the first; ``/_local/model/<version name>`` is any.
+    ``{"kind", "name", "arn", "status", "says", "message", "units", "start_outcome", "history": [{"status", "at"}],
+    "detects", "throttled", "first_detect_at", "last_detect_at", "on_seconds", "running_seconds"}``. ``kind`` is
+    rekognition, sagemaker or lookoutvision. ``status`` is in Rekognition's words for all of them, ``says`` in the
+    service's own: null while SageMaker has no endpoint. ``arn`` of a SageMaker model is its endpoint config's, and its
+    units are instances. ``at`` is ISO 8601 in UTC; ``on_seconds`` counts from an accepted start until the model is off
+    again; ``running_seconds`` counts RUNNING alone; the first detect began, and the last one ended, since it last came
+    to be RUNNING. This is the model that ``--model`` and ``--answers`` choose; ``/_local/model/<name>`` is any.
+    A SageMaker model is named as its endpoint config and shows the first endpoint of that config, and the one that is
+    created when that is gone; Lookout for Vision's is named lookoutvision; Rekognition's are named as their versions.
 ``PUT /_local/model``
-    ``{"status": one of the 14 states, "message": text}`` puts the model there, and there it stays until it
-    is started, stopped or put elsewhere. ``{"start_outcome": "FAILED"}`` makes every later start end there
+    ``{"status": one of the states, "message": text}`` puts the model there, and there it stays until it
+    is started, stopped or put elsewhere. Rekognition has 14 states; the others have TRAINING_COMPLETED, STARTING,
+    RUNNING, FAILED, STOPPING and STOPPED. A SageMaker model that is put to a state with an endpoint and has none gets
+    one, named as its last one or as the config. ``{"start_outcome": "FAILED"}`` makes every later start end there
     instead of in RUNNING, until it is put back to ``"RUNNING"``. ``{"rate", "latency"}`` are those of the command
     line, from now on. Any key may be left out.
+``GET /_local/models``
+    a list of all the models, each as above.
 ``GET``, ``PUT``, ``DELETE /_local/faults``
     the list of faults, each as described in ``faults.py``; PUT replaces all of them, DELETE ends them.
 ``GET``, ``PUT``, ``DELETE /_local/policy``

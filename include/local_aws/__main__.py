@@ -21,27 +21,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     options = parse_options(arguments)
     # Not at the top: moto takes a second to import, and help and wrong options should not.
+    from include.local_aws.lookoutvision.models import LookoutProjects
     from include.local_aws.scheduler.firing import ScheduleRunner
     from include.local_aws.server import ACCOUNT_ID, build_server
     from include.local_aws.world import make_world, session
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("botocore").setLevel(logging.WARNING)
+    settings, lookout = options.world, LookoutProjects()
     try:
-        server = build_server(options.host, options.port, options.world.region, options.log_requests)
+        server = build_server(
+            options.host, options.port, settings.region, settings.chosen_model, lookout, options.log_requests
+        )
     except OSError as error:
         fail(f"cannot listen on {options.host}:{options.port}: {error}")
     threading.Thread(target=server.serve_forever, name="server", daemon=True).start()
     # 0.0.0.0 is an address to listen on, not one to connect to.
     reachable = "127.0.0.1" if options.host in ("0.0.0.0", "") else options.host  # noqa: S104
-    world = make_world(f"http://{reachable}:{server.port}", ACCOUNT_ID, options.world)
+    world = make_world(f"http://{reachable}:{server.port}", ACCOUNT_ID, settings, lookout)
     ScheduleRunner(world.endpoint, session(world.region)).start()
     lines = "".join(f"{name}={value}\n" for name, value in world.environment().items())
     if options.env_file is not None:
         _write(options.env_file, lines)
     sys.stdout.write(lines)
     sys.stdout.flush()
-    log.info("serving on %s; examples in %s", world.endpoint, options.world.examples.resolve())
+    log.info("serving on %s; examples in %s", world.endpoint, settings.examples.resolve())
     signal.sigwait(_ENDING)
     log.info("ended")
     logging.shutdown()

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from include.local_aws.faults import Faults, InvalidFaultError, StartResponse, WsgiApp
+from include.local_aws.model_life import ON, ModelLife, ModelStatus
 from include.local_aws.policy.document import InvalidPolicyError
 from include.local_aws.policy.middleware import PolicyInForce
-from include.local_aws.rekognition.lifecycle import ON, ModelStatus, ProjectVersion
 from include.local_aws.scheduler.models import Fired
 
 PREFIX = "/_local/"
@@ -24,7 +24,8 @@ class BadRequestError(ValueError):
 class ControlPages:
     """Answers the control pages and hands every other request to the application.
 
-    ``find_models`` and ``fired`` look on each request: moto's reset removes models and schedules.
+    ``find_models`` and ``fired`` look on each request: moto's reset removes models and schedules. ``chosen`` is the
+    name of the model that is shown when none is asked for.
     """
 
     def __init__(
@@ -32,13 +33,15 @@ class ControlPages:
         app: WsgiApp,
         faults: Faults,
         policy: PolicyInForce,
-        find_models: Callable[[], Sequence[ProjectVersion]],
+        find_models: Callable[[], Sequence[ModelLife]],
+        chosen: str,
         fired: Callable[[], Sequence[Fired]],
     ):
         self._app = app
         self._faults = faults
         self._policy = policy
         self._find_models = find_models
+        self._chosen = chosen
         self._fired = fired
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -56,22 +59,26 @@ class ControlPages:
     def _answer(self, page: str, environ: dict[str, Any]) -> tuple[str, Any]:
         pages: dict[str, tuple[Callable[[str, dict[str, Any]], tuple[str, Any]], tuple[str, ...]]] = {
             "model": (self._model, ("GET", "PUT")),
+            "models": (self._models, ("GET",)),
             "faults": (self._faults_page, ("GET", "PUT", "DELETE")),
             "policy": (self._policy_page, ("GET", "PUT", "DELETE")),
             "schedules": (self._schedules, ("GET",)),
         }
-        name, _, version = page.partition("/")
-        if name not in pages or (version and name != "model"):
+        name, _, model = page.partition("/")
+        if name not in pages or (model and name != "model"):
             return "404 Not Found", {"error": f"the control pages are {', '.join(PREFIX + page for page in pages)}"}
         answer, methods = pages[name]
         if environ["REQUEST_METHOD"] not in methods:
             return "405 Method Not Allowed", {"error": f"{environ['REQUEST_METHOD']} is not for {PREFIX}{page}"}
-        return answer(version, environ)
+        return answer(model, environ)
 
-    def _model(self, version: str, environ: dict[str, Any]) -> tuple[str, Any]:
-        models = [model for model in self._find_models() if version in ("", model.name)]
+    def _models(self, *_: Any) -> tuple[str, Any]:
+        return "200 OK", [_describe(model) for model in self._find_models()]
+
+    def _model(self, name: str, environ: dict[str, Any]) -> tuple[str, Any]:
+        models = [model for model in self._find_models() if model.name == (name or self._chosen)]
         if not models:
-            reason = f"there is no model {version}" if version else "there is no model: it was removed by a reset"
+            reason = f"there is no model {name}" if name else "there is no model: it was removed by a reset"
             return "404 Not Found", {"error": reason}
         if environ["REQUEST_METHOD"] == "PUT":
             _put_model(models[0], _json(environ))
@@ -99,7 +106,7 @@ def _json(environ: dict[str, Any]) -> Any:
         raise BadRequestError(f"the body is not JSON: {error}") from error
 
 
-def _put_model(model: ProjectVersion, value: Any) -> None:
+def _put_model(model: ModelLife, value: Any) -> None:
     if not isinstance(value, dict):
         raise BadRequestError("the body must be a JSON object")
     for name in value:
@@ -108,7 +115,7 @@ def _put_model(model: ProjectVersion, value: Any) -> None:
     if not isinstance(value.get("message"), str | None):
         raise BadRequestError("message must be a text")
     numbers = {name: _number(name, value[name]) for name in ("rate", "latency") if name in value}
-    states = {name: _state(name, value[name]) for name in ("status", "start_outcome") if name in value}
+    states = {name: _state(name, value[name], model) for name in ("status", "start_outcome") if name in value}
     if "start_outcome" in states:
         model.start_outcome = states["start_outcome"]
     model.settings = replace(model.settings, **numbers)
@@ -122,17 +129,24 @@ def _number(name: str, value: Any) -> float:
     return float(value)
 
 
-def _state(name: str, value: Any) -> ModelStatus:
-    try:
-        return ModelStatus(value)
-    except ValueError as error:
-        raise BadRequestError(f"{name} must be one of {', '.join(ModelStatus)}, not {json.dumps(value)}") from error
+def _state(name: str, value: Any, model: ModelLife) -> ModelStatus:
+    states = model.kind.words
+    if value not in list(states):
+        wanted = ", ".join(states)
+        raise BadRequestError(
+            f"{name} of a model of {model.kind.name} must be one of {wanted}, not {json.dumps(value)}"
+        )
+    return ModelStatus(value)
 
 
-def _describe(model: ProjectVersion) -> dict[str, Any]:
+def _describe(model: ModelLife) -> dict[str, Any]:
+    status = model.status
     return {
+        "kind": model.kind.name,
+        "name": model.name,
         "arn": model.arn,
-        "status": model.status,
+        "status": status,
+        "says": model.kind.words[status],
         "message": model.message,
         "units": model.units,
         "start_outcome": model.start_outcome,

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from include.local_aws.matching import Features, Floats, Gray, extract, sightings
-from include.local_aws.rekognition.images import decode_gray
+from include.local_aws.picture import decode_gray
 
 log = logging.getLogger(__name__)
 
@@ -75,10 +75,10 @@ class Detector:
 
     def find(self, gray: Gray) -> list[Finding]:
         """The labels in an image given as grey pixels, surest first."""
-        examples = self._examples()
+        examples = self.examples()
         if not examples:
             return []
-        image = extract(_fit(gray, MATCHING_SIDE), IMAGE_FEATURES)
+        image = self.features(gray)
         found = [
             _finding(label, sighting.corners, sighting.confidence, image.gray)
             for label, features in examples
@@ -94,7 +94,17 @@ class Detector:
                 kept.append(finding)
         return kept
 
-    def _examples(self) -> list[tuple[str, Features]]:
+    def features(self, gray: Gray) -> Features:
+        """What of an image is compared with the examples."""
+        return extract(_fit(gray, MATCHING_SIDE), IMAGE_FEATURES)
+
+    def classes(self) -> list[str]:
+        """The labels that there are examples of, sorted: a label's place is its number."""
+        with self._lock:
+            return sorted({file.label for file in self._list()})
+
+    def examples(self) -> list[tuple[str, Features]]:
+        """The labels and features of all examples that can be read."""
         with self._lock:
             files = self._list()
             self._features = {file: self._features[file] for file in files if file in self._features}

@@ -9,10 +9,14 @@ from urllib.parse import parse_qs
 from uuid import uuid4
 from xml.sax.saxutils import escape
 
-import botocore.session
 from botocore.exceptions import UnknownServiceError
 
+from include.local_aws.service_models import service_model
+
 _CREDENTIAL = re.compile(r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/aws4_request")
+
+# Two services that sign alike. SageMaker itself is no REST service.
+_REST_CLIENTS = {"sagemaker": "sagemaker-runtime"}
 
 # S3 names an operation by method, level and query. First match wins: (method, is key, query part, operation).
 _S3_OPERATIONS = (
@@ -109,6 +113,8 @@ def operation_of(request: Request) -> Operation:
     action = _action(request)
     if action:
         return Operation(service, action, "query")
+    if not service and (name := _rest_operation("lookoutvision", request)):  # no bucket has operations at such paths
+        return Operation("lookoutvision", name, "rest-json")
     if service in ("", "s3"):
         return Operation("s3", _s3_operation(request), "s3")
     return Operation(service, _rest_operation(service, request), "rest-json")
@@ -129,7 +135,8 @@ def error_answer(operation: Operation, method: str, status: int, code: str, mess
         body = f"<ErrorResponse><Error>{text}</Error><RequestId>{request_id}</RequestId></ErrorResponse>".encode()
         headers = (("Content-Type", "text/xml"), ("x-amzn-RequestId", request_id))
     else:
-        body = json.dumps({"__type": code, "message": message}).encode()
+        said = {"Message": message} if operation.service == "lookoutvision" else {"__type": code, "message": message}
+        body = json.dumps(said).encode()
         headers = (
             ("Content-Type", "application/x-amz-json-1.1"),
             ("x-amzn-ErrorType", code),
@@ -168,7 +175,7 @@ def _s3_operation(request: Request) -> str:
 @lru_cache
 def _s3_subresources() -> frozenset[str]:
     """The query parameters that make a request another operation, from botocore's model of S3."""
-    model = botocore.session.get_session().get_service_model("s3")
+    model = service_model("s3")
     queries = [model.operation_model(name).http["requestUri"].partition("?")[2] for name in model.operation_names]
     names = {part.partition("=")[0] for query in queries for part in query.split("&")}
     return frozenset(names - {"", "x-id"})
@@ -185,7 +192,7 @@ def _rest_operation(service: str, request: Request) -> str:
 def _rest_operations(service: str) -> tuple[tuple[str, re.Pattern[str], str], ...]:
     """Method, path pattern and name of a REST service's operations, from botocore's model of it."""
     try:
-        model = botocore.session.get_session().get_service_model(service)
+        model = service_model(_REST_CLIENTS.get(service, service))
     except UnknownServiceError:
         return ()
     found = []

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import botocore.session
 
-from include.local_aws.settings import ModelSettings, WorldSettings
+from include.local_aws.settings import Answers, ModelKind, ModelSettings, WorldSettings
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
     given = parser.parse_args(arguments)
     if given.final_bucket == given.source_bucket:
         parser.error("--final-bucket: must not be the source bucket, or every copy would announce itself")
+    if given.model_version in {ModelKind.LOOKOUT_VISION, *(f"label-detection-{answers}" for answers in Answers)}:
+        parser.error(f"--model-version: {given.model_version} is the name of another model on the control pages")
     model = ModelSettings(given.start_seconds, given.stop_seconds, given.rate, given.latency)
     world = WorldSettings(
         given.region,
@@ -43,6 +45,8 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
         given.more_models,
         given.examples,
         model,
+        ModelKind(given.model),
+        Answers(given.answers),
     )
     return Options(given.host, given.port, given.env_file, given.log_requests, world)
 
@@ -55,8 +59,8 @@ class _OneLineParser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _OneLineParser(
         prog="local_aws",
-        description="An AWS in one process: S3, SQS and the rest of moto, with a Rekognition Custom Labels model "
-        "that starts, finds what the example pictures show, and stops.",
+        description="An AWS in one process: S3, SQS and the rest of moto, with models of Rekognition Custom Labels, "
+        "SageMaker and Lookout for Vision that start, find what the example pictures show, and stop.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         allow_abbrev=False,
     )
@@ -65,9 +69,24 @@ def _parser() -> argparse.ArgumentParser:
     add("--port", type=_whole(0, 65535), default=5000, help="port to listen on; 0 picks a free one")
     add("--region", type=_region, default="us-east-1", help="AWS Region everything is made in")
     add("--examples", type=Path, default=Path("examples"), help="folder of example pictures, one folder in it a label")
-    add("--start-seconds", type=_number(0), default=8.0, help="how long the model is STARTING")
-    add("--stop-seconds", type=_number(0), default=3.0, help="how long the model is STOPPING")
-    add("--rate", type=_number(0), default=5.0, help="images a second one inference unit takes; 0 for no limit")
+    add(
+        "--model",
+        choices=[kind.value for kind in ModelKind],
+        default=ModelKind.REKOGNITION.value,
+        metavar="SERVICE",
+        help="whose model the environment names and /_local/model shows: rekognition, sagemaker or lookoutvision; "
+        "the others are there too",
+    )
+    add(
+        "--answers",
+        choices=[answers.value for answers in Answers],
+        default=Answers.OBJECT_DETECTION.value,
+        metavar="FORMAT",
+        help="what it answers in if it is SageMaker's: object-detection, image-classification or huggingface",
+    )
+    add("--start-seconds", type=_number(0), default=8.0, help="how long a model is STARTING")
+    add("--stop-seconds", type=_number(0), default=3.0, help="how long a model is STOPPING")
+    add("--rate", type=_number(0), default=5.0, help="images a second one unit or instance takes; 0 for no limit")
     add("--latency", type=_number(0), default=0.2, help="seconds that a detection takes at least")
     add("--source-bucket", type=_bucket, default="label-detection-source", help="bucket that pictures are uploaded to")
     add("--final-bucket", type=_bucket, default="label-detection-final", help="bucket for what was labelled")

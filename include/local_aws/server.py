@@ -13,10 +13,14 @@ from werkzeug.serving import BaseWSGIServer, DechunkedInput, make_server
 from include.local_aws import stacks
 from include.local_aws.control import ControlPages
 from include.local_aws.faults import ConnectionCutError, FaultMiddleware, Faults
+from include.local_aws.lookoutvision.models import LookoutProjects
+from include.local_aws.lookoutvision.responses import LookoutVisionApp
+from include.local_aws.model_life import ModelLife
 from include.local_aws.policy.middleware import PolicyInForce, PolicyMiddleware
 from include.local_aws.rekognition import models as rekognition
-from include.local_aws.rekognition.lifecycle import ProjectVersion
 from include.local_aws.s3 import models as s3
+from include.local_aws.sagemaker import models as sagemaker
+from include.local_aws.sagemaker_runtime import models as sagemaker_runtime
 from include.local_aws.scheduler import models as scheduler
 from include.local_aws.scheduler.models import Fired
 from include.local_aws.sqs import models as sqs
@@ -95,9 +99,9 @@ class KeepAliveHandler(MotoRequestHandler):
                 lines.append(f"Content-Length: {len(body)}")
         if self.close_connection:
             lines.append("Connection: close")
-        self.wfile.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
-        if self.log_requests:
+        if self.log_requests:  # before the answer: its reader may end the process
             log.info("%s %s %s", self.command, self.path, status)
+        self.wfile.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
 
 
 class LoggingHandler(KeepAliveHandler):
@@ -120,23 +124,25 @@ class CachingDispatcher(DomainDispatcherApplication):
         return self._backends[host]
 
 
-def build_server(host: str, port: int, region: str, log_requests: bool) -> BaseWSGIServer:
+def build_server(
+    host: str, port: int, region: str, chosen_model: str, lookout: LookoutProjects, log_requests: bool
+) -> BaseWSGIServer:
     """A threaded server with the embedded AWS on it, bound but not yet serving; port 0 picks a free one."""
-    rekognition.install()
-    s3.install()
-    scheduler.install()
-    sqs.install()
-    stacks.install()
+    for service in (rekognition, s3, sagemaker, sagemaker_runtime, scheduler, sqs, stacks):
+        service.install()
 
-    def find_models() -> list[ProjectVersion]:
+    def find_models() -> list[ModelLife]:
         projects = rekognition.backend_of(ACCOUNT_ID, region).projects.values()
-        return [version for project in projects for version in project.versions.values()]
+        versions = [version for project in projects for version in project.versions.values()]
+        hosted = [] if lookout.model is None else [lookout.model]
+        return [*versions, *hosted, *sagemaker.backend_of(ACCOUNT_ID, region).config_lives()]
 
     def fired() -> list[Fired]:
         return scheduler.backend_of(ACCOUNT_ID, region).fired
 
     faults, policy = Faults(), PolicyInForce()
-    app = FaultMiddleware(PolicyMiddleware(CachingDispatcher(), policy, ACCOUNT_ID), faults)
-    pages = ControlPages(app, faults, policy, find_models, fired)
+    services = LookoutVisionApp(CachingDispatcher(), lookout)
+    app = FaultMiddleware(PolicyMiddleware(services, policy, ACCOUNT_ID), faults)
+    pages = ControlPages(app, faults, policy, find_models, chosen_model, fired)
     handler = LoggingHandler if log_requests else KeepAliveHandler
     return make_server(host, port, pages, threaded=True, request_handler=handler)

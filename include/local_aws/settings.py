@@ -1,7 +1,24 @@
 """What can be set, as plain values: importing this costs nothing."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+
+
+class ModelKind(StrEnum):
+    """The services that have models that are started and stopped."""
+
+    REKOGNITION = "rekognition"
+    SAGEMAKER = "sagemaker"
+    LOOKOUT_VISION = "lookoutvision"
+
+
+class Answers(StrEnum):
+    """What SageMaker's endpoints answer in, by the container that they are made from."""
+
+    OBJECT_DETECTION = "object-detection"
+    IMAGE_CLASSIFICATION = "image-classification"
+    HUGGINGFACE = "huggingface"
 
 
 @dataclass(frozen=True)
@@ -16,7 +33,7 @@ class ModelSettings:
 
 @dataclass(frozen=True)
 class WorldSettings:
-    """The names of everything, and how the model behaves."""
+    """The names of everything, how the models behave, and which of them the environment names."""
 
     region: str
     source_bucket: str
@@ -28,3 +45,14 @@ class WorldSettings:
     more_models: int
     examples: Path
     model: ModelSettings
+    model_kind: ModelKind
+    answers: Answers
+
+    @property
+    def chosen_model(self) -> str:
+        """The name on the control pages of the model that the environment names."""
+        return {
+            ModelKind.REKOGNITION: self.model_version,
+            ModelKind.SAGEMAKER: f"label-detection-{self.answers}",
+            ModelKind.LOOKOUT_VISION: "lookoutvision",
+        }[self.model_kind]

@@ -60,12 +60,16 @@ class Aws:
             config=config,
         )
 
-    def model(self, **change: Any) -> dict[str, Any]:
-        """The model's control page, after the change if there is one."""
-        url = f"{self.endpoint}/_local/model"
+    def model(self, name: str = "", /, **change: Any) -> dict[str, Any]:
+        """A model's control page, after the change if there is one; of the one that was chosen if none is named."""
+        url = f"{self.endpoint}/_local/model/{name}".removesuffix("/")
         answer = requests.put(url, json=change, timeout=10) if change else requests.get(url, timeout=10)
         answer.raise_for_status()
         return dict(answer.json())
+
+    def models(self) -> list[dict[str, Any]]:
+        """Every model's control page."""
+        return list(requests.get(f"{self.endpoint}/_local/models", timeout=10).json())
 
     def faults(self, *faults: dict[str, Any]) -> requests.Response:
         return requests.put(f"{self.endpoint}/_local/faults", json=list(faults), timeout=10)
@@ -138,9 +142,10 @@ def shared_aws(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> Iter
 
 @pytest.fixture
 def aws(shared_aws: Aws) -> Aws:
-    """The embedded AWS with its model never started, no faults, and an empty queue and source bucket."""
+    """The embedded AWS with its models never started, no faults, and an empty queue and source bucket."""
     shared_aws.faults()
-    shared_aws.model(status="TRAINING_COMPLETED", start_outcome="RUNNING", rate=0, latency=0)
+    for model in shared_aws.models():
+        shared_aws.model(model["name"], status="TRAINING_COMPLETED", start_outcome="RUNNING", rate=0, latency=0)
     s3 = shared_aws.client("s3")
     for bucket in (shared_aws.source, shared_aws.final):
         for found in s3.list_objects_v2(Bucket=bucket).get("Contents", []):

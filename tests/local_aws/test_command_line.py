@@ -14,8 +14,9 @@ import requests
 from tests.local_aws.conftest import ROOT, Aws, command, running
 
 OPTIONS = (
-    "--host --port --region --examples --start-seconds --stop-seconds --rate --latency --source-bucket "
-    "--final-bucket --queue --max-receive-count --project --model-version --more-models --env-file --log-requests"
+    "--host --port --region --examples --model --answers --start-seconds --stop-seconds --rate --latency "
+    "--source-bucket --final-bucket --queue --max-receive-count --project --model-version --more-models "
+    "--env-file --log-requests"
 )
 
 
@@ -42,6 +43,9 @@ def test_help_explains_every_option() -> None:
         pytest.param(["--source-bucket", "one", "--final-bucket", "one"], "--final-bucket", id="one bucket for both"),
         pytest.param(["--max-receive-count", "0"], "--max-receive-count", id="no receives"),
         pytest.param(["--more-models", "-1"], "--more-models", id="fewer than no more models"),
+        pytest.param(["--model", "bedrock"], "--model", id="no such service"),
+        pytest.param(["--answers", "xml"], "--answers", id="no such format"),
+        pytest.param(["--model-version", "lookoutvision"], "--model-version", id="name of another model"),
         pytest.param(["--speed", "9"], "--speed", id="no such option"),
     ],
 )
@@ -94,6 +98,37 @@ def test_a_signal_ends_it_at_once_with_status_0_even_in_a_long_poll(tmp_path: Pa
             aws.process.send_signal(number)
             assert aws.process.wait(5) == 0
             assert time.monotonic() - began < 2
+
+
+SAGEMAKER = "arn:aws:sagemaker:us-east-1:123456789012:endpoint-config/label-detection-"
+
+
+@pytest.mark.parametrize(
+    ("options", "arn", "classes"),
+    [
+        pytest.param(["--model", "sagemaker"], f"{SAGEMAKER}object-detection", "cat,cup,face,photographer", id="boxes"),
+        pytest.param(
+            ["--model", "sagemaker", "--answers", "huggingface"],
+            f"{SAGEMAKER}huggingface",
+            "cat,cup,face,photographer",
+            id="Hugging Face",
+        ),
+        pytest.param(
+            ["--model", "lookoutvision"],
+            "arn:aws:lookoutvision:us-east-1:123456789012:model/label-detection/1",
+            None,
+            id="Lookout for Vision",
+        ),
+    ],
+)
+def test_the_environment_names_the_model_that_is_chosen(
+    tmp_path: Path, examples: Path, options: list[str], arn: str, classes: str | None
+) -> None:
+    with running(tmp_path, "--examples", str(examples), *options) as aws:
+        assert aws.model()["arn"] == aws.model_arn == arn
+        assert aws.env.get("AIRFLOW__LABEL_DETECTION__CLASS_NAMES") == classes
+        assert aws.model()["kind"] == options[1]
+        assert aws.model("1")["kind"] == "rekognition"
 
 
 def test_requests_are_logged_only_when_asked_for(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import requests
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
 from tests.local_aws.conftest import Aws, running, until
+from tests.local_aws.lookout import Lookout, error
+from tests.local_aws.pictures import photograph, png
 
 
 def fault(service: str, operation: str, **more: Any) -> dict[str, Any]:
@@ -39,6 +41,8 @@ def calls(aws: Aws) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
     arn = {"ProjectVersionArn": aws.model_arn}
     queue = {"QueueUrl": aws.queue_url}
     entries = [{"Id": "1", "ReceiptHandle": "x"}]
+    sagemaker, runtime = aws.client("sagemaker"), aws.client("sagemaker-runtime")
+    endpoint = {"EndpointName": "eyes"}
     return {
         "s3:PutObject": (s3.put_object, {**place, "Body": b"1"}),
         "s3:GetObject": (s3.get_object, place),
@@ -58,6 +62,13 @@ def calls(aws: Aws) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
         "rekognition:StopProjectVersion": (rekognition.stop_project_version, arn),
         "rekognition:DescribeProjects": (rekognition.describe_projects, {}),
         "rekognition:DetectCustomLabels": (rekognition.detect_custom_labels, {**arn, "Image": {"Bytes": b"1"}}),
+        "sagemaker:CreateEndpoint": (sagemaker.create_endpoint, {**endpoint, "EndpointConfigName": "none"}),
+        "sagemaker:DescribeEndpoint": (sagemaker.describe_endpoint, endpoint),
+        "sagemaker:DeleteEndpoint": (sagemaker.delete_endpoint, endpoint),
+        "sagemaker:InvokeEndpoint": (
+            runtime.invoke_endpoint,
+            {**endpoint, "Body": png(photograph("moon")), "ContentType": "image/png"},
+        ),
         "sns:ListTopics": (aws.client("sns").list_topics, {}),
         "scheduler:GetSchedule": (aws.client("scheduler").get_schedule, {"Name": "a"}),
         "iam:ListRoles": (aws.client("iam").list_roles, {}),
@@ -69,7 +80,14 @@ NAMES = [
     *("s3:ListObjectsV2", "s3:HeadBucket", "s3:DeleteObjects", "s3:CreateMultipartUpload", "s3:UploadPart"),
     *("sqs:ReceiveMessage", "sqs:DeleteMessageBatch", "sqs:GetQueueAttributes"),
     *("rekognition:StartProjectVersion", "rekognition:StopProjectVersion", "rekognition:DescribeProjects"),
-    *("rekognition:DetectCustomLabels", "sns:ListTopics", "scheduler:GetSchedule", "iam:ListRoles"),
+    *("sagemaker:CreateEndpoint", "sagemaker:DescribeEndpoint", "sagemaker:DeleteEndpoint"),
+    *(
+        "sagemaker:InvokeEndpoint",
+        "rekognition:DetectCustomLabels",
+        "sns:ListTopics",
+        "scheduler:GetSchedule",
+        "iam:ListRoles",
+    ),
 ]
 
 
@@ -87,6 +105,25 @@ def test_a_call_fails_in_its_services_own_words_and_no_other_call_does(aws: Aws,
     status, code, message = failure(call, **arguments)
     assert (status, code) == expected[:2]
     assert head or message == expected[2]
+    assert aws.left_faults() == []
+
+
+LOOKOUT: dict[str, Callable[[Lookout], requests.Response]] = {
+    "DescribeModel": Lookout.describe,
+    "StartModel": Lookout.start,
+    "StopModel": Lookout.stop,
+    "DetectAnomalies": lambda lookout: lookout.detect(png(photograph("moon"))),
+}
+
+
+@pytest.mark.parametrize("operation", LOOKOUT)
+def test_a_call_of_lookout_for_vision_fails_in_its_words_and_no_other_does(aws: Aws, operation: str) -> None:
+    lookout = Lookout(aws)
+    aws.faults(fault("lookoutvision", operation, status=503, times=1))
+    for other, call in LOOKOUT.items():
+        if other != operation:
+            assert error(call(lookout))[1] != "Broken"
+    assert error(LOOKOUT[operation](lookout)) == (503, "Broken")
     assert aws.left_faults() == []
 
 

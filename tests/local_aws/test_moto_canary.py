@@ -10,6 +10,9 @@ from moto.s3 import notifications
 from moto.s3.models import S3Backend, s3_backends
 from moto.s3.responses import S3Response
 from moto.s3.urls import url_paths
+from moto.sagemaker.models import FakeEndpoint, SageMakerModelBackend, sagemaker_backends
+from moto.sagemakerruntime.models import SageMakerRuntimeBackend, sagemakerruntime_backends
+from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 from moto.scheduler.models import EventBridgeSchedulerBackend, scheduler_backends
 from moto.sqs.models import Queue, SQSBackend, sqs_backends
 
@@ -26,6 +29,8 @@ def test_a_backend_class_can_be_put_in_the_place_of_motos() -> None:
     for backends, backend in (
         (rekognition_backends, RekognitionBackend),
         (s3_backends, S3Backend),
+        (sagemaker_backends, SageMakerModelBackend),
+        (sagemakerruntime_backends, SageMakerRuntimeBackend),
         (scheduler_backends, EventBridgeSchedulerBackend),
         (sqs_backends, SQSBackend),
     ):
@@ -63,6 +68,29 @@ def test_a_queue_keeps_its_messages_where_the_store_stands_in() -> None:
 def test_an_update_of_a_schedule_leaves_its_action_after_completion_out() -> None:
     assert "action_after_completion" in parameters(EventBridgeSchedulerBackend.create_schedule)
     assert "action_after_completion" not in parameters(EventBridgeSchedulerBackend.update_schedule)
+
+
+def test_sagemaker_keeps_its_endpoints_where_the_lives_stand_in() -> None:
+    backend = SageMakerModelBackend("us-east-1", "123456789012")
+    assert backend.endpoints == {}
+    assert "self.endpoints.values()" in inspect.getsource(SageMakerModelBackend.list_endpoints.__wrapped__)
+    assert parameters(SageMakerModelBackend.create_endpoint) == [
+        "self",
+        "endpoint_name",
+        "endpoint_config_name",
+        "tags",
+    ]
+    assert parameters(FakeEndpoint) == [
+        *("account_id", "region_name", "endpoint_name", "endpoint_config_name", "production_variants"),
+        *("data_capture_config", "tags"),
+    ]
+    record = FakeEndpoint("1", "us-east-1", "a", "b", [], {}, [])
+    assert {"arn", "endpoint_status", "failure_reason", "last_modified_time"} <= set(vars(record))
+
+
+def test_the_runtime_can_be_given_bytes() -> None:
+    assert SageMakerRuntimeResponse.use_raw_body is False
+    assert callable(SageMakerRuntimeResponse.invoke_endpoint)
 
 
 def test_the_server_has_the_seams_that_are_used() -> None:

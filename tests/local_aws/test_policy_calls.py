@@ -7,6 +7,8 @@ import pytest
 import requests
 
 from tests.local_aws.conftest import Aws
+from tests.local_aws.endpoints import DETECTION, endpoint_arn
+from tests.local_aws.lookout import ARN, Lookout, error
 from tests.local_aws.pictures import photograph, png
 from tests.local_aws.policies import FINAL, ROLE, SCHEDULE, SOURCE, allow, error_of
 from tests.local_aws.test_scheduler import at
@@ -140,6 +142,77 @@ def test_a_call_needs_each_of_its_permissions_and_no_more(
             assert f"is not authorized to perform: {left_out[0]} on resource: {left_out[1]} because" in message
     put(allow(*pairs))
     assert error_of(call, **arguments)[1] in ("", "ResourceInUseException", "ResourceNotFoundException")
+
+
+CONFIG = f"arn:aws:sagemaker:us-east-1:123456789012:endpoint-config/{DETECTION}"
+EYES = endpoint_arn("eyes")
+ENDPOINT_CALLS: list[tuple[str, str, dict[str, Any], Pairs]] = [
+    (
+        "sagemaker",
+        "create_endpoint",
+        {"EndpointName": "Eyes", "EndpointConfigName": DETECTION},
+        [("sagemaker:CreateEndpoint", EYES), ("sagemaker:CreateEndpoint", CONFIG)],
+    ),
+    ("sagemaker", "describe_endpoint", {"EndpointName": "Eyes"}, [("sagemaker:DescribeEndpoint", EYES)]),
+    (
+        "sagemaker-runtime",
+        "invoke_endpoint",
+        {"EndpointName": "Eyes", "Body": png(photograph("moon")), "ContentType": "image/png"},
+        [("sagemaker:InvokeEndpoint", EYES)],
+    ),
+    ("sagemaker", "delete_endpoint", {"EndpointName": "Eyes"}, [("sagemaker:DeleteEndpoint", EYES)]),
+    (
+        "sagemaker",
+        "describe_endpoint_config",
+        {"EndpointConfigName": DETECTION},
+        [("sagemaker:DescribeEndpointConfig", CONFIG)],
+    ),
+    ("sagemaker", "list_endpoints", {}, [("sagemaker:ListEndpoints", "*")]),
+]
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "arguments", "pairs"), ENDPOINT_CALLS, ids=[call[1] for call in ENDPOINT_CALLS]
+)
+def test_a_call_of_sagemaker_needs_each_of_its_permissions_and_no_more(
+    aws: Aws,
+    put: Callable[[Any], requests.Response],
+    service: str,
+    operation: str,
+    arguments: dict[str, Any],
+    pairs: Pairs,
+) -> None:
+    call = getattr(aws.client(service), operation)
+    if operation != "create_endpoint":
+        aws.client("sagemaker").create_endpoint(EndpointName="Eyes", EndpointConfigName=DETECTION)
+        aws.model(DETECTION, status="RUNNING")
+    for left_out in pairs:
+        put(allow(*(pair for pair in pairs if pair != left_out)))
+        status, code, message = error_of(call, **arguments)
+        assert (status, code) == (403 if service == "sagemaker-runtime" else 400, "AccessDeniedException")
+        assert f"is not authorized to perform: {left_out[0]} on resource: {left_out[1]} because" in message
+    put(allow(*pairs))
+    assert error_of(call, **arguments) == (0, "", "")
+
+
+@pytest.mark.parametrize("operation", ["DescribeModel", "StartModel", "StopModel", "DetectAnomalies"])
+def test_a_call_of_lookout_for_vision_needs_its_permission_on_the_model(
+    aws: Aws, put: Callable[[Any], requests.Response], operation: str
+) -> None:
+    lookout = Lookout(aws)
+    calls: dict[str, Callable[[], requests.Response]] = {
+        "DescribeModel": lookout.describe,
+        "StartModel": lookout.start,
+        "StopModel": lookout.stop,
+        "DetectAnomalies": lambda: lookout.detect(png(photograph("moon"))),
+    }
+    aws.model("lookoutvision", status="STOPPED" if operation == "StartModel" else "RUNNING")
+    put(allow(*((f"lookoutvision:{other}", ARN) for other in calls if other != operation)))
+    refused = calls[operation]()
+    assert error(refused) == (403, "AccessDeniedException")
+    assert f"lookoutvision:{operation} on resource: {ARN} because" in refused.json()["Message"]
+    put(allow((f"lookoutvision:{operation}", ARN)))
+    assert calls[operation]().ok
 
 
 def test_rekognition_reads_the_image_with_the_callers_permission(

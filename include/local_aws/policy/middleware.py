@@ -10,12 +10,13 @@ from include.local_aws.policy.document import Permission, Policy
 from include.local_aws.policy.permissions import listing_for_not_found, permissions_of, read_of_an_image
 from include.local_aws.rekognition.exceptions import InvalidS3Object
 
-# Status and code of a denial by service; the others answer like Scheduler.
+# Status and code of a denial by service; the others, and SageMaker's runtime, answer like Scheduler.
 _DENIALS = {
     "s3": (403, "AccessDenied"),
     "sqs": (403, "AccessDenied"),
     "sns": (403, "AuthorizationError"),
     "rekognition": (400, "AccessDeniedException"),
+    "sagemaker": (400, "AccessDeniedException"),
 }
 _DENIAL = (403, "AccessDeniedException")
 
@@ -71,7 +72,7 @@ class PolicyMiddleware:
         return None
 
     def _denial(self, operation: Operation, request: Request, permission: Permission, reason: str) -> ErrorAnswer:
-        status, code = _DENIALS.get(operation.service, _DENIAL)
+        status, code = _DENIALS.get(operation.service, _DENIAL) if operation.protocol != "rest-json" else _DENIAL
         message = (
             f"User: arn:aws:iam::{self._account_id}:user/local is not authorized to perform: {permission.action} "
             f"on resource: {permission.resource} {reason}"

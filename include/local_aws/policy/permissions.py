@@ -51,6 +51,7 @@ _REKOGNITION = {
     "StopProjectVersion": "ProjectVersionArn",
     "DetectCustomLabels": "ProjectVersionArn",
 }
+_ENDPOINT_ACTIONS = frozenset({"CreateEndpoint", "DescribeEndpoint", "DeleteEndpoint", "InvokeEndpoint"})
 _SCHEDULES = frozenset({"CreateSchedule", "UpdateSchedule", "GetSchedule", "DeleteSchedule"})
 
 
@@ -63,6 +64,8 @@ def permissions_of(operation: Operation, request: Request, account_id: str) -> l
         "sqs": lambda: _sqs(operation.name, _parameters(request), prefix),
         "sns": lambda: _sns(operation.name, _parameters(request)),
         "rekognition": lambda: _rekognition(operation.name, _parameters(request)),
+        "sagemaker": lambda: _sagemaker(operation.name, request, prefix),
+        "lookoutvision": lambda: _lookoutvision(operation.name, request, prefix),
         "scheduler": lambda: _scheduler(operation.name, request, prefix),
     }
     return known[operation.service]() if operation.name and operation.service in known else None
@@ -138,6 +141,26 @@ def _rekognition(name: str, parameters: dict[str, Any]) -> list[Permission] | No
         return None
     resource = _REKOGNITION[name]
     return [Permission(f"rekognition:{name}", str(parameters.get(resource, "")) if resource else "*")]
+
+
+def _sagemaker(name: str, request: Request, prefix: str) -> list[Permission] | None:
+    if name == "ListEndpoints":
+        return [Permission("sagemaker:ListEndpoints", "*")]
+    invokes = name == "InvokeEndpoint"
+    parameters = {"EndpointName": unquote(request.path.split("/")[2])} if invokes else _parameters(request)
+    needed = []
+    if name in _ENDPOINT_ACTIONS:
+        endpoint = f"{prefix}endpoint/{parameters.get('EndpointName', '')}".lower()
+        needed.append(Permission(f"sagemaker:{name}", endpoint))
+    if name in ("CreateEndpoint", "DescribeEndpointConfig"):
+        config = f"{prefix}endpoint-config/{parameters.get('EndpointConfigName', '')}"
+        needed.append(Permission(f"sagemaker:{name}", config))
+    return needed or None
+
+
+def _lookoutvision(name: str, request: Request, prefix: str) -> list[Permission]:
+    _, _, _, project, _, version, *_ = request.path.split("/")
+    return [Permission(f"lookoutvision:{name}", f"{prefix}model/{project}/{version}")]
 
 
 def _scheduler(name: str, request: Request, prefix: str) -> list[Permission] | None:

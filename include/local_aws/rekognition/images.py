@@ -1,12 +1,6 @@
 """What Rekognition takes for an image: PNG or JPEG by content, within its limits."""
 
-import struct
-from dataclasses import dataclass
-
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
+from include.local_aws.picture import Picture, UnreadableError, decode, size_in_pixels
 from include.local_aws.rekognition.exceptions import ImageTooLarge, InvalidImageFormat, InvalidParameter
 
 # https://docs.aws.amazon.com/rekognition/latest/customlabels-dg/limits.html
@@ -15,22 +9,6 @@ MAX_BYTES_IN_REQUEST = 4 * 1024 * 1024
 MIN_SIDE = 64
 MAX_SIDE = 4096
 MAX_ASPECT = 20
-
-_PNG = b"\x89PNG\r\n\x1a\n"
-_JPEG = b"\xff\xd8\xff"
-_JPEG_SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_JPEG_BARE_MARKERS = frozenset({0x01, *range(0xD0, 0xD8)})
-
-Gray = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A decoded image: its grey pixels, perhaps scaled down, and its true size in pixels."""
-
-    gray: Gray
-    width: int
-    height: int
 
 
 def read_image(content: bytes, max_bytes: int, matching_side: int) -> Picture:
@@ -41,7 +19,14 @@ def read_image(content: bytes, max_bytes: int, matching_side: int) -> Picture:
     """
     if len(content) > max_bytes:
         raise ImageTooLarge(f"Image size of {len(content)} bytes is larger than the maximum of {max_bytes} bytes")
-    width, height = size_in_pixels(content)
+    try:
+        _check_size(*size_in_pixels(content))
+        return decode(content, matching_side)
+    except UnreadableError as error:
+        raise InvalidImageFormat() from error
+
+
+def _check_size(width: int, height: int) -> None:
     if min(width, height) < MIN_SIDE or max(width, height) > MAX_SIDE:
         raise InvalidParameter(
             f"Image dimensions of {width} x {height} pixels are not supported: "
@@ -52,56 +37,3 @@ def read_image(content: bytes, max_bytes: int, matching_side: int) -> Picture:
             f"Image dimensions of {width} x {height} pixels are not supported: "
             f"the longer side must be at most {MAX_ASPECT} times the shorter"
         )
-    gray = decode_gray(content, max(width, height) // matching_side)
-    if gray is None:
-        raise InvalidImageFormat()
-    if (gray.shape[0] > gray.shape[1]) != (height > width) and width != height:
-        width, height = height, width  # turned upright by its EXIF orientation
-    return Picture(gray, width, height)
-
-
-def decode_gray(content: bytes, shrink: int = 1) -> Gray | None:
-    """The image's grey pixels, None if unreadable; at 1/2, 1/4 or 1/8 of its size if ``shrink`` is at least that."""
-    flag = cv2.IMREAD_GRAYSCALE
-    for factor, reduced in (
-        (8, cv2.IMREAD_REDUCED_GRAYSCALE_8),
-        (4, cv2.IMREAD_REDUCED_GRAYSCALE_4),
-        (2, cv2.IMREAD_REDUCED_GRAYSCALE_2),
-    ):
-        if shrink >= factor:
-            flag = reduced
-            break
-    try:
-        gray = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
-    except cv2.error:
-        return None
-    return None if gray is None else gray.astype(np.uint8, copy=False)
-
-
-def size_in_pixels(content: bytes) -> tuple[int, int]:
-    """Width and height as the header says, so that nothing huge is decoded; InvalidImageFormat if there is none."""
-    size = None
-    if content.startswith(_PNG) and content[12:16] == b"IHDR" and len(content) >= 24:
-        size = struct.unpack(">II", content[16:24])
-    elif content.startswith(_JPEG):
-        size = _jpeg_size(content)
-    if size is None or 0 in size:
-        raise InvalidImageFormat()
-    return int(size[0]), int(size[1])
-
-
-def _jpeg_size(content: bytes) -> tuple[int, int] | None:
-    position = 2
-    while position + 9 <= len(content):
-        if content[position] != 0xFF:
-            return None
-        marker = content[position + 1]
-        if marker == 0xFF or marker in _JPEG_BARE_MARKERS:
-            position += 1 if marker == 0xFF else 2
-            continue
-        if marker in _JPEG_SIZE_MARKERS:
-            height, width = struct.unpack(">HH", content[position + 5 : position + 9])
-            return width, height
-        (length,) = struct.unpack(">H", content[position + 2 : position + 4])
-        position += 2 + length
-    return None

@@ -12,9 +12,10 @@ from moto.s3.models import s3_backends
 from moto.utilities.utils import get_partition
 
 from include.local_aws.detector import Detector, Finding
+from include.local_aws.model_life import ModelStatus
 from include.local_aws.rekognition.exceptions import InvalidParameter, InvalidS3Object, ResourceNotFound
 from include.local_aws.rekognition.images import MAX_BYTES_FROM_S3, MAX_BYTES_IN_REQUEST, read_image
-from include.local_aws.rekognition.lifecycle import ModelStatus, ProjectVersion
+from include.local_aws.rekognition.project_version import ProjectVersion
 from include.local_aws.s3.models import LocalS3Backend
 from include.local_aws.settings import ModelSettings
 

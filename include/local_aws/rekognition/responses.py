@@ -9,8 +9,8 @@ from moto.rekognition.responses import RekognitionResponse
 
 from include.local_aws.detector import Finding
 from include.local_aws.rekognition.exceptions import InvalidParameter
-from include.local_aws.rekognition.lifecycle import ProjectVersion
 from include.local_aws.rekognition.models import ImageSource, LocalRekognitionBackend, Project
+from include.local_aws.rekognition.project_version import ProjectVersion
 
 
 class LocalRekognitionResponse(RekognitionResponse):

@@ -4,15 +4,15 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import botocore.session
 from botocore.exceptions import UnknownServiceError
 from botocore.model import OperationModel, OperationNotFoundError, Shape
 from botocore.validate import ParamValidator
 from moto.scheduler.exceptions import ValidationException
+
+from include.local_aws.service_models import service_model
 
 _ONE_TIME = re.compile(r"at\((\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})\)")
 _RECURRING = re.compile(r"(rate|cron)\(.+\)")
@@ -21,8 +21,8 @@ _UNIVERSAL = re.compile(r"arn:aws[a-z-]*:scheduler:::aws-sdk:([A-Za-z0-9-]+):([A
 
 def check_request(operation: str, parameters: dict[str, Any]) -> None:
     """Compare a request with the lengths, patterns, ranges and values in the service's model."""
-    shape = _model("scheduler").operation_model(operation).input_shape
-    wrong = list(_violations(shape, parameters, ""))
+    shape = service_model("scheduler").operation_model(operation).input_shape
+    wrong = [] if shape is None else list(_violations(shape, parameters, ""))
     if wrong:
         errors = "error" if len(wrong) == 1 else "errors"
         raise ValidationException(f"{len(wrong)} validation {errors} detected: {'; '.join(wrong)}")
@@ -50,7 +50,7 @@ def universal_target(arn: str) -> tuple[str, OperationModel] | None:
     named = _UNIVERSAL.fullmatch(arn)
     try:
         service, operation = named.groups()  # type: ignore[union-attr]
-        model = _model(service).operation_model(operation[0].upper() + operation[1:])
+        model = service_model(service).operation_model(operation[0].upper() + operation[1:])
     except (AttributeError, UnknownServiceError, OperationNotFoundError) as error:
         raise ValidationException(f"Provided Arn is not in correct format: {arn}") from error
     return service, model
@@ -68,11 +68,6 @@ def check_target(target: dict[str, Any]) -> None:
         raise ValidationException(f"Invalid RequestJson provided. Reason: {error}") from error
     if shape is not None and (report := ParamValidator().validate(parameters, shape)).has_errors():
         raise ValidationException(f"Invalid RequestJson provided. Reason: {report.generate_report()}")
-
-
-@lru_cache
-def _model(service: str) -> Any:
-    return botocore.session.get_session().get_service_model(service)
 
 
 def _violations(shape: Shape, value: Any, path: str) -> Iterator[str]:

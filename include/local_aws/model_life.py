@@ -2,20 +2,28 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 
-from include.local_aws.rekognition.exceptions import (
-    ProvisionedThroughputExceeded,
-    ResourceInUse,
-    ResourceNotReady,
-)
 from include.local_aws.settings import ModelSettings
 
 
+class WrongStateError(Exception):
+    """What was asked for cannot be done in the state that the model is in."""
+
+    def __init__(self, status: "ModelStatus"):
+        super().__init__(f"it is in the state {status}")
+        self.status = status
+
+
+class OverRateError(Exception):
+    """More images a second than the running units are worth."""
+
+
 class ModelStatus(StrEnum):
-    """The states of a project version, as Rekognition's service model lists them."""
+    """The states of a model in Rekognition's words, which say the most; other services have fewer."""
 
     TRAINING_IN_PROGRESS = "TRAINING_IN_PROGRESS"
     TRAINING_COMPLETED = "TRAINING_COMPLETED"
@@ -33,14 +41,6 @@ class ModelStatus(StrEnum):
     EXPIRED = "EXPIRED"
 
 
-STARTABLE = frozenset(
-    {
-        ModelStatus.TRAINING_COMPLETED,
-        ModelStatus.COPYING_COMPLETED,
-        ModelStatus.STOPPED,
-        ModelStatus.FAILED,
-    }
-)
 ON = frozenset({ModelStatus.STARTING, ModelStatus.RUNNING, ModelStatus.STOPPING})
 
 _MESSAGES = {
@@ -54,6 +54,20 @@ _MESSAGES = {
 
 
 @dataclass(frozen=True)
+class Kind:
+    """A service's way of running models.
+
+    ``words``: the states that its models have, each with the service's own word for it, None where it has none.
+    ``startable`` and ``stoppable``: the states that a model can be started and stopped in.
+    """
+
+    name: str
+    words: Mapping[ModelStatus, str | None]
+    startable: AbstractSet[ModelStatus]
+    stoppable: AbstractSet[ModelStatus]
+
+
+@dataclass(frozen=True)
 class StateChange:
     """A state and when it began, in seconds since 1970."""
 
@@ -61,7 +75,7 @@ class StateChange:
     at: float
 
 
-class ProjectVersion:
+class ModelLife:
     """A trained model that can be started and stopped; safe under threads.
 
     STARTING and STOPPING end when their time is up, whenever somebody looks. A state that was put by hand
@@ -71,14 +85,14 @@ class ProjectVersion:
     def __init__(
         self,
         arn: str,
-        project_arn: str,
         name: str,
+        kind: Kind,
         settings: ModelSettings,
         clock: Callable[[], float] = time.time,
     ):
         self.arn = arn
-        self.project_arn = project_arn
         self.name = name
+        self.kind = kind
         self.settings = settings
         self.created = clock()
         self.min_units = 0
@@ -91,6 +105,7 @@ class ProjectVersion:
         self._clock = clock
         self._lock = threading.RLock()
         self._due: StateChange | None = None
+        self._due_message: str | None = None
         self._message = _MESSAGES[ModelStatus.TRAINING_COMPLETED]
         self._history = [StateChange(ModelStatus.TRAINING_COMPLETED, self.created)]
         self._tokens = 0.0
@@ -104,8 +119,13 @@ class ProjectVersion:
             return self._history[-1].status
 
     @property
+    def says(self) -> str | None:
+        """The service's own word for the state now; None where it has none."""
+        return self.kind.words.get(self.status)
+
+    @property
     def message(self) -> str:
-        """What the service says about the state."""
+        """What is said about the state."""
         with self._lock:
             self._settle()
             return self._message
@@ -130,25 +150,24 @@ class ProjectVersion:
             ends = [change.at for change in history[1:]] + [self._clock()]
         return sum(end - change.at for change, end in zip(history, ends, strict=True) if change.status in states)
 
-    def start(self, min_units: int, max_units: int | None) -> ModelStatus:
-        """Begin to start. ResourceInUse unless the model is ready, stopped or failed."""
+    def start(self, min_units: int, max_units: int | None, flaw: str | None = None) -> ModelStatus:
+        """Begin to start; with a ``flaw`` to end as FAILED, with it for a message. WrongStateError."""
         with self._lock:
-            status = self.status
-            if status not in STARTABLE:
-                raise ResourceInUse(f"The model {self.arn} cannot be started: it is in the state {status}.")
+            if (status := self.status) not in self.kind.startable:
+                raise WrongStateError(status)
             self.min_units, self.max_units = min_units, max_units
             self._enter(ModelStatus.STARTING)
-            self._due = StateChange(self.start_outcome, self._clock() + self.settings.start_seconds)
+            outcome = self.start_outcome if flaw is None else ModelStatus.FAILED
+            self._end_in(self.settings.start_seconds, outcome, flaw)
             return ModelStatus.STARTING
 
     def stop(self) -> ModelStatus:
-        """Begin to stop. ResourceInUse unless the model is running."""
+        """Begin to stop. WrongStateError."""
         with self._lock:
-            status = self.status
-            if status is not ModelStatus.RUNNING:
-                raise ResourceInUse(f"The model {self.arn} cannot be stopped: it is in the state {status}.")
+            if (status := self.status) not in self.kind.stoppable:
+                raise WrongStateError(status)
             self._enter(ModelStatus.STOPPING)
-            self._due = StateChange(ModelStatus.STOPPED, self._clock() + self.settings.stop_seconds)
+            self._end_in(self.settings.stop_seconds, ModelStatus.STOPPED)
             return ModelStatus.STOPPING
 
     def put(self, status: ModelStatus, message: str | None = None) -> None:
@@ -160,14 +179,13 @@ class ProjectVersion:
             self._enter(status, message)
 
     def admit(self) -> None:
-        """Let one image in, or raise ResourceNotReady or ProvisionedThroughputExceeded.
+        """Let one image in, or raise WrongStateError (it is not RUNNING) or OverRateError.
 
         A bucket of tokens, filled at ``rate`` x units a second, that holds one second's worth.
         """
         with self._lock:
-            status = self.status
-            if status is not ModelStatus.RUNNING:
-                raise ResourceNotReady(f"The model {self.arn} is not ready: it is in the state {status}.")
+            if (status := self.status) is not ModelStatus.RUNNING:
+                raise WrongStateError(status)
             rate = self.settings.rate * self.min_units
             if rate > 0:
                 now = self._clock()
@@ -175,7 +193,7 @@ class ProjectVersion:
                 self._filled = now
                 if self._tokens < 1.0:
                     self.throttled += 1
-                    raise ProvisionedThroughputExceeded()
+                    raise OverRateError
                 self._tokens -= 1.0
             self.detects += 1
             self.first_detect_at = self.first_detect_at or self._clock()
@@ -185,10 +203,13 @@ class ProjectVersion:
         with self._lock:
             self.last_detect_at = self._clock()
 
+    def _end_in(self, seconds: float, status: ModelStatus, message: str | None = None) -> None:
+        self._due, self._due_message = StateChange(status, self._clock() + seconds), message
+
     def _settle(self) -> None:
         if self._due is not None and self._clock() >= self._due.at:
             due, self._due = self._due, None
-            self._enter(due.status, at=due.at)
+            self._enter(due.status, self._due_message, due.at)
 
     def _enter(self, status: ModelStatus, message: str | None = None, at: float | None = None) -> None:
         now = self._clock() if at is None else at

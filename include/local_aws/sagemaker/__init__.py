@@ -1,0 +1,1 @@
+"""SageMaker's endpoints, laid out as moto lays out its services."""

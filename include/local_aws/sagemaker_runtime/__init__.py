@@ -1,0 +1,1 @@
+"""SageMaker's runtime, laid out as moto lays out its services."""
