@@ -21,7 +21,9 @@ import requests
 
 from demo.environment import PROJECT, clean_own, cleaned
 from demo.waiting import wait_until
+from include.model_kinds import endpoint_name, model_of
 from include.settings import Settings
+from tests.model_calls import CALLS, Call, ModelCalls
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -52,6 +54,7 @@ class Aws:
     sns: SNSClient
     scheduler: EventBridgeSchedulerClient
     settings: Settings
+    calls: ModelCalls = CALLS["rekognition"]
 
     def control(self, page: str, method: str = "GET", body: object = None) -> Any:
         """Call a control page."""
@@ -61,14 +64,21 @@ class Aws:
         return answer.json()
 
     def model(self, version: str = "") -> dict[str, Any]:
-        """A model's state and history: the settings', or another version."""
-        found: dict[str, Any] = self.control(f"model/{version}" if version else "model")
+        """A model's state and history: the settings', or another one, a version of Rekognition's project."""
+        found: dict[str, Any] = self.control(f"model/{version or self.calls.page}")
         return found
 
+    def change_model(self, **change: object) -> None:
+        """Change how the settings' model behaves."""
+        self.control(f"model/{self.calls.page}", "PUT", change)
+
     def put_model(self, status: str, version: str = "") -> None:
-        """Put a model into a state."""
-        page = f"model/{version}" if version else "model"
-        self.control(page, "PUT", {"status": status, "start_outcome": "RUNNING"})
+        """Put a model into a state, in Rekognition's words whatever its service."""
+        self.control(f"model/{version or self.calls.page}", "PUT", {"status": status, "start_outcome": "RUNNING"})
+
+    def fail_model(self, call: Call, **fault: object) -> None:
+        """Make a call to the settings' model fail."""
+        self.fail(self.calls.service, self.calls.operations[call], **fault)
 
     def schedules(self) -> list[str]:
         """The names of the schedules that there are."""
@@ -128,7 +138,9 @@ def _aws_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
         process = subprocess.Popen(command, env=cleaned(), cwd=PROJECT, stdout=log, stderr=log)
     try:
         wait_until(env_file.exists, 60, "the embedded AWS")
-        yield _connect(env_file)
+        aws = _connect(env_file)
+        _name_the_endpoint(aws)
+        yield aws
     finally:
         process.terminate()
         process.wait(10)
@@ -155,19 +167,40 @@ def _connect(env_file: Path) -> Aws:
     )
 
 
+def _name_the_endpoint(aws: Aws) -> None:
+    """An endpoint that a control page puts there has the name of the last one: from now on that of the pipeline's."""
+    page = CALLS["sagemaker"].page
+    client = boto3.client(
+        "sagemaker",
+        "us-east-1",
+        endpoint_url=aws.environment["AWS_ENDPOINT_URL"],
+        aws_access_key_id="local",
+        aws_secret_access_key="local",  # noqa: S106
+    )
+    client.create_endpoint(EndpointName=endpoint_name(model_of(aws.model(page)["arn"])), EndpointConfigName=page)
+    aws.put_model("STOPPED", page)
+
+
 @pytest.fixture
-def aws(_aws_server: Aws, monkeypatch: pytest.MonkeyPatch) -> Aws:
+def model_kind() -> str:
+    """The service that runs the test's model. A test that is marked `kinds` runs for each that it names."""
+    return "rekognition"
+
+
+@pytest.fixture
+def aws(_aws_server: Aws, model_kind: str, monkeypatch: pytest.MonkeyPatch) -> Aws:
     """Buckets and a queue of the test's own, and a model that was never started; the environment points to them."""
-    shared = _aws_server
+    shared = replace(_aws_server, calls=CALLS[model_kind])
     shared.control("faults", "DELETE")
     for version in ("", *MORE_MODELS):
         shared.put_model("TRAINING_COMPLETED", version)
     for schedule in shared.schedules():
         shared.scheduler.delete_schedule(Name=schedule)
     name = f"test-{next(_NUMBERS)}"
-    own = {"source_bucket": f"{name}-source", "final_bucket": f"{name}-final"}
+    own: dict[str, Any] = {"source_bucket": f"{name}-source", "final_bucket": f"{name}-final"}
     for bucket in own.values():
         shared.s3.create_bucket(Bucket=bucket)
+    own["model_arn"] = shared.model()["arn"]
     own["queue_url"] = shared.sqs.create_queue(QueueName=name)["QueueUrl"]
     shared.s3.put_bucket_notification_configuration(
         Bucket=own["source_bucket"],
@@ -221,11 +254,27 @@ def picture() -> bytes:
     return cv2.imencode(".png", pixels)[1].tobytes()
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The tests that are marked `kinds` run for each of these kinds of models."""
+    kinds = metafunc.definition.get_closest_marker("kinds")
+    if kinds and "model_kind" in metafunc.fixturenames:
+        metafunc.parametrize("model_kind", kinds.args)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests on a real scheduler go to one worker, one after the other: a world is heavy."""
+    """The tests on a real scheduler go to one worker, one after the other: a world is heavy.
+
+    A case that is marked `only` is one of those kinds of models alone: it does not exist for the others.
+    """
     for item in items:
         if item.get_closest_marker("system"):
             item.add_marker(pytest.mark.xdist_group("system"))
+    items[:] = [item for item in items if not _is_of_another_kind(item)]
+
+
+def _is_of_another_kind(item: pytest.Item) -> bool:
+    only, case = item.get_closest_marker("only"), getattr(item, "callspec", None)
+    return bool(only and case) and case.params.get("model_kind", "rekognition") not in only.args
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -22,9 +22,11 @@ from botocore.config import Config
 from botocore.loaders import JSONFileLoader
 
 from include.lease import Lease, lease_name
+from include.model_kinds import KINDS
 from include.plan import Plan
 from label_detection import exchange, experiences, leases, stopping
-from label_detection.hooks.rekognition import RekognitionModelHook
+from label_detection.hooks.by_arn import hook_for
+from label_detection.hooks.model import ModelHook
 from label_detection.operators import model as model_operators
 
 if TYPE_CHECKING:
@@ -165,25 +167,22 @@ def run(variables: Variables) -> Run:  # no test may reach the real Variables
 
 
 @pytest.fixture
-def hook(aws: Aws) -> RekognitionModelHook:
+def hook(aws: Aws) -> ModelHook:
     """The model's hook; its client sends every request once."""
-    return RekognitionModelHook(
-        aws.settings.model_arn,
-        aws_conn_id="aws_default",
-        region_name=aws.settings.region,
-        config=Config(retries={"total_max_attempts": 1}),
-    )
+    return hook_for(aws.settings.model_arn, "aws_default", Config(retries={"total_max_attempts": 1}))
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def quick(monkeypatch: pytest.MonkeyPatch, model_kind: str, tmp_path: Path) -> None:
     """Wait as the operators do, in fractions of the seconds."""
     monkeypatch.setattr(model_operators, "_LINGER_SECONDS", 0.5)
     for name, seconds in (("ON_SECONDS", 0.1), ("_OFF_SECONDS", 0.1), ("_PATIENCE_SECONDS", 0.5)):
         monkeypatch.setattr(stopping, name, seconds)
-    waiters = json.loads(Path(model_operators.__file__).parents[1].joinpath("waiters/rekognition.json").read_text())
+    folder = Path(model_operators.__file__).parents[1] / "waiters"
+    waiters = json.loads((folder / f"{model_kind}.json").read_text())
     for waiter in waiters["waiters"].values():
         waiter["delay"] = 0.1
-    path = tmp_path / "rekognition.json"
+    path = tmp_path / f"{model_kind}.json"
     path.write_text(json.dumps(waiters))
-    monkeypatch.setattr(RekognitionModelHook, "waiter_path", path)
+    (kind,) = (kind for kind in KINDS if kind.name == model_kind)
+    monkeypatch.setattr(f"{kind.hook}.waiter_path", path)

@@ -13,13 +13,16 @@ import pytest
 from demo.waiting import wait_until
 from include.lease import Lease
 from label_detection.hooks import switch
-from label_detection.hooks.rekognition import RekognitionModelHook
+from label_detection.hooks.by_arn import hook_for
+from label_detection.hooks.model import ModelHook
 from label_detection.hooks.switch import arm, disarm, switch_name
+from tests.model_calls import KINDS
 
 if TYPE_CHECKING:
     from tests.conftest import Aws
 
 ROLE = "arn:aws:iam::123456789012:role/dead-man-switch"
+pytestmark = pytest.mark.kinds(*KINDS)
 LATER = datetime(2099, 1, 1, 12, 0, 0, 1, tzinfo=UTC)
 
 
@@ -46,9 +49,7 @@ def test_the_name_is_one_that_aws_takes_and_each_models_own(length: int) -> None
     assert all(re.fullmatch(r"[0-9a-zA-Z-_.]{1,64}", name) for name in names)
 
 
-def test_it_calls_stop_with_the_role_at_the_leases_end_rounded_up_and_then_is_gone(
-    aws: Aws, hook: RekognitionModelHook
-) -> None:
+def test_it_calls_stop_with_the_role_at_the_leases_end_rounded_up_and_then_is_gone(aws: Aws, hook: ModelHook) -> None:
     assert arm(lease_of(aws), hook, ROLE) is None
     schedule = stored(aws)
     assert schedule["ScheduleExpression"] == "at(2099-01-01T12:00:01)"
@@ -56,18 +57,20 @@ def test_it_calls_stop_with_the_role_at_the_leases_end_rounded_up_and_then_is_go
     assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}
     assert schedule["ActionAfterCompletion"] == "DELETE"
     target = schedule["Target"]
-    assert target["Arn"] == "arn:aws:scheduler:::aws-sdk:rekognition:stopProjectVersion"
+    operation = aws.calls.operations["stop"]
+    called = f"{operation[0].lower()}{operation[1:]}"
+    assert target["Arn"] == f"arn:aws:scheduler:::aws-sdk:{aws.calls.service}:{called}"
     assert target["RoleArn"] == ROLE
-    assert json.loads(target["Input"]) == {"ProjectVersionArn": aws.settings.model_arn}
+    assert json.loads(target["Input"]) == hook.stop_target().input
 
 
 @pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov"])
-def test_the_target_is_in_the_models_partition(partition: str) -> None:
-    hook = RekognitionModelHook(f"arn:{partition}:rekognition:eu-west-1:123456789012:project/p/version/v/1")
-    assert hook.stop_target().arn.startswith(f"arn:{partition}:scheduler:::aws-sdk:")
+def test_the_target_is_in_the_models_partition(aws: Aws, partition: str) -> None:
+    hook = hook_for(aws.settings.model_arn.replace("arn:aws:", f"arn:{partition}:"), None, None)
+    assert hook.stop_target().arn.startswith(f"arn:{partition}:scheduler:::aws-sdk:{aws.calls.service}:")
 
 
-def test_made_again_it_is_moved_and_keeps_the_rest(aws: Aws, hook: RekognitionModelHook) -> None:
+def test_made_again_it_is_moved_and_keeps_the_rest(aws: Aws, hook: ModelHook) -> None:
     arm(lease_of(aws), hook, ROLE)
     before = stored(aws)
     assert arm(lease_of(aws, LATER + timedelta(hours=1)), hook, ROLE) is None
@@ -80,20 +83,20 @@ def test_made_again_it_is_moved_and_keeps_the_rest(aws: Aws, hook: RekognitionMo
     assert aws.schedules() == [switch_name(aws.settings.model_arn)]
 
 
-def test_it_stops_the_model_when_nobody_else_does_and_removes_itself(aws: Aws, hook: RekognitionModelHook) -> None:
+def test_it_stops_the_model_when_nobody_else_does_and_removes_itself(aws: Aws, hook: ModelHook) -> None:
     aws.put_model("RUNNING")
     arm(lease_of(aws, datetime.now(UTC) + timedelta(seconds=1)), hook, ROLE)
     wait_until(lambda: aws.model()["status"] == "STOPPED", 20, "the switch")
     wait_until(lambda: not aws.schedules(), 5, "its end")
 
 
-def test_a_model_that_is_starting_when_it_fires_is_stopped_once_it_runs(aws: Aws, hook: RekognitionModelHook) -> None:
+def test_a_model_that_is_starting_when_it_fires_is_stopped_once_it_runs(aws: Aws, hook: ModelHook) -> None:
     arm(lease_of(aws, datetime.now(UTC)), hook, ROLE)
     hook.start(1)
     wait_until(lambda: aws.model()["status"] == "STOPPED", 20, "the switch")
 
 
-def test_removed_it_does_not_fire(aws: Aws, hook: RekognitionModelHook) -> None:
+def test_removed_it_does_not_fire(aws: Aws, hook: ModelHook) -> None:
     aws.put_model("RUNNING")
     lease = lease_of(aws, datetime.now(UTC) + timedelta(seconds=2))
     arm(lease, hook, ROLE)
@@ -114,7 +117,7 @@ def test_a_lease_without_one_makes_no_call(aws: Aws) -> None:
     ids=["denied", "down"],
 )
 def test_one_that_cannot_be_made_or_removed_is_said_and_raises_nothing(
-    aws: Aws, hook: RekognitionModelHook, trouble: dict[str, Any], caplog: pytest.LogCaptureFixture
+    aws: Aws, hook: ModelHook, trouble: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     aws.fail("scheduler", "CreateSchedule", **trouble)
     aws.fail("scheduler", "DeleteSchedule", **trouble)
@@ -131,7 +134,7 @@ def test_one_that_cannot_be_made_or_removed_is_said_and_raises_nothing(
 
 
 def test_one_that_is_gone_is_in_the_log_and_no_warning(
-    aws: Aws, hook: RekognitionModelHook, caplog: pytest.LogCaptureFixture
+    aws: Aws, hook: ModelHook, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", switch.__name__)
     aws.fail("scheduler", "CreateSchedule", status=403, code="AccessDeniedException")
@@ -144,7 +147,7 @@ def test_one_that_is_gone_is_in_the_log_and_no_warning(
 
 
 def test_whatever_else_goes_wrong_does_not_get_through(
-    aws: Aws, hook: RekognitionModelHook, monkeypatch: pytest.MonkeyPatch
+    aws: Aws, hook: ModelHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("no such connection")

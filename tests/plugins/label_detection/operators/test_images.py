@@ -101,7 +101,7 @@ def test_a_refused_call_fails_the_task_without_a_retry_and_gives_the_image_back(
     aws: Aws, running: Run, picture: bytes
 ) -> None:
     aws.upload("1.png", picture)
-    aws.fail("rekognition", "DetectCustomLabels", status=400, code="AccessDeniedException", message="not yours")
+    aws.fail_model("detect", status=400, code="AccessDeniedException", message="not yours")
     context = running.context("analyse_images", map_index=0)
     with pytest.raises(AirflowFailException, match=r"AccessDeniedException.*not yours.*1\.png"):
         running.execute(operator(), context)

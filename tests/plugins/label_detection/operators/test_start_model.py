@@ -9,14 +9,15 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from botocore.exceptions import ClientError
 
-from label_detection.hooks.rekognition import RekognitionModelHook
+from label_detection.hooks.model import ModelHook
 from tests.plugins.conftest import DAG_ID, RUN_ID, Run, Variables
 from tests.plugins.label_detection.operators.conftest import start
+from tests.model_calls import KINDS
 
 if TYPE_CHECKING:
     from tests.conftest import Aws
 
-pytestmark = pytest.mark.usefixtures("quick")
+pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.kinds(*KINDS)]
 
 
 def starts(aws: Aws, since: int = 0) -> int:
@@ -24,7 +25,10 @@ def starts(aws: Aws, since: int = 0) -> int:
     return [change["status"] for change in aws.model()["history"][since:]].count("STARTING")
 
 
-@pytest.mark.parametrize("status", ["TRAINING_COMPLETED", "COPYING_COMPLETED", "STOPPED", "FAILED"])
+@pytest.mark.parametrize(
+    "status",
+    ["TRAINING_COMPLETED", pytest.param("COPYING_COMPLETED", marks=pytest.mark.only("rekognition")), "STOPPED", "FAILED"],
+)
 def test_a_model_that_is_off_is_started_with_the_plans_units(
     aws: Aws, run: Run, variables: Variables, status: str
 ) -> None:
@@ -33,7 +37,7 @@ def test_a_model_that_is_off_is_started_with_the_plans_units(
     before = datetime.now(UTC)
     started = start(run)
     assert aws.model()["status"] == "STARTING"
-    assert aws.model()["units"] == 3
+    assert aws.model()["units"] == aws.calls.units(3)
     assert (started.units, started.adopted) == (3, False)
     assert before <= started.requested_at <= datetime.now(UTC)
     assert started.deadline == started.requested_at + timedelta(minutes=plan.settings.max_model_minutes)
@@ -44,12 +48,12 @@ def test_a_model_that_is_off_is_started_with_the_plans_units(
     assert lease.until > started.deadline
 
 
-def test_a_starting_model_is_adopted_with_its_own_units(aws: Aws, run: Run, hook: RekognitionModelHook) -> None:
+def test_a_starting_model_is_adopted_with_its_own_units(aws: Aws, run: Run, hook: ModelHook) -> None:
     hook.start(5)
     seen = len(aws.model()["history"])
     run.plan(aws.settings, units=2)
     started = start(run)
-    assert (started.adopted, started.units) == (True, 5)
+    assert (started.adopted, started.units) == (True, aws.calls.units(5))
     assert starts(aws, seen) == 0
 
 
@@ -62,7 +66,7 @@ def test_a_running_model_is_adopted(aws: Aws, run: Run) -> None:
     assert starts(aws, seen) == 0
 
 
-def test_a_stopping_model_is_waited_out_and_then_started(aws: Aws, run: Run, hook: RekognitionModelHook) -> None:
+def test_a_stopping_model_is_waited_out_and_then_started(aws: Aws, run: Run, hook: ModelHook) -> None:
     aws.put_model("RUNNING")
     hook.stop()
     seen = len(aws.model()["history"]) - 1
@@ -72,6 +76,7 @@ def test_a_stopping_model_is_waited_out_and_then_started(aws: Aws, run: Run, hoo
     assert states == ["STOPPING", "STOPPED", "STARTING"]
 
 
+@pytest.mark.only("rekognition")
 @pytest.mark.parametrize(
     ("status", "remedy"),
     [
@@ -87,7 +92,7 @@ def test_a_stopping_model_is_waited_out_and_then_started(aws: Aws, run: Run, hoo
 def test_a_model_that_cannot_be_started_fails_without_a_retry_and_says_what_to_do(
     aws: Aws, run: Run, status: str, remedy: str
 ) -> None:
-    aws.control("model", "PUT", {"status": status, "message": "The service's own words"})
+    aws.change_model(status=status, message="The service's own words")
     run.plan(aws.settings)
     with pytest.raises(AirflowFailException, match=f"{status} .The service's own words; .*{remedy}"):
         start(run)
@@ -98,19 +103,19 @@ def test_a_start_whose_answer_was_lost_is_adopted_by_the_retry(aws: Aws, run: Ru
     seen = len(aws.model()["history"])
     run.plan(aws.settings, units=2)
     lost: dict[str, Any] = {"status": 400, "code": "SomethingElse", "when": "after", "times": 1}
-    aws.fail("rekognition", "StartProjectVersion", **lost)
+    aws.fail_model("start", **lost)
     with pytest.raises(ClientError, match="SomethingElse"):
         start(run)
     assert aws.model()["status"] == "STARTING"
     started = start(run)
-    assert (started.adopted, started.units) == (True, 2)
+    assert (started.adopted, started.units) == (True, aws.calls.units(2))
     assert starts(aws, seen) == 1
 
 
 def test_a_start_whose_answer_was_lost_is_adopted_by_the_clients_own_second_send(aws: Aws, run: Run) -> None:
     seen = len(aws.model()["history"])
     run.plan(aws.settings)
-    aws.fail("rekognition", "StartProjectVersion", status=500, when="after", times=1)
+    aws.fail_model("start", status=500, when="after", times=1)
     start(run)
     assert starts(aws, seen) == 1
     assert aws.control("faults") == []
@@ -131,7 +136,7 @@ def test_a_refused_start_is_raised_as_aws_words_it_and_the_lease_stands(
     aws: Aws, run: Run, variables: Variables
 ) -> None:
     run.plan(aws.settings)
-    aws.fail("rekognition", "StartProjectVersion", status=400, code="AccessDeniedException", message="not yours")
+    aws.fail_model("start", status=400, code="AccessDeniedException", message="not yours")
     with pytest.raises(ClientError, match=r"AccessDeniedException.*not yours"):
         start(run)
     assert variables.lease(aws.settings) is not None, "the request may have arrived: the watchdog must find it"
@@ -139,8 +144,9 @@ def test_a_refused_start_is_raised_as_aws_words_it_and_the_lease_stands(
 
 def test_in_use_though_it_is_off_fails_without_a_retry(aws: Aws, run: Run) -> None:
     run.plan(aws.settings)
-    aws.fail("rekognition", "StartProjectVersion", status=400, code="ResourceInUseException", message="busy, somehow")
-    with pytest.raises(AirflowFailException, match=r"cannot be started: it is TRAINING_COMPLETED.*busy, somehow"):
+    already = "already existing, somehow"  # SageMaker says by words alone what is wrong
+    aws.fail_model("start", status=400, code=aws.calls.in_use, message=already)
+    with pytest.raises(AirflowFailException, match=rf"cannot be started: it is \w+.*{already}"):
         start(run)
 
 

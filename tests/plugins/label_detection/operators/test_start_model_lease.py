@@ -11,16 +11,18 @@ from airflow.sdk.exceptions import AirflowFailException
 from include.lease import Lease
 from label_detection import exchange
 from label_detection.hooks import switch
-from label_detection.hooks.rekognition import RekognitionModelHook
+from label_detection.hooks.by_arn import hook_class
+from label_detection.hooks.model import ModelHook
 from label_detection.hooks.switch import arm, switch_name
 from tests.plugins.conftest import DAG_ID, RUN_ID, Run, Variables
 from tests.plugins.label_detection.operators.conftest import start
+from tests.model_calls import KINDS
 
 if TYPE_CHECKING:
     from include.settings import Settings
     from tests.conftest import Aws
 
-pytestmark = pytest.mark.usefixtures("quick")
+pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.kinds(*KINDS)]
 
 
 def lease_of(aws: Aws, dag_id: str, run_id: str, until: datetime) -> Lease:
@@ -67,13 +69,13 @@ def test_the_dead_mans_switch_is_made_for_the_leases_end_before_the_request(
 ) -> None:
     run.plan(switched(aws))
     seen: list[Any] = []
-    start_request = RekognitionModelHook.start
+    start_request = hook_class(aws.settings.model_arn).start
 
-    def look(self: RekognitionModelHook, units: int, max_units: int | None) -> None:
+    def look(self: ModelHook, units: int, max_units: int | None) -> None:
         seen.extend(aws.schedules())
         start_request(self, units, max_units)
 
-    monkeypatch.setattr(RekognitionModelHook, "start", look)
+    monkeypatch.setattr(hook_class(aws.settings.model_arn), "start", look)
     start(run)
     lease = variables.lease(aws.settings)
     assert lease is not None
@@ -85,7 +87,7 @@ def test_the_dead_mans_switch_is_made_for_the_leases_end_before_the_request(
 
 
 def test_an_earlier_runs_switch_is_moved_when_its_model_is_taken_over(
-    aws: Aws, run: Run, variables: Variables, hook: RekognitionModelHook
+    aws: Aws, run: Run, variables: Variables, hook: ModelHook
 ) -> None:
     earlier = lease_of(aws, DAG_ID, "earlier", datetime.now(UTC) + timedelta(hours=1))
     arm(earlier, hook, ROLE)
@@ -143,7 +145,7 @@ def test_without_the_option_there_is_no_switch(aws: Aws, run: Run, variables: Va
     assert not lease.dead_man_switch
 
 
-def left_with_a_switch(aws: Aws, variables: Variables, hook: RekognitionModelHook) -> None:
+def left_with_a_switch(aws: Aws, variables: Variables, hook: ModelHook) -> None:
     """What a dead run has left: a lease, and a switch that fires in the middle of the next run."""
     left = lease_of(aws, DAG_ID, "dead", datetime.now(UTC) + timedelta(minutes=10))
     left = left.model_copy(update={"dead_man_switch": True})
@@ -152,7 +154,7 @@ def left_with_a_switch(aws: Aws, variables: Variables, hook: RekognitionModelHoo
 
 
 def test_a_switch_that_a_dead_run_left_is_removed_although_the_option_was_turned_off_since(
-    aws: Aws, run: Run, variables: Variables, hook: RekognitionModelHook
+    aws: Aws, run: Run, variables: Variables, hook: ModelHook
 ) -> None:
     left_with_a_switch(aws, variables, hook)
     run.plan(aws.settings)
@@ -165,7 +167,7 @@ def test_a_switch_that_a_dead_run_left_is_removed_although_the_option_was_turned
 
 
 def test_a_switch_that_a_dead_run_left_and_that_fired_since_is_no_warning(
-    aws: Aws, run: Run, variables: Variables, hook: RekognitionModelHook
+    aws: Aws, run: Run, variables: Variables, hook: ModelHook
 ) -> None:
     left_with_a_switch(aws, variables, hook)
     aws.scheduler.delete_schedule(Name=switch_name(aws.settings.model_arn))
@@ -175,7 +177,7 @@ def test_a_switch_that_a_dead_run_left_and_that_fired_since_is_no_warning(
 
 
 def test_a_switch_that_a_dead_run_left_and_that_cannot_be_removed_is_a_warning_and_remembered(
-    aws: Aws, run: Run, variables: Variables, hook: RekognitionModelHook
+    aws: Aws, run: Run, variables: Variables, hook: ModelHook
 ) -> None:
     left_with_a_switch(aws, variables, hook)
     aws.fail("scheduler", "DeleteSchedule", status=403, code="AccessDeniedException")

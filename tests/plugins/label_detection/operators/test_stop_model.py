@@ -12,17 +12,22 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from label_detection import stopping
-from label_detection.hooks.rekognition import RekognitionModelHook
+from label_detection.hooks.by_arn import hook_class
+from label_detection.hooks.model import ModelHook
 from label_detection.operators import model as model_operators
 from tests.plugins.conftest import Run, Variables
 from tests.plugins.label_detection.operators.conftest import stop
+from tests.model_calls import KINDS
 
 if TYPE_CHECKING:
     from tests.conftest import Aws
 
 REAL_LINGER_SECONDS = model_operators._LINGER_SECONDS
 REAL_ON_SECONDS = stopping.ON_SECONDS
-pytestmark = pytest.mark.usefixtures("quick")
+pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.kinds(*KINDS)]
+
+
+REKOGNITION = pytest.mark.only("rekognition")
 
 
 def states(aws: Aws, since: int) -> list[str]:
@@ -43,32 +48,44 @@ def test_a_running_model_is_off_when_the_task_ends(aws: Aws, planned: Run) -> No
     assert off_at <= stopped_at <= datetime.now(UTC)
 
 
-def test_a_stopping_model_is_waited_for_and_not_asked_again(aws: Aws, planned: Run, hook: RekognitionModelHook) -> None:
+def test_a_stopping_model_is_waited_for_and_not_asked_again(aws: Aws, planned: Run, hook: ModelHook) -> None:
     aws.put_model("RUNNING")
     hook.stop()
-    aws.fail("rekognition", "StopProjectVersion", status=400, code="AskedAgain")
+    aws.fail_model("stop", status=400, code="AskedAgain")
     stop(planned)
     assert aws.model()["status"] == "STOPPED"
 
 
-def test_a_starting_model_is_stopped_as_soon_as_it_lets_itself_be(
-    aws: Aws, planned: Run, hook: RekognitionModelHook
-) -> None:
+def test_a_starting_model_is_stopped_as_soon_as_it_lets_itself_be(aws: Aws, planned: Run, hook: ModelHook) -> None:
     seen = len(aws.model()["history"])
     hook.start(1)
     stop(planned)
     assert states(aws, seen) == ["STARTING", "RUNNING", "STOPPING", "STOPPED"]
 
 
-def test_a_start_that_fails_meanwhile_is_off_too(aws: Aws, planned: Run, hook: RekognitionModelHook) -> None:
-    aws.control("model", "PUT", {"start_outcome": "FAILED"})
+def test_a_start_that_fails_meanwhile_is_off_too(aws: Aws, planned: Run, hook: ModelHook) -> None:
+    aws.change_model(start_outcome="FAILED")
     hook.start(1)
     stop(planned)
-    assert aws.model()["status"] == "FAILED"
+    assert aws.model()["status"] == ("STOPPED" if aws.calls.service == "sagemaker" else "FAILED")
+
+
+@pytest.mark.only("sagemaker")
+def test_what_is_left_of_a_failed_start_is_taken_away(aws: Aws, planned: Run, variables: Variables) -> None:
+    aws.put_model("FAILED")
+    stop(planned)
+    assert aws.model()["says"] is None, "there is no endpoint any more"
+    assert variables.lease(aws.settings) is None
 
 
 @pytest.mark.parametrize(
-    "status", ["TRAINING_COMPLETED", "COPYING_COMPLETED", "STOPPED", "FAILED", "DELETING", "EXPIRED"]
+    "status",
+    [
+        "TRAINING_COMPLETED",
+        "STOPPED",
+        pytest.param("FAILED", marks=pytest.mark.only("rekognition", "lookoutvision")),
+        *(pytest.param(status, marks=REKOGNITION) for status in ("COPYING_COMPLETED", "DELETING", "EXPIRED")),
+    ],
 )
 def test_a_model_that_is_off_is_believed_after_a_while(
     aws: Aws, planned: Run, variables: Variables, status: str
@@ -86,7 +103,7 @@ def test_the_while_is_longer_than_a_killed_start_lives() -> None:
 
 
 def test_a_start_that_lands_three_seconds_later_is_stopped(
-    aws: Aws, planned: Run, hook: RekognitionModelHook, monkeypatch: pytest.MonkeyPatch
+    aws: Aws, planned: Run, hook: ModelHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(model_operators, "_LINGER_SECONDS", REAL_LINGER_SECONDS)
     seen = len(aws.model()["history"])
@@ -108,7 +125,7 @@ def test_a_second_stop_finds_it_off(aws: Aws, planned: Run) -> None:
 def test_a_stop_whose_answer_was_lost_is_carried_on_by_the_retry(aws: Aws, planned: Run) -> None:
     aws.put_model("RUNNING")
     seen = len(aws.model()["history"])
-    aws.fail("rekognition", "StopProjectVersion", status=400, code="SomethingElse", when="after", times=1)
+    aws.fail_model("stop", status=400, code="SomethingElse", when="after", times=1)
     with pytest.raises(ClientError, match="SomethingElse"):
         stop(planned)
     stop(planned)
@@ -118,7 +135,7 @@ def test_a_stop_whose_answer_was_lost_is_carried_on_by_the_retry(aws: Aws, plann
 def test_a_stop_whose_answer_was_lost_is_carried_on_by_the_clients_own_second_send(aws: Aws, planned: Run) -> None:
     aws.put_model("RUNNING")
     seen = len(aws.model()["history"])
-    aws.fail("rekognition", "StopProjectVersion", status=500, when="after", times=1)
+    aws.fail_model("stop", status=500, when="after", times=1)
     stop(planned)
     assert states(aws, seen) == ["STOPPING", "STOPPED"]
 
@@ -131,7 +148,7 @@ def test_a_stop_that_keeps_failing_is_red_and_the_lease_stands_for_the_watchdog(
     aws: Aws, planned: Run, variables: Variables, status: int, code: str
 ) -> None:
     aws.put_model("RUNNING")
-    aws.fail("rekognition", "StopProjectVersion", status=status, code=code)
+    aws.fail_model("stop", status=status, code=code)
     with pytest.raises(ClientError, match=code):
         stop(planned)
     assert aws.model()["status"] == "RUNNING"
@@ -142,7 +159,7 @@ def test_a_stop_that_keeps_failing_is_red_and_the_lease_stands_for_the_watchdog(
     assert variables.lease(aws.settings) is None
 
 
-@pytest.mark.parametrize("operation", ["StopProjectVersion", "DescribeProjectVersions"])
+@pytest.mark.parametrize("operation", ["stop", "describe"])
 @pytest.mark.parametrize(
     "trouble",
     [
@@ -159,7 +176,7 @@ def test_trouble_that_passes_is_waited_out_by_the_task_itself(
 ) -> None:
     monkeypatch.setattr(stopping, "_PATIENCE_SECONDS", 30)
     aws.put_model("RUNNING")
-    aws.fail("rekognition", operation, times=5, **trouble)
+    aws.fail_model(operation, times=5, **trouble)
     stop(planned)
     assert aws.model()["status"] == "STOPPED"
     assert aws.control("faults") == []
@@ -171,21 +188,21 @@ def test_five_times_500_keep_the_model_on_for_seconds_only(
     monkeypatch.setattr(stopping, "ON_SECONDS", REAL_ON_SECONDS)
     monkeypatch.setattr(stopping, "_PATIENCE_SECONDS", 30)
     aws.put_model("RUNNING")
-    aws.fail("rekognition", "StopProjectVersion", status=500, times=5)
+    aws.fail_model("stop", status=500, times=5)
     began = time.monotonic()
     stop(planned)
     assert time.monotonic() - began < 20
 
 
 def test_off_is_believed_only_when_it_was_seen_and_not_while_the_service_gives_no_answer(
-    aws: Aws, planned: Run, hook: RekognitionModelHook, monkeypatch: pytest.MonkeyPatch
+    aws: Aws, planned: Run, hook: ModelHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stopping, "_PATIENCE_SECONDS", 10)
     monkeypatch.setattr(model_operators, "_LINGER_SECONDS", REAL_LINGER_SECONDS)
 
     def start_and_fall_silent() -> None:
         hook.start(1)
-        aws.fail("rekognition", "DescribeProjectVersions", status=500, times=4)
+        aws.fail_model("describe", status=500, times=4)
 
     late = threading.Timer(0.3, start_and_fall_silent)
     late.start()
@@ -200,7 +217,7 @@ def test_without_a_plan_it_says_so(run: Run) -> None:
 
 
 def test_a_start_that_waited_for_a_stopping_model_and_lands_later_is_stopped_too(
-    aws: Aws, planned: Run, hook: RekognitionModelHook, monkeypatch: pytest.MonkeyPatch
+    aws: Aws, planned: Run, hook: ModelHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(model_operators, "_LINGER_SECONDS", REAL_LINGER_SECONDS)
     aws.put_model("RUNNING")
@@ -219,11 +236,11 @@ def test_a_start_that_waited_for_a_stopping_model_and_lands_later_is_stopped_too
     assert [change["status"] for change in aws.model()["history"]][-3:] == ["RUNNING", "STOPPING", "STOPPED"]
 
 
-def test_a_model_that_was_deleted_meanwhile_is_off(planned: Run, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    def gone(self: RekognitionModelHook) -> None:
+def test_a_model_that_was_deleted_meanwhile_is_off(aws: Aws, planned: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(self: ModelHook) -> None:
         raise LookupError("there is no such model")
 
-    monkeypatch.setattr(RekognitionModelHook, "describe", gone)
+    monkeypatch.setattr(hook_class(aws.settings.model_arn), "describe", gone)
     stop(planned)
 
 
@@ -233,11 +250,11 @@ def test_a_model_that_cannot_be_seen_any_more_is_not_believed_to_be_gone_when_it
     """The connection leads to another account now: DescribeProjects finds nothing there, and that is no error."""
     aws.put_model("RUNNING")
 
-    def not_here(self: RekognitionModelHook) -> None:
+    def not_here(self: ModelHook) -> None:
         raise LookupError("there is no project 'parts'")
 
-    monkeypatch.setattr(RekognitionModelHook, "describe", not_here)
-    aws.fail("rekognition", "StopProjectVersion", status=400, code="AccessDeniedException")
+    monkeypatch.setattr(hook_class(aws.settings.model_arn), "describe", not_here)
+    aws.fail_model("stop", status=400, code="AccessDeniedException")
     with pytest.raises(ClientError, match="AccessDenied"):
         stop(planned)
     assert variables.lease(aws.settings) is not None

@@ -12,16 +12,18 @@ import pytest
 from include.lease import Lease, lease_name
 from label_detection import exchange
 from label_detection.hooks import switch
-from label_detection.hooks.rekognition import RekognitionModelHook
+from label_detection.hooks.by_arn import hook_class
+from label_detection.hooks.model import ModelHook
 from label_detection.operators import model as model_operators
 from tests.plugins.conftest import Run, Variables
 from tests.plugins.label_detection.operators.conftest import stop
+from tests.model_calls import KINDS
 
 if TYPE_CHECKING:
     from tests.conftest import Aws
 
 ROLE = "arn:aws:iam::123456789012:role/switch"
-pytestmark = pytest.mark.usefixtures("quick")
+pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.kinds(*KINDS)]
 
 
 @pytest.mark.parametrize("theirs", ["dag_id", "run_id"])
@@ -47,7 +49,7 @@ def test_the_runs_lease_is_ended_only_once_the_model_is_off(
     assert seen == ["STOPPED"]
 
 
-def armed(aws: Aws, run: Run, variables: Variables, hook: RekognitionModelHook) -> None:
+def armed(aws: Aws, run: Run, variables: Variables, hook: ModelHook) -> None:
     run.plan(aws.settings.model_copy(update={"dead_man_switch_role_arn": ROLE}))
     lease = variables.lease(aws.settings)
     assert lease is not None
@@ -55,7 +57,7 @@ def armed(aws: Aws, run: Run, variables: Variables, hook: RekognitionModelHook) 
 
 
 def test_the_switch_is_removed_once_the_model_is_off_and_before_the_lease_is_given_up(
-    aws: Aws, run: Run, variables: Variables, hook: RekognitionModelHook, monkeypatch: pytest.MonkeyPatch
+    aws: Aws, run: Run, variables: Variables, hook: ModelHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     armed(aws, run, variables, hook)
     aws.put_model("RUNNING")
@@ -74,7 +76,7 @@ def test_the_switch_is_removed_once_the_model_is_off_and_before_the_lease_is_giv
 
 
 def test_a_switch_that_cannot_be_removed_fails_nothing_and_is_a_warning(
-    aws: Aws, run: Run, variables: Variables, hook: RekognitionModelHook
+    aws: Aws, run: Run, variables: Variables, hook: ModelHook
 ) -> None:
     armed(aws, run, variables, hook)
     aws.put_model("RUNNING")
@@ -85,7 +87,7 @@ def test_a_switch_that_cannot_be_removed_fails_nothing_and_is_a_warning(
     assert "could not be removed" in warning
 
 
-def test_another_runs_switch_is_left(aws: Aws, run: Run, variables: Variables, hook: RekognitionModelHook) -> None:
+def test_another_runs_switch_is_left(aws: Aws, run: Run, variables: Variables, hook: ModelHook) -> None:
     armed(aws, run, variables, hook)
     lease = variables.lease(aws.settings)
     assert lease is not None
@@ -122,7 +124,7 @@ def test_a_model_that_another_run_holds_by_now_is_left_to_that(
 
 
 def test_a_lost_first_try_that_lives_on_does_not_stop_the_next_runs_model(
-    aws: Aws, planned: Run, variables: Variables, hook: RekognitionModelHook, monkeypatch: pytest.MonkeyPatch
+    aws: Aws, planned: Run, variables: Variables, hook: ModelHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(model_operators, "_LINGER_SECONDS", 5.0)
 
@@ -139,19 +141,19 @@ def test_a_lost_first_try_that_lives_on_does_not_stop_the_next_runs_model(
 
 
 def test_a_lost_first_try_that_lives_on_does_not_remove_the_next_runs_switch(
-    aws: Aws, run: Run, variables: Variables, hook: RekognitionModelHook, monkeypatch: pytest.MonkeyPatch
+    aws: Aws, run: Run, variables: Variables, hook: ModelHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     armed(aws, run, variables, hook)
     aws.put_model("RUNNING")
-    describe = RekognitionModelHook.describe
+    describe = hook_class(aws.settings.model_arn).describe
 
-    def take_over_once_it_is_off(self: RekognitionModelHook) -> Any:
+    def take_over_once_it_is_off(self: ModelHook) -> Any:
         state = describe(self)
         if not state.is_on:
             held_by_the_next_run(aws, variables)
         return state
 
-    monkeypatch.setattr(RekognitionModelHook, "describe", take_over_once_it_is_off)
+    monkeypatch.setattr(hook_class(aws.settings.model_arn), "describe", take_over_once_it_is_off)
     stop(run)
     assert aws.schedules() == [switch.switch_name(aws.settings.model_arn)]
 

@@ -10,15 +10,17 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from include.lease import lease_name
-from label_detection.hooks.rekognition import RekognitionModelHook
+from label_detection.hooks.by_arn import hook_class
+from label_detection.hooks.model import ModelHook
 from label_detection.operators import watchdog
 from tests.plugins.conftest import Variables
 from tests.plugins.label_detection.operators.conftest import NOT_FOUND, Airflow, Watch, lease_on
+from tests.model_calls import KINDS
 
 if TYPE_CHECKING:
     from tests.conftest import Aws, Topic
 
-pytestmark = pytest.mark.usefixtures("quick")
+pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.kinds(*KINDS)]
 
 
 @pytest.mark.parametrize(
@@ -142,20 +144,20 @@ def test_a_lease_that_was_taken_anew_before_the_stop_keeps_its_model(
     aws.put_model("RUNNING")
     variables.put_lease(lease_on(aws, minutes=-1))
     taken = lease_on(aws, run_id="r2")
-    describe = RekognitionModelHook.describe
+    describe = hook_class(aws.settings.model_arn).describe
 
-    def take_over(self: RekognitionModelHook) -> Any:  # at the last moment: between the look and the stop
+    def take_over(self: ModelHook) -> Any:  # at the last moment: between the look and the stop
         variables.put_lease(taken)
         return describe(self)
 
-    monkeypatch.setattr(RekognitionModelHook, "describe", take_over)
+    monkeypatch.setattr(hook_class(aws.settings.model_arn), "describe", take_over)
     assert watch() == []
     assert aws.model()["status"] == "RUNNING"
     assert variables.lease(aws.settings) == taken
 
 
 def test_a_run_that_starts_the_model_while_the_watchdog_waits_for_its_end_keeps_it(
-    aws: Aws, variables: Variables, watch: Watch, hook: RekognitionModelHook
+    aws: Aws, variables: Variables, watch: Watch, hook: ModelHook
 ) -> None:
     aws.put_model("RUNNING")
     variables.put_lease(lease_on(aws, minutes=-1))
@@ -207,8 +209,10 @@ def test_a_model_that_is_off_and_was_taken_over_meanwhile_is_not_said_to_be_left
 ) -> None:
     variables.put_lease(lease_on(aws, minutes=-1, sns_topic_arn=topic.arn))
     taken = lease_on(aws, run_id="r2")
-    describe = RekognitionModelHook.describe
-    monkeypatch.setattr(RekognitionModelHook, "describe", lambda self: (variables.put_lease(taken), describe(self))[1])
+    describe = hook_class(aws.settings.model_arn).describe
+    monkeypatch.setattr(
+        hook_class(aws.settings.model_arn), "describe", lambda self: (variables.put_lease(taken), describe(self))[1]
+    )
     assert watch() == []
     assert variables.lease(aws.settings) == taken
     assert topic.published() == []

@@ -8,16 +8,18 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from include.model_kinds import model_of
-from label_detection.hooks.rekognition import RekognitionModelHook
+from label_detection.hooks.by_arn import hook_class
+from label_detection.hooks.model import ModelHook
 from label_detection.hooks.switch import arm
 from label_detection.operators import watchdog
 from tests.plugins.conftest import DAG_ID, Variables
 from tests.plugins.label_detection.operators.conftest import Airflow, Watch, lease_on
+from tests.model_calls import KINDS
 
 if TYPE_CHECKING:
     from tests.conftest import Aws, Topic
 
-pytestmark = pytest.mark.usefixtures("quick")
+pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.kinds(*KINDS)]
 
 
 def test_a_model_that_cannot_be_stopped_yet_keeps_no_other_on(
@@ -57,7 +59,15 @@ def test_what_became_of_the_run_is_said_in_airflows_words(
     assert entry["why"] == "its run is success and stop_model skipped"
 
 
-@pytest.mark.parametrize("status", ["STOPPED", "TRAINING_COMPLETED", "FAILED", "DELETING"])
+@pytest.mark.parametrize(
+    "status",
+    [
+        "STOPPED",
+        "TRAINING_COMPLETED",
+        pytest.param("FAILED", marks=pytest.mark.only("rekognition", "lookoutvision")),
+        pytest.param("DELETING", marks=pytest.mark.only("rekognition")),
+    ],
+)
 def test_a_model_that_is_off_already_is_said_to_be(
     aws: Aws, variables: Variables, topic: Topic, watch: Watch, status: str
 ) -> None:
@@ -72,13 +82,15 @@ def test_a_model_that_is_off_already_is_said_to_be(
 
 def test_a_model_that_was_deleted_since_gives_its_lease_up(aws: Aws, variables: Variables, watch: Watch) -> None:
     lease = lease_on(aws, minutes=-1)
-    variables.put_lease(lease.model_copy(update={"model_arn": lease.model_arn.replace("/version/1/", "/version/no/")}))
+    another = {"rekognition": ("/version/1/", "/version/no/"), "sagemaker": ("config/", "config/no-")}
+    gone = lease.model_arn.replace(*another.get(aws.calls.service, ("/1", "/7")))
+    variables.put_lease(lease.model_copy(update={"model_arn": gone}))
     assert len(watch()) == 1
     assert variables.values == {}
 
 
 def test_a_starting_model_is_stopped_as_soon_as_it_lets_itself_be(
-    aws: Aws, variables: Variables, watch: Watch, hook: RekognitionModelHook
+    aws: Aws, variables: Variables, watch: Watch, hook: ModelHook
 ) -> None:
     hook.start(1)
     variables.put_lease(lease_on(aws, minutes=-1))
@@ -86,9 +98,7 @@ def test_a_starting_model_is_stopped_as_soon_as_it_lets_itself_be(
     assert aws.model()["status"] == "STOPPED"
 
 
-def test_its_dead_mans_switch_is_removed(
-    aws: Aws, variables: Variables, watch: Watch, hook: RekognitionModelHook
-) -> None:
+def test_its_dead_mans_switch_is_removed(aws: Aws, variables: Variables, watch: Watch, hook: ModelHook) -> None:
     aws.put_model("RUNNING")
     lease = lease_on(aws, dead_man_switch=True)
     arm(lease, hook, "arn:aws:iam::123456789012:role/switch")
@@ -100,15 +110,15 @@ def test_its_dead_mans_switch_is_removed(
 def test_one_models_trouble_is_named_and_the_others_are_stopped(
     aws: Aws, variables: Variables, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stop = RekognitionModelHook.stop
+    stop = hook_class(aws.settings.model_arn).stop
     first = aws.settings.model_arn
 
-    def refuse_the_first(self: RekognitionModelHook) -> None:
+    def refuse_the_first(self: ModelHook) -> None:
         if self.model_arn == first:
             raise PermissionError("not yours")
         stop(self)
 
-    monkeypatch.setattr(RekognitionModelHook, "stop", refuse_the_first)
+    monkeypatch.setattr(hook_class(aws.settings.model_arn), "stop", refuse_the_first)
     unknown = lease_on(aws, minutes=-1).model_copy(update={"model_arn": "arn:aws:s3:::no-model"})
     for lease in (lease_on(aws, minutes=-1), lease_on(aws, "2", minutes=-1), unknown):
         variables.put_lease(lease)
@@ -126,13 +136,13 @@ def test_one_models_trouble_is_named_and_the_others_are_stopped(
     assert len(variables.values) == 2, "the lease stands until the model is off"
 
 
-@pytest.mark.parametrize("operation", ["StopProjectVersion", "DescribeProjectVersions"])
+@pytest.mark.parametrize("operation", ["stop", "describe"])
 def test_a_service_that_is_down_for_seconds_is_waited_for(
     aws: Aws, variables: Variables, watch: Watch, operation: str
 ) -> None:
     aws.put_model("RUNNING")
     variables.put_lease(lease_on(aws, minutes=-1))
-    aws.fail("rekognition", operation, status=500, times=3)
+    aws.fail_model(operation, status=500, times=3)
     watch()
     assert aws.model()["status"] == "STOPPED"
 

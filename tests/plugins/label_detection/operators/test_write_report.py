@@ -196,7 +196,7 @@ def test_a_stop_that_was_marked_as_done_by_hand_is_not_believed(aws: Aws, done: 
 
 
 def test_a_model_whose_state_cannot_be_seen_may_be_on(aws: Aws, done: Run) -> None:
-    aws.fail("rekognition", "DescribeProjectVersions", status=400, code="AccessDeniedException")
+    aws.fail_model("describe", status=400, code="AccessDeniedException")
     del done.xcoms["stop_model", "return_value"]
     with pytest.raises(
         AirflowFailException, match=r"THE MODEL MAY STILL BE RUNNING.*but the model's state is not known"

@@ -13,23 +13,29 @@ from label_detection.sensors.model import ModelRunningSensor
 from label_detection.triggers.model import ModelRunningTrigger
 from tests.plugins.conftest import Run, events_of
 
+from tests.model_calls import KINDS
+
 if TYPE_CHECKING:
-    from label_detection.hooks.rekognition import RekognitionModelHook
+    from label_detection.hooks.model import ModelHook
     from tests.conftest import Aws
 
-NEVER_RUNNING = [
+pytestmark = pytest.mark.kinds(*KINDS)
+_REKOGNITIONS_OWN = [
     "TRAINING_IN_PROGRESS",
-    "TRAINING_COMPLETED",
     "TRAINING_FAILED",
-    "FAILED",
-    "STOPPING",
-    "STOPPED",
     "DELETING",
     "COPYING_IN_PROGRESS",
     "COPYING_COMPLETED",
     "COPYING_FAILED",
     "DEPRECATED",
     "EXPIRED",
+]
+NEVER_RUNNING = [
+    "TRAINING_COMPLETED",
+    "FAILED",
+    "STOPPING",
+    "STOPPED",
+    *(pytest.param(status, marks=pytest.mark.only("rekognition")) for status in _REKOGNITIONS_OWN),
 ]
 
 
@@ -65,8 +71,8 @@ def test_a_running_model_is_not_waited_for(aws: Aws, asked: Run, sensor: ModelRu
 def test_a_state_that_will_not_become_running_fails_at_once(
     aws: Aws, asked: Run, sensor: ModelRunningSensor, status: str
 ) -> None:
-    aws.control("model", "PUT", {"status": status, "message": "The service's own words"})
-    with pytest.raises(AirflowFailException, match=rf"not starting but {status} \(The service's own words"):
+    aws.change_model(status=status, message="The service's own words")
+    with pytest.raises(AirflowFailException, match=f"not starting but {aws.model()['says'] or 'NoEndpoint'}"):
         asked.execute(sensor)
 
 
@@ -90,9 +96,7 @@ def test_a_starting_model_is_waited_for_until_the_runs_deadline(
     assert timedelta(minutes=19.5) < deferral.value.timeout <= timedelta(minutes=20)
 
 
-def test_the_trigger_it_defers_to_leads_back_to_it(
-    asked: Run, hook: RekognitionModelHook, sensor: ModelRunningSensor
-) -> None:
+def test_the_trigger_it_defers_to_leads_back_to_it(asked: Run, hook: ModelHook, sensor: ModelRunningSensor) -> None:
     hook.start(1)
     with pytest.raises(TaskDeferred) as deferral:
         asked.execute(sensor)
@@ -108,7 +112,7 @@ def test_a_deadline_that_has_passed_fails_instead_of_deferring(aws: Aws, run: Ru
     run.plan(aws.settings)
     run.started(deadline - timedelta(minutes=20), deadline)
     aws.put_model("STARTING")
-    with pytest.raises(AirflowFailException, match=f"still STARTING .*its time was up at {deadline:%H:%M:%S} UTC"):
+    with pytest.raises(AirflowFailException, match=f"still {aws.model()['says']}.*its time was up at {deadline:%H:%M:%S} UTC"):
         run.execute(sensor)
 
 

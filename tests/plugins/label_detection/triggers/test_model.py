@@ -13,16 +13,19 @@ from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 from label_detection.triggers.model import ModelRunningTrigger
 from tests.plugins.conftest import events_of
 
+from tests.model_calls import KINDS
+
 if TYPE_CHECKING:
-    from label_detection.hooks.rekognition import RekognitionModelHook
+    from label_detection.hooks.model import ModelHook
     from tests.conftest import Aws
 
+kinds = pytest.mark.kinds(*KINDS)
 ARN = "arn:aws:rekognition:eu-west-1:123456789012:project/parts/version/1/1690000000000"
 SINCE = "2026-11-22T06:00:00+00:00"
 WAITER_ARGS = {"ProjectArn": "arn:aws:rekognition:eu-west-1:123456789012:project/parts/2", "VersionNames": ["1"]}
 
 
-def trigger_for(hook: RekognitionModelHook, **more: Any) -> ModelRunningTrigger:
+def trigger_for(hook: ModelHook, **more: Any) -> ModelRunningTrigger:
     return ModelRunningTrigger(
         model_arn=hook.model_arn,
         waiter_args=hook.waiter_args(),
@@ -87,40 +90,45 @@ def is_success(event: TriggerEvent) -> bool:
     return datetime.fromisoformat(str(event.xcoms["return_value"])) <= datetime.now(UTC)
 
 
-def test_it_ends_the_task_when_the_model_has_started(aws: Aws, hook: RekognitionModelHook) -> None:
+@kinds
+def test_it_ends_the_task_when_the_model_has_started(aws: Aws, hook: ModelHook) -> None:
     hook.start(1)
     (event,) = events_of(trigger_for(hook), within=10)
     assert is_success(event)
     assert aws.model()["status"] == "RUNNING"
 
 
-def test_it_ends_the_task_at_once_when_the_model_is_running(aws: Aws, hook: RekognitionModelHook) -> None:
+@kinds
+def test_it_ends_the_task_at_once_when_the_model_is_running(aws: Aws, hook: ModelHook) -> None:
     aws.put_model("RUNNING")
     (event,) = events_of(trigger_for(hook), within=3)
     assert is_success(event)
 
 
-def test_it_fires_when_the_start_failed_and_names_the_state(aws: Aws, hook: RekognitionModelHook) -> None:
-    aws.control("model", "PUT", {"start_outcome": "FAILED"})
+@kinds
+def test_it_fires_when_the_start_failed_and_names_the_state(aws: Aws, hook: ModelHook) -> None:
+    aws.change_model(start_outcome="FAILED")
     hook.start(1)
     (event,) = events_of(trigger_for(hook), within=10)
     assert event.payload["status"] == "error"
     assert "the model will not run" in event.payload["message"]
-    assert "FAILED" in event.payload["message"]
+    assert f"will not run: {aws.model()['says']}" in event.payload["message"]
 
 
-def test_it_fires_when_aws_refuses_and_says_so(aws: Aws, hook: RekognitionModelHook) -> None:
+@kinds
+def test_it_fires_when_aws_refuses_and_says_so(aws: Aws, hook: ModelHook) -> None:
     trigger = trigger_for(hook)
-    aws.fail("rekognition", "DescribeProjectVersions", status=400, code="AccessDeniedException", message="not yours")
+    aws.fail_model("describe", status=400, code="AccessDeniedException", message="not yours")
     (event,) = events_of(trigger, within=5)
     assert event.payload["status"] == "error"
     assert "AccessDeniedException" in event.payload["message"]
 
 
-def test_a_hiccup_of_the_service_is_waited_out(aws: Aws, hook: RekognitionModelHook) -> None:
+@kinds
+def test_a_hiccup_of_the_service_is_waited_out(aws: Aws, hook: ModelHook) -> None:
     aws.put_model("RUNNING")
     trigger = trigger_for(hook, botocore_config={"retries": {"total_max_attempts": 1}})
-    aws.fail("rekognition", "DescribeProjectVersions", status=500, times=1)
+    aws.fail_model("describe", status=500, times=1)
     (event,) = events_of(trigger, within=10)
     assert is_success(event)
     assert aws.control("faults") == []
@@ -130,18 +138,19 @@ def test_a_hiccup_of_the_service_is_waited_out(aws: Aws, hook: RekognitionModelH
     ("usual", "looks"), [(None, 4), ([0.0, 0.5], 4), ([60.0, 90.0], 1)], ids=["not known", "about now", "not for long"]
 )
 def test_it_looks_more_often_around_the_time_that_a_start_usually_takes(
-    aws: Aws, hook: RekognitionModelHook, usual: list[float] | None, looks: int
+    aws: Aws, hook: ModelHook, usual: list[float] | None, looks: int
 ) -> None:
     aws.put_model("STARTING")
     trigger = trigger_for(hook, usual=usual, botocore_config={"retries": {"total_max_attempts": 1}})
-    aws.fail("rekognition", "DescribeProjectVersions", status=500, code="InternalServerError", times=100)
+    aws.fail_model("describe", status=500, code="InternalServerError", times=100)
     with pytest.raises(TimeoutError):
         events_of(trigger, within=3.5)
     (fault,) = aws.control("faults")
     assert 100 - fault["times"] == looks
 
 
-def test_it_waits_as_long_as_the_model_is_starting(aws: Aws, hook: RekognitionModelHook) -> None:
+@kinds
+def test_it_waits_as_long_as_the_model_is_starting(aws: Aws, hook: ModelHook) -> None:
     aws.put_model("STARTING")
     with pytest.raises(TimeoutError):
         events_of(trigger_for(hook), within=1.5)
