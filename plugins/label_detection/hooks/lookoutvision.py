@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
+from botocore.loaders import create_loader
 
 from include import aws_errors
 from include.anomalies import detection_of
@@ -66,8 +67,9 @@ class LookoutVisionModelHook(SendsImages):
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
         """A session that knows the service."""
         session = super().get_session(region_name, deferrable)
-        loader = getattr(session, "_session", session).get_component("data_loader")  # boto3's, or aiobotocore's own
-        loader.search_paths.append(str(_PACKAGE / "service_models"))
+        botocore_session = getattr(session, "_session", session)  # boto3's own, or aiobotocore's
+        # A loader of its own: Airflow has one for all, which remembers the services that it has found.
+        botocore_session.register_component("data_loader", create_loader(str(_PACKAGE / "service_models")))
         return session
 
     @property

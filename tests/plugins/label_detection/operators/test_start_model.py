@@ -10,9 +10,9 @@ from airflow.sdk.exceptions import AirflowFailException
 from botocore.exceptions import ClientError
 
 from label_detection.hooks.model import ModelHook
+from tests.model_calls import KINDS
 from tests.plugins.conftest import DAG_ID, RUN_ID, Run, Variables
 from tests.plugins.label_detection.operators.conftest import start
-from tests.model_calls import KINDS
 
 if TYPE_CHECKING:
     from tests.conftest import Aws
@@ -27,7 +27,12 @@ def starts(aws: Aws, since: int = 0) -> int:
 
 @pytest.mark.parametrize(
     "status",
-    ["TRAINING_COMPLETED", pytest.param("COPYING_COMPLETED", marks=pytest.mark.only("rekognition")), "STOPPED", "FAILED"],
+    [
+        "TRAINING_COMPLETED",
+        pytest.param("COPYING_COMPLETED", marks=pytest.mark.only("rekognition")),
+        "STOPPED",
+        "FAILED",
+    ],
 )
 def test_a_model_that_is_off_is_started_with_the_plans_units(
     aws: Aws, run: Run, variables: Variables, status: str

@@ -14,9 +14,9 @@ from label_detection.hooks import switch
 from label_detection.hooks.by_arn import hook_class
 from label_detection.hooks.model import ModelHook
 from label_detection.hooks.switch import arm, switch_name
+from tests.model_calls import KINDS
 from tests.plugins.conftest import DAG_ID, RUN_ID, Run, Variables
 from tests.plugins.label_detection.operators.conftest import start
-from tests.model_calls import KINDS
 
 if TYPE_CHECKING:
     from include.settings import Settings

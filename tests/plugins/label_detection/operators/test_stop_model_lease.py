@@ -15,9 +15,9 @@ from label_detection.hooks import switch
 from label_detection.hooks.by_arn import hook_class
 from label_detection.hooks.model import ModelHook
 from label_detection.operators import model as model_operators
+from tests.model_calls import KINDS
 from tests.plugins.conftest import Run, Variables
 from tests.plugins.label_detection.operators.conftest import stop
-from tests.model_calls import KINDS
 
 if TYPE_CHECKING:
     from tests.conftest import Aws

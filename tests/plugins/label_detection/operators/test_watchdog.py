@@ -13,9 +13,9 @@ from include.lease import lease_name
 from label_detection.hooks.by_arn import hook_class
 from label_detection.hooks.model import ModelHook
 from label_detection.operators import watchdog
+from tests.model_calls import KINDS
 from tests.plugins.conftest import Variables
 from tests.plugins.label_detection.operators.conftest import NOT_FOUND, Airflow, Watch, lease_on
-from tests.model_calls import KINDS
 
 if TYPE_CHECKING:
     from tests.conftest import Aws, Topic

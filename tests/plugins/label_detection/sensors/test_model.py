@@ -11,9 +11,8 @@ from airflow.triggers.base import TaskSuccessEvent
 
 from label_detection.sensors.model import ModelRunningSensor
 from label_detection.triggers.model import ModelRunningTrigger
-from tests.plugins.conftest import Run, events_of
-
 from tests.model_calls import KINDS
+from tests.plugins.conftest import Run, events_of
 
 if TYPE_CHECKING:
     from label_detection.hooks.model import ModelHook
@@ -112,7 +111,9 @@ def test_a_deadline_that_has_passed_fails_instead_of_deferring(aws: Aws, run: Ru
     run.plan(aws.settings)
     run.started(deadline - timedelta(minutes=20), deadline)
     aws.put_model("STARTING")
-    with pytest.raises(AirflowFailException, match=f"still {aws.model()['says']}.*its time was up at {deadline:%H:%M:%S} UTC"):
+    with pytest.raises(
+        AirflowFailException, match=f"still {aws.model()['says']}.*its time was up at {deadline:%H:%M:%S} UTC"
+    ):
         run.execute(sensor)
 
 

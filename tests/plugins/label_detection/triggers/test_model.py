@@ -11,9 +11,8 @@ from airflow.sdk.module_loading import import_string
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from label_detection.triggers.model import ModelRunningTrigger
-from tests.plugins.conftest import events_of
-
 from tests.model_calls import KINDS
+from tests.plugins.conftest import events_of
 
 if TYPE_CHECKING:
     from label_detection.hooks.model import ModelHook
