@@ -1,0 +1,86 @@
+"""A fourth kind of model, as somebody would add one: this hook, its waiter file, and a row among the kinds.
+
+Its service is AWS's parameter store: the model is a parameter that says what the model does. It finds a `thing` in
+every picture.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from include.image_bytes import ImageBytes
+from include.labels import Detection
+from include.messages import ImageRef
+from include.model_kinds import ModelKind, model_of
+from include.pace import Pace
+from label_detection.hooks.model import ModelInUseError, ModelState, Phase, StopTarget
+from label_detection.hooks.pacing import keep_pace
+from label_detection.hooks.source_images import SendsImages
+
+PARAMETER = ModelKind(
+    name="ssm",
+    arn=re.compile(r"arn:[a-z\d-]+:ssm:(?P<region>[a-z\d-]+):\d{12}:parameter/(?P<parameter>[a-z0-9-]+)"),
+    shape="arn:aws:ssm:<region>:<account>:parameter/<name>",
+    hook=f"{__name__}.ParameterModelHook",
+    stop_command=lambda model: f"aws ssm put-parameter --name {model.parts['parameter']} --value off --overwrite",
+)
+ARN = "arn:aws:ssm:us-east-1:123456789012:parameter/fourth-model"
+
+
+class ParameterModelHook(SendsImages):
+    """One parameter."""
+
+    STATUS = "Parameter.Value"
+    max_bytes = 1_000_000
+
+    def __init__(self, model_arn: str, **kwargs: Any) -> None:
+        super().__init__(client_type="ssm", **kwargs)
+        self.model_arn = model_arn
+        self.name = model_of(model_arn).parts["parameter"]
+
+    @cached_property
+    def waiter_path(self) -> Path:
+        return Path(__file__).with_name("parameter_model.json")
+
+    def waiter_args(self) -> dict[str, Any]:
+        return {"Name": self.name}
+
+    def describe(self) -> ModelState:
+        try:
+            value = self.conn.get_parameter(Name=self.name)["Parameter"]["Value"]
+        except self.conn.exceptions.ParameterNotFound as error:
+            raise LookupError(f"there is no model {self.model_arn}: see model_arn") from error
+        return ModelState(Phase(value), value)
+
+    def start(self, units: int, max_units: int | None = None) -> None:
+        self._put("running", only_from=Phase.OFF)
+
+    def stop(self) -> None:
+        self._put("off", only_from=Phase.RUNNING)
+
+    def stop_target(self) -> StopTarget:
+        return StopTarget(
+            f"arn:{self.model_arn.split(':')[1]}:scheduler:::aws-sdk:ssm:putParameter",
+            {"Name": self.name, "Value": "off", "Overwrite": True},
+        )
+
+    def keep_pace(self, pace: Pace) -> None:
+        keep_pace(self.conn, "GetParameter", pace)
+
+    def detect(self, image: ImageRef, min_confidence: float) -> Detection:
+        picture: ImageBytes = self.read(image)
+        value = self.conn.get_parameter(Name=self.name)["Parameter"]["Value"]
+        if value != Phase.RUNNING.value:
+            raise LookupError(f"the model is {value}")
+        labels = [{"Name": "thing", "Confidence": 90.0, "Pixels": picture.width * picture.height}]
+        return Detection([label for label in labels if label["Confidence"] >= min_confidence])
+
+    def _put(self, value: str, only_from: Phase) -> None:
+        state = self.describe()
+        if state.phase is not only_from:
+            raise ModelInUseError(f"it is {json.dumps(state.status)}")
+        self.conn.put_parameter(Name=self.name, Value=value, Overwrite=True)
