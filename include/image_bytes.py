@@ -57,7 +57,9 @@ def _look_at(content: bytes) -> ImageBytes:
     try:
         with Image.open(BytesIO(content), formats=("PNG", "JPEG")) as picture:
             width, height = picture.size
-            lying = picture.getexif().get(_ORIENTATION) in _LYING
+            # Of a PNG, only what stands before its pixels: to look behind them, Pillow decodes them all.
+            has_exif = picture.format != "PNG" or "exif" in picture.info
+            lying = has_exif and picture.getexif().get(_ORIENTATION) in _LYING
             content_type = _CONTENT_TYPES[str(picture.format)]
     except Exception as error:  # whatever it is: Pillow says in many ways that it cannot make sense of a file
         raise ImageRefusedError(Error("InvalidImageFormatException", f"not a PNG or JPEG: {error}")) from error

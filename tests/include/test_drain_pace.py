@@ -22,6 +22,7 @@ from label_detection.hooks.by_arn import paced_model_hook
 from tests.conftest import Aws
 from tests.include.conftest import RUN, MakeDrain, client
 from tests.include.images import FOUND
+from tests.model_calls import KINDS
 
 RATE, LATENCY = 20.0, 0.1
 FAILED: Any = {"ResponseMetadata": {"HTTPStatusCode": 503}}
@@ -30,9 +31,9 @@ FAILED: Any = {"ResponseMetadata": {"HTTPStatusCode": 503}}
 @pytest.fixture
 def limited(aws: Aws) -> Iterator[Aws]:
     """A running model of 20 images a second that takes 0.1 s for each."""
-    aws.control("model", "PUT", {"status": "RUNNING", "rate": RATE, "latency": LATENCY})
+    aws.change_model(status="RUNNING", rate=RATE, latency=LATENCY)
     yield aws
-    aws.control("model", "PUT", {"rate": 0, "latency": 0})
+    aws.change_model(rate=0, latency=0)
 
 
 def paced_drain(aws: Aws, images_per_second: float) -> Drain:
@@ -75,6 +76,7 @@ def test_four_consumers_share_one_limit_and_none_starves(limited: Aws, picture: 
     )
 
 
+@pytest.mark.kinds(*KINDS)
 def test_a_limit_far_below_what_was_expected_loses_and_rejects_nothing(limited: Aws, picture: bytes) -> None:
     upload(limited, 60, picture)
     assert paced_drain(limited, 500.0).run() == Tally(labelled=60)

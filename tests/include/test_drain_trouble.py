@@ -14,14 +14,18 @@ from tests.conftest import Aws
 from tests.include.conftest import RUN, MakeDrain, client
 from tests.include.images import FOUND
 from tests.include.test_messages import direct, record
+from tests.model_calls import KINDS
+
+kinds = pytest.mark.kinds(*KINDS)
 
 
+@kinds
 def test_an_image_that_fails_is_tried_again_and_then_rejected(
     aws: Aws, make_drain: MakeDrain, picture: bytes, quick_retries: None
 ) -> None:
     aws.upload("good.png", picture)
-    aws.upload("poison.png", picture)
-    aws.fail("rekognition", "DetectCustomLabels", status=500, key="poison")
+    aws.upload("poison.png", picture + b"poison")  # in its name, and in its bytes, which is what some are sent
+    aws.fail_model("detect", status=500, key="poison")
     drain = make_drain(max_receives=3, workers=1)  # one after the other: the good one tells that the model is well
     assert drain.run() == Tally(labelled=1, rejected=1, failed=2)
     assert aws.depth() == (0, 0)
@@ -30,7 +34,6 @@ def test_an_image_that_fails_is_tried_again_and_then_rejected(
 @pytest.mark.parametrize(
     ("service", "operation", "status", "code"),
     [
-        pytest.param("rekognition", "DetectCustomLabels", 400, "AccessDeniedException", id="detect"),
         pytest.param("s3", "CopyObject", 403, "AccessDenied", id="copy"),
         pytest.param("sqs", "DeleteMessageBatch", 403, "AccessDenied", id="delete message"),
         pytest.param("sqs", "ReceiveMessage", 403, "AccessDenied", id="receive"),
@@ -51,12 +54,26 @@ def test_a_refused_call_ends_the_drain_naming_it_and_nothing_is_lost(
     assert (aws.depth(), aws.source_keys(), len(aws.final_keys())) == ((0, 0), [], 10)
 
 
+@kinds
+def test_a_model_that_refuses_the_caller_ends_the_drain_naming_it_and_nothing_is_lost(
+    aws: Aws, make_drain: MakeDrain, picture: bytes
+) -> None:
+    for number in range(5):
+        aws.upload(f"{number}.png", picture)
+    drain = make_drain()
+    aws.fail_model("detect", status=400, code="AccessDeniedException")
+    with pytest.raises(RefusedError, match=f"AccessDeniedException.*{aws.calls.operations['detect']}"):
+        drain.run()
+    assert (aws.depth(), len(aws.source_keys())) == ((5, 0), 5)
+
+
+@kinds
 def test_a_service_that_is_down_ends_the_drain_before_deliveries_are_used_up(
     aws: Aws, make_drain: MakeDrain, picture: bytes, quick_retries: None
 ) -> None:
     for number in range(60):
         aws.upload(f"{number}.png", picture)
-    aws.fail("rekognition", "DetectCustomLabels", status=500)
+    aws.fail_model("detect", status=500)
     with pytest.raises(DrainError, match="images in a row") as caught:
         make_drain(max_receives=5).run()
     assert not isinstance(caught.value, RefusedError)

@@ -15,8 +15,12 @@ from tests.conftest import Aws
 from tests.include.conftest import MakeLabeller
 from tests.include.images import FOUND, GIF, TEXT, outcomes, upload
 from tests.include.test_messages import KEYS
+from tests.model_calls import KINDS
+
+kinds = pytest.mark.kinds(*KINDS)
 
 
+@kinds
 @pytest.mark.parametrize("key", [*KEYS[:-3], "x" * 996 + ".png"], ids=lambda key: key[:20])
 def test_an_image_is_labelled_under_its_own_name(
     aws: Aws, make_labeller: MakeLabeller, picture: bytes, key: str
@@ -50,6 +54,7 @@ def test_type_metadata_and_tags_go_along(aws: Aws, make_labeller: MakeLabeller, 
         pytest.param(bytes(15 * 1024 * 1024 + 1), "ImageTooLargeException", id="over 15 MB"),
     ],
 )
+@kinds
 def test_what_the_model_refuses_is_rejected_with_the_services_own_error(
     aws: Aws, make_labeller: MakeLabeller, body: bytes, code: str
 ) -> None:
@@ -63,6 +68,7 @@ def test_what_the_model_refuses_is_rejected_with_the_services_own_error(
     assert aws.read(final_key(image, REJECTED)) == body
 
 
+@kinds
 def test_an_image_that_is_gone_is_ignored(aws: Aws, make_labeller: MakeLabeller) -> None:
     image = ImageRef(aws.settings.source_bucket, "gone.png", "abc")
     result = make_labeller().label(image, 1)
@@ -70,6 +76,7 @@ def test_an_image_that_is_gone_is_ignored(aws: Aws, make_labeller: MakeLabeller)
     assert aws.final_keys() == []
 
 
+@kinds
 @pytest.mark.parametrize("moment", ["before detect", "after detect", "after the copy", "after the document"])
 def test_an_overwritten_image_is_left_for_its_own_event(
     aws: Aws, make_labeller: MakeLabeller, picture: bytes, moment: str

@@ -15,6 +15,9 @@ from include.messages import ImageRef
 from tests.conftest import Aws
 from tests.include.conftest import MakeLabeller
 from tests.include.images import LABELS, TEXT, detect, outcomes, upload
+from tests.model_calls import KINDS
+
+kinds = pytest.mark.kinds(*KINDS)
 
 WAY = ["detect", "copy_object", "put_object", "head_object", "delete_object"]
 
@@ -43,6 +46,7 @@ class Killed:
         return killed
 
 
+@kinds
 @pytest.mark.parametrize("kind", ["labelled", "rejected"])
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("step", WAY)
@@ -67,6 +71,7 @@ def test_a_way_that_is_cut_off_anywhere_is_ended_by_the_next_delivery(
     assert outcomes(aws, image) == [kind]
 
 
+@kinds
 def test_a_picture_that_was_taken_once_and_is_refused_now_is_asked_about_again(
     aws: Aws, make_labeller: MakeLabeller, picture: bytes
 ) -> None:
@@ -121,20 +126,24 @@ def test_a_redelivered_image_that_was_labelled_is_not_looked_at_again(
     assert outcomes(aws, image) == ["labelled"]
 
 
-@pytest.mark.parametrize("service", ["rekognition", "s3"])
+@kinds
+@pytest.mark.parametrize("service", ["the model's", "s3"])
 @pytest.mark.parametrize(
     ("status", "code"),
     [
         pytest.param(503, "SlowDown", id="503"),
         pytest.param(500, "InternalServerError", id="500"),
-        pytest.param(400, "ProvisionedThroughputExceededException", id="throttled"),
+        pytest.param(400, "ThrottlingException", id="throttled"),
     ],
 )
 def test_trouble_of_a_service_gives_the_image_back(
     aws: Aws, make_labeller: MakeLabeller, picture: bytes, service: str, status: int, code: str, quick_retries: None
 ) -> None:
     image = upload(aws, "a.png", picture)
-    aws.fail(service, "*" if service == "rekognition" else "CopyObject", status=status, code=code)
+    if service == "s3":
+        aws.fail(service, "CopyObject", status=status, code=code)
+    else:
+        aws.fail_model("detect", status=status, code=code)
     result = make_labeller().label(image, 1)
     assert (result.outcome, outcomes(aws, image)) == (Outcome.FAILED, ["pending"])
     assert result.error is not None
@@ -153,11 +162,27 @@ def test_an_object_the_service_cannot_read_is_tried_again_and_not_lost(
     assert outcomes(aws, image) == ["pending"]
 
 
+@kinds
+def test_a_model_that_refuses_the_caller_or_is_off_is_not_the_images_fault(
+    aws: Aws, make_labeller: MakeLabeller, picture: bytes
+) -> None:
+    image = upload(aws, "a.png", picture)
+    labeller = make_labeller()
+    aws.fail_model("detect", status=403, code="AccessDeniedException", times=1)
+    with pytest.raises(ClientError, match="AccessDeniedException"):
+        labeller.label(image, 99)
+    aws.put_model("STOPPED")
+    with pytest.raises(ClientError):
+        labeller.label(image, 99)
+    assert outcomes(aws, image) == ["pending"]
+    aws.put_model("RUNNING")
+    labeller.label(image, 99)
+    assert outcomes(aws, image) == ["labelled"]
+
+
 @pytest.mark.parametrize(
     ("service", "operation", "status", "code"),
     [
-        pytest.param("rekognition", "DetectCustomLabels", 400, "AccessDeniedException", id="detect denied"),
-        pytest.param("rekognition", "DetectCustomLabels", 400, "ResourceNotReadyException", id="model not running"),
         pytest.param("s3", "CopyObject", 403, "AccessDenied", id="copy denied"),
         pytest.param("s3", "PutObject", 403, "AccessDenied", id="document denied"),
         pytest.param("s3", "HeadObject", 403, "AccessDenied", id="look denied"),

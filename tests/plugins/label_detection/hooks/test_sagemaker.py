@@ -1,0 +1,222 @@
+"""SageMaker's hook, where it differs from others: endpoints that come and go, and answers in three formats.
+
+What every hook must do is in `test_conformance.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import cv2
+import numpy as np
+import pytest
+from botocore.config import Config
+from botocore.exceptions import WaiterError
+from botocore.stub import Stubber
+
+from demo.waiting import wait_until
+from include.labeller import ImageRefusedError, TryAgainError
+from include.messages import ImageRef
+from include.model_kinds import ENDPOINT_PREFIX
+from label_detection.hooks.by_arn import hook_for
+from label_detection.hooks.model import Phase
+from label_detection.hooks.sagemaker import SageMakerModelHook
+from tests.include.images import upload
+
+if TYPE_CHECKING:
+    from tests.conftest import Aws
+
+CONFIGS = ("object-detection", "image-classification", "huggingface")
+#: By state: its phase, whether something of it is left to delete, and what each waiter makes of it.
+DONE, GOES_ON, FAILS = "done", "goes on", "fails"
+STATES = {
+    "Creating": (Phase.STARTING, False, GOES_ON, GOES_ON),
+    "InService": (Phase.RUNNING, False, DONE, GOES_ON),
+    "Updating": (Phase.RUNNING, False, DONE, GOES_ON),
+    "SystemUpdating": (Phase.RUNNING, False, DONE, GOES_ON),
+    "RollingBack": (Phase.RUNNING, False, DONE, GOES_ON),
+    "Deleting": (Phase.STOPPING, False, FAILS, GOES_ON),
+    "Failed": (Phase.OFF, True, FAILS, GOES_ON),
+    "OutOfService": (Phase.OFF, True, FAILS, GOES_ON),
+    "UpdateRollbackFailed": (Phase.OFF, True, FAILS, GOES_ON),
+}
+
+
+@pytest.fixture
+def model_kind() -> str:
+    return "sagemaker"
+
+
+@pytest.fixture
+def hook(aws: Aws) -> SageMakerModelHook:
+    return hook_of(aws.settings.model_arn)
+
+
+def hook_of(arn: str) -> Any:
+    return hook_for(arn, "aws_default", Config(retries={"total_max_attempts": 1}))
+
+
+@pytest.fixture
+def thing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[np.ndarray]:
+    """A thing that the model has been shown: `thing`, 160 x 160 pixels."""
+    (examples,) = tmp_path_factory.getbasetemp().glob("aws[0-9]/examples")
+    noise = np.random.default_rng(5).integers(0, 255, (40, 40, 3), dtype=np.uint8)
+    picture = cv2.resize(noise, (160, 160), interpolation=cv2.INTER_CUBIC)
+    (examples / "thing").mkdir()
+    cv2.imwrite(str(examples / "thing" / "example.png"), picture)
+    yield picture
+    (examples / "thing" / "example.png").unlink()
+    (examples / "thing").rmdir()
+
+
+def test_the_table_has_every_state_of_the_service(hook: SageMakerModelHook) -> None:
+    assert set(STATES) == set(hook.api.meta.service_model.shape_for("EndpointStatus").enum)
+
+
+@pytest.mark.parametrize("status", STATES)
+def test_each_state_is_a_phase_and_ends_the_wait_or_goes_on(hook: SageMakerModelHook, status: str) -> None:
+    """A stub answers: the embedded AWS has four of the states, the others come of updates."""
+    phase, remains, running, stopped = STATES[status]
+    times: Any = {"CreationTime": 0, "LastModifiedTime": 0}
+    endpoint = {"EndpointName": hook.endpoint, "EndpointArn": "arn:aws:" + "x" * 20, "EndpointStatus": status, **times}
+    config = {"EndpointConfigName": "parts", "EndpointConfigArn": "arn:aws:" + "x" * 20, "CreationTime": 0}
+    with Stubber(hook.api) as stub:
+        stub.add_response("describe_endpoint", endpoint)
+        if phase is Phase.OFF:
+            variants: Any = [{"VariantName": "all", "ModelName": "parts", "InitialInstanceCount": 2}]
+            stub.add_response("describe_endpoint_config", config | {"ProductionVariants": variants})
+        state = hook.describe()
+        assert (state.phase, state.remains, state.fixed_units) == (phase, remains, 2 if remains else None)
+        for waiter, expected in (("model_running", running), ("model_stopped", stopped)):
+            stub.add_response("describe_endpoint", endpoint)
+            assert one_look(hook, waiter) == expected
+
+
+def one_look(hook: SageMakerModelHook, waiter: str) -> str:
+    try:
+        hook.get_waiter(waiter).wait(**hook.waiter_args(), WaiterConfig={"Delay": 0, "MaxAttempts": 1})
+    except WaiterError as error:
+        return GOES_ON if "Max attempts exceeded" in str(error) else FAILS
+    return DONE
+
+
+def test_the_endpoint_is_of_a_name_of_its_own_that_aws_takes(aws: Aws) -> None:
+    arn = aws.settings.model_arn
+    longest = arn.replace("label-detection-object-detection", "a" * 37 + "-" * 3 + "b" * 23)
+    names = {hook_of(other).endpoint for other in (arn, arn.replace("us-east-1", "eu-west-1"), longest)}
+    assert len(names) == 3
+    shape = boto3.client("sagemaker").meta.service_model.shape_for("EndpointName").metadata
+    assert all(name.startswith(ENDPOINT_PREFIX) and len(name) <= shape["max"] and "--" not in name for name in names)
+
+
+def test_an_endpoint_that_somebody_else_made_is_neither_used_nor_deleted(aws: Aws, hook: SageMakerModelHook) -> None:
+    api, theirs = boto3.client("sagemaker"), hook.endpoint_config
+    api.create_endpoint(EndpointName=theirs, EndpointConfigName=hook.endpoint_config)
+    try:
+        assert (hook.describe().phase, hook.describe().status) == (Phase.OFF, "NoEndpoint")
+        with pytest.raises(LookupError):
+            hook.stop()
+        assert api.describe_endpoint(EndpointName=theirs)["EndpointStatus"] in {"Creating", "InService"}
+    finally:
+        api.get_waiter("endpoint_in_service").wait(EndpointName=theirs, WaiterConfig={"Delay": 1})
+        api.delete_endpoint(EndpointName=theirs)
+        api.get_waiter("endpoint_deleted").wait(EndpointName=theirs, WaiterConfig={"Delay": 1})
+        hook.start(1)  # the name that a control page gives is the pipeline's again
+        aws.put_model("STOPPED")
+
+
+def test_one_that_failed_is_made_anew(aws: Aws, hook: SageMakerModelHook) -> None:
+    aws.change_model(status="FAILED", message="no capacity in the Region")
+    state = hook.describe()
+    assert (state.phase, state.remains, state.reason) == (Phase.OFF, True, "no capacity in the Region")
+    seen = len(aws.model()["history"])
+    hook.start(1)
+    changes = [change["status"] for change in aws.model()["history"][seen:]]
+    assert changes[0] == "STOPPING"
+    assert changes[-1] in {"STARTING", "RUNNING"}
+
+
+def test_its_instances_are_the_configurations_whatever_it_is_asked_for(aws: Aws, hook: SageMakerModelHook) -> None:
+    assert hook.describe().fixed_units == 1
+    hook.start(7, 9)
+    wait_until(lambda: hook.describe().phase is Phase.RUNNING, 10, "the endpoint")
+    assert hook.describe().units == 1
+
+
+@pytest.fixture
+def scene(aws: Aws, thing: np.ndarray) -> ImageRef:
+    """The thing, from (300, 100) to (460, 260) of 600 x 400 pixels."""
+    pixels = np.full((400, 600, 3), 200, np.uint8)
+    pixels[100:260, 300:460] = thing
+    return upload(aws, "scene.png", cv2.imencode(".png", pixels)[1].tobytes())
+
+
+@pytest.mark.parametrize("answers", CONFIGS)
+def test_what_is_in_a_picture_is_found_in_each_format_of_answers(aws: Aws, scene: ImageRef, answers: str) -> None:
+    hook = hook_of(aws.settings.model_arn.replace("object-detection", answers))
+    hook.start(1)
+    wait_until(lambda: hook.describe().phase is Phase.RUNNING, 10, "the endpoint")
+    best = hook.detect(scene, 0).labels[0]
+    hook.stop()
+    assert best["Name"] == ("thing" if answers == "huggingface" else "0")
+    assert 50 < best["Confidence"] <= 100
+    if answers == "image-classification":
+        assert "Geometry" not in best
+    else:
+        box = best["Geometry"]["BoundingBox"]
+        assert (box["Left"], box["Top"]) == pytest.approx((300 / 600, 100 / 400), abs=0.03)
+        assert (box["Width"], box["Height"]) == pytest.approx((160 / 600, 160 / 400), abs=0.03)
+
+
+def test_an_image_over_the_limit_of_a_request_is_refused_and_one_at_it_is_taken(
+    aws: Aws, hook: SageMakerModelHook, picture: bytes
+) -> None:
+    aws.put_model("RUNNING")
+    most = 6 * 1024 * 1024
+    at_most = upload(aws, "a.png", picture + bytes(most - len(picture)))
+    hook.detect(at_most, 50)
+    with pytest.raises(ImageRefusedError, match="6,291,457 bytes; the model takes 6,291,456 at the most"):
+        hook.detect(upload(aws, "b.png", picture + bytes(most - len(picture) + 1)), 50)
+
+
+@pytest.mark.parametrize(
+    ("fault", "throttled"),
+    [
+        pytest.param({"status": 424, "code": "ModelError"}, False, id="the container fails"),
+        pytest.param({"status": 429, "code": "ModelNotReadyException"}, True, id="the model is being loaded"),
+    ],
+)
+def test_what_an_image_may_be_to_blame_for_comes_again_and_what_it_cannot_costs_it_nothing(
+    aws: Aws, hook: SageMakerModelHook, picture: bytes, fault: dict[str, Any], throttled: bool
+) -> None:
+    aws.put_model("RUNNING")
+    image = upload(aws, "a.png", picture)
+    aws.fail_model("detect", message="words of the service", **fault)
+    with pytest.raises(TryAgainError, match="words of the service") as again:
+        hook.detect(image, 50)
+    assert (again.value.error.code, again.value.throttled) == (fault["code"], throttled)
+
+
+def test_a_picture_that_is_cut_off_is_for_the_container_to_say(
+    aws: Aws, hook: SageMakerModelHook, picture: bytes
+) -> None:
+    aws.put_model("RUNNING")
+    with pytest.raises(TryAgainError) as again:
+        hook.detect(upload(aws, "a.png", picture[: len(picture) // 2]), 50)
+    assert (again.value.error.code, again.value.throttled) == ("ModelError", False)
+
+
+def test_an_answer_in_no_known_format_is_the_models_trouble(
+    aws: Aws, hook: SageMakerModelHook, picture: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws.put_model("RUNNING")
+    monkeypatch.setattr("label_detection.hooks.sagemaker.labels_of", unknown)
+    with pytest.raises(TryAgainError, match="UnknownAnswer: no format") as again:
+        hook.detect(upload(aws, "a.png", picture), 50)
+    assert not again.value.throttled
+
+
+def unknown(*_: Any) -> Any:
+    raise ValueError("no format")
