@@ -9,6 +9,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -152,6 +153,7 @@ def read(value: str | None, folder: Path, defaults: Read) -> Pipelines:
     :param folder: where a relative path is looked up.
     :param defaults: an option of the section; None when not set.
     """
+    defaults = cache(defaults)  # asked for once, and not by each pipeline
     if not value or not value.strip():
         return Pipelines((Pipeline(None, defaults),))
     try:

@@ -91,10 +91,16 @@ def _load_json(text: str | bytes) -> Any:
         for key, value in pairs:
             if key in found:
                 raise ValueError(f"{key!r} stands there twice in one object")
-            found[key] = str(value).lower() if isinstance(value, bool) else value
+            found[key] = _truth_as_text(value)
         return found
 
     return json.loads(text, object_pairs_hook=unique, parse_int=str, parse_float=str, parse_constant=str)
+
+
+def _truth_as_text(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_truth_as_text(entry) for entry in value]
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the one in C where there is one

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from configparser import InterpolationError
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,8 +52,7 @@ def place_of(context: Context) -> Place:
 
 def run_params(pipeline: Pipeline) -> dict[str, Param]:
     """The options that can be given for one run. Empty in the form: as configured."""
-    schemas = Settings.model_json_schema()["properties"]
-    return {name: _param(name, schemas[name], pipeline) for name in settings.run_options()}
+    return {name: _param(name, _schemas()[name], pipeline) for name in settings.run_options()}
 
 
 def read_option(option: str, dag_id: str = "") -> str | None:
@@ -82,6 +82,12 @@ def _pipeline(context: Context) -> Pipeline:
 
 def _text(value: Any) -> str | None:
     return str(value).strip() or None if value is not None else None
+
+
+@cache
+def _schemas() -> dict[str, Any]:
+    schemas: dict[str, Any] = Settings.model_json_schema()["properties"]
+    return schemas
 
 
 def _param(name: str, schema: dict[str, Any], pipeline: Pipeline) -> Param:
