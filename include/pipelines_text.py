@@ -14,6 +14,8 @@ from typing import Any
 import yaml
 
 _SUFFIXES = (".yaml", ".yml", ".json")
+#: Levels of brackets and indentation: pipelines, options, and a list are three.
+_DEEPEST = 20
 _MERGE = "tag:yaml.org,2002:merge"
 _TEXTS = ("str", "int", "float", "bool", "timestamp")
 
@@ -121,6 +123,7 @@ for _text in _TEXTS:
 
 
 def _load_yaml(text: str | bytes) -> Any:
+    _check_depth(text)
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
@@ -130,6 +133,15 @@ def _load_yaml(text: str | bytes) -> Any:
         return loader.construct_document(node)
     finally:
         loader.dispose()
+
+
+def _check_depth(text: str | bytes) -> None:
+    """The parser in C ends the process when it runs out of stack."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise yaml.MarkedYAMLError(problem="it is nested too deeply", problem_mark=event.start_mark)
 
 
 def _check_keys(root: Any) -> None:
