@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from include import pipelines_text, settings
 from include.pipelines_text import UnreadableError
@@ -150,7 +149,7 @@ class Pipelines:
 def read(value: str | None, folder: Path, defaults: Read) -> Pipelines:
     """The pipelines that the option's value names; the only one, when it is empty or not set, or cannot be read.
 
-    :param folder: where a relative path is looked up.
+    :param folder: where a relative path is looked up, and beside it.
     :param defaults: an option of the section; None when not set.
     """
     defaults = cache(defaults)  # asked for once, and not by each pipeline
@@ -242,14 +241,14 @@ def _things(pipeline: Pipeline) -> dict[str, str]:
 
 def _queue(url: str) -> str:
     """A queue by its Region or host, and its path; AWS answers to several hosts for one queue."""
-    parts = urlsplit(url)
-    host = parts.netloc.lower().removesuffix(":443").removesuffix(":80")
+    host, _, path = url.partition("://")[2].partition("/")
+    host = host.lower().removesuffix(":443").removesuffix(":80")
     if host == _OLD_SQS_HOST:
         host = "us-east-1"
     for pattern in _SQS_HOSTS:
         if match := pattern.fullmatch(host):
             host = match["region"]
-    return f"{host}/{'/'.join(part for part in parts.path.split('/') if part)}"
+    return f"{host}/{'/'.join(part for part in path.split('/') if part)}"
 
 
 def _text(value: Any) -> str:

@@ -36,7 +36,7 @@ class Named:
 
 
 def read(value: str, folder: Path) -> Named:
-    """The option's value: JSON, or the path of a file, which is looked up in `folder` unless it is absolute.
+    """The option's value: JSON, or the path of a file, which is looked up in `folder`, then beside it, unless absolute.
 
     :raises UnreadableError: when nothing can be read, or what is there names no pipeline.
     """
@@ -50,6 +50,8 @@ def read(value: str, folder: Path) -> Named:
         )
     load = _load_json if path.suffix.lower() == ".json" else _load_yaml
     try:
+        if not path.exists() and (folder.parent / value).exists():
+            path = folder.parent / value
         text = path.read_bytes()
     except FileNotFoundError:
         raise UnreadableError(f"{path}: there is no such file: put it there, or set its path") from None

@@ -279,4 +279,6 @@ def _line(problem: Any, given: Mapping[str, Any], place: Place) -> str:
         return f"{place.name(option)} is missing: {place.where_missing(option)} ({description})"
     wrong = str(problem["ctx"]["error"]) if problem["type"] == "value_error" else problem["msg"]
     where = f"the run's param {option}" if option in given else place.where(option)
-    return f"{place.name(option)} is {redact(repr(problem['input']))}: {wrong[0].lower()}{wrong[1:]}; set {where}"
+    value = problem["input"]
+    value = "{…}" if isinstance(value, dict) else "[…]" if isinstance(value, list) else redact(repr(value))
+    return f"{place.name(option)} is {value}: {wrong[0].lower()}{wrong[1:]}; set {where}"

@@ -85,10 +85,10 @@ def test_a_value_may_be_of_jsons_own_types(option: str, value: Any, is_set_to: A
     [
         pytest.param({"min_confidence": True}, "min_confidence is 'true'", id="true for a number"),
         pytest.param({"min_confidence": 101}, "min_confidence is '101'", id="a number that is too large"),
-        pytest.param({"min_confidence": [70]}, "min_confidence is ['70']", id="a list for a number"),
-        pytest.param({"queue_url": {"a": "b"}}, "queue_url is {'a': 'b'}", id="an object for a text"),
+        pytest.param({"min_confidence": [70]}, "min_confidence is […]: ", id="a list for a number"),
+        pytest.param({"queue_url": {"a": "secret"}}, "queue_url is {…}: ", id="an object for a text"),
         pytest.param({"schedule": "every day"}, "schedule is 'every day'", id="a schedule in words"),
-        pytest.param({"schedule": ["@hourly"]}, "schedule is ['@hourly']", id="a list of schedules"),
+        pytest.param({"schedule": ["@hourly"]}, "schedule is […]: ", id="a list of schedules"),
         pytest.param({"source_bucket": "final-1"}, "final_bucket is the source bucket too", id="one bucket for both"),
     ],
 )
@@ -253,8 +253,9 @@ def test_one_queue_is_one_however_it_is_written(url: str) -> None:
         "https://sqs.eu-west-1.amazonaws.com/210987654321/queue-1",
         "https://sqs.eu-west-1.amazonaws.com/123456789012/Queue-1",
         "http://127.0.0.1:4566/123456789012/queue-1",
+        "http://[::1/123456789012/queue-1",
     ],
-    ids=["another Region", "another account", "another name", "another server"],
+    ids=["another Region", "another account", "another name", "another server", "a server that cannot be"],
 )
 def test_another_queue_is_another(url: str) -> None:
     assert problems(named(first=options(1), second=options(2, queue_url=url))["second"]) == []

@@ -24,6 +24,15 @@ def test_a_relative_path_is_looked_up_in_the_folder(tmp_path: Path, name: str) -
     assert (found.values, found.file) == ({"a": {"b": "c"}}, folder / name)
 
 
+def test_a_relative_path_that_is_not_in_the_folder_is_looked_up_beside_it(tmp_path: Path) -> None:
+    folder = tmp_path / "dags"
+    folder.mkdir()
+    (tmp_path / "p.yaml").write_text("beside: {}")
+    assert list(read("p.yaml", folder).values) == ["beside"]
+    (folder / "p.yaml").write_text("within: {}")
+    assert [list(read(path, folder).values) for path in ("p.yaml", "dags/p.yaml")] == [["within"], ["within"]]
+
+
 def test_an_absolute_path_is_itself(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text("a: {b: c}")
     assert read(str(tmp_path / "p.yaml"), Path("/nowhere")).values == {"a": {"b": "c"}}
@@ -145,6 +154,12 @@ def test_what_is_neither_json_nor_a_files_path_is_said_to_be_neither(value: str)
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnreadableError, match=rf"^{tmp_path}/p\.yaml: there is no such file"):
         read("p.yaml", tmp_path)
+
+
+@pytest.mark.parametrize(("name", "says"), [("x" * 5000, "File name too long"), ("\0", "embedded null byte")])
+def test_what_can_be_no_files_name_is_an_error_like_any_other(tmp_path: Path, name: str, says: str) -> None:
+    with pytest.raises(UnreadableError, match=says):
+        read(f"{name}.yaml", tmp_path)
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
