@@ -33,31 +33,39 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG
 
-from label_detection.docs import task_docs
+from include.pipelines import Pipeline
+from label_detection.configuration import make_dags
+from label_detection.docs import backfill_docs, tags, task_docs
 from label_detection.operators.backfill import EnqueueImagesOperator, PlanBackfillOperator, backfill_params
 
-with DAG(
-    "label_detection_backfill",
-    description="Announce the pictures in the source bucket that nobody announced",
-    schedule=None,
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
-    catchup=False,
-    max_active_runs=1,
-    is_paused_upon_creation=False,
-    params=backfill_params(),
-    doc_md=__doc__,
-    tags=["label-detection"],
-    default_args={
-        "owner": "label-detection",
-        "retries": 2,
-        "retry_delay": timedelta(seconds=10),
-        "execution_timeout": timedelta(hours=6),  # S3 lists some million keys an hour at the least
-    },
-):
-    plan_backfill = PlanBackfillOperator(task_id="plan_backfill", doc_md=task_docs(PlanBackfillOperator))
-    EnqueueImagesOperator.partial(
-        task_id="enqueue_images",
-        doc_md=task_docs(EnqueueImagesOperator),
-        map_index_template="{{ images | default('enqueueing') }}",
-        max_active_tis_per_dagrun=1,  # one after the other: the oldest first
-    ).expand(chunk=plan_backfill.output)
+
+def backfill(pipeline: Pipeline) -> None:
+    """The backfill's DAG of a pipeline."""
+    with DAG(
+        pipeline.backfill_dag_id,
+        description="Announce the pictures in the source bucket that nobody announced",
+        schedule=None,
+        start_date=datetime(2026, 1, 1, tzinfo=UTC),
+        catchup=False,
+        max_active_runs=1,
+        is_paused_upon_creation=False,
+        params=backfill_params(),
+        doc_md=backfill_docs(__doc__, pipeline),
+        tags=tags(pipeline, ["label-detection"]),
+        default_args={
+            "owner": "label-detection",
+            "retries": 2,
+            "retry_delay": timedelta(seconds=10),
+            "execution_timeout": timedelta(hours=6),  # S3 lists some million keys an hour at the least
+        },
+    ):
+        plan_backfill = PlanBackfillOperator(task_id="plan_backfill", doc_md=task_docs(PlanBackfillOperator))
+        EnqueueImagesOperator.partial(
+            task_id="enqueue_images",
+            doc_md=task_docs(EnqueueImagesOperator, pipeline),
+            map_index_template="{{ images | default('enqueueing') }}",
+            max_active_tis_per_dagrun=1,  # one after the other: the oldest first
+        ).expand(chunk=plan_backfill.output)
+
+
+make_dags(backfill)

@@ -28,9 +28,10 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, TriggerRule
 
+from include.pipelines import Pipeline
 from label_detection import notifications
-from label_detection.configuration import read_schedule, run_params
-from label_detection.docs import dag_docs, task_docs
+from label_detection.configuration import make_dags, run_params
+from label_detection.docs import dag_docs, tags, task_docs
 from label_detection.exchange import PLAN_TASK, SENSE_TASK, START_TASK, STOP_TASK, WAIT_TASK
 from label_detection.operators.images import AnalyseImagesOperator
 from label_detection.operators.model import StartModelOperator, StopModelOperator
@@ -38,24 +39,31 @@ from label_detection.operators.run import PlanRunOperator, WriteReportOperator
 from label_detection.sensors.model import ModelRunningSensor
 from label_detection.sensors.sqs import QueueDepthSensor
 
-with DAG(
-    "label_detection",
-    description="Label the pictures that arrive in S3, and never leave the model on",
-    schedule=read_schedule(),
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
-    catchup=False,
-    max_active_runs=1,
-    is_paused_upon_creation=False,
-    params=run_params(),
-    doc_md=dag_docs(__doc__),
-    tags=["label-detection", "rekognition"],
-    default_args={
-        "owner": "label-detection",
-        "retries": 2,
-        "retry_delay": timedelta(seconds=10),
-        "execution_timeout": timedelta(minutes=10),
-    },
-):
+
+def label_detection(pipeline: Pipeline) -> None:
+    """The DAG of a pipeline."""
+    with DAG(
+        pipeline.dag_id,
+        description="Label the pictures that arrive in S3, and never leave the model on",
+        schedule=pipeline.schedule(),
+        start_date=datetime(2026, 1, 1, tzinfo=UTC),
+        catchup=False,
+        max_active_runs=1,
+        is_paused_upon_creation=False,
+        params=run_params(pipeline),
+        doc_md=dag_docs(__doc__, pipeline),
+        tags=tags(pipeline, ["label-detection", "rekognition"]),
+        default_args={
+            "owner": "label-detection",
+            "retries": 2,
+            "retry_delay": timedelta(seconds=10),
+            "execution_timeout": timedelta(minutes=10),
+        },
+    ):
+        _tasks()
+
+
+def _tasks() -> None:
     wait_for_images = QueueDepthSensor(task_id=SENSE_TASK, doc_md=task_docs(QueueDepthSensor))
     plan_run = PlanRunOperator(task_id=PLAN_TASK, doc_md=task_docs(PlanRunOperator)).as_setup()
     start_model = StartModelOperator(
@@ -89,3 +97,6 @@ with DAG(
     wait_for_images >> plan_run >> start_model >> wait_for_model >> analyse_images >> stop_model >> write_report
     analyse_images >> write_report  # a stop that is marked as done by hand must not let the report run before it
     stop_model.as_teardown(setups=[plan_run, start_model, wait_for_model])
+
+
+make_dags(label_detection)

@@ -1,6 +1,6 @@
 """
-Stops models that a run of `label_detection` has left on: a paused DAG, a DAG file that no longer parses, a deleted run,
-a stop that failed or was marked as done by hand.
+Stops models that a run of `label_detection`, or of any other pipeline's DAG, has left on: a paused DAG, a DAG file that
+no longer parses, a deleted run, a stop that failed or was marked as done by hand.
 
 Every run that starts a model holds a lease on it, an Airflow Variable `label_detection_lease.<model>` that says who and
 until when: `max_model_minutes` plus `watchdog_grace_minutes` after the start. Every ten minutes `stop_expired_models`

@@ -23,3 +23,8 @@ def redact(text: str) -> str:
         kept, end = ("scheme", "@") if pattern is _LOGIN else ("name", "")
         text = pattern.sub(rf"\g<{kept}>…{end}", text)
     return text
+
+
+def shown(value: object) -> str:
+    """A value as a page may show it: in one line, without secrets, and without what no page and no database takes."""
+    return redact("".join(c if c.isprintable() else " " for c in str(value)))

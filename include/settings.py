@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Self
 
 from croniter import CroniterError, croniter
@@ -18,6 +18,11 @@ from include.model_kinds import model_of
 from include.redaction import redact
 
 SECTION = "label_detection"
+#: The option that is no pipeline's own: `include.pipelines` reads it.
+PIPELINES = "pipelines"
+_PIPELINES_DESCRIPTION = (
+    "Several pipelines, each with options of its own over these: JSON, or the path of a YAML file; empty: only one"
+)
 
 #: AWS: a standard topic; a FIFO one cannot send mail.
 TOPIC_ARN = re.compile(r"arn:[a-z\d-]+:sns:(?P<region>[a-z\d-]+):\d{12}:[a-zA-Z0-9_-]{1,256}")
@@ -28,11 +33,28 @@ _PRESETS = {"@once", "@continuous", "@hourly", "@daily", "@weekly", "@monthly", 
 
 
 class SettingsError(ValueError):
-    """Options are missing or wrong; one line for each, naming it and what to set."""
+    """Options are missing or wrong; one line for each, naming it and what to set. `options`: which, where it is one."""
 
-    def __init__(self, problems: list[str]) -> None:
+    def __init__(self, problems: list[str], options: Iterable[str] = ()) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+        self.options = frozenset(options)
+
+
+class Place:
+    """Where options are set, as an error says it: the section, for all that run by it."""
+
+    def name(self, option: str) -> str:
+        """An option, and whose it is."""
+        return f"[{SECTION}] {option}"
+
+    def where(self, option: str) -> str:
+        """Where an option is set that is."""
+        return environment_name(option)
+
+    def where_missing(self, option: str) -> str:
+        """What is to be done about one that is not."""
+        return f"set {environment_name(option)}"
 
 
 def _matching(pattern: re.Pattern[str], must_be: str) -> AfterValidator:
@@ -181,12 +203,10 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
         if self.final_bucket == self.source_bucket:
-            raise ValueError(
-                f"{_name('final_bucket')} is the source bucket too: a copy would announce itself; set another bucket"
-            )
+            raise ValueError("final_bucket is the source bucket too: a copy would announce itself; set another bucket")
         if self.max_inference_units < self.min_inference_units:
             raise ValueError(
-                f"{_name('max_inference_units')} is {self.max_inference_units}, less than min_inference_units "
+                f"max_inference_units is {self.max_inference_units}, less than min_inference_units "
                 f"({self.min_inference_units}): raise the one or lower the other"
             )
         return self
@@ -211,31 +231,35 @@ def environment_name(option: str) -> str:
     return f"AIRFLOW__{SECTION.upper()}__{option.upper()}"
 
 
-def load(read: Callable[[str], str | None], params: Mapping[str, Any] | None = None) -> Settings:
+def load(read: Callable[[str], Any], params: Mapping[str, Any] | None = None, place: Place | None = None) -> Settings:
     """All options, from the configuration (`read(option)`, None when not set) and a run's params (None: as configured).
 
     An empty value counts as not set, except for `schedule`, where it means by hand only.
 
+    :param place: where the options stand, for the errors; the section unless given.
     :raises SettingsError: with one line per option that is missing or wrong.
     """
     values: dict[str, Any] = {}
     for option in Settings.model_fields:
         value = read(option)
-        if value is not None and (value.strip() or option == "schedule"):
-            values[option] = value.strip()
+        value = value.strip() if isinstance(value, str) else value
+        if value is not None and (value != "" or option == "schedule"):
+            values[option] = value
     given = {name: params[name] for name in run_options() if params and params.get(name) is not None}
     try:
         return Settings.model_validate(values | given)
     except ValidationError as error:
-        raise SettingsError([_line(problem, given) for problem in error.errors()]) from None
+        problems = error.errors()
+        lines = [_line(problem, given, place or Place()) for problem in problems]
+        raise SettingsError(lines, (str(problem["loc"][0]) for problem in problems if problem["loc"])) from None
 
 
-def load_schedule(read: Callable[[str], str | None]) -> str | None:
+def load_schedule(read: Callable[[str], Any]) -> str | None:
     """The schedule for the DAG: None is by hand only. A wrong one is the default, and the first task says so."""
     default = str(Settings.model_fields["schedule"].default)
     value = read("schedule")
     try:
-        return _schedule(default if value is None else value.strip()) or None
+        return _schedule(default if value is None else str(value).strip()) or None
     except ValueError:
         return default
 
@@ -247,21 +271,19 @@ def options_table() -> str:
         default = "off" if field.default is None else "none" if field.default == () else f"`{field.default}`"
         default = "**required**" if field.is_required() else default
         lines.append(f"| `{name}` | {default} | {'yes' if name in run_options() else ''} | {field.description} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, f"| `{PIPELINES}` | off |  | {_PIPELINES_DESCRIPTION} |"])
 
 
-def _name(option: str) -> str:
-    return f"[{SECTION}] {option}"
-
-
-def _line(problem: Any, given: Mapping[str, Any]) -> str:
+def _line(problem: Any, given: Mapping[str, Any], place: Place) -> str:
     """One line for one of pydantic's problems: the option, what is wrong, what to set and where."""
     if not problem["loc"]:
-        return str(problem["ctx"]["error"])
+        return place.name(str(problem["ctx"]["error"]))
     option = str(problem["loc"][0])
     if problem["type"] == "missing":
         description = Settings.model_fields[option].description
-        return f"{_name(option)} is missing: set {environment_name(option)} ({description})"
+        return f"{place.name(option)} is missing: {place.where_missing(option)} ({description})"
     wrong = str(problem["ctx"]["error"]) if problem["type"] == "value_error" else problem["msg"]
-    where = f"the run's param {option}" if option in given else environment_name(option)
-    return f"{_name(option)} is {redact(repr(problem['input']))}: {wrong[0].lower()}{wrong[1:]}; set {where}"
+    where = f"the run's param {option}" if option in given else place.where(option)
+    value = problem["input"]
+    value = "{…}" if isinstance(value, dict) else "[…]" if isinstance(value, list) else redact(repr(value))
+    return f"{place.name(option)} is {value}: {wrong[0].lower()}{wrong[1:]}; set {where}"

@@ -1,7 +1,7 @@
 """`.env` for docker-compose.yaml: `python -m release.env_file [--folder .]` adds what is missing, and changes nothing.
 
-Secrets, made by chance; and, where no queue is named yet, the options and variables of the embedded AWS that
-`docker compose --profile local` starts. `release.configure` puts a stack's options in their place.
+Secrets, made by chance; and, where no queue and no pipelines are named yet, the options and variables of the embedded
+AWS that `docker compose --profile local` starts. `release.configure` puts a stack's options in their place.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from include.settings import environment_name
+from include.settings import PIPELINES, environment_name
 
 FILE = ".env"
 ENDPOINT = "AWS_ENDPOINT_URL"
@@ -82,7 +82,7 @@ def complete(folder: Path) -> list[str]:
     # Whoever owns the checkout and the AWS profile, so that containers can read them; never root.
     wanted = new_secrets() | {"AIRFLOW_UID": str(os.getuid() or _IMAGES_USER)}
     missing = {name: value for name, value in wanted.items() if not there.get(name)}
-    if environment_name("queue_url") not in there:
+    if not {environment_name("queue_url"), environment_name(PIPELINES)} & there.keys():
         missing |= {name: value for name, value in LOCAL.items() if name not in there}
     replace(file, missing)
     (folder / ".aws").mkdir(exist_ok=True)  # Docker would make it, and make it root's

@@ -1,6 +1,6 @@
 """What Amazon MWAA gets: `python -m release.mwaa [folder]`, by default into `dist/mwaa/`, ready for `aws s3 sync`.
 
-`dags/`             the DAG files
+`dags/`             the DAG files, and what stands beside them for the option `pipelines`
 `plugins.zip`       for MWAA's plugins folder: what is in `plugins/`, and `include/`, since MWAA ships nothing else
 `requirements.txt`  names without versions: MWAA's own constraints have them
 
@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _PROJECT = Path(__file__).resolve().parents[1]
+#: Of `dags/`, what the pipeline needs.
+_DAGS = {".py", ".yaml", ".yml", ".json"}
 #: Of `include/`, what the pipeline does not need.
 _LEFT_OUT = {"local_aws", "cloudformation"}
 #: Zip files know no time before it.
@@ -29,8 +31,9 @@ def pack(folder: Path, project: Path = _PROJECT) -> None:
     if folder.exists():
         shutil.rmtree(folder)
     (folder / "dags").mkdir(parents=True)
-    for file in sorted((project / "dags").glob("*.py")):
-        (folder / "dags" / file.name).write_bytes(file.read_bytes())
+    for file in sorted((project / "dags").iterdir()):
+        if file.suffix in _DAGS:
+            (folder / "dags" / file.name).write_bytes(file.read_bytes())
     _zip(folder / "plugins.zip", project)
     (folder / "requirements.txt").write_text(requirements((project / "requirements.txt").read_text()))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from include import pipelines
 from include.settings import options_table
 from tests.conftest import PROJECT
 
@@ -71,6 +72,14 @@ def calls(path: Path) -> set[str]:
 def test_the_configuration_table_is_the_settings() -> None:
     written = between("<!-- options: written by include.settings.options_table -->\n", "\n<!-- end of options -->")
     assert written == options_table(), "run: python -c 'from include.settings import *; print(options_table())'"
+
+
+def test_the_example_of_several_pipelines_is_right(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", between("### Several pipelines", "\n### "), re.DOTALL)
+    (tmp_path / "pipelines.yaml").write_text(example)
+    leaves, parts = pipelines.read("pipelines.yaml", tmp_path, {}.get)
+    assert (leaves.dag_id, leaves.settings().schedule) == ("label_detection__leaves", "@hourly")
+    assert (parts.dag_id, parts.settings().min_confidence) == ("label_detection__parts", 85)
 
 
 def test_every_command_is_run_by_the_gate() -> None:

@@ -2,51 +2,97 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from configparser import InterpolationError
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Param
+from airflow.sdk import Param, get_parsing_context
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowFailException
 
-from include import settings
-from include.settings import SECTION, Settings, SettingsError
+from include import pipelines, settings
+from include.pipelines import Pipeline, Pipelines
+from include.redaction import shown
+from include.settings import PIPELINES, SECTION, Place, Settings, SettingsError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
+def read_pipelines() -> Pipelines:
+    """The pipelines that are configured; the only one, when several are not."""
+    return pipelines.read(_read(PIPELINES), Path(conf.get("core", "dags_folder")), _read)
+
+
+def make_dags(make: Callable[[Pipeline], object]) -> None:
+    """Have a DAG file make its DAG for each pipeline; when a task reads the file, for that of the task alone."""
+    wanted = get_parsing_context().dag_id
+    for pipeline in read_pipelines():
+        if wanted in {None, pipeline.dag_id, pipeline.backfill_dag_id}:
+            make(pipeline)
+
+
 def read_settings(context: Context) -> Settings:
-    """The options of this run.
+    """The options of this run, which are those of its DAG's pipeline.
 
     :raises AirflowFailException: one line per option that is missing or wrong. A retry would not help.
     """
     try:
-        return settings.load(_read, context["params"])
+        return _pipeline(context).settings(context["params"])
     except SettingsError as error:
         raise AirflowFailException(f"the configuration is not complete or not right:\n{error}") from None
 
 
-def read_schedule() -> str | None:
-    """The DAG's schedule; None: by hand only."""
-    return settings.load_schedule(_read)
+def place_of(context: Context) -> Place:
+    """Where the options of this run are set, for errors."""
+    return _pipeline(context).place
 
 
-def run_params() -> dict[str, Param]:
+def run_params(pipeline: Pipeline) -> dict[str, Param]:
     """The options that can be given for one run. Empty in the form: as configured."""
-    schemas = Settings.model_json_schema()["properties"]
-    return {name: _param(name, schemas[name]) for name in settings.run_options()}
+    return {name: _param(name, _schemas()[name], pipeline) for name in settings.run_options()}
 
 
-def read_option(option: str) -> str | None:
-    """One option as it is configured, not checked; None when it is not set."""
-    value = (_read(option) or "").strip()
-    return value or None
+def read_option(option: str, dag_id: str = "") -> str | None:
+    """An option of a DAG's pipeline, as it is configured, not checked; None when it is not set.
+
+    That of the section, when the DAG is of no pipeline that there is.
+    """
+    pipeline = read_pipelines().of_dag(dag_id)
+    return _text((pipeline.read if pipeline else _read)(option))
 
 
-def _param(name: str, schema: dict[str, Any]) -> Param:
+def read_topics() -> dict[str | None, str]:
+    """Every topic that a pipeline names, with the connection to reach it; None: one names none."""
+    readers = [pipeline.read for pipeline in read_pipelines()]
+    return {_text(read("sns_topic_arn")): _text(read("aws_conn_id")) or "aws_default" for read in readers}
+
+
+def _pipeline(context: Context) -> Pipeline:
+    found = read_pipelines().of_dag(context["ti"].dag_id)
+    if found is None:
+        raise AirflowFailException(
+            f"{PIPELINES}: there is no pipeline of DAG {context['ti'].dag_id}: its name was changed or taken away, or "
+            f"they cannot be read now; see {settings.environment_name(PIPELINES)}"
+        )
+    return found
+
+
+def _text(value: Any) -> str | None:
+    return str(value).strip() or None if value is not None else None
+
+
+@cache
+def _schemas() -> dict[str, Any]:
+    schemas: dict[str, Any] = Settings.model_json_schema()["properties"]
+    return schemas
+
+
+def _param(name: str, schema: dict[str, Any], pipeline: Pipeline) -> Param:
     limits = {key: schema[key] for key in ("minimum", "maximum", "exclusiveMinimum") if key in schema}
-    configured = _read(name) or schema["default"]
+    configured = shown(_text(pipeline.read(name)) or schema["default"])
     return Param(
         None,
         type=["null", schema["type"]],

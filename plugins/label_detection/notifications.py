@@ -13,7 +13,7 @@ from include.lease import Lease
 from include.notices import FailedTask, Notice
 from include.settings import TOPIC_ARN
 from label_detection import leases
-from label_detection.configuration import read_option
+from label_detection.configuration import read_option, read_topics
 from label_detection.hooks.brief import brief_config
 from label_detection.hooks.redacting import RedactingAwsHook
 from label_detection.leases import Leases
@@ -47,20 +47,20 @@ def publish(topic_arn: str | None, aws_conn_id: str, notice: Notice) -> None:
 def run_failed(context: Context) -> None:
     """The callback of the task that makes a run red."""
     model_arn, lease, known = _model(context)
-    _publish_configured(notices.run_failed(_failed_task(context), model_arn, lease, lease_known=known))
+    _publish_configured(context, notices.run_failed(_failed_task(context), model_arn, lease, lease_known=known), lease)
 
 
 def stop_failed(context: Context) -> None:
     """The callback of the task that stops the model."""
     model_arn, lease, _ = _model(context)
-    _publish_configured(notices.stop_failed(_failed_task(context), model_arn, lease))
+    _publish_configured(context, notices.stop_failed(_failed_task(context), model_arn, lease), lease)
 
 
 def watchdog_failed(context: Context) -> None:
-    """The callback of the watchdog: to every topic that a lease names, and to the configured one."""
+    """The callback of the watchdog: to every topic that a lease or a pipeline names."""
     held = _all_leases().leases
     notice = notices.watchdog_failed(_failed_task(context), held)
-    for topic_arn, aws_conn_id in ({lease.sns_topic_arn: lease.aws_conn_id for lease in held} | _configured()).items():
+    for topic_arn, aws_conn_id in ({lease.sns_topic_arn: lease.aws_conn_id for lease in held} | read_topics()).items():
         publish(topic_arn, aws_conn_id, notice)
 
 
@@ -83,7 +83,7 @@ def _model(context: Context) -> tuple[str | None, Lease | None, bool]:
     """The model that a run is about, the run's lease on it, if it has one still, and whether that is known."""
     ti, found = context["ti"], _all_leases()
     own = [lease for lease in found.leases if lease.is_of(ti.dag_id, ti.run_id)]
-    return (own[0].model_arn, own[0], True) if own else (read_option("model_arn"), None, not found.problems)
+    return (own[0].model_arn, own[0], True) if own else (read_option("model_arn", ti.dag_id), None, not found.problems)
 
 
 def _all_leases() -> Leases:
@@ -94,10 +94,10 @@ def _all_leases() -> Leases:
         return Leases([], [str(error)])
 
 
-def _publish_configured(notice: Notice) -> None:
-    for topic_arn, aws_conn_id in _configured().items():
-        publish(topic_arn, aws_conn_id, notice)
-
-
-def _configured() -> dict[str | None, str]:
-    return {read_option("sns_topic_arn"): read_option("aws_conn_id") or "aws_default"}
+def _publish_configured(context: Context, notice: Notice, lease: Lease | None) -> None:
+    """To the topic of the run's pipeline; without one, as when the pipeline is gone, to that of the run's lease."""
+    dag_id = context["ti"].dag_id
+    if topic_arn := read_option("sns_topic_arn", dag_id):
+        publish(topic_arn, read_option("aws_conn_id", dag_id) or "aws_default", notice)
+    elif lease:
+        publish(lease.sns_topic_arn, lease.aws_conn_id, notice)

@@ -25,7 +25,7 @@ from botocore.validate import ParamValidator
 from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
 
 from demo.environment import PROJECT
-from include.settings import SECTION, Settings
+from include.settings import PIPELINES, SECTION, Settings
 from release.mwaa import pack
 from tests.conftest import Aws
 
@@ -212,7 +212,7 @@ def test_it_asks_for_the_options_that_the_pipeline_asks_for() -> None:
     assert asked == {_parameter(name) for name, field in Settings.model_fields.items() if field.is_required()}
 
 
-@pytest.mark.parametrize("option", Settings.model_fields)
+@pytest.mark.parametrize("option", [*Settings.model_fields, PIPELINES])
 def test_an_option_that_is_given_is_set(option: str) -> None:
     options = Template(**MADE, **{_parameter(option): "given"}).environment()["AirflowConfigurationOptions"]
     assert options[f"{SECTION}.{option}"] == "given"

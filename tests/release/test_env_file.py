@@ -51,14 +51,15 @@ def test_again_it_changes_nothing(folder: Path) -> None:
     assert (folder / ".env").read_text() == before
 
 
-def test_what_is_there_stays_and_what_is_missing_is_added(tmp_path: Path) -> None:
-    mine = f"# mine\nPOSTGRES_PASSWORD=mine\n{environment_name('queue_url')}=https://sqs/queue\n"
+@pytest.mark.parametrize(("option", "value"), [("queue_url", "https://sqs/queue"), ("pipelines", "pipelines.yaml")])
+def test_what_is_there_stays_and_what_is_missing_is_added(tmp_path: Path, option: str, value: str) -> None:
+    mine = f"# mine\nPOSTGRES_PASSWORD=mine\n{environment_name(option)}={value}\n"
     (tmp_path / ".env").write_text(mine)
     env_file.complete(tmp_path)
     text = (tmp_path / ".env").read_text()
     assert text.startswith(mine)
     assert "FERNET_KEY=" in text
-    assert "local-aws" not in text, "somebody has a queue of their own"
+    assert "local-aws" not in text, "somebody has queues of their own"
 
 
 @pytest.mark.parametrize(

@@ -86,13 +86,25 @@ def test_it_has_what_the_pipeline_needs_and_no_more(packed: Path) -> None:
     assert [name for name in names if re.search(r"local_aws|cloudformation|\.pyc$", name)] == []
     assert sorted(path.name for path in packed.iterdir()) == ["dags", "plugins.zip", "requirements.txt"]
     assert sorted(path.name for path in (packed / "dags").iterdir()) == sorted(
-        path.name for path in (PROJECT / "dags").glob("*.py")
+        path.name for path in (PROJECT / "dags").iterdir() if path.is_file()
     )
+
+
+def test_the_file_that_names_pipelines_goes_along_with_the_dags(tmp_path: Path) -> None:
+    copy = tmp_path / "checkout"
+    for name in ("dags", "plugins", "include"):
+        shutil.copytree(PROJECT / name, copy / name)
+    shutil.copy(PROJECT / "requirements.txt", copy)
+    (copy / "dags" / "pipelines.yaml").write_text("leaves: {}\n")
+    (copy / "dags" / "pipelines.yaml.swp").write_text("not this")
+    mwaa.pack(tmp_path / "packed", copy)
+    assert (tmp_path / "packed" / "dags" / "pipelines.yaml").read_text() == "leaves: {}\n"
+    assert not (tmp_path / "packed" / "dags" / "pipelines.yaml.swp").exists()
 
 
 def test_its_requirements_leave_the_versions_to_mwaas_constraints(packed: Path) -> None:
     lines = (packed / "requirements.txt").read_text().splitlines()
-    assert lines == ["apache-airflow-providers-amazon[aiobotocore]", "pydantic"]
+    assert lines == ["apache-airflow-providers-amazon[aiobotocore]", "pillow", "pydantic"]
 
 
 def test_packed_again_it_takes_the_place_of_what_was_there(tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ from include.image_queue import ImageQueue
 from include.labels import to_json
 from include.plan import Plan, make_plan
 from include.report import ModelUse, Report
-from include.settings import Settings, environment_name
+from include.settings import Settings
 from include.totals import add_up
 from label_detection import exchange, experiences, leases
-from label_detection.configuration import read_settings
+from label_detection.configuration import place_of, read_settings
 from label_detection.hooks.by_arn import model_hook
 from label_detection.hooks.clients import s3_client, sqs_client
 from label_detection.hooks.model import ModelState, Phase
@@ -39,7 +39,7 @@ class PlanRunOperator(BaseOperator):
         """An entry for each analysis task: how many images a second it begins with."""
         settings = read_settings(context)
         for option in ("source_bucket", "final_bucket"):
-            self._check_bucket(settings, option)
+            self._check_bucket(context, settings, option)
         state = self._look_at_model(settings)
         depth = ImageQueue(sqs_client(settings), settings.queue_url).depth()
         plan = make_plan(settings, depth.visible, experiences.read_experience(settings.model_arn), state.fixed_units)
@@ -57,16 +57,17 @@ class PlanRunOperator(BaseOperator):
             raise AirflowFailException(f"the model cannot be started: it is {state}")
         return state
 
-    def _check_bucket(self, settings: Settings, option: str) -> None:
+    def _check_bucket(self, context: Context, settings: Settings, option: str) -> None:
         name = getattr(settings, option)
         try:
             s3_client(settings).head_bucket(Bucket=name)
         except ClientError as error:
             if aws_errors.is_transient(error):
                 raise
+            place = place_of(context)
             raise AirflowFailException(
-                f"[label_detection] {option}: the bucket {name!r} does not exist or may not be listed ({error}); "
-                f"set {environment_name(option)}, or allow s3:ListBucket"
+                f"{place.name(option)}: the bucket {name!r} does not exist or may not be listed ({error}); "
+                f"set {place.where(option)}, or allow s3:ListBucket"
             ) from error
 
 

@@ -9,9 +9,9 @@ from airflow.sdk import BaseSensorOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from include.image_queue import ImageQueue
-from include.settings import Settings, environment_name
+from include.settings import Settings
 from label_detection import leases
-from label_detection.configuration import read_settings
+from label_detection.configuration import place_of, read_settings
 from label_detection.hooks.by_arn import model_hook
 from label_detection.hooks.clients import sqs_client
 from label_detection.triggers.sqs import QueueDepthTrigger
@@ -40,7 +40,7 @@ class QueueDepthSensor(BaseSensorOperator):
     def execute(self, context: Context) -> int:
         """Messages waiting; defers when there are none yet."""
         settings = read_settings(context)
-        if visible := _look(settings):
+        if visible := _look(context, settings):
             return self._found(visible)
         if _left_on(context, settings):
             self.log.warning("no images are waiting, but an earlier run left the model on: this one stops it")
@@ -79,11 +79,12 @@ def _left_on(context: Context, settings: Settings) -> bool:
     return model_hook(settings).describe().is_on
 
 
-def _look(settings: Settings) -> int:
+def _look(context: Context, settings: Settings) -> int:
     sqs = sqs_client(settings)
     try:
         return ImageQueue(sqs, settings.queue_url).depth().visible
     except sqs.exceptions.QueueDoesNotExist:
+        place = place_of(context)
         raise AirflowFailException(
-            f"[label_detection] queue_url: there is no queue {settings.queue_url}; set {environment_name('queue_url')}"
+            f"{place.name('queue_url')}: there is no queue {settings.queue_url}; set {place.where('queue_url')}"
         ) from None

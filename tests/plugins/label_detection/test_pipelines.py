@@ -1,0 +1,175 @@
+"""Several pipelines: a task of a DAG has the options of that DAG's pipeline, and its notices go to that one's topic."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from include.lease import Lease
+from include.settings import environment_name
+from label_detection import notifications
+from label_detection.exchange import pull_plan
+from label_detection.operators.backfill import PlanBackfillOperator
+from label_detection.operators.run import PlanRunOperator
+from label_detection.sensors.sqs import QueueDepthSensor
+from tests.plugins.conftest import RUN_ID, Run, Variables
+from tests.plugins.label_detection.test_notifications import lease_of
+
+if TYPE_CHECKING:
+    from tests.conftest import Aws, Topic
+
+PIPELINES = environment_name("pipelines")
+TOPIC = environment_name("sns_topic_arn")
+
+
+@pytest.fixture
+def others(aws: Aws) -> dict[str, str]:
+    """Buckets, a queue and a model beside the section's."""
+    name = aws.settings.source_bucket.removesuffix("-source")
+    own = {"source_bucket": f"{name}-other-source", "final_bucket": f"{name}-other-final"}
+    for bucket in own.values():
+        aws.s3.create_bucket(Bucket=bucket)
+    queue_url = aws.sqs.create_queue(QueueName=f"{name}-other")["QueueUrl"]
+    aws.sqs.send_message(QueueUrl=queue_url, MessageBody="{}")
+    return own | {"queue_url": queue_url, "model_arn": aws.model("2")["arn"]}
+
+
+@pytest.fixture
+def pipelines(others: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
+    """`leaves` has the section's options, `parts` its own."""
+    found: dict[str, dict[str, Any]] = {"leaves": {}, "parts": {**others, "min_confidence": 90}}
+    monkeypatch.setenv(PIPELINES, json.dumps(found))
+    return found
+
+
+def run_of(run: Run, dag_id: str) -> Run:
+    run.dag_id = dag_id
+    return run
+
+
+def context(dag_id: str, task_id: str = "stop_model", **more: Any) -> Any:
+    return {"ti": SimpleNamespace(dag_id=dag_id, run_id=RUN_ID, task_id=task_id), **more}
+
+
+@pytest.mark.usefixtures("pipelines")
+def test_a_run_looks_at_the_queue_of_its_pipeline(run: Run) -> None:
+    assert run_of(run, "label_detection__parts").execute(QueueDepthSensor(task_id="wait_for_images")) == 1
+
+
+def test_a_run_is_planned_with_the_options_of_its_pipeline(
+    aws: Aws, run: Run, variables: Variables, pipelines: dict[str, dict[str, Any]]
+) -> None:
+    for dag_id, arn, confidence in (
+        ("label_detection__leaves", aws.settings.model_arn, 70),
+        ("label_detection__parts", pipelines["parts"]["model_arn"], 90),
+    ):
+        run_of(run, dag_id).execute(PlanRunOperator(task_id="plan_run"))
+        plan = pull_plan(run.context("start_model"))  # type: ignore[arg-type]
+        assert plan is not None
+        assert (plan.settings.model_arn, plan.settings.min_confidence) == (arn, confidence)
+        lease = variables.lease(plan.settings)
+        assert lease is not None
+        assert (lease.dag_id, lease.model_arn) == (dag_id, arn)
+    assert plan.settings.final_bucket == pipelines["parts"]["final_bucket"]
+
+
+@pytest.mark.usefixtures("pipelines")
+def test_a_runs_params_are_for_its_pipeline(run: Run) -> None:
+    run.params = {"min_confidence": 99}
+    run_of(run, "label_detection__parts").execute(PlanRunOperator(task_id="plan_run"))
+    plan = pull_plan(run.context("start_model"))  # type: ignore[arg-type]
+    assert plan is not None
+    assert plan.settings.min_confidence == 99
+
+
+def test_a_backfill_lists_the_bucket_of_its_pipeline(aws: Aws, run: Run, pipelines: dict[str, dict[str, Any]]) -> None:
+    aws.s3.put_object(Bucket=pipelines["parts"]["source_bucket"], Key="1.png", Body=b"1")
+    run.params = {"older_than_minutes": 0, "dry_run": True, "prefix": ""}
+    run_of(run, "label_detection_backfill__parts").execute(PlanBackfillOperator(task_id="plan_backfill"))
+    assert run.xcoms["plan_backfill", "survey"]["pictures"] == 1
+    assert run.xcoms["plan_backfill", "survey"]["queue"]["visible"] == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "operator", "says"),
+    [
+        ("final_bucket", "nowhere-to-be-found", PlanRunOperator, "the bucket 'nowhere-to-be-found' does not exist"),
+        ("queue_url", "http://127.0.0.1/123456789012/none", QueueDepthSensor, "there is no queue"),
+    ],
+    ids=["bucket", "queue"],
+)
+def test_what_is_not_there_is_said_with_the_pipeline_and_where_it_is_set(
+    run: Run,
+    pipelines: dict[str, dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    option: str,
+    value: str,
+    operator: Any,
+    says: str,
+) -> None:
+    pipelines["parts"][option] = value
+    monkeypatch.setenv(PIPELINES, json.dumps(pipelines))
+    with pytest.raises(AirflowFailException) as caught:
+        run_of(run, "label_detection__parts").execute(operator(task_id="task"))
+    assert str(caught.value).startswith(f"pipelines: parts: {option}: {says}")
+    assert f"set it in {PIPELINES}" in str(caught.value)
+
+
+@pytest.mark.parametrize("dag_id", ["label_detection", "label_detection__gone"])
+@pytest.mark.usefixtures("pipelines")
+def test_a_run_of_no_pipeline_says_so(run: Run, dag_id: str) -> None:
+    with pytest.raises(AirflowFailException, match=f"there is no pipeline of DAG {dag_id}:"):
+        run_of(run, dag_id).execute(QueueDepthSensor(task_id="wait_for_images"))
+
+
+def topics(aws: Aws, topic: Topic, monkeypatch: pytest.MonkeyPatch) -> Topic:
+    """`parts` has a topic of its own, `quiet` none, the rest the section's, which nobody listens to."""
+    theirs = aws.sns.create_topic(Name="the-sections")["TopicArn"]
+    monkeypatch.setenv(TOPIC, theirs)
+    pipelines = {
+        "leaves": {},
+        "parts": {"sns_topic_arn": topic.arn, "model_arn": "theirs"},
+        "quiet": {"sns_topic_arn": ""},
+    }
+    monkeypatch.setenv(PIPELINES, json.dumps(pipelines))
+    return topic
+
+
+@pytest.mark.parametrize("callback", [notifications.run_failed, notifications.stop_failed])
+def test_a_failure_is_told_to_the_topic_of_its_pipeline_alone(
+    aws: Aws, variables: Variables, topic: Topic, monkeypatch: pytest.MonkeyPatch, callback: Any
+) -> None:
+    topics(aws, topic, monkeypatch)
+    for name in ("leaves", "quiet"):
+        callback(context(f"label_detection__{name}"))
+    assert topic.published() == []
+    callback(context("label_detection__parts"))
+    ((subject, text),) = topic.published()
+    assert subject.endswith("failed: label_detection__parts")
+    assert "Model: theirs" in text
+
+
+def test_a_watchdog_that_fails_says_so_on_the_topic_of_every_pipeline(
+    aws: Aws, variables: Variables, topic: Topic, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    topics(aws, topic, monkeypatch)
+    caplog.set_level("INFO")
+    notifications.watchdog_failed(context("label_detection_watchdog", "stop_expired_models"))
+    assert len(topic.published()) == 1
+    assert caplog.text.count("published to ") == 2, "the section's, which leaves has, and that of parts"
+
+
+@pytest.mark.parametrize("configured", ["{", '{"others": {}}'], ids=["cannot be read", "is of others by now"])
+def test_a_run_whose_pipeline_is_gone_is_told_of_where_its_lease_says(
+    aws: Aws, variables: Variables, topic: Topic, monkeypatch: pytest.MonkeyPatch, configured: str
+) -> None:
+    monkeypatch.delenv(TOPIC, raising=False)
+    monkeypatch.setenv(PIPELINES, configured)
+    lease: Lease = lease_of(aws, dag_id="label_detection__parts", sns_topic_arn=topic.arn)
+    variables.put_lease(lease)
+    notifications.stop_failed(context("label_detection__parts"))
+    assert len(topic.published()) == 1

@@ -1,0 +1,112 @@
+"""Several pipelines in one Airflow, at the same time, on a real scheduler."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from demo.world import World, WorldOptions
+from include.settings import environment_name
+
+pytestmark = pytest.mark.system
+
+IMAGES = 25
+_ACCOUNT = "123456789012"
+
+
+class PipelinesWorld(World):
+    """A world whose pipelines stand in a file: `leaves` has the section's options, `parts` and `broken` their own."""
+
+    pipelines: dict[str, dict[str, Any]]
+
+    def _read_aws(self, env_file: Path) -> None:
+        super()._read_aws(env_file)
+        model_arn = self.control("model/2")["arn"]
+        self.pipelines = {
+            "leaves": {"min_confidence": 80},
+            "parts": {**self._place("parts"), "model_arn": model_arn, "max_tasks": 2},
+            "broken": {**self._place("broken"), "model_arn": model_arn, "colour": "red"},
+        }
+        Path(self.environment[environment_name("pipelines")]).write_text(
+            yaml.safe_dump(self.pipelines, sort_keys=False)
+        )
+
+    def _place(self, name: str) -> dict[str, str]:
+        """Buckets and a queue."""
+        source, final = f"{name}-source", f"{name}-final"
+        for bucket in (source, final):
+            self.s3.create_bucket(Bucket=bucket)
+        queue_url = self.sqs.create_queue(QueueName=name)["QueueUrl"]
+        configuration: Any = {"QueueArn": f"arn:aws:sqs:us-east-1:{_ACCOUNT}:{name}", "Events": ["s3:ObjectCreated:*"]}
+        self.s3.put_bucket_notification_configuration(
+            Bucket=source, NotificationConfiguration={"QueueConfigurations": [configuration]}
+        )
+        return {"queue_url": queue_url, "source_bucket": source, "final_bucket": final}
+
+    def option(self, name: str, option: str) -> str:
+        """An option of a pipeline, or the section's."""
+        return str(self.pipelines[name].get(option) or self.setting(option))
+
+    def keys(self, bucket: str) -> set[str]:
+        """What a bucket has, reports and journals left out."""
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        keys = {entry["Key"] for page in pages for entry in page.get("Contents", [])}
+        return {key for key in keys if not key.startswith("runs/")}
+
+    def document(self, bucket: str, key: str) -> dict[str, Any]:
+        """A JSON object of a bucket."""
+        found: dict[str, Any] = json.loads(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        return found
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[PipelinesWorld]:
+    options = WorldOptions(
+        settings={"schedule": "", "wait_minutes": "0"},
+        aws={"start-seconds": "3", "stop-seconds": "2", "rate": "20", "latency": "0.1", "more-models": "1"},
+        environment={environment_name("pipelines"): str(tmp_path / "pipelines.yaml")},
+    )
+    with PipelinesWorld(tmp_path / "world", options) as world:
+        yield world
+
+
+def test_two_pipelines_run_at_once_each_with_its_own_and_a_broken_third_says_what_is_wrong(
+    world: PipelinesWorld, picture: bytes
+) -> None:
+    dags = {name: f"label_detection__{name}" for name in world.pipelines}
+    for dag_id in [*dags.values(), "label_detection_backfill__parts", "label_detection_watchdog"]:
+        world.api.wait_for_dag(dag_id, check=world.check)
+    for name in dags:
+        for number in range(IMAGES):
+            bucket = world.option(name, "source_bucket")
+            world.s3.put_object(Bucket=bucket, Key=f"{name}-{number}.png", Body=picture + f"{name}{number}".encode())
+    runs = {name: world.api.trigger(dag_id) for name, dag_id in dags.items()}
+    states = {name: world.api.wait_for_run(dags[name], run_id, 240, world.check) for name, run_id in runs.items()}
+    assert states == {"leaves": "success", "parts": "success", "broken": "failed"}
+
+    times = []
+    for name, model, confidence in (("leaves", "model", 80), ("parts", "model/2", 70)):
+        final = world.option(name, "final_bucket")
+        report = world.document(final, f"runs/{runs[name]}/report.json")
+        assert report["images"]["labelled"] == IMAGES
+        assert report["run"]["dag_id"] == dags[name]
+        documents = [key for key in world.keys(final) if key.endswith(".json")]
+        assert len(documents) == IMAGES
+        assert all(key.startswith(f"{name}-") for key in world.keys(final)), "a picture of the other pipeline"
+        arn = world.control(model)["arn"]
+        assert world.document(final, documents[0])["model"] == {"arn": arn, "min_confidence": confidence}
+        assert world.keys(world.option(name, "source_bucket")) == set()
+        times.append([datetime.fromisoformat(report["model"][at]) for at in ("requested_at", "stopped_at")])
+    assert max(since for since, _ in times) < min(until for _, until in times), "they did not run at the same time"
+
+    log = world.api.log(dags["broken"], runs["broken"], "wait_for_images", 1)
+    assert "pipelines: broken: 'colour' is not an option" in log
+    assert "pipelines: broken: model_arn is that of parts too" in log
+    assert len(world.keys("broken-source")) == IMAGES
+    assert [world.control(model)["status"] for model in ("model", "model/2")] == ["STOPPED", "STOPPED"]
