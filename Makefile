@@ -9,8 +9,9 @@ VENV := .venv
 LOCK := requirements.lock
 # What Amazon MWAA runs.
 PYTHON312 := 3.12
-# Of the faults: all, or the part that the gate runs.
+# Of the faults: all, or the part that the gate runs; and which kind of model they are run with.
 PART := faults
+MODEL := rekognition
 BIN := $(VENV)/bin
 # The lock file that was installed, copied when all of it was: an interrupted setup leaves none.
 STAMP := $(VENV)/requirements.lock
@@ -56,10 +57,10 @@ test-mwaa: package ## the package on a Python 3.12 with what Amazon MWAA has, an
 	@.venv-mwaa/bin/python --version
 	@LABEL_DETECTION_MWAA_PYTHON=$(CURDIR)/.venv-mwaa/bin/python $(BIN)/python -m pytest tests/release/test_mwaa.py
 
-faults: setup ## break a real Airflow on Postgres in every way we know, and see the model off and no image lost; PART=gate: some of it
-	@[ "$(PART)" = gate ] || rm -rf .results
-	@$(if $(SEEDS),LABEL_DETECTION_SEEDS=$(SEEDS)) $(BIN)/python -m pytest -m "$(PART)" --tb=short tests/system/faults
-	@[ "$(PART)" = gate ] || for table in results outcomes.results; do $(BIN)/python -m tests.system.faults.$$table || exit; done
+faults: setup ## break a real Airflow on Postgres in every way we know, and see the model off and no image lost; PART=gate: some of it; MODEL=sagemaker
+	@[ "$(PART)" != faults ] || rm -rf .results/$(MODEL)
+	@$(if $(SEEDS),LABEL_DETECTION_SEEDS=$(SEEDS)) LABEL_DETECTION_MODEL=$(MODEL) $(BIN)/python -m pytest -m "$(PART)" --tb=short tests/system/faults
+	@[ "$(PART) $(MODEL)" != "faults rekognition" ] || for table in results outcomes.results; do $(BIN)/python -m tests.system.faults.$$table || exit; done
 
 compose: setup ## run docker-compose.yaml's services without Docker, with two workers, and kill one; root, and Debian's packages
 	@LABEL_DETECTION_PYTHON312=$(PYTHON312) $(BIN)/python -m pytest -m compose --tb=short tests/system/compose

@@ -14,6 +14,8 @@ import psutil
 from demo.airflow_api import ApiError
 from demo.environment import PROJECT
 from demo.world import COMPONENTS
+from tests.model_calls import Call
+from tests.system.faults.kind import calls, hook_of
 from tests.system.faults.watching import OVER, WatchedPipeline
 from tests.system.pipeline import DAG_ID
 
@@ -88,9 +90,13 @@ class BreakablePipeline(WatchedPipeline):
         faults = [{"service": service, "operation": operation, **fault}, *self.world.control("faults")]
         self.world.control("faults", "PUT", faults)
 
-    def hold(self, operation: str, service: str = "rekognition", when: str = "before") -> None:
-        """Hold the next call of this kind for minutes: its caller can be killed in it. See `is_held`."""
-        self.add_fault(service, operation, delay=300, times=1, when=when)
+    def fail_model(self, call: Call, **fault: Any) -> None:
+        """Make a call to the model fail, besides those that fail already."""
+        self.add_fault(calls().service, calls().operations[call], **fault)
+
+    def hold(self, call: Call, when: str = "before") -> None:
+        """Hold the next such call to the model for minutes: its caller can be killed in it. See `is_held`."""
+        self.fail_model(call, delay=300, times=1, when=when)
 
     def no_switch(self) -> None:
         """No dead man's switch can be made: what is tested is another layer."""
@@ -107,9 +113,13 @@ class BreakablePipeline(WatchedPipeline):
 
     def land_start(self) -> None:
         """A start request that was on its way arrives."""
-        self.client("rekognition").start_project_version(
-            ProjectVersionArn=self.world.setting("model_arn"), MinInferenceUnits=1
-        )
+        with hook_of(self.world.aws_environment) as hook:
+            hook.start(1)
+
+    def stop_the_model(self) -> None:
+        """As somebody else does."""
+        with hook_of(self.world.aws_environment) as hook:
+            hook.stop()
 
     def mark_task(self, run_id: str, task_id: str, state: str) -> None:
         """Mark a task as success or failed."""

@@ -1,4 +1,4 @@
-"""Rows of measurements: kept as JSON lines in `.results/`, and written into `docs/faults.md` as a table."""
+"""Rows of measurements: JSON lines in `.results/<kind of model>/`, and a table in `docs/faults.md`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from demo.environment import PROJECT
+from tests.system.faults.kind import kind
 
-FOLDER = PROJECT / ".results"
+FOLDER = PROJECT / ".results" / kind()
 DOCS = PROJECT / "docs" / "faults.md"
 
 
@@ -22,7 +23,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 def add(path: Path, row: Any) -> None:
     """Keep a row, a dataclass, in the place of the one that the same fault had before."""
     kept = [*(before for before in read(path) if before["fault"] != row.fault), asdict(row)]
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in kept))
 
 

@@ -20,7 +20,7 @@ def test_failing_tasks(
     pipeline: BreakablePipeline, conclude: Conclude, picture: bytes, times: int | None, words: str
 ) -> None:
     keys = pipeline.upload(IMAGES, picture)
-    pipeline.add_fault("rekognition", "DetectCustomLabels", times=times, **_DENIED)
+    pipeline.fail_model("detect", times=times, **_DENIED)
     run_id = pipeline.trigger()
     assert pipeline.until_over(run_id) == "failed"
     assert sorted(pipeline.states(run_id)["analyse_images"], key=str) == (

@@ -14,9 +14,9 @@ from tests.system.faults.results import Layer
 @pytest.mark.parametrize("state", [pytest.param("failed", marks=pytest.mark.gate), "success"])
 def test_a_run_marked_during_start(pipeline: BreakablePipeline, conclude: Conclude, picture: bytes, state: str) -> None:
     keys = pipeline.upload(IMAGES, picture)
-    pipeline.hold("StartProjectVersion")
+    pipeline.hold("start")
     run_id = pipeline.trigger()
-    pipeline.until_held("StartProjectVersion")
+    pipeline.until_held("start")
     marked = pipeline.mark_run(run_id, state)
     pipeline.until_task(run_id, "stop_model", "running")
     pipeline.until(max(marked + 4, time.time() + 3))  # the stop has found the model off
@@ -26,7 +26,7 @@ def test_a_run_marked_during_start(pipeline: BreakablePipeline, conclude: Conclu
     conclude(fault, Layer.TEARDOWN, keys, at=marked)
 
 
-@pytest.mark.parametrize("state", ["failed", "success"])
+@pytest.mark.parametrize("state", [pytest.param("failed", marks=pytest.mark.model), "success"])
 def test_a_run_marked_during_wait(pipeline: BreakablePipeline, conclude: Conclude, picture: bytes, state: str) -> None:
     keys = pipeline.upload(IMAGES, picture)
     run_id = pipeline.trigger()
@@ -37,7 +37,7 @@ def test_a_run_marked_during_wait(pipeline: BreakablePipeline, conclude: Conclud
     pipeline.put_model("RUNNING")
     ready = time.time()
     pipeline.until_over(run_id)
-    fault = f"run marked {state} during wait; the model is starting: ResourceInUse"
+    fault = f"run marked {state} during wait; the model is starting, and cannot be stopped"
     conclude(fault, Layer.TEARDOWN, keys, at=marked, clock=("the model can be stopped", ready))
 
 
@@ -79,7 +79,7 @@ def test_a_stop_marked_as_done(pipeline: BreakablePipeline, conclude: Conclude, 
 @pytest.mark.gate
 def test_a_failed_analysis_task_cleared_alone(pipeline: BreakablePipeline, conclude: Conclude, picture: bytes) -> None:
     keys = pipeline.upload(IMAGES, picture)
-    pipeline.add_fault("rekognition", "DetectCustomLabels", status=400, code="AccessDeniedException", times=1)
+    pipeline.fail_model("detect", status=400, code="AccessDeniedException", times=1)
     run_id = pipeline.trigger()
     assert pipeline.until_over(run_id) == "failed"
     before = pipeline.history()

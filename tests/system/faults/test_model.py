@@ -9,22 +9,25 @@ import pytest
 
 from tests.system.faults.breaking import BreakablePipeline
 from tests.system.faults.conftest import ANALYSIS_ENDS, IMAGES, Conclude
+from tests.system.faults.kind import calls
 from tests.system.faults.results import Layer
 
 
+@pytest.mark.model
 @pytest.mark.gate
 def test_a_start_whose_answer_is_lost(pipeline: BreakablePipeline, conclude: Conclude, picture: bytes) -> None:
     keys = pipeline.upload(IMAGES, picture)
-    pipeline.add_fault("rekognition", "StartProjectVersion", reset=True, when="after", times=1)
+    pipeline.fail_model("start", reset=True, when="after", times=1)
     run_id = pipeline.trigger()
-    pipeline.until_held("StartProjectVersion")
+    pipeline.until_held("start")
     at = time.time()
     assert pipeline.until_over(run_id) == "success"
     ended = pipeline.ended_at(run_id, "analyse_images")
-    fault = "StartProjectVersion accepted, the connection cut before its answer"
+    fault = f"{calls().operations['start']} accepted, the connection cut before its answer"
     conclude(fault, Layer.TEARDOWN, keys, at=at, clock=(ANALYSIS_ENDS, ended))
 
 
+@pytest.mark.model
 def test_a_start_that_ends_in_failed(pipeline: BreakablePipeline, conclude: Conclude, picture: bytes) -> None:
     keys = pipeline.upload(IMAGES, picture)
     pipeline.world.control("model", "PUT", {"start_outcome": "FAILED"})
@@ -36,16 +39,18 @@ def test_a_start_that_ends_in_failed(pipeline: BreakablePipeline, conclude: Conc
     conclude("the model goes to FAILED while starting", Layer.TEARDOWN, keys, at=at)
 
 
+@pytest.mark.model
 def test_a_model_that_somebody_else_stops(pipeline: BreakablePipeline, conclude: Conclude, picture: bytes) -> None:
     keys = pipeline.upload(IMAGES, picture)
     run_id = pipeline.trigger()
     pipeline.until_analysing()
-    pipeline.client("rekognition").stop_project_version(ProjectVersionArn=pipeline.world.setting("model_arn"))
+    pipeline.stop_the_model()
     at = time.time()
     assert pipeline.until_over(run_id) == "failed"
     conclude("the model is stopped by somebody else during the analysis", Layer.TEARDOWN, keys, at=at)
 
 
+@pytest.mark.model
 def test_a_model_that_is_stopping_when_it_is_wanted(
     pipeline: BreakablePipeline, conclude: Conclude, picture: bytes
 ) -> None:
@@ -65,7 +70,7 @@ def test_a_model_that_is_stopping_when_it_is_wanted(
     ("answer", "words"),
     [
         ({"status": 400, "code": "ThrottlingException"}, "throttled"),
-        ({"status": 500}, "answered with 500"),
+        pytest.param({"status": 500}, "answered with 500", marks=pytest.mark.model),
         ({"reset": True}, "cut off"),
     ],
     ids=lambda value: value.split()[0] if isinstance(value, str) else "",
@@ -74,9 +79,9 @@ def test_a_stop_that_does_not_get_through(
     pipeline: BreakablePipeline, conclude: Conclude, picture: bytes, answer: dict[str, Any], words: str
 ) -> None:
     keys = pipeline.upload(IMAGES, picture)
-    pipeline.add_fault("rekognition", "StopProjectVersion", times=5, **answer)
+    pipeline.fail_model("stop", times=5, **answer)
     run_id = pipeline.trigger()
     pipeline.until_task(run_id, "stop_model", "running")
     at = time.time()
     assert pipeline.until_over(run_id) == "success"
-    conclude(f"StopProjectVersion {words}, five times", Layer.TEARDOWN, keys, at=at)
+    conclude(f"{calls().operations['stop']} {words}, five times", Layer.TEARDOWN, keys, at=at)

@@ -14,9 +14,9 @@ def test_during_start_the_retry_starts_or_adopts_the_model(
     pipeline: BreakablePipeline, conclude: Conclude, picture: bytes, when: str
 ) -> None:
     keys = pipeline.upload(IMAGES, picture)
-    pipeline.hold("StartProjectVersion", when=when)
+    pipeline.hold("start", when=when)
     run_id = pipeline.trigger()
-    pipeline.until_held("StartProjectVersion")
+    pipeline.until_held("start")
     killed = pipeline.kill_task(run_id, "start_model")
     assert pipeline.until_over(run_id) == "success"
     ended = pipeline.ended_at(run_id, "analyse_images")
@@ -26,13 +26,13 @@ def test_during_start_the_retry_starts_or_adopts_the_model(
 
 def test_during_start_until_no_try_is_left(pipeline: BreakablePipeline, conclude: Conclude, picture: bytes) -> None:
     keys = pipeline.upload(IMAGES, picture)
-    pipeline.hold("StartProjectVersion", when="after")
+    pipeline.hold("start", when="after")
     run_id = pipeline.trigger()
-    pipeline.until_held("StartProjectVersion")
+    pipeline.until_held("start")
     first = killed = pipeline.kill_task(run_id, "start_model")
     for _ in range(2):  # the retries find the model on, and ask for it no more: held where they look
-        pipeline.hold("DescribeProjectVersions")
-        pipeline.until_held("DescribeProjectVersions")
+        pipeline.hold("describe")
+        pipeline.until_held("describe")
         killed = pipeline.kill_task(run_id, "start_model")
     assert pipeline.until_over(run_id) == "failed"
     fault = "kill -9 of start_model after AWS has its request, and of each of its retries"
@@ -43,8 +43,8 @@ def test_during_wait_before_it_is_deferred(pipeline: BreakablePipeline, conclude
     keys = pipeline.upload(IMAGES, picture)
     run_id = pipeline.trigger()
     pipeline.until_status("STARTING")
-    pipeline.hold("DescribeProjectVersions")
-    pipeline.until_held("DescribeProjectVersions")
+    pipeline.hold("describe")
+    pipeline.until_held("describe")
     killed = pipeline.kill_task(run_id, "wait_for_model")
     assert pipeline.until_over(run_id) == "success"
     assert pipeline.tries(run_id, "wait_for_model") == 2
@@ -76,14 +76,16 @@ def test_during_analysis_until_no_try_is_left(pipeline: BreakablePipeline, concl
     conclude(fault, Layer.TEARDOWN, keys, at=first, clock=("the last kill", killed))
 
 
-@pytest.mark.parametrize("when", [pytest.param("before", marks=pytest.mark.gate), "after"])
+@pytest.mark.parametrize(
+    "when", [pytest.param("before", marks=pytest.mark.gate), pytest.param("after", marks=pytest.mark.model)]
+)
 def test_during_stop_the_retry_stops_the_model(
     pipeline: BreakablePipeline, conclude: Conclude, picture: bytes, when: str
 ) -> None:
     keys = pipeline.upload(IMAGES, picture)
-    pipeline.hold("StopProjectVersion", when=when)
+    pipeline.hold("stop", when=when)
     run_id = pipeline.trigger()
-    pipeline.until_held("StopProjectVersion")
+    pipeline.until_held("stop")
     killed = pipeline.kill_task(run_id, "stop_model")
     assert pipeline.until_over(run_id) == "success"
     assert pipeline.tries(run_id, "stop_model") == 2
@@ -106,9 +108,9 @@ def test_the_supervisor_of_an_analysis_task(pipeline: BreakablePipeline, conclud
 
 def test_the_supervisor_of_the_stop(pipeline: BreakablePipeline, conclude: Conclude, picture: bytes) -> None:
     keys = pipeline.upload(IMAGES, picture)
-    pipeline.hold("StopProjectVersion")
+    pipeline.hold("stop")
     run_id = pipeline.trigger()
-    pipeline.until_held("StopProjectVersion")
+    pipeline.until_held("stop")
     killed = pipeline.kill_supervisor(run_id, "stop_model")
     assert pipeline.until_over(run_id) == "success"
     fault = "kill -9 of the executor's worker that supervises stop_model"

@@ -44,7 +44,7 @@ def test_people_are_told_of_a_failed_stop_a_failed_run_and_what_the_watchdog_did
 ) -> None:
     keys = pipeline.upload(IMAGES, picture)
     pipeline.no_switch()
-    pipeline.add_fault("rekognition", "StopProjectVersion", status=400, code="AccessDeniedException", message="not you")
+    pipeline.fail_model("stop", status=400, code="AccessDeniedException", message="not you")
     run_id = pipeline.trigger()
     pipeline.until_task(run_id, "stop_model", "running")
     at = time.time()

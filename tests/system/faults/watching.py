@@ -13,6 +13,8 @@ import psutil
 from demo.airflow_api import ApiError, TaskInstance
 from demo.aws_clients import client
 from demo.waiting import wait_until
+from tests.model_calls import Call
+from tests.system.faults.kind import calls
 from tests.system.pipeline import DAG_ID, Pipeline
 
 OVER = ("success", "failed")
@@ -102,13 +104,14 @@ class WatchedPipeline(Pipeline):
 
         return wait_until(found, 60, f"a process of {task_id}", self.world.check, every=0.1)
 
-    def is_held(self, operation: str) -> bool:
-        """Whether a call that `hold` waits for has come."""
+    def is_held(self, call: Call) -> bool:
+        """Whether the call to the model that `hold` waits for has come."""
+        operation = calls().operations[call]
         return all(fault["operation"] != operation for fault in self.world.control("faults"))
 
-    def until_held(self, operation: str) -> None:
+    def until_held(self, call: Call) -> None:
         """Wait for the call that `hold` waits for."""
-        self.wait_until(lambda: self.is_held(operation))
+        self.wait_until(lambda: self.is_held(call))
 
     def history(self) -> list[tuple[str, float]]:
         """The model's states, and since when, in seconds since 1970."""

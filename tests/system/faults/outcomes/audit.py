@@ -9,7 +9,7 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -19,12 +19,12 @@ import jsonschema
 
 from demo.waiting import wait_until
 from include import messages
-from include.labels import REJECTED, SCHEMA_FILE, final_key
+from include.labels import REJECTED, SCHEMA_FILE, ModelInfo, RunInfo, final_key, label_document
 from include.messages import ImageRef
+from tests.system.faults.kind import hook_of, named_as_configured
 from tests.system.faults.outcomes.sample_pictures import TEXT, scenes, with_own_bytes
 
 if TYPE_CHECKING:
-    from mypy_boto3_rekognition import RekognitionClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
@@ -54,11 +54,14 @@ class Version:
 
 @dataclass(frozen=True)
 class Place:
-    """The buckets, queues and model of a pipeline; the clients must see no faults."""
+    """The buckets, queues and model of a pipeline; the clients must see no faults.
+
+    `aws`: what leads to the embedded AWS and to the model there.
+    """
 
     s3: S3Client
     sqs: SQSClient
-    rekognition: RekognitionClient
+    aws: Mapping[str, str]
     source_bucket: str
     final_bucket: str
     queue_url: str
@@ -68,13 +71,22 @@ class Place:
 
     @cached_property
     def answers(self) -> dict[str, Any]:
-        """What the model says of each scene; it must be running when this is first asked for."""
-        return {
-            name: self.rekognition.detect_custom_labels(
-                ProjectVersionArn=self.model_arn, Image={"Bytes": body}, MinConfidence=self.min_confidence
-            )["CustomLabels"]
-            for name, body in scenes().items()
-        }
+        """What a document has of each scene; the model must be running when this is first asked for."""
+        bucket = f"{self.source_bucket}-scenes"
+        self.s3.create_bucket(Bucket=bucket)
+        found = {}
+        with hook_of(self.aws) as hook:
+            detect = named_as_configured(hook.detect, self.aws)
+            for name, body in scenes().items():
+                self.s3.put_object(Bucket=bucket, Key=name, Body=body)
+                answer = label_document(
+                    *[ImageRef(bucket, name)] * 2,
+                    detect(ImageRef(bucket, name), self.min_confidence),
+                    ModelInfo(self.model_arn, self.min_confidence),
+                    RunInfo("", "", 0),
+                )
+                found[name] = _said(answer)
+        return found
 
     def depth(self) -> tuple[int, int]:
         """Messages waiting and in flight."""
@@ -107,6 +119,11 @@ class Place:
         for handle in handles:
             self.sqs.change_message_visibility(QueueUrl=str(url), ReceiptHandle=handle, VisibilityTimeout=0)
         return found
+
+
+def _said(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What the model has said, of a label document."""
+    return {name: document[name] for name in ("labels", "anomaly") if name in document}
 
 
 @dataclass
@@ -232,8 +249,8 @@ class _Look:
             self._say(version, f"{key}.json is of another version")
         if written["image"] != {"bucket": self._place.final_bucket, "key": key}:
             self._say(version, f"{key}.json names another image")
-        if outcome is Outcome.LABELLED and version.scene and written["labels"] != self._place.answers[version.scene]:
-            self._say(version, f"its labels are not those of {version.scene!r}: {written['labels']}")
+        if outcome is Outcome.LABELLED and version.scene and _said(written) != self._place.answers[version.scene]:
+            self._say(version, f"its labels are not those of {version.scene!r}: {_said(written)}")
 
     def _document(self, key: str) -> Any:
         return json.loads(self._place.s3.get_object(Bucket=self._place.final_bucket, Key=f"{key}.json")["Body"].read())

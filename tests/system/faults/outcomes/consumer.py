@@ -23,7 +23,8 @@ from include.labels import Detection, Error, ModelInfo, RunInfo
 from include.message_worker import DrainError
 from include.messages import ImageRef
 from include.pace import Pace
-from label_detection.hooks.rekognition import RekognitionModelHook
+from label_detection.hooks.by_arn import hook_for
+from tests.system.faults.kind import named_as_configured
 
 #: The model refuses a picture with this in its key every other time.
 FICKLE = "fickle"
@@ -65,15 +66,13 @@ def consume(orders: Orders) -> None:
 
 
 def _drain(orders: Orders) -> Drain:
-    hook = RekognitionModelHook(
-        orders.model_arn, region_name=os.environ["AWS_DEFAULT_REGION"], config=_config(orders.model_attempts)
-    )
+    hook = hook_for(orders.model_arn, None, _config(orders.model_attempts))
     run = RunInfo("label_detection", "faults", orders.number)
     config = _config(orders.attempts)
     s3, sqs = boto3.client("s3", config=config), boto3.client("sqs", config=config)
     labeller = Labeller(
         s3=s3,
-        detect=_fickle(hook.detect),
+        detect=_fickle(named_as_configured(hook.detect, orders.environment)),
         source_bucket=orders.source_bucket,
         final_bucket=orders.final_bucket,
         model=ModelInfo(orders.model_arn, 70.0),

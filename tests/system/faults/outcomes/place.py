@@ -18,6 +18,7 @@ from botocore.config import Config
 from demo.environment import PROJECT, cleaned
 from demo.pictures import examples
 from demo.waiting import wait_until
+from tests.system.faults.kind import calls, kind, name_the_endpoint
 from tests.system.faults.outcomes.audit import Place
 
 _NUMBERS = itertools.count(1)
@@ -38,8 +39,11 @@ class ImageAws:
         config = Config(retries={"mode": "standard", "total_max_attempts": 10}, read_timeout=20)
         self._clients: dict[str, Any] = {
             name: session.client(name, endpoint_url=environment["AWS_ENDPOINT_URL"], config=config)  # type: ignore[call-overload]
-            for name in ("s3", "sqs", "rekognition")
+            for name in ("s3", "sqs")
         }
+        name_the_endpoint(
+            session.client("sagemaker", endpoint_url=environment["AWS_ENDPOINT_URL"]), self.control("model")["arn"]
+        )
         self.control("model", "PUT", {"status": "RUNNING"})
 
     def control(self, page: str, method: str = "GET", body: object = None) -> Any:
@@ -67,13 +71,14 @@ class ImageAws:
         )
         place = Place(
             **self._clients,
+            aws=self.environment,
             source_bucket=f"{name}-source",
             final_bucket=f"{name}-final",
             queue_url=url,
             model_arn=self.control("model")["arn"],
             dead_letters_url=dead_letters,
         )
-        assert sum(bool(labels) for labels in place.answers.values()) > len(place.answers) / 2
+        assert len({str(answer) for answer in place.answers.values()}) > len(place.answers) / 2, "they are all the same"
         return place
 
 
@@ -88,6 +93,7 @@ def serve(folder: Path) -> Iterator[ImageAws]:
         "examples": str(folder / "examples"),
         "rate": "0",
         "latency": "0",
+        "model": kind(),
     }
     command = [sys.executable, "-m", "include.local_aws", *(word for o, v in options.items() for word in (f"--{o}", v))]
     with (folder / "aws.log").open("w") as log:
@@ -101,20 +107,19 @@ def serve(folder: Path) -> Iterator[ImageAws]:
         process.wait(10)
 
 
-def random_faults(seed: int, services: tuple[str, ...] = ("s3", "sqs", "rekognition")) -> list[dict[str, Any]]:
+def random_faults(seed: int) -> list[dict[str, Any]]:
     """Faults: 503, 500, a time-out, a cut connection, each before and after the call is carried out."""
-    kinds = [
+    troubles = [
         {"status": 503, "code": "SlowDown"},
         {"status": 500, "code": "InternalError"},
         {"delay": 6, "status": 503},
         {"reset": True},
     ]
     faults = []
-    for service in services:
-        operation = "DetectCustomLabels" if service == "rekognition" else "*"
-        for kind in kinds:
+    for service, operation in (("s3", "*"), ("sqs", "*"), (calls().service, calls().operations["detect"])):
+        for trouble in troubles:
             for when in ("before", "after"):
                 seed += 1
-                fault = {"service": service, "operation": operation, "when": when, "seed": seed, **kind}
-                faults.append(fault | {"probability": SHARE / (2 * len(kinds))})
+                fault = {"service": service, "operation": operation, "when": when, "seed": seed, **trouble}
+                faults.append(fault | {"probability": SHARE / (2 * len(troubles))})
     return faults

@@ -33,6 +33,7 @@ def upload(uploads: Uploads, copies: int = 0) -> None:
             uploads.announce_again(version)
 
 
+@pytest.mark.model
 @pytest.mark.gate
 def test_every_event_comes_three_times_to_four_consumers(make_crew: MakeCrew, conclude: Conclude) -> None:
     uploads, crew = make_crew()

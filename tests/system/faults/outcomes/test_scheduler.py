@@ -36,7 +36,7 @@ def uploads(pipeline: BreakablePipeline) -> Uploads:
     place = Place(
         pipeline.s3,
         pipeline.sqs,
-        world.rekognition,
+        world.aws_environment,
         world.setting("source_bucket"),
         world.setting("final_bucket"),
         queue,
@@ -44,7 +44,7 @@ def uploads(pipeline: BreakablePipeline) -> Uploads:
         dead_letters_url=f"{queue}-dead-letters",
     )
     pipeline.put_model("RUNNING")
-    assert any(place.answers.values())
+    assert place.answers
     pipeline.put_model("STOPPED")
     return Uploads(place)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from demo.waiting import wait_until
+from tests.system.faults.kind import calls
 from tests.system.faults.outcomes.audit import Outcome, Uploads, audit
 from tests.system.faults.outcomes.conftest import Conclude, MakeCrew
 from tests.system.faults.outcomes.place import ImageAws
@@ -44,7 +45,7 @@ class Step:
 
 STEPS = [
     Step("receive", "sqs", "ReceiveMessage", has_key=False),
-    Step("detect", "rekognition", "DetectCustomLabels"),
+    Step("detect", calls().service, calls().operations["detect"]),
     Step("copy", "s3", "CopyObject"),
     Step("document", "s3", "PutObject", mark="-"),
     Step("delete source", "s3", "DeleteObject"),
@@ -61,8 +62,11 @@ def upload(uploads: Uploads, victims: list[str], others: int = OTHERS) -> None:
         uploads.put(f"other {number}.jpg", NAMES[number % len(NAMES)])
 
 
+OF_MODEL = [pytest.param(step, marks=[pytest.mark.model] * (step.name == "detect")) for step in STEPS]
+
+
 @pytest.mark.parametrize("when", ["before", pytest.param("after", marks=pytest.mark.gate)])
-@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
+@pytest.mark.parametrize("step", OF_MODEL, ids=lambda step: step.name)
 def test_killed_in_it(image_aws: ImageAws, make_crew: MakeCrew, conclude: Conclude, step: Step, when: str) -> None:
     uploads, crew = make_crew(size=1)
     upload(uploads, [])
@@ -79,7 +83,7 @@ def test_killed_in_it(image_aws: ImageAws, make_crew: MakeCrew, conclude: Conclu
 
 
 @pytest.mark.gate
-@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
+@pytest.mark.parametrize("step", OF_MODEL, ids=lambda step: step.name)
 def test_it_fails(image_aws: ImageAws, make_crew: MakeCrew, conclude: Conclude, step: Step) -> None:
     """For a picture and a text each: in every way, before it is carried out and after."""
     uploads, crew = make_crew(size=2, model_attempts=1)
