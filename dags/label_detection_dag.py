@@ -52,7 +52,7 @@ def label_detection(pipeline: Pipeline) -> None:
         is_paused_upon_creation=False,
         params=run_params(pipeline),
         doc_md=dag_docs(__doc__, pipeline),
-        tags=tags(pipeline, ["label-detection", "rekognition"]),
+        tags=tags(pipeline, ["label-detection"]),
         default_args={
             "owner": "label-detection",
             "retries": 2,

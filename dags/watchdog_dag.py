@@ -40,7 +40,7 @@ with DAG(
     max_active_runs=1,
     is_paused_upon_creation=False,
     doc_md=__doc__,
-    tags=["label-detection", "rekognition"],
+    tags=["label-detection"],
     default_args={
         "owner": "label-detection",
         "retries": 1,

@@ -16,6 +16,7 @@ class ModelCalls:
     :param operations: what its service calls each call.
     :param in_use: the error's code when the model is not in the state for a call.
     :param fixed_units: so many it has, whatever it is asked for.
+    :param is_sent_bytes: it is sent an image's bytes; what is no image is refused before.
     """
 
     service: str
@@ -23,6 +24,7 @@ class ModelCalls:
     operations: dict[Call, str]
     in_use: str
     fixed_units: int | None = None
+    is_sent_bytes: bool = False
 
     def units(self, asked: int) -> int:
         """How many it starts with when it is asked for so many."""
@@ -52,12 +54,14 @@ CALLS = {
         },
         "ValidationException",
         fixed_units=1,
+        is_sent_bytes=True,
     ),
     "lookoutvision": ModelCalls(
         "lookoutvision",
         "lookoutvision",
         {"describe": "DescribeModel", "start": "StartModel", "stop": "StopModel", "detect": "DetectAnomalies"},
         "ConflictException",
+        is_sent_bytes=True,
     ),
 }
 KINDS = tuple(CALLS)

@@ -41,7 +41,7 @@ def grants(service: str | None = None) -> list[Grant]:
     ]
 
 
-def policy_for(aws: Aws, topic: Topic, project_arn: str, without: Grant | None = None) -> dict[str, Any]:
+def policy_for(aws: Aws, topic: Topic, project_arn: str | None, without: Grant | None = None) -> dict[str, Any]:
     """The policy of a test's buckets, queue, model and topic, perhaps without one grant."""
     settings = aws.settings
     names = {
@@ -49,7 +49,7 @@ def policy_for(aws: Aws, topic: Topic, project_arn: str, without: Grant | None =
         "SOURCE_BUCKET": settings.source_bucket,
         "FINAL_BUCKET": settings.final_bucket,
         "MODEL_ARN": settings.model_arn,
-        "PROJECT_ARN": project_arn,
+        "PROJECT_ARN": project_arn or "",
         "SWITCH_ROLE_ARN": SWITCH_ROLE,
         "TOPIC_ARN": topic.arn,
     }

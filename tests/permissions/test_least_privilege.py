@@ -16,6 +16,7 @@ from include.lease import Lease
 from label_detection.operators.backfill import EnqueueImagesOperator, PlanBackfillOperator
 from label_detection.operators.watchdog import StopExpiredModelsOperator
 from tests.include.queues import clear
+from tests.model_calls import KINDS
 from tests.permissions.conftest import World
 from tests.permissions.pipeline import run_pipeline
 from tests.permissions.policy import Grant, grants
@@ -66,6 +67,7 @@ def backfill(run: Run) -> int:
     return sum(run.execute(EnqueueImagesOperator(task_id="enqueue_images", chunk=chunk)) for chunk in chunks)
 
 
+@pytest.mark.kinds(*KINDS)
 def test_with_the_policy_a_run_works_wholly(world: World, variables: Variables) -> None:
     world.permit()
     ran = run_pipeline(world.aws, look_early=True)
@@ -81,6 +83,7 @@ def test_with_the_policy_a_run_works_wholly(world: World, variables: Variables) 
     assert found["images"] == {"labelled": 3, "rejected": 3, "ignored": 1, "failed": 1}
 
 
+@pytest.mark.kinds(*KINDS)
 def test_with_the_policy_the_watchdog_works_wholly(world: World, variables: Variables) -> None:
     leave_on(world, variables)
     world.permit()
@@ -129,13 +132,6 @@ EFFECTS = {
     "s3:GetObject on ${FINAL_BUCKET}/*": Denied(ANALYSIS, "s3:GetObject|HeadObject operation: Forbidden"),
     "s3:GetObjectTagging on ${FINAL_BUCKET}/*": Denied(ANALYSIS, "s3:GetObjectTagging"),
     "s3:DeleteObject on ${FINAL_BUCKET}/rejected/*": Denied(ANALYSIS, "s3:DeleteObject"),
-    "rekognition:DescribeProjects on *": Denied("plan_run", "rekognition:DescribeProjects"),
-    "rekognition:DescribeProjectVersions on ${PROJECT_ARN}": Denied("plan_run", "rekognition:DescribeProjectVersions"),
-    "rekognition:StartProjectVersion on ${MODEL_ARN}": Denied("start_model", "rekognition:StartProjectVersion"),
-    "rekognition:StopProjectVersion on ${MODEL_ARN}": Denied(
-        "stop_model", "rekognition:StopProjectVersion", model_on=True
-    ),
-    "rekognition:DetectCustomLabels on ${MODEL_ARN}": Denied(ANALYSIS, "rekognition:DetectCustomLabels"),
     "scheduler:CreateSchedule on arn:aws:scheduler:*:*:schedule/default/label-detection-*": Denied(
         None, "there is no dead man's switch for this run: .*scheduler:CreateSchedule"
     ),
@@ -147,6 +143,36 @@ EFFECTS = {
     ),
     "iam:PassRole on ${SWITCH_ROLE_ARN}": Denied(None, "there is no dead man's switch for this run: .*iam:PassRole"),
 }
+ENDPOINTS = "arn:aws:sagemaker:*:*:endpoint/label-detection-*"
+#: The same for those that only one service's models need.
+EFFECTS_OF_MODELS = {
+    "rekognition": {
+        "rekognition:DescribeProjects on *": Denied("plan_run", "rekognition:DescribeProjects"),
+        "rekognition:DescribeProjectVersions on ${PROJECT_ARN}": Denied(
+            "plan_run", "rekognition:DescribeProjectVersions"
+        ),
+        "rekognition:StartProjectVersion on ${MODEL_ARN}": Denied("start_model", "rekognition:StartProjectVersion"),
+        "rekognition:StopProjectVersion on ${MODEL_ARN}": Denied(
+            "stop_model", "rekognition:StopProjectVersion", model_on=True
+        ),
+        "rekognition:DetectCustomLabels on ${MODEL_ARN}": Denied(ANALYSIS, "rekognition:DetectCustomLabels"),
+    },
+    "sagemaker": {
+        f"sagemaker:DescribeEndpoint on {ENDPOINTS}": Denied("plan_run", "sagemaker:DescribeEndpoint"),
+        "sagemaker:DescribeEndpointConfig on ${MODEL_ARN}": Denied("plan_run", "sagemaker:DescribeEndpointConfig"),
+        f"sagemaker:CreateEndpoint on {ENDPOINTS}": Denied("start_model", "sagemaker:CreateEndpoint.*endpoint/label"),
+        "sagemaker:CreateEndpoint on ${MODEL_ARN}": Denied("start_model", "sagemaker:CreateEndpoint.*endpoint-config"),
+        f"sagemaker:DeleteEndpoint on {ENDPOINTS}": Denied("stop_model", "sagemaker:DeleteEndpoint", model_on=True),
+        f"sagemaker:InvokeEndpoint on {ENDPOINTS}": Denied(ANALYSIS, "sagemaker:InvokeEndpoint"),
+        "s3:GetObject on ${SOURCE_BUCKET}/*": Denied(ANALYSIS, "s3:GetObject"),
+    },
+    "lookoutvision": {
+        "lookoutvision:DescribeModel on ${MODEL_ARN}": Denied("plan_run", "lookoutvision:DescribeModel"),
+        "lookoutvision:StartModel on ${MODEL_ARN}": Denied("start_model", "lookoutvision:StartModel"),
+        "lookoutvision:StopModel on ${MODEL_ARN}": Denied("stop_model", "lookoutvision:StopModel", model_on=True),
+        "lookoutvision:DetectAnomalies on ${MODEL_ARN}": Denied(ANALYSIS, "lookoutvision:DetectAnomalies"),
+    },
+}
 #: What a run does not need; each has a test of its own below.
 BESIDE_A_RUN = {"sns:Publish on ${TOPIC_ARN}", "sqs:SendMessage on ${QUEUE_ARN}"}
 
@@ -156,14 +182,25 @@ def grant(name: str) -> Grant:
 
 
 def test_every_grant_of_the_policy_is_taken_away_once() -> None:
-    assert {str(one) for one in grants()} == set(EFFECTS) | BESIDE_A_RUN
+    of_models = {name for effects in EFFECTS_OF_MODELS.values() for name in effects}
+    assert {str(one) for one in grants()} == set(EFFECTS) | of_models | BESIDE_A_RUN
 
 
-@pytest.mark.parametrize("name", list(EFFECTS))
+@pytest.mark.parametrize(
+    ("model_kind", "name", "effect"),
+    [
+        *(pytest.param("rekognition", name, effect, id=name) for name, effect in EFFECTS.items()),
+        *(
+            pytest.param(kind, name, effect, id=f"{kind}: {name}")
+            for kind, effects in EFFECTS_OF_MODELS.items()
+            for name, effect in effects.items()
+        ),
+    ],
+)
 def test_without_a_grant_something_says_so_and_the_next_run_with_it_finishes(
-    world: World, name: str, caplog: pytest.LogCaptureFixture
+    world: World, name: str, effect: Denied, caplog: pytest.LogCaptureFixture
 ) -> None:
-    effect, aws = EFFECTS[name], world.aws
+    aws = world.aws
     world.permit(without=grant(name))
     ran = run_pipeline(aws)
     world.permit_all()

@@ -27,29 +27,32 @@ WAYS_TO_FAIL: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Step:
-    """A call, by service and operation; `refused`: the operation of the same step for an image that is rejected."""
+    """A call, by service and operation; `refused`: that of the same step for an image that is rejected, if another."""
 
     name: str
     service: str
     operation: str
-    refused: str = ""
+    refused: tuple[str, str] | None = None
     has_key: bool = True
     mark: str = ""  # behind the victim's name, where its upload must not be meant
 
     def fault(self, victim: str, **fault: Any) -> dict[str, Any]:
         """A fault at this step of one image's way."""
-        operation = self.refused if self.refused and victim.startswith("bad") else self.operation
+        usual = (self.service, self.operation)
+        service, operation = self.refused if self.refused and victim.startswith("bad") else usual
         of_image = {"key": victim + self.mark} if self.has_key else {}
-        return {"service": self.service, "operation": operation, "times": 1, **of_image, **fault}
+        return {"service": service, "operation": operation, "times": 1, **of_image, **fault}
 
 
+_READ = ("s3", "GetObject")
 STEPS = [
     Step("receive", "sqs", "ReceiveMessage", has_key=False),
-    Step("detect", calls().service, calls().operations["detect"]),
+    *([Step("read", *_READ, mark=".jpg")] if calls().is_sent_bytes else []),
+    Step("detect", calls().service, calls().operations["detect"], refused=_READ if calls().is_sent_bytes else None),
     Step("copy", "s3", "CopyObject"),
     Step("document", "s3", "PutObject", mark="-"),
     Step("delete source", "s3", "DeleteObject"),
-    Step("look for the other outcome", "s3", "HeadObject", refused="GetObject"),
+    Step("look for the other outcome", "s3", "HeadObject", refused=_READ),
     Step("delete message", "sqs", "DeleteMessageBatch", has_key=False),
 ]
 
@@ -62,7 +65,7 @@ def upload(uploads: Uploads, victims: list[str], others: int = OTHERS) -> None:
         uploads.put(f"other {number}.jpg", NAMES[number % len(NAMES)])
 
 
-OF_MODEL = [pytest.param(step, marks=[pytest.mark.model] * (step.name == "detect")) for step in STEPS]
+OF_MODEL = [pytest.param(step, marks=[pytest.mark.model] * (step.name in {"read", "detect"})) for step in STEPS]
 
 
 @pytest.mark.parametrize("when", ["before", pytest.param("after", marks=pytest.mark.gate)])
