@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from demo.photographs import BACKGROUNDS, LABELS, background, encode, lay_on
+from demo.photographs import BACKGROUNDS, LABELS, Box, background, encode, lay_on
+from tests.system.faults.kind import kind
 
 _WIDTH, _HEIGHT = 320, 240
 _VIEWS = 3  # of each object
@@ -17,14 +18,23 @@ TEXT = b"This is not a picture: "
 
 @cache
 def scenes() -> dict[str, bytes]:
-    """JPEGs by name: each object in a few places, and one picture without any."""
+    """JPEGs by name: each object in a few places, and one picture without any. No two are the same to the model."""
     made = {}
     for number in range(_VIEWS * len(LABELS)):
         rng = np.random.default_rng([11, number])
         label = LABELS[number % len(LABELS)]
-        pixels, _ = lay_on(_ground(number), label, (0, 0, _WIDTH, _HEIGHT), rng)
+        pixels, truth = lay_on(_ground(number), label, (0, 0, _WIDTH, _HEIGHT), rng)
+        if kind() == "lookoutvision" and number >= len(LABELS):  # to it, all things that are whole are the same
+            _spoil(pixels, truth.box, rng)
         made[f"{label} {number // len(LABELS)}"] = encode(pixels, ".jpg")
     return made | {"empty": encode(_ground(1), ".jpg")}
+
+
+def _spoil(pixels: Any, box: Box, rng: np.random.Generator) -> None:
+    """Paint over a quarter of a thing's height and width, somewhere in it."""
+    x, y = rng.uniform(0.2, 0.55, 2)
+    left, top = int((box.left + box.width * x) * _WIDTH), int((box.top + box.height * y) * _HEIGHT)
+    pixels[top : top + int(box.height * _HEIGHT / 4), left : left + int(box.width * _WIDTH / 4)] = 0
 
 
 def _ground(number: int) -> Any:
