@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import airflow_cost, alone, model_time, rows
+from bench import airflow_cost, alone, kinds, model_time, rows
 from bench.place import Place, place
 from demo.environment import PROJECT, clean_own
 from demo.processes import signals_raise
@@ -51,6 +51,12 @@ def _profile(aws: alone.Aws, runs: int) -> Samples:  # noqa: ARG001  # once: it 
     yield alone.measure_profile(aws)
 
 
+def _kinds(aws: alone.Aws, runs: int) -> Samples:
+    for _ in range(runs):
+        for name in kinds.MODELS:
+            yield kinds.measure(aws, name)
+
+
 def _pace(aws: alone.Aws, runs: int) -> Samples:
     for _ in range(runs):
         for pace in alone.PACES:
@@ -70,7 +76,12 @@ def _parse(runs: int) -> Samples:
 
 
 ON_AIRFLOW: dict[str, Callable[[Place, int], Samples]] = {"per_image": _per_image, "scale": _scale, "model": _model}
-ON_AWS: dict[str, Callable[[alone.Aws, int], Samples]] = {"rate": _rate, "profile": _profile, "pace": _pace}
+ON_AWS: dict[str, Callable[[alone.Aws, int], Samples]] = {
+    "rate": _rate,
+    "kinds": _kinds,
+    "profile": _profile,
+    "pace": _pace,
+}
 ALONE: dict[str, Callable[[int], Samples]] = {"parse": _parse, "million": _million}
 PARTS = (*ALONE, *ON_AWS, *ON_AIRFLOW)
 
@@ -117,6 +128,7 @@ def _table() -> list[rows.Row]:
         *airflow_cost.compare_rows(samples["per_image"]),
         *airflow_cost.scale_rows(samples["scale"]),
         *alone.rows(samples),
+        *kinds.rows(samples["kinds"]),
     ]
     rows.write(found)
     rows.put_between(rows.DOCS / "bench.md", BEGIN, END, rows.markdown(found))

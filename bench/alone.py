@@ -55,8 +55,8 @@ class Aws:
         found: dict[str, Any] = requests.request("PUT", url, json=what, timeout=30).json()
         return found
 
-    def upload(self, count: int) -> None:
-        """Small pictures, all different."""
+    def upload(self, count: int, size: int = 0) -> None:
+        """Small pictures, all different, of so many bytes at the least."""
         pixels = np.random.default_rng(7).integers(0, 255, (64, 64, 3), dtype=np.uint8)
         picture = cv2.imencode(".jpg", pixels)[1].tobytes()
         s3 = boto3.Session("local", "local", region_name=self.environment["AWS_DEFAULT_REGION"]).client(
@@ -64,7 +64,8 @@ class Aws:
         )
         first, self._uploaded = self._uploaded, self._uploaded + count
         for number in range(first, first + count):
-            s3.put_object(Bucket=self.orders["source_bucket"], Key=f"{number}.jpg", Body=picture + b"%d" % number)
+            body = picture.ljust(size) + b"%d" % number
+            s3.put_object(Bucket=self.orders["source_bucket"], Key=f"{number}.jpg", Body=body)
 
     def drain(self, orders: Orders) -> dict[str, Any]:
         """A consumer; what it did."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench import airflow_cost, alone, model_time
+from bench import airflow_cost, alone, kinds, model_time
 from bench.drain_process import Orders
 from bench.rows import Row
 from bench.usage import Usage
@@ -100,3 +100,24 @@ def test_a_drain_in_a_process_of_its_own_labels_what_is_there(aws: Aws, picture:
 def test_importing_a_dag_file_is_measured(file: Path) -> None:
     found = alone.measure_parse(file)
     assert found["seconds"] > 0
+
+
+def test_other_kinds_of_models_are_compared_run_by_run() -> None:
+    def sample(kind: str, cpu: float) -> dict[str, Any]:
+        return {"kind": kind, "cpu": cpu, "peak_bytes": 100 * cpu}
+
+    rows = kinds.rows(
+        [sample("rekognition", 2), sample("sagemaker", 3), sample("rekognition", 4), sample("sagemaker", 4)]
+    )
+    assert by_name(rows, "sagemaker: CPU").values == (1.5, 1.0)
+    assert by_name(rows, "sagemaker: peak memory").values == (1.5, 1.0)
+    assert len(rows) == 2
+
+
+@pytest.mark.kinds("sagemaker", "lookoutvision")
+def test_a_drain_for_another_kind_of_model_labels_what_is_there(aws: Aws, picture: bytes) -> None:
+    aws.put_model("RUNNING")
+    aws.upload("a.png", picture)
+    names = ("queue_url", "source_bucket", "final_bucket", "model_arn")
+    orders = Orders(**{name: getattr(aws.settings, name) for name in names}, images_per_second=100)
+    assert alone.run_drain(orders, aws.environment)["labelled"] == 1

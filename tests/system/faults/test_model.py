@@ -39,7 +39,6 @@ def test_a_start_that_ends_in_failed(pipeline: BreakablePipeline, conclude: Conc
     conclude("the model goes to FAILED while starting", Layer.TEARDOWN, keys, at=at)
 
 
-@pytest.mark.model
 def test_a_model_that_somebody_else_stops(pipeline: BreakablePipeline, conclude: Conclude, picture: bytes) -> None:
     keys = pipeline.upload(IMAGES, picture)
     run_id = pipeline.trigger()
@@ -50,7 +49,6 @@ def test_a_model_that_somebody_else_stops(pipeline: BreakablePipeline, conclude:
     conclude("the model is stopped by somebody else during the analysis", Layer.TEARDOWN, keys, at=at)
 
 
-@pytest.mark.model
 def test_a_model_that_is_stopping_when_it_is_wanted(
     pipeline: BreakablePipeline, conclude: Conclude, picture: bytes
 ) -> None:
