@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
@@ -14,6 +15,9 @@ from include.labels import Anomaly, Detection
 _BACKGROUND = "background"
 #: What an anomaly is called by a model that does not tell kinds of them apart.
 _UNNAMED = "anomaly"
+#: Pixels of a mask's longer side that are looked at. The whole of a large one takes megabytes, in every thread.
+_SIDE = 1024
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def detection_of(result: Mapping[str, Any], min_confidence: float) -> Detection:
@@ -25,13 +29,14 @@ def detection_of(result: Mapping[str, Any], min_confidence: float) -> Detection:
     labels: list[dict[str, Any]] = []
     if anomaly.is_anomalous and anomaly.confidence >= min_confidence:
         named = [found for found in result.get("Anomalies") or [] if found["Name"] != _BACKGROUND]
-        labels = [_label(found, anomaly.confidence, result.get("AnomalyMask")) for found in named]
+        mask = _small(result["AnomalyMask"]) if named and result.get("AnomalyMask") else None
+        labels = [_label(found, anomaly.confidence, mask) for found in named]
     if anomaly.is_anomalous and anomaly.confidence >= min_confidence and not labels:
         labels = [{"Name": _UNNAMED, "Confidence": anomaly.confidence}]
     return Detection(labels, anomaly)
 
 
-def _label(found: Mapping[str, Any], confidence: float, mask: bytes | None) -> dict[str, Any]:
+def _label(found: Mapping[str, Any], confidence: float, mask: Image.Image | None) -> dict[str, Any]:
     label = {"Name": str(found["Name"]), "Confidence": confidence}
     where = dict(found.get("PixelAnomaly") or {})
     if where:
@@ -41,15 +46,21 @@ def _label(found: Mapping[str, Any], confidence: float, mask: bytes | None) -> d
     return label
 
 
-def _box(mask: bytes, color: str) -> dict[str, float] | None:
+def _small(mask: bytes) -> Image.Image:
+    """A mask as pixels, with every so many left out."""
+    with _ONE_AT_A_TIME, Image.open(BytesIO(mask), formats=("PNG",)) as picture:
+        step = -(-max(picture.size) // _SIDE)
+        size = (max(picture.width // step, 1), max(picture.height // step, 1))
+        return picture.resize(size, Image.Resampling.NEAREST).convert("RGB")
+
+
+def _box(pixels: Image.Image, color: str) -> dict[str, float] | None:
     """What a colour covers of the mask, in ratios of its size; None: nothing."""
-    with Image.open(BytesIO(mask), formats=("PNG",)) as picture:
-        pixels = picture.convert("RGB")
-    width, height = pixels.size
-    difference = ImageChops.difference(pixels, Image.new("RGB", pixels.size, color))
-    same = difference.convert("L").point(lambda value: 0 if value else 255)
-    if not (edges := same.getbbox()):
+    red, green, blue = ImageChops.difference(pixels, Image.new("RGB", pixels.size, color)).split()
+    unlike = ImageChops.lighter(ImageChops.lighter(red, green), blue)
+    if not (edges := unlike.point(lambda value: 0 if value else 255).getbbox()):
         return None
+    width, height = pixels.size
     left, top, right, bottom = edges
     return {
         "Width": (right - left) / width,

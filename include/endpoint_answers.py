@@ -18,14 +18,16 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-_Score = Annotated[float, Field(ge=0, le=1)]
+#: A little over 1 is one that was rounded.
+_Score = Annotated[float, Field(ge=0, le=1.001, allow_inf_nan=False)]
+_Edge = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class _Box(BaseModel):
-    xmin: float
-    ymin: float
-    xmax: float
-    ymax: float
+    xmin: _Edge
+    ymin: _Edge
+    xmax: _Edge
+    ymax: _Edge
 
 
 class _Found(BaseModel):
@@ -35,7 +37,7 @@ class _Found(BaseModel):
 
 
 class _Detections(BaseModel):
-    prediction: list[tuple[float, _Score, float, float, float, float]]
+    prediction: list[tuple[_Edge, _Score, _Edge, _Edge, _Edge, _Edge]]
 
 
 _ANSWER: TypeAdapter[Any] = TypeAdapter(_Detections | list[_Found] | list[_Score])
@@ -68,7 +70,7 @@ def _one_of(index: int, found: Any, width: int, height: int) -> dict[str, Any]:
 
 
 def _label(name: str, score: float, box: Sequence[float] | None = None) -> dict[str, Any]:
-    label: dict[str, Any] = {"Name": name, "Confidence": round(score * 100, 4)}
+    label: dict[str, Any] = {"Name": name, "Confidence": round(min(score, 1.0) * 100, 4)}
     if box:
         left, top, right, bottom = (min(max(edge, 0.0), 1.0) for edge in box)
         label["Geometry"] = {

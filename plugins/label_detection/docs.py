@@ -73,4 +73,6 @@ def _value(pipeline: Pipeline, option: str, right: str | None) -> str:
         return "by hand only"
     if described.is_required():
         return "**missing**"
+    if described.default == ():
+        return "none"
     return "off" if described.default is None else f"`{described.default}` (default)"

@@ -55,3 +55,16 @@ def test_an_anomaly_is_where_its_colour_is_in_the_mask() -> None:
     assert scratch["PixelAnomaly"] == {"TotalPercentageArea": 0.04, "Color": "#1F77B4"}
     assert "Geometry" not in dent
     assert "Geometry" not in stain
+
+
+def test_colours_that_are_nearly_the_same_are_told_apart_in_a_mask_of_any_size() -> None:
+    mask = np.zeros((2000, 4000, 3), np.uint8)
+    mask[200:600, 400:1200] = (0x23, 0xA4, 0x36)[::-1]
+    mask[200:600, 1200:3600] = (0x24, 0xA4, 0x36)[::-1]
+    kinds = [anomaly("scratch", Color="#23A436"), anomaly("first", Color="#010000"), anomaly("none", Color="#000000")]
+    body = cv2.imencode(".png", mask)[1].tobytes()
+    scratch, first, none = detection_of(result(True, 0.9, *kinds, AnomalyMask=body), 50).labels
+    box = scratch["Geometry"]["BoundingBox"]
+    assert box == pytest.approx({"Left": 0.1, "Top": 0.1, "Width": 0.2, "Height": 0.2}, abs=0.002)
+    assert "Geometry" not in first
+    assert none["Geometry"]["BoundingBox"]["Width"] == 1

@@ -42,6 +42,7 @@ def label(name: str, confidence: float, *box: float) -> dict[str, Any]:
         pytest.param({"prediction": [[-1, 0.5, 0, 0, 1, 1]]}, [], id="detector: a row that is no find"),
         pytest.param([0.125, 0.875], [label("1", 87.5), label("0", 12.5)], id="classifier"),
         pytest.param([1, 0], [label("0", 100), label("1", 0)], id="classifier: whole numbers"),
+        pytest.param([1.0000001], [label("0", 100)], id="classifier: rounded up"),
         pytest.param([], [], id="nothing at all"),
         pytest.param(
             [{"score": 0.5, "label": "leaf", "box": {"xmin": 20, "ymin": 10, "xmax": 120, "ymax": 60}}],
@@ -68,6 +69,8 @@ def test_each_format_becomes_labels_with_ratios_and_confidence_from_0_to_100(
         pytest.param(b'{"prediction": [[1, 50, 0, 0, 1, 1]]}', id="a score in percent"),
         pytest.param(b'[{"score": 0.5}]', id="a find without a name"),
         pytest.param(b"[0.5, NaN]", id="not a number"),
+        pytest.param(b'{"prediction": [[1, 0.5, NaN, 0, 1, 1]]}', id="a box that is none"),
+        pytest.param(b'{"prediction": [[Infinity, 0.5, 0, 0, 1, 1]]}', id="a class that is none"),
         pytest.param(b'["leaf"]', id="names alone"),
     ],
 )

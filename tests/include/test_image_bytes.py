@@ -73,6 +73,32 @@ def test_what_no_model_takes_is_refused_before_it_is_sent(aws: Aws, body: bytes,
     assert refusal.value.error.code == code
 
 
+def with_chunk(kind: bytes, data: bytes, wrong: int = 0) -> bytes:
+    """A PNG with one more chunk before its pixels; `wrong`: how far its check sum is off."""
+    body = picture("PNG")
+    chunk = struct.pack(">I", len(data)) + kind + data + struct.pack(">I", (zlib.crc32(kind + data) + wrong) % 2**32)
+    return body[:33] + chunk + body[33:]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(with_chunk(b"tEXt", b"Comment\0fine", wrong=1), id="a text with a wrong check sum"),
+        pytest.param(with_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(3_000_000))), id="megabytes of text"),
+        pytest.param(with_chunk(b"eXIf", b"not EXIF at all"), id="EXIF that is none"),
+    ],
+)
+def test_what_stands_beside_a_pngs_pixels_refuses_it_not(aws: Aws, body: bytes) -> None:
+    read = read_image(client("s3"), upload(aws, "part.png", body), LIMIT)
+    assert (read.content_type, read.width, read.height) == ("image/png", 120, 80)
+
+
+def test_an_archived_image_is_not_taken_for_a_refused_call(aws: Aws) -> None:
+    image = upload(aws, "part.png", picture("PNG"), StorageClass="GLACIER")
+    with pytest.raises(ImageUnreadableError):
+        read_image(client("s3"), image, LIMIT)
+
+
 def test_an_image_of_just_so_many_bytes_is_taken(aws: Aws) -> None:
     body = picture("PNG") + bytes(100)
     assert read_image(client("s3"), upload(aws, "part.png", body), len(body)).content == body

@@ -9,13 +9,6 @@ class Validation(ServiceException):
     code = "ValidationError"
 
 
-class Throttling(ServiceException):
-    """More images a second than the endpoint's instances are worth."""
-
-    code = "ThrottlingException"
-    message = "Rate exceeded"
-
-
 class Model(ServiceException):
     """The container itself answered with an error: its HTTP status, and what it says."""
 

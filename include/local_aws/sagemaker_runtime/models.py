@@ -9,7 +9,7 @@ from include.local_aws.model_life import OverRateError, WrongStateError
 from include.local_aws.picture import UnreadableError, decode
 from include.local_aws.sagemaker.answers import write_answer
 from include.local_aws.sagemaker.models import backend_of
-from include.local_aws.sagemaker_runtime.exceptions import Model, Throttling, Validation
+from include.local_aws.sagemaker_runtime.exceptions import Model, Validation
 from include.local_aws.settings import Answers
 
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
@@ -35,7 +35,7 @@ class LocalSageMakerRuntimeBackend(SageMakerRuntimeBackend):
         except WrongStateError as error:
             raise Validation(absent) from error
         except OverRateError as error:
-            raise Throttling() from error
+            raise Model(503, "No worker is available to serve the request") from error
         began = time.monotonic()
         try:
             answer = self._look(endpoint.answers, content_type.partition(";")[0].strip().lower(), body)

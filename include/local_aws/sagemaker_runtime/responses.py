@@ -7,7 +7,6 @@ from urllib.parse import unquote
 from moto.core.common_types import TYPE_RESPONSE
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
-from include.local_aws.sagemaker_runtime.exceptions import Throttling
 from include.local_aws.sagemaker_runtime.models import LocalSageMakerRuntimeBackend
 
 
@@ -20,11 +19,6 @@ class LocalSageMakerRuntimeResponse(SageMakerRuntimeResponse):
         """InvokeEndpoint."""
         backend = cast(LocalSageMakerRuntimeBackend, self.sagemakerruntime_backend)
         name = unquote(self.path.split("/")[2])
-        try:
-            answer, variant = backend.invoke(name, self.headers.get("Content-Type", ""), self.raw_body)
-        except Throttling as error:
-            # moto would warn on stderr that the service's model does not list it: it is one of all services' errors.
-            wrong = {"Content-Type": "application/json", "x-amzn-ErrorType": error.code, "status": "400"}
-            return 400, wrong, json.dumps({"Message": error.message})
+        answer, variant = backend.invoke(name, self.headers.get("Content-Type", ""), self.raw_body)
         headers = {"Content-Type": "application/json", "x-Amzn-Invoked-Production-Variant": variant}
         return 200, headers, json.dumps(answer)

@@ -16,7 +16,7 @@ from botocore.loaders import create_loader
 
 from include import aws_errors
 from include.anomalies import detection_of
-from include.labeller import ImageRefusedError
+from include.labeller import ImageRefusedError, TryAgainError
 from include.labels import Detection, Error
 from include.messages import ImageRef
 from include.model_kinds import model_of
@@ -139,6 +139,7 @@ class LookoutVisionModelHook(SendsImages):
     def keep_pace(self, pace: Pace) -> None:
         """DetectAnomalies keeps it."""
         keep_pace(self.api, "DetectAnomalies", pace)
+        _ = self._s3  # made here, and not by each thread
 
     def detect(self, image: ImageRef, min_confidence: float) -> Detection:
         """Whether an image is anomalous, and what is."""
@@ -152,4 +153,8 @@ class LookoutVisionModelHook(SendsImages):
                 problem = Error(aws_errors.code(error), aws_errors.message(error))
                 raise ImageRefusedError(problem) from error
             raise
-        return detection_of(answer["DetectAnomalyResult"], min_confidence)
+        try:
+            return detection_of(answer["DetectAnomalyResult"], min_confidence)
+        except (LookupError, OSError, TypeError, ValueError) as error:
+            said = f"its answer is not understood: {type(error).__name__}: {error}"
+            raise TryAgainError(Error("UnknownAnswer", said), throttled=False) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,12 +36,17 @@ _PHASES = {
     "Deleting": Phase.STOPPING,
     "Failed": Phase.OFF,
     "OutOfService": Phase.OFF,
-    "UpdateRollbackFailed": Phase.OFF,
+    "UpdateRollbackFailed": Phase.RUNNING,  # it serves, partly as it was before the update
 }
 _NONE = "NoEndpoint"  # ours: SageMaker has no word for it
 _INVALID = "ValidationException"
 #: AWS: a model has 60 s to answer.
 _ANSWER_SECONDS = 70
+#: What a container answers that has too much to do: it queues requests, and refuses them when there are too many.
+#: https://docs.aws.amazon.com/sagemaker/latest/dg/runtime-monitoring-troubleshoot.html
+_BUSY = {429, 503, 507, 529}
+#: What SageMaker says of one that has not answered in time, or at all.
+_SILENT = {0, 502, 504}
 
 
 class SageMakerModelHook(SendsImages):
@@ -96,7 +102,7 @@ class SageMakerModelHook(SendsImages):
         except ClientError as error:
             if not _is_missing(error):
                 raise
-            return ModelState(Phase.OFF, _NONE, fixed_units=self._configured_instances())
+            return self._not_made()
         status = str(endpoint["EndpointStatus"])
         phase = _PHASES.get(status, Phase.UNUSABLE)
         variants: list[Any] = list(endpoint.get("ProductionVariants", []))
@@ -106,15 +112,12 @@ class SageMakerModelHook(SendsImages):
             status=status,
             reason=endpoint.get("FailureReason", ""),
             units=instances or None,
-            fixed_units=self._configured_instances() if phase is Phase.OFF else None,
+            fixed_units=instances or None,
             remains=phase is Phase.OFF,
         )
 
     def start(self, units: int, max_units: int | None = None) -> None:  # noqa: ARG002  # the configuration has them
-        """Make the endpoint; one that failed is deleted first."""
-        if self.describe().remains:
-            self.stop()
-            self.get_waiter("model_stopped").wait(**self.waiter_args())
+        """Make the endpoint."""
         try:
             self.api.create_endpoint(EndpointName=self.endpoint, EndpointConfigName=self.endpoint_config)
         except ClientError as error:
@@ -139,8 +142,9 @@ class SageMakerModelHook(SendsImages):
         return StopTarget(f"arn:{partition}:scheduler:::aws-sdk:sagemaker:deleteEndpoint", self.waiter_args())
 
     def keep_pace(self, pace: Pace) -> None:
-        """InvokeEndpoint keeps it."""
-        keep_pace(self.runtime, "InvokeEndpoint", pace)
+        """InvokeEndpoint keeps it. An endpoint itself is hardly ever throttled: its container says what is too much."""
+        keep_pace(self.runtime, "InvokeEndpoint", pace, _is_overload)
+        _ = self._s3  # made here, and not by each thread
 
     def detect(self, image: ImageRef, min_confidence: float) -> Detection:
         """What the endpoint answers, of that what is at least so sure."""
@@ -155,20 +159,23 @@ class SageMakerModelHook(SendsImages):
         except ClientError as error:
             problem = Error(aws_errors.code(error), aws_errors.message(error))
             # A container says the same of an image that it cannot read and of a model that is broken: another image,
-            # which it has labelled before, tells them apart.
+            # which it has labelled before, tells them apart. One that is busy says nothing about the image.
             if problem.code == "ModelError":
-                raise TryAgainError(problem, throttled=False) from error
+                raise TryAgainError(problem, throttled=_original_status(error.response) in _BUSY) from error
             if problem.code == "ModelNotReadyException":
                 raise TryAgainError(problem, throttled=True) from error
             raise
         try:
             labels = labels_of(answer["Body"].read(), picture.width, picture.height)
-        except ValueError as error:
+        except (ArithmeticError, ValueError) as error:
             raise TryAgainError(Error("UnknownAnswer", str(error)), throttled=False) from error
         return Detection([label for label in labels if label["Confidence"] >= min_confidence])
 
-    def _configured_instances(self) -> int | None:
-        """:raises LookupError: when there is no such configuration."""
+    def _not_made(self) -> ModelState:
+        """What there is to say of the configuration, without an endpoint.
+
+        :raises LookupError: when there is no such configuration.
+        """
         try:
             found = self.api.describe_endpoint_config(EndpointConfigName=self.endpoint_config)
         except ClientError as error:
@@ -178,7 +185,27 @@ class SageMakerModelHook(SendsImages):
                     "see model_arn"
                 ) from error
             raise
-        return sum(each.get("InitialInstanceCount", 0) for each in found["ProductionVariants"]) or None
+        variants = found["ProductionVariants"]
+        if "AsyncInferenceConfig" in found or any("ServerlessConfig" in each for each in variants):
+            return ModelState(
+                Phase.UNUSABLE, _NONE, "its configuration is not one of a real-time endpoint on instances"
+            )
+        if any("ModelName" not in each for each in variants):
+            reason = "its configuration has a variant of inference components, without a model of its own"
+            return ModelState(Phase.UNUSABLE, _NONE, reason)
+        return ModelState(Phase.OFF, _NONE, fixed_units=sum(each["InitialInstanceCount"] for each in variants))
+
+
+def _original_status(response: Mapping[str, Any]) -> int | None:
+    """What the container has answered with, of a ModelError; None: SageMaker does not say."""
+    status = response.get("OriginalStatusCode")
+    return int(status) if status is not None else None
+
+
+def _is_overload(response: Mapping[str, Any]) -> bool:
+    code = response.get("Error", {}).get("Code")
+    busy = code == "ModelError" and _original_status(response) in _BUSY | _SILENT
+    return busy or code == "ModelNotReadyException"
 
 
 def _is_missing(error: ClientError) -> bool:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from include.lease import Lease
 from include.model_kinds import model_of
@@ -44,7 +44,10 @@ class StartModelOperator(BaseOperator):
         plan = exchange.require_plan(context)
         hook = model_hook(plan.settings)
         state = hook.describe()
-        if state.phase is Phase.STOPPING:
+        if state.remains:
+            self.log.info("the model is %s; what is left of it is taken away first", state)
+            hook.stop()
+        if state.remains or state.phase is Phase.STOPPING:
             self.log.info("the model is still stopping; it is started once it is off")
             hook.get_waiter("model_stopped").wait(**hook.waiter_args())
             state = hook.describe()
@@ -93,6 +96,8 @@ class StartModelOperator(BaseOperator):
             hook.start(plan.units, plan.max_units)
         except ModelInUseError as error:  # somebody else was faster, or the first send of a repeated request
             state = hook.describe()
+            if state.phase is Phase.STOPPING:  # the next try waits for that
+                raise AirflowException(f"the model is {state}: {error}") from error
             if not state.is_on:
                 raise AirflowFailException(f"the model cannot be started: it is {state}: {error}") from error
             self.log.info("the model is %s meanwhile: adopted", state)

@@ -44,6 +44,8 @@ class PlanRunOperator(BaseOperator):
         depth = ImageQueue(sqs_client(settings), settings.queue_url).depth()
         plan = make_plan(settings, depth.visible, experiences.read_experience(settings.model_arn), state.fixed_units)
         self.log.info("%d inference units, %d tasks: %s", plan.units, plan.tasks, plan.reason)
+        if state.fixed_units and "price_per_unit_hour" not in settings.model_fields_set:
+            self.log.warning("price_per_unit_hour is not set: the report counts %g USD", settings.price_per_unit_hour)
         leases.take_lease(context, plan)
         exchange.push_plan(context, plan)
         return [plan.images_per_second / plan.tasks] * plan.tasks

@@ -14,7 +14,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from botocore.config import Config
 
-from include.labeller import ImageRefusedError
+from include.labeller import ImageRefusedError, TryAgainError
 from label_detection.hooks.by_arn import hook_for
 from label_detection.hooks.lookoutvision import LookoutVisionModelHook
 from label_detection.hooks.model import Phase, ServiceEndedError
@@ -133,6 +133,22 @@ def test_a_good_part_is_normal_and_a_scratched_one_is_not_where_the_scratch_is(
     assert box["Left"] + box["Width"] / 2 == pytest.approx(220 / 320, abs=0.06)
     assert box["Top"] + box["Height"] / 2 == pytest.approx(100 / 320, abs=0.06)
     assert hook.detect(upload(aws, "bad.png", cv2.imencode(".png", scratched)[1].tobytes()), 100).labels == []
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"AnomalyMask": b"no PNG"}, {"IsAnomalous": None, "Confidence": "sure"}, {"Confidence": None}], ids=str
+)
+def test_an_answer_that_is_not_understood_is_the_models_trouble(
+    aws: Aws, hook: LookoutVisionModelHook, picture: bytes, wrong: dict[str, Any]
+) -> None:
+    """A stub answers: the embedded AWS makes sense."""
+    where = {"TotalPercentageArea": 0.1, "Color": "#23A436"}
+    right = {"IsAnomalous": True, "Confidence": 0.9, "Anomalies": [{"Name": "scratch", "PixelAnomaly": where}]}
+    image = upload(aws, "a.png", picture)
+    hook.api.detect_anomalies = lambda **_: {"DetectAnomalyResult": right | wrong}
+    with pytest.raises(TryAgainError, match="UnknownAnswer: its answer is not understood") as again:
+        hook.detect(image, 50)
+    assert not again.value.throttled
 
 
 def test_an_image_over_the_limit_of_a_request_is_refused(

@@ -20,8 +20,9 @@ from demo.waiting import wait_until
 from include.labeller import ImageRefusedError, TryAgainError
 from include.messages import ImageRef
 from include.model_kinds import ENDPOINT_PREFIX
+from include.pace import Pace
 from label_detection.hooks.by_arn import hook_for
-from label_detection.hooks.model import Phase
+from label_detection.hooks.model import ModelInUseError, Phase
 from label_detection.hooks.sagemaker import SageMakerModelHook
 from tests.include.images import upload
 
@@ -40,7 +41,7 @@ STATES = {
     "Deleting": (Phase.STOPPING, False, FAILS, GOES_ON),
     "Failed": (Phase.OFF, True, FAILS, GOES_ON),
     "OutOfService": (Phase.OFF, True, FAILS, GOES_ON),
-    "UpdateRollbackFailed": (Phase.OFF, True, FAILS, GOES_ON),
+    "UpdateRollbackFailed": (Phase.RUNNING, False, DONE, GOES_ON),
 }
 
 
@@ -81,14 +82,11 @@ def test_each_state_is_a_phase_and_ends_the_wait_or_goes_on(hook: SageMakerModel
     phase, remains, running, stopped = STATES[status]
     times: Any = {"CreationTime": 0, "LastModifiedTime": 0}
     endpoint = {"EndpointName": hook.endpoint, "EndpointArn": "arn:aws:" + "x" * 20, "EndpointStatus": status, **times}
-    config = {"EndpointConfigName": "parts", "EndpointConfigArn": "arn:aws:" + "x" * 20, "CreationTime": 0}
+    variants = [{"VariantName": "all", "CurrentInstanceCount": 2}, {"VariantName": "new", "DesiredInstanceCount": 1}]
     with Stubber(hook.api) as stub:
-        stub.add_response("describe_endpoint", endpoint)
-        if phase is Phase.OFF:
-            variants: Any = [{"VariantName": "all", "ModelName": "parts", "InitialInstanceCount": 2}]
-            stub.add_response("describe_endpoint_config", config | {"ProductionVariants": variants})
+        stub.add_response("describe_endpoint", endpoint | {"ProductionVariants": variants})
         state = hook.describe()
-        assert (state.phase, state.remains, state.fixed_units) == (phase, remains, 2 if remains else None)
+        assert (state.phase, state.remains, state.units, state.fixed_units) == (phase, remains, 3, 3)
         for waiter, expected in (("model_running", running), ("model_stopped", stopped)):
             stub.add_response("describe_endpoint", endpoint)
             assert one_look(hook, waiter) == expected
@@ -127,15 +125,44 @@ def test_an_endpoint_that_somebody_else_made_is_neither_used_nor_deleted(aws: Aw
         aws.put_model("STOPPED")
 
 
-def test_one_that_failed_is_made_anew(aws: Aws, hook: SageMakerModelHook) -> None:
+def test_one_that_failed_says_why_and_is_in_the_way_until_it_is_deleted(aws: Aws, hook: SageMakerModelHook) -> None:
     aws.change_model(status="FAILED", message="no capacity in the Region")
     state = hook.describe()
     assert (state.phase, state.remains, state.reason) == (Phase.OFF, True, "no capacity in the Region")
-    seen = len(aws.model()["history"])
-    hook.start(1)
-    changes = [change["status"] for change in aws.model()["history"][seen:]]
-    assert changes[0] == "STOPPING"
-    assert changes[-1] in {"STARTING", "RUNNING"}
+    with pytest.raises(ModelInUseError, match="already existing"):
+        hook.start(1)
+    hook.stop()
+    assert hook.describe().phase is Phase.STOPPING
+
+
+@pytest.mark.parametrize(
+    ("variant", "more", "says"),
+    [
+        ({"ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 1}}, {}, "real-time endpoint on instances"),
+        (
+            {"InitialInstanceCount": 1, "InstanceType": "ml.m5.large"},
+            {"AsyncInferenceConfig": {"OutputConfig": {"S3OutputPath": "s3://parts/out"}}},
+            "real-time endpoint on instances",
+        ),
+        ({"ModelName": None, "InitialInstanceCount": 2}, {}, "inference components"),
+    ],
+    ids=["serverless", "asynchronous", "inference components"],
+)
+def test_a_configuration_that_cannot_be_asked_is_not_started(
+    hook: SageMakerModelHook, variant: dict[str, Any], more: dict[str, Any], says: str
+) -> None:
+    """A stub answers: the embedded AWS has real-time endpoints alone."""
+    whole = {"VariantName": "all", "ModelName": "parts", **variant}
+    config = {"EndpointConfigName": "parts", "EndpointConfigArn": "arn:aws:" + "x" * 20, "CreationTime": 0, **more}
+    with Stubber(hook.api) as stub:
+        stub.add_client_error("describe_endpoint", "ValidationException", 'Could not find endpoint "parts".')
+        stub.add_response(
+            "describe_endpoint_config",
+            config | {"ProductionVariants": [{name: value for name, value in whole.items() if value is not None}]},
+        )
+        state = hook.describe()
+    assert (state.phase, state.fixed_units) == (Phase.UNUSABLE, None)
+    assert says in state.reason
 
 
 def test_its_instances_are_the_configurations_whatever_it_is_asked_for(aws: Aws, hook: SageMakerModelHook) -> None:
@@ -197,6 +224,35 @@ def test_what_an_image_may_be_to_blame_for_comes_again_and_what_it_cannot_costs_
     with pytest.raises(TryAgainError, match="words of the service") as again:
         hook.detect(image, 50)
     assert (again.value.error.code, again.value.throttled) == (fault["code"], throttled)
+
+
+def test_a_container_that_has_too_much_to_do_costs_an_image_nothing_and_slows_the_pace_down(
+    aws: Aws, hook: SageMakerModelHook, picture: bytes
+) -> None:
+    aws.change_model(status="RUNNING", rate=0.05)
+    image, pace = upload(aws, "a.png", picture), Pace(100.0, 0.1)
+    hook.keep_pace(pace)
+    hook.detect(image, 50)
+    with pace.image() as calls, pytest.raises(TryAgainError, match=r"server error .503.") as again:
+        hook.detect(image, 50)
+    aws.change_model(rate=0)
+    assert (again.value.error.code, again.value.throttled) == ("ModelError", True)
+    assert calls.throttled == 1
+    assert pace.images_per_second < 100
+
+
+def test_it_is_asked_again_as_often_as_a_throttled_one(aws: Aws, picture: bytes) -> None:
+    aws.change_model(status="RUNNING", rate=2)
+    image, pace = upload(aws, "a.png", picture), Pace(100.0, 0.1)
+    patient = hook_for(aws.settings.model_arn, "aws_default", Config(retries={"total_max_attempts": 10}))
+    patient.keep_pace(pace)
+    throttled = 0
+    for _ in range(4):
+        with pace.image() as calls:
+            patient.detect(image, 50)
+        throttled += calls.throttled
+    aws.change_model(rate=0)
+    assert throttled > 0
 
 
 def test_a_picture_that_is_cut_off_is_for_the_container_to_say(

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from botocore.exceptions import ClientError
 
+from label_detection.hooks.by_arn import hook_class
 from label_detection.hooks.model import ModelHook
 from tests.model_calls import KINDS
 from tests.plugins.conftest import DAG_ID, RUN_ID, Run, Variables
@@ -153,6 +154,23 @@ def test_in_use_though_it_is_off_fails_without_a_retry(aws: Aws, run: Run) -> No
     aws.fail_model("start", status=400, code=aws.calls.in_use, message=already)
     with pytest.raises(AirflowFailException, match=rf"cannot be started: it is \w+.*{already}"):
         start(run)
+
+
+def test_one_that_somebody_stops_right_before_the_request_is_left_to_a_retry(
+    aws: Aws, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.plan(aws.settings)
+    hooks = hook_class(aws.settings.model_arn)
+    start_request = hooks.start
+
+    def stopping_meanwhile(self: ModelHook, *units: Any) -> None:
+        aws.put_model("STOPPING")
+        start_request(self, *units)
+
+    monkeypatch.setattr(hooks, "start", stopping_meanwhile)
+    with pytest.raises(AirflowException) as failure:
+        start(run)
+    assert not isinstance(failure.value, AirflowFailException)
 
 
 @pytest.mark.usefixtures("aws")
