@@ -35,8 +35,8 @@ help: ## list the targets
 
 setup: $(STAMP) ## make .venv with everything that the others need; they call it
 
-demo: setup ## the whole pipeline on this machine: label 30 pictures, check the outcome, end everything
-	@$(BIN)/python -m demo
+demo: setup ## the whole pipeline on this machine: label 30 pictures, check the outcome, end everything; MODEL=sagemaker, MODEL=lookoutvision: of another service; PIPELINES=2: two at once
+	@$(BIN)/python -m demo $(if $(MODEL),--model '$(MODEL)') $(if $(PIPELINES),--pipelines '$(PIPELINES)')
 
 test: setup ## all tests but the faults; needs nothing but Python
 	@$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup
@@ -78,8 +78,8 @@ configure: setup ## the outputs of a CloudFormation STACK as options: .env and d
 	@[ -n "$(STACK)" ] || { echo "make configure: name the stack: make configure STACK=label-detection" >&2; exit 1; }
 	@$(BIN)/python -m release.configure $(STACK)
 
-up: setup ## the same in the background, for your own pictures; Airflow's pages in the browser
-	@$(BIN)/python -m demo up
+up: setup ## the same in the background, for your own pictures; Airflow's pages in the browser; MODEL= as well
+	@$(BIN)/python -m demo $(if $(MODEL),--model '$(MODEL)') up
 
 down: setup ## end what `up` started
 	@$(BIN)/python -m demo down
