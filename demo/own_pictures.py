@@ -78,6 +78,11 @@ def _pictures(files: Sequence[Path]) -> Iterator[tuple[Path, str]]:
 def _labels(document: dict[str, Any]) -> Text:
     if error := document.get("error"):
         return Text(f"rejected: {error['code']}: {error['message']}", style="yellow")
+    judged = document.get("anomaly")
+    if judged and not judged["IsAnomalous"]:
+        return Text(f"normal {judged['Confidence']:.1f} %", style="green")
+    if judged and not document["labels"]:  # less sure than min_confidence
+        return Text(f"anomalous {judged['Confidence']:.1f} %", style="magenta")
     found = [f"{label['Name']} {label['Confidence']:.1f} %{_box(label)}" for label in document["labels"]]
     return Text("\n".join(found), style="green") if found else Text("none", style="dim")
 
