@@ -11,6 +11,9 @@ LOCK := requirements.lock
 PYTHON312 := 3.12
 # Of the faults: all, or the part that the gate runs.
 PART := faults
+# Of the demo: whose model, and how many pipelines; not from the environment, where these names may mean anything.
+MODEL :=
+PIPELINES :=
 BIN := $(VENV)/bin
 # The lock file that was installed, copied when all of it was: an interrupted setup leaves none.
 STAMP := $(VENV)/requirements.lock
@@ -35,7 +38,7 @@ help: ## list the targets
 
 setup: $(STAMP) ## make .venv with everything that the others need; they call it
 
-demo: setup ## the whole pipeline on this machine: label 30 pictures, check the outcome, end everything; MODEL=sagemaker, MODEL=lookoutvision: of another service; PIPELINES=2: two at once
+demo: setup ## the whole pipeline on this machine: label 30 pictures, check the outcome, end everything; MODEL=sagemaker or lookoutvision: its model; PIPELINES=2: two at once
 	@$(BIN)/python -m demo $(if $(MODEL),--model '$(MODEL)') $(if $(PIPELINES),--pipelines '$(PIPELINES)')
 
 test: setup ## all tests but the faults; needs nothing but Python

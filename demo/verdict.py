@@ -151,9 +151,9 @@ def _tried_again(after: Aftermath) -> Text:
     """Why a picture with a ModelError was asked about more than once."""
     times = (after.report or {}).get("images", {}).get("failed", 0)
     return Text(
-        "\nModelError is what a container says of a picture that it cannot read, and when it is broken itself. So such a "
-        f"picture goes back to the queue (here {times} times) until its delivery number max_receives, and is rejected "
-        "then if the container still answers for another one."
+        "\nModelError is what a container says of a picture that it cannot read, and when it is broken itself. So such "
+        f"a picture goes back to the queue (here {times} times) until its delivery number max_receives; then it is "
+        "rejected if the container still answers for another one."
     )
 
 
@@ -165,7 +165,7 @@ def _bill(after: Aftermath, service: Service) -> Text:
     model = after.model
     units = int((after.report or {}).get("model", {}).get("units", 1))
     usd = model["on_seconds"] / 3600 * units * service.price
-    cost = f"{usd:.{3 if usd >= 0.01 else 5}f} USD at {_price(service.price)} USD"
+    cost = f"{usd:.{3 if usd >= 0.01 else 4}f} USD at {_price(service.price)} USD"
     short = service.unit.rpartition(" ")[2]
     is_gone = model["status"] == "STOPPED" and model["says"] is None  # the service has no word for it
     return Text(
