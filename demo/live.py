@@ -149,7 +149,7 @@ class _Table:
 
 def _render(moments: Sequence[Moment]) -> RenderableType:
     tasks = _tasks(moments[0]) if len(moments) == 1 else _tasks_side_by_side(moments)
-    return Group("", tasks, "", *(_numbers(moment) for moment in moments), "")
+    return Group("", tasks, *(part for moment in moments for part in ("", _numbers(moment))), "")
 
 
 def _tasks(moment: Moment) -> Table:

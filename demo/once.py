@@ -95,29 +95,33 @@ def _two(console: Console, folder: Path) -> Sequence[str]:
     )
     with show(console) as display, World(folder, options, display.say) as world:
         ended = _run(world, display, pipelines)
-        problems = list(two_pipelines.dag_problems(world.api, pipelines))
+        of_both = list(two_pipelines.dag_problems(world.api, pipelines))
         display.say("ending all processes")
+    of_each: list[str] = []
     for one in ended:
         name, service = one.run.pipeline.name, SERVICES[one.run.pipeline.kind]
         console.print(Text(f"\n{name}, on {service.name}", style="bold underline"))
         console.print(Text(service.about), soft_wrap=True)
-        problems += [f"{name}: {problem}" for problem in _tell(console, one)]
+        of_each += _tell(console, one)
     console.print(Text("\nBoth pipelines", style="bold underline"))
     together = two_pipelines.seconds_together([one.after.model for one in ended])
     if not together:
-        problems.append("the pipelines did not run at the same time")
+        of_both.append("the pipelines did not run at the same time")
+    *its_own, watchdog = two_pipelines.dag_ids(pipelines)
     console.print(
         Text(
-            f"\nTheir models were on at the same time for {together:.0f} s. Airflow had a DAG and a backfill for each, "
-            "and one watchdog for both."
+            f"\nTheir models were on at the same time for {together:.0f} s. Airflow's DAGs are {', '.join(its_own)}, "
+            f"and one {watchdog} for both."
         ),
         soft_wrap=True,
     )
-    if problems:
-        tell_problems(console, problems)
+    if of_both:
+        tell_problems(console, of_both)
+    elif of_each:
+        console.print(Text("\nNot all is well: see above.", style="bold red"))
     else:
         console.print(Text("\nAll is well with both, and both models are off.", style="bold green"))
-    return problems
+    return [*of_each, *of_both]
 
 
 def _introduce(console: Console, more: str) -> None:

@@ -29,6 +29,7 @@ AWS = {
 }
 _TEMPLATE = PROJECT / "include" / "cloudformation" / "template.yaml"
 _ENDPOINT_CONFIG = "label-detection-object-detection"
+_BACKFILL = "label_detection_backfill"
 _WATCHDOG = "label_detection_watchdog"
 
 
@@ -73,13 +74,17 @@ def _stack(world: World, name: str, model_arn: str) -> dict[str, str]:
 
 
 def dag_problems(api: AirflowApi, pipelines: Sequence[Pipeline]) -> Iterator[str]:
-    """A DAG and a backfill for each, one watchdog for all, and no other."""
-    there = {dag["dag_id"] for dag in api.call("GET", "/dags", limit=100)["dags"]}
-    wanted = {_WATCHDOG}
-    for pipeline in pipelines:
-        wanted |= {pipeline.dag_id, f"label_detection_backfill__{pipeline.name}"}
-    if there != wanted:
-        yield f"the DAGs are {', '.join(sorted(there))}; they should be {', '.join(sorted(wanted))}"
+    """What is wrong with Airflow's DAGs."""
+    there = sorted(dag["dag_id"] for dag in api.call("GET", "/dags", limit=100)["dags"])
+    wanted = dag_ids(pipelines)
+    if there != sorted(wanted):
+        yield f"the DAGs are {', '.join(there)}; they should be {', '.join(wanted)}"
+
+
+def dag_ids(pipelines: Sequence[Pipeline]) -> list[str]:
+    """The DAGs that there must be: one and a backfill for each pipeline, a watchdog for all."""
+    backfills = [f"{_BACKFILL}__{pipeline.name}" for pipeline in pipelines]
+    return [*(pipeline.dag_id for pipeline in pipelines), *backfills, _WATCHDOG]
 
 
 def seconds_together(models: Sequence[Mapping[str, Any]]) -> float:

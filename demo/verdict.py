@@ -43,9 +43,13 @@ def tell(console: Console, verdict: Verdict, after: Aftermath) -> None:
 
 def tell_problems(console: Console, problems: Sequence[str]) -> None:
     """Print what is wrong."""
-    console.print(Text(f"\n{len(problems)} things are wrong:", style="bold red"))
+    console.print(Text(f"\n{_count(problems)} wrong:", style="bold red"))
     for problem in problems:
         console.print(Text(f"  - {_shown(problem, 400)}", style="red"), soft_wrap=True)
+
+
+def _count(problems: Sequence[str]) -> str:
+    return "1 thing is" if len(problems) == 1 else f"{len(problems)} things are"
 
 
 def _found(good: Sequence[Row]) -> Table:
