@@ -9,9 +9,12 @@ VENV := .venv
 LOCK := requirements.lock
 # What Amazon MWAA runs.
 PYTHON312 := 3.12
-# Of the faults: all, or the part that the gate runs; and which kind of model they are run with.
+# Of the faults: all, or the part that the gate runs.
 PART := faults
-MODEL := rekognition
+# Whose model the demo and the faults run with, and how many pipelines the demo has; not from the environment, where
+# these names may mean anything.
+MODEL :=
+PIPELINES :=
 BIN := $(VENV)/bin
 # The lock file that was installed, copied when all of it was: an interrupted setup leaves none.
 STAMP := $(VENV)/requirements.lock
@@ -36,8 +39,8 @@ help: ## list the targets
 
 setup: $(STAMP) ## make .venv with everything that the others need; they call it
 
-demo: setup ## the whole pipeline on this machine: label 30 pictures, check the outcome, end everything
-	@$(BIN)/python -m demo
+demo: setup ## the whole pipeline on this machine: label 30 pictures, check the outcome, end everything; MODEL=sagemaker or lookoutvision: its model; PIPELINES=2: two at once
+	@$(BIN)/python -m demo $(if $(MODEL),--model '$(MODEL)') $(if $(PIPELINES),--pipelines '$(PIPELINES)')
 
 test: setup ## all tests but the faults; needs nothing but Python
 	@$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup
@@ -58,9 +61,9 @@ test-mwaa: package ## the package on a Python 3.12 with what Amazon MWAA has, an
 	@LABEL_DETECTION_MWAA_PYTHON=$(CURDIR)/.venv-mwaa/bin/python $(BIN)/python -m pytest tests/release/test_mwaa.py
 
 faults: setup ## break a real Airflow on Postgres in every way we know, and see the model off and no image lost; PART=gate: some of it; MODEL=sagemaker
-	@[ "$(PART)" != faults ] || rm -rf .results/$(MODEL)
+	@[ "$(PART)" != faults ] || rm -rf .results/$(or $(MODEL),rekognition)
 	@$(if $(SEEDS),LABEL_DETECTION_SEEDS=$(SEEDS)) LABEL_DETECTION_MODEL=$(MODEL) $(BIN)/python -m pytest -m "$(PART)" --tb=short tests/system/faults
-	@[ "$(PART) $(MODEL)" != "faults rekognition" ] || for table in results outcomes.results; do $(BIN)/python -m tests.system.faults.$$table || exit; done
+	@[ "$(PART) $(or $(MODEL),rekognition)" != "faults rekognition" ] || for table in results outcomes.results; do $(BIN)/python -m tests.system.faults.$$table || exit; done
 
 compose: setup ## run docker-compose.yaml's services without Docker, with two workers, and kill one; root, and Debian's packages
 	@LABEL_DETECTION_PYTHON312=$(PYTHON312) $(BIN)/python -m pytest -m compose --tb=short tests/system/compose
@@ -79,8 +82,8 @@ configure: setup ## the outputs of a CloudFormation STACK as options: .env and d
 	@[ -n "$(STACK)" ] || { echo "make configure: name the stack: make configure STACK=label-detection" >&2; exit 1; }
 	@$(BIN)/python -m release.configure $(STACK)
 
-up: setup ## the same in the background, for your own pictures; Airflow's pages in the browser
-	@$(BIN)/python -m demo up
+up: setup ## the same in the background, for your own pictures; Airflow's pages in the browser; MODEL= as well
+	@$(BIN)/python -m demo $(if $(MODEL),--model '$(MODEL)') up
 
 down: setup ## end what `up` started
 	@$(BIN)/python -m demo down

@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 from rich.text import Text
 
 from demo.environment import PROJECT, clean_own
+from demo.kinds import Kind
 from demo.processes import Interrupted, signals_raise
 
+_DEFAULT = Kind.REKOGNITION
+_KINDS = ", ".join([*Kind][:-1]) + f" or {[*Kind][-1]}"
 #: Columns of a page that goes into a file or another program.
 _PLAIN_WIDTH = 150
 
@@ -20,6 +24,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Do what the command line says, and return the exit code."""
     parser = _parser()
     given = parser.parse_args(arguments)
+    if given.model and given.command not in (None, "up"):
+        parser.error("--model is for the demo and for up: the world that is up has its kind of models")
+    if given.pipelines and given.command is not None:
+        parser.error("--pipelines is for the demo alone")
+    if given.pipelines == "2" and given.model:
+        parser.error("--pipelines 2 has a model of sagemaker and one of lookoutvision: leave --model out")
     if given.env and given.command not in ("put", "results"):
         parser.error("--env is for put and results: docker compose starts and ends that world")
     clean_own()
@@ -39,20 +49,20 @@ def main(arguments: list[str] | None = None) -> int:
 def _dispatch(given: argparse.Namespace, console: Console) -> int:
     """The commands are imported when they are asked for: OpenCV and Airflow's client take a while."""
     if given.command is None:
-        from demo.once import demo
+        from demo.once import demo, demo_of_two
 
-        return demo(console)
+        return demo_of_two(console) if given.pipelines == "2" else demo(console, Kind(given.model or _DEFAULT))
     from demo import own_pictures, standing
 
     if given.command == "up":
-        return standing.up(console, given.folder)
+        return standing.up(console, given.folder, Kind(given.model) if given.model else None)
     if given.command == "down":
         return standing.down(console, given.folder)
     if given.command == "examples":
         standing.put_examples(given.folder)
         return 0
     if given.command == "hold":
-        return standing.hold(given.folder)
+        return standing.hold(given.folder, Kind(given.kind))
     from demo import compose_world
 
     try:
@@ -68,11 +78,28 @@ def _dispatch(given: argparse.Namespace, console: Console) -> int:
     return own_pictures.results(console, world)
 
 
+class _OneLineParser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message.removeprefix('argument ')} (--help lists the options)\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _OneLineParser(
         prog="python -m demo",
         description="Without a command: start a whole world (an embedded AWS and Airflow), let it label some 30 "
         "pictures, check the outcome, and end everything again.",
+    )
+    parser.add_argument(
+        "--model",
+        type=_kind,
+        metavar="SERVICE",
+        help=f"whose model labels them, in the demo and for `up`: {_KINDS} (default: {_DEFAULT})",
+    )
+    parser.add_argument(
+        "--pipelines",
+        choices=["1", "2"],
+        metavar="1|2",
+        help="2: two pipelines in one Airflow at the same time, one with a model of sagemaker, one of lookoutvision",
     )
     parser.add_argument(
         "--folder", type=Path, default=PROJECT / ".world", help="where `up` keeps its world (default: .world)"
@@ -90,8 +117,15 @@ def _parser() -> argparse.ArgumentParser:
     put.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a picture, or a folder of them")
     commands.add_parser("results", help="print what it has labelled and rejected")
     commands.add_parser("examples", help="put example pictures into it, where there are none; `up` does so too")
-    commands.add_parser("hold", help=argparse.SUPPRESS)
+    hold = commands.add_parser("hold", help=argparse.SUPPRESS)
+    hold.add_argument("kind", choices=list(Kind))
     return parser
+
+
+def _kind(word: str) -> str:
+    if word not in list(Kind):
+        raise argparse.ArgumentTypeError(f"must be {_KINDS}, not {word!r}")
+    return word
 
 
 if __name__ == "__main__":

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -16,6 +16,7 @@ from rich.text import Text
 
 from demo.aftermath import Depth, depth, keys
 from demo.airflow_api import TaskInstance
+from demo.pipeline import Run
 from demo.world import World
 
 _COLOURS = {
@@ -40,7 +41,11 @@ _ORDER = (
 
 @dataclass(frozen=True)
 class Moment:
-    """A run at one moment. `done`: documents in the final bucket; `model_on`: seconds."""
+    """A run at one moment. `done`: documents in the final bucket; `model_on`: seconds.
+
+    `model`: where its model is, in Rekognition's words, and the service's own if that has others. `pipeline`: its name,
+    of several.
+    """
 
     tasks: tuple[TaskInstance, ...]
     done: int
@@ -49,6 +54,7 @@ class Moment:
     queue: Depth
     model: str
     model_on: float
+    pipeline: str | None = None
 
 
 class Show(Protocol):
@@ -57,24 +63,31 @@ class Show(Protocol):
     def say(self, line: str) -> None:
         """Tell one thing that has happened."""
 
-    def draw(self, moment: Moment) -> None:
-        """Show how things stand."""
+    def draw(self, moments: Sequence[Moment]) -> None:
+        """Show how things stand: a moment for each run."""
 
 
-def look(world: World, dag_id: str, run_id: str, total: int) -> Moment:
-    """How a run stands now; `total`: the pictures that were uploaded."""
-    final = keys(world.s3, world.setting("final_bucket"))
-    model = world.model()
-    tasks = world.api.tasks(dag_id, run_id)
+def look(world: World, run: Run) -> Moment:
+    """How a run stands now."""
+    options = run.pipeline.options
+    final = keys(world.s3, options["final_bucket"])
+    model = run.pipeline.model(world)
+    tasks = world.api.tasks(run.pipeline.dag_id, run.run_id)
     return Moment(
         tasks=tuple(sorted(tasks, key=_place)),
         done=sum(key.endswith(".json") and not key.startswith("runs/") for key in final),
-        total=total,
-        in_source=len(keys(world.s3, world.setting("source_bucket"))),
-        queue=depth(world.sqs, world.setting("queue_url")),
-        model=model["status"],
+        total=run.pictures,
+        in_source=len(keys(world.s3, options["source_bucket"])),
+        queue=depth(world.sqs, options["queue_url"]),
+        model=_status(model),
         model_on=model["on_seconds"],
+        pipeline=run.pipeline.name,
     )
+
+
+def _status(model: Mapping[str, Any]) -> str:
+    status, says = str(model["status"]), model["says"]
+    return status if says in (None, status) else f"{status} ({says})"
 
 
 def _place(task: TaskInstance) -> tuple[int, str, int]:
@@ -105,10 +118,13 @@ class _Lines:
         seconds = time.monotonic() - self._started
         self._console.print(Text(f"{seconds:6.1f} s  {line}"), soft_wrap=True)
 
-    def draw(self, moment: Moment) -> None:
-        news = {task.name: task.state or "waiting" for task in moment.tasks}
-        news["model"] = moment.model
-        news["pictures"] = f"{moment.done} of {moment.total}"
+    def draw(self, moments: Sequence[Moment]) -> None:
+        news: dict[str, str] = {}
+        for moment in moments:
+            of = f"{moment.pipeline} " if moment.pipeline else ""
+            news |= {f"{of}{task.name}": task.state or "waiting" for task in moment.tasks}
+            news[f"{of}model"] = moment.model
+            news[f"{of}pictures"] = f"{moment.done} of {moment.total}"
         for name, state in news.items():
             if self._told.get(name, "waiting") != state:
                 self.say(f"{name}: {state}")
@@ -116,7 +132,7 @@ class _Lines:
 
 
 class _Table:
-    """A table of tasks, a bar of pictures, the model."""
+    """A table of tasks, a bar of pictures, the model; for several runs, one table of all."""
 
     def __init__(self, console: Console, live: Live, started: float) -> None:
         self._console = console
@@ -127,40 +143,79 @@ class _Table:
         seconds = time.monotonic() - self._started
         self._console.print(Text(f"{seconds:6.1f} s  ", style="dim") + Text(line), soft_wrap=True)
 
-    def draw(self, moment: Moment) -> None:
-        self._live.update(_render(moment))
+    def draw(self, moments: Sequence[Moment]) -> None:
+        self._live.update(_render(moments))
 
 
-def _render(moment: Moment) -> RenderableType:
+def _render(moments: Sequence[Moment]) -> RenderableType:
+    tasks = _tasks(moments[0]) if len(moments) == 1 else _tasks_side_by_side(moments)
+    return Group("", tasks, *(part for moment in moments for part in ("", _numbers(moment))), "")
+
+
+def _tasks(moment: Moment) -> Table:
     table = Table(box=None, pad_edge=False)
     for title, style in (("task", ""), ("state", ""), ("seconds", "dim"), ("", "dim")):
         table.add_column(title, style=style, justify="right" if title == "seconds" else "left", header_style="dim")
     for task in moment.tasks:
-        state = task.state or "waiting"
-        seconds = f"{task.duration:.1f}" if task.duration and state == "success" else ""
         note = (task.rendered_map_index or "") if task.map_index >= 0 else ""
-        table.add_row(task.name, Text(state, style=_COLOURS.get(state, "dim")), seconds, Text(note))
+        table.add_row(task.name, *_state(task), Text(note))
+    return table
+
+
+def _tasks_side_by_side(moments: Sequence[Moment]) -> Table:
+    """A row for each task, and two columns for each run."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("task", header_style="dim")
+    for moment in moments:
+        table.add_column(Text(moment.pipeline or ""), header_style="bold", min_width=10)
+        table.add_column("seconds", style="dim", justify="right", header_style="dim")
+    known = {task.name: task for moment in moments for task in moment.tasks}
+    rows = [{task.name: task for task in moment.tasks} for moment in moments]
+    for task in sorted(known.values(), key=_place):
+        cells = [cell for row in rows for cell in (_state(row[task.name]) if task.name in row else ("", ""))]
+        table.add_row(task.name, *cells)
+    return table
+
+
+def _state(task: TaskInstance) -> tuple[Text, str]:
+    """Its state and, when it has ended well, its seconds."""
+    state = task.state or "waiting"
+    return Text(state, style=_COLOURS.get(state, "dim")), (
+        f"{task.duration:.1f}" if task.duration and state == "success" else ""
+    )
+
+
+def _numbers(moment: Moment) -> RenderableType:
     bar = Table.grid(padding=(0, 1))
-    bar.add_row("pictures", ProgressBar(moment.total, moment.done, width=40), f"{moment.done} of {moment.total}")
-    colour = {"RUNNING": "bright_green", "STARTING": "yellow", "STOPPING": "yellow"}.get(moment.model, "dim")
+    title = f"{moment.pipeline}:" if moment.pipeline else "pictures"
+    bar.add_row(title, ProgressBar(moment.total, moment.done, width=40), f"{moment.done} of {moment.total}")
+    colour = {"RUNNING": "bright_green", "STARTING": "yellow", "STOPPING": "yellow"}.get(
+        moment.model.partition(" ")[0], "dim"
+    )
     model = Text.assemble("model ", (moment.model, colour), f", on for {moment.model_on:.0f} s so far")
     waiting = Text(
         f"{moment.in_source} in the source bucket; queue: {moment.queue.visible} waiting, "
         f"{moment.queue.in_flight} in flight",
         style="dim",
     )
-    return Group("", table, "", bar, waiting, model, "")
+    return Group(bar, waiting, model)
 
 
-def watch(world: World, dag_id: str, run_id: str, total: int, draw: Callable[[Moment], None], timeout: float) -> str:
-    """Draw the run every half second until it has ended, and return its state; TimeoutError after so many seconds."""
+def watch(world: World, runs: Sequence[Run], draw: Callable[[Sequence[Moment]], None], timeout: float) -> list[str]:
+    """Draw the runs every half second until all have ended, and return their states.
+
+    :raises TimeoutError: after so many seconds.
+    """
     deadline = time.monotonic() + timeout
     while True:
         world.check()
-        state = world.api.run_state(dag_id, run_id)
-        draw(look(world, dag_id, run_id, total))
-        if state in ("success", "failed"):
-            return state
+        states = [world.api.run_state(run.pipeline.dag_id, run.run_id) for run in runs]
+        draw([look(world, run) for run in runs])
+        if all(state in ("success", "failed") for state in states):
+            return states
         if time.monotonic() > deadline:
-            raise TimeoutError(f"the run {run_id} is still {state} after {timeout:.0f} seconds")
+            going_on = ", ".join(
+                f"{run.pipeline.dag_id} {run.run_id}: {state}" for run, state in zip(runs, states, strict=True)
+            )
+            raise TimeoutError(f"the run has not ended after {timeout:.0f} seconds: {going_on}")
         time.sleep(0.5)

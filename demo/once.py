@@ -1,11 +1,12 @@
-"""`python -m demo`: a world, the pictures, one run, and a check of what came out."""
+"""`python -m demo`: a world, the pictures, one run of each pipeline, and a check of what came out."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -14,31 +15,41 @@ import requests
 from rich.console import Console
 from rich.text import Text
 
-from demo.aftermath import gather
+from demo import two_pipelines
+from demo.aftermath import Aftermath, gather
 from demo.airflow_api import AirflowApi, ApiError, BrokenDagError
-from demo.live import show, watch
+from demo.kinds import SERVICES, Kind
+from demo.live import Show, show, watch
 from demo.outcome import check
-from demo.pictures import Picture, examples, pictures
+from demo.pictures import HARD_KEYS, Picture, examples, pictures
+from demo.pipeline import Pipeline, Run, only_pipeline
 from demo.processes import Interrupted, ProcessDiedError
-from demo.verdict import tell
+from demo.verdict import tell, tell_problems
 from demo.world import World, WorldOptions
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-DAG_ID = "label_detection"
-PRICE = 4.0
 _RUN_SECONDS = 240
 _LOG_LINES = 15
 
 
-def demo(console: Console) -> int:
+def demo(console: Console, kind: Kind) -> int:
     """Run it; 0 if everything is as it should be, 1 if not. The folder is kept if something went wrong."""
+    return _in_a_folder(console, lambda folder: _one(console, folder, kind))
+
+
+def demo_of_two(console: Console) -> int:
+    """Run that of two pipelines; as `demo`."""
+    return _in_a_folder(console, lambda folder: _two(console, folder))
+
+
+def _in_a_folder(console: Console, run: Callable[[Path], Sequence[str]]) -> int:
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="label-detection-demo-"))
     keep = True
     try:
-        keep = bool(_demo(console, folder))
+        keep = bool(run(folder))
     except (ProcessDiedError, TimeoutError, BrokenDagError, ApiError, requests.RequestException) as error:
         console.print(Text(f"\n{error}", style="red"), soft_wrap=True)
     except (KeyboardInterrupt, Interrupted):
@@ -53,31 +64,113 @@ def demo(console: Console) -> int:
     return 1 if keep else 0
 
 
-def _demo(console: Console, folder: Path) -> tuple[str, ...]:
-    console.print(
-        Text("Label detection on Airflow: a demo on this machine alone, without an AWS account.", style="bold")
-    )
+def _one(console: Console, folder: Path, kind: Kind) -> Sequence[str]:
+    _introduce(console, SERVICES[kind].about)
     examples(folder / "examples")
     options = WorldOptions(
-        aws={"examples": str(folder / "examples")},
-        settings={"schedule": "", "price_per_unit_hour": str(PRICE)},
+        aws={"examples": str(folder / "examples"), "model": kind.value},
+        settings={"schedule": "", "price_per_unit_hour": str(SERVICES[kind].price)},
     )
     with show(console) as display, World(folder, options, display.say) as world:
-        world.api.wait_for_dag(DAG_ID, check=world.check)
-        uploaded = pictures()
-        upload(world.s3, world.setting("source_bucket"), uploaded)
-        display.say(f"{len(uploaded)} pictures uploaded to s3://{world.setting('source_bucket')}")
-        run_id = world.api.trigger(DAG_ID)
-        display.say(f"run {run_id} triggered")
-        state = watch(world, DAG_ID, run_id, len(uploaded), display.draw, _RUN_SECONDS)
-        settings = {name: world.setting(name) for name in ("queue_url", "source_bucket", "final_bucket")}
-        after = gather(world.s3, world.sqs, settings, world.model(), run_id, state)
-        failures = list(_failures(world.api, run_id))
+        (ended,) = _run(world, display, [only_pipeline(world, kind)])
         display.say("ending all processes")
-    verdict = check(uploaded, after)
-    tell(console, verdict, after, PRICE)
-    for failure in failures:
-        console.print(Text(failure), soft_wrap=True)
+    return _tell(console, ended)
+
+
+def _two(console: Console, folder: Path) -> Sequence[str]:
+    _introduce(
+        console,
+        "Two pipelines in one Airflow: parts has a SageMaker endpoint, surfaces a model of Lookout for Vision; "
+        "each has its own buckets and queue. Both run at the same time.",
+    )
+    examples(folder / "examples")
+    pipelines: list[Pipeline] = []
+
+    def make(world: World) -> Mapping[str, Mapping[str, str]]:
+        pipelines.extend(two_pipelines.make(world, folder / "examples"))
+        return {str(pipeline.name): pipeline.options for pipeline in pipelines}
+
+    options = WorldOptions(
+        aws={"examples": str(folder / "examples"), **two_pipelines.AWS}, settings={"schedule": ""}, pipelines=make
+    )
+    with show(console) as display, World(folder, options, display.say) as world:
+        ended = _run(world, display, pipelines)
+        of_both = list(two_pipelines.dag_problems(world.api, pipelines))
+        display.say("ending all processes")
+    of_each: list[str] = []
+    for one in ended:
+        name, service = one.run.pipeline.name, SERVICES[one.run.pipeline.kind]
+        console.print(Text(f"\n{name}, on {service.name}", style="bold underline"))
+        console.print(Text(service.about), soft_wrap=True)
+        of_each += _tell(console, one)
+    console.print(Text("\nBoth pipelines", style="bold underline"))
+    together = two_pipelines.seconds_together([one.after.model for one in ended])
+    if not together:
+        of_both.append("the pipelines did not run at the same time")
+    *its_own, watchdog = two_pipelines.dag_ids(pipelines)
+    console.print(
+        Text(
+            f"\nTheir models were on at the same time for {together:.0f} s. Airflow's DAGs are {', '.join(its_own)}, "
+            f"and one {watchdog} for both."
+        ),
+        soft_wrap=True,
+    )
+    if of_both:
+        tell_problems(console, of_both)
+    elif of_each:
+        console.print(Text("\nNot all is well: see above.", style="bold red"))
+    else:
+        console.print(Text("\nAll is well with both, and both models are off.", style="bold green"))
+    return [*of_each, *of_both]
+
+
+def _introduce(console: Console, more: str) -> None:
+    line = "Label detection on Airflow: a demo on this machine alone, without an AWS account."
+    console.print(Text(line, style="bold"))
+    if more:
+        console.print(Text(more), soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """A run that has ended: what was uploaded for it, what there is after it, what its failed tasks' logs say."""
+
+    run: Run
+    uploaded: Sequence[Picture]
+    after: Aftermath
+    logs: Sequence[str]
+
+
+def _run(world: World, display: Show, pipelines: Sequence[Pipeline]) -> list[_Ended]:
+    """Upload each pipeline's pictures, run all DAGs at the same time, and gather what there is then."""
+    for pipeline in pipelines:
+        world.api.wait_for_dag(pipeline.dag_id, check=world.check)
+    left_out = HARD_KEYS[5:] if len(pipelines) > 1 else ()  # one pipeline's demo has shown them; this is about two
+    uploaded = [[p for p in pictures(pipeline.kind) if p.key not in left_out] for pipeline in pipelines]
+    for pipeline, its in zip(pipelines, uploaded, strict=True):
+        bucket = pipeline.options["source_bucket"]
+        upload(world.s3, bucket, its)
+        display.say(f"{pipeline.prefix}{len(its)} pictures uploaded to s3://{bucket}")
+    runs = []
+    for pipeline, its in zip(pipelines, uploaded, strict=True):
+        runs.append(Run(pipeline, world.api.trigger(pipeline.dag_id), len(its)))
+        display.say(f"{pipeline.prefix}run {runs[-1].run_id} triggered")
+    states = watch(world, runs, display.draw, _RUN_SECONDS)
+    return [_ended(world, run, state, its) for run, state, its in zip(runs, states, uploaded, strict=True)]
+
+
+def _ended(world: World, run: Run, state: str, uploaded: Sequence[Picture]) -> _Ended:
+    pipeline = run.pipeline
+    after = gather(world.s3, world.sqs, pipeline.options, pipeline.model(world), run.run_id, state)
+    return _Ended(run, uploaded, after, list(_failures(world.api, run)))
+
+
+def _tell(console: Console, ended: _Ended) -> Sequence[str]:
+    """Print what came out, and return what is wrong with it."""
+    verdict = check(ended.uploaded, ended.after)
+    tell(console, verdict, ended.after)
+    for log in ended.logs:
+        console.print(Text(log), soft_wrap=True)
     return verdict.problems
 
 
@@ -96,10 +189,11 @@ def upload(s3: S3Client, bucket: str, uploaded: Sequence[Picture]) -> None:
                 )
 
 
-def _failures(api: AirflowApi, run_id: str) -> Iterator[str]:
+def _failures(api: AirflowApi, run: Run) -> Iterator[str]:
     """The end of the log of each task that failed, first failure first."""
-    failed = [task for task in api.tasks(DAG_ID, run_id) if task.state == "failed"]
+    dag_id = run.pipeline.dag_id
+    failed = [task for task in api.tasks(dag_id, run.run_id) if task.state == "failed"]
     for task in sorted(failed, key=lambda task: task.end_date or ""):
-        log = api.log(DAG_ID, run_id, task.task_id, task.try_number, task.map_index).splitlines()
+        log = api.log(dag_id, run.run_id, task.task_id, task.try_number, task.map_index).splitlines()
         shown = [line for line in log if "::group::" not in line and "::endgroup::" not in line]
         yield "\n".join([f"\nThe log of {task.name}, try {task.try_number}, ends:", *shown[-_LOG_LINES:]])

@@ -17,7 +17,7 @@ import jsonschema
 from demo.aftermath import Aftermath, Depth
 from demo.environment import PROJECT
 from demo.photographs import Box
-from demo.pictures import Picture
+from demo.pictures import Picture, Refusal
 
 _SCHEMA_FILE = PROJECT / "include" / "label_document.schema.json"
 _REJECTED, _RUNS, _DOCUMENT = "rejected/", "runs/", ".json"
@@ -38,14 +38,23 @@ class Find:
 
 
 @dataclass(frozen=True)
+class Judgement:
+    """What a model that looks for anomalies says of a picture; `confidence`: 0-100."""
+
+    is_anomalous: bool
+    confidence: float
+
+
+@dataclass(frozen=True)
 class Row:
-    """A picture, and what became of it."""
+    """A picture, and what became of it; `judgement`: from a model that looks for anomalies alone."""
 
     picture: Picture
     final_key: str | None
     finds: tuple[Find, ...]
     error: str | None
     problems: tuple[str, ...]
+    judgement: Judgement | None = None
 
 
 @dataclass(frozen=True)
@@ -120,8 +129,32 @@ def _row(picture: Picture, documents: Sequence[_Document], after: Aftermath) -> 
         problems.append(f"labelled, though it should be rejected with {picture.refusal}")
     elif error and error["code"] != picture.refusal:
         problems.append(f"rejected with {error['code']}, not with {picture.refusal}")
-    problems += [f"{find.name} was found where none is" for find in finds if find.iou is None]
-    return Row(picture, document.image_key, finds, error["code"] if error else None, tuple(problems))
+    if picture.where_known:
+        problems += [f"{find.name} was found where none is" for find in finds if find.iou is None]
+    judgement = _judgement(document)
+    if not error:
+        problems += _judged(picture, judgement)
+    problems += _labelled_by(document, after)
+    return Row(picture, document.image_key, finds, error["code"] if error else None, tuple(problems), judgement)
+
+
+def _judgement(document: _Document) -> Judgement | None:
+    said = document.content.get("anomaly")
+    return Judgement(bool(said["IsAnomalous"]), float(said["Confidence"])) if said else None
+
+
+def _judged(picture: Picture, judgement: Judgement | None) -> Iterator[str]:
+    """A model that looks for anomalies must be right about each picture; any other says nothing of them."""
+    words = {True: "anomalous", False: "normal", None: "neither normal nor anomalous"}
+    said = judgement.is_anomalous if judgement else None
+    if said is not picture.anomalous:
+        yield f"it is said to be {words[said]}, and is {words[picture.anomalous]}"
+
+
+def _labelled_by(document: _Document, after: Aftermath) -> Iterator[str]:
+    arn = document.content.get("model", {}).get("arn")
+    if arn != after.model["arn"]:
+        yield f"its document is of another model: {arn}"
 
 
 def _finds(picture: Picture, labels: Sequence[dict[str, Any]]) -> tuple[Find, ...]:
@@ -232,6 +265,8 @@ def _report(pictures: Sequence[Picture], documents: Sequence[_Document], after: 
         expected["labels"] = (after.report["labels"], dict(found))
     elif images["labelled"] < good:
         yield f"report.json says {images['labelled']} labelled, uploaded were {good} good pictures"
+    if Refusal.MODEL in {p.refusal for p in pictures} and not images["failed"]:
+        yield "report.json says that no picture was tried again, though one has an error that may pass"
     for name, (said, true) in expected.items():
         if said != true:
             yield f"report.json says {said} for {name}, it should be {true}"

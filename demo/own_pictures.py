@@ -78,8 +78,18 @@ def _pictures(files: Sequence[Path]) -> Iterator[tuple[Path, str]]:
 def _labels(document: dict[str, Any]) -> Text:
     if error := document.get("error"):
         return Text(f"rejected: {error['code']}: {error['message']}", style="yellow")
+    if judged := document.get("anomaly"):
+        return _judged(judged, document["labels"])
     found = [f"{label['Name']} {label['Confidence']:.1f} %{_box(label)}" for label in document["labels"]]
     return Text("\n".join(found), style="green") if found else Text("none", style="dim")
+
+
+def _judged(anomaly: dict[str, Any], labels: Sequence[dict[str, Any]]) -> Text:
+    """What a model that looks for anomalies says; without labels, where it is less sure than `min_confidence`."""
+    if not anomaly["IsAnomalous"]:
+        return Text(f"normal {anomaly['Confidence']:.1f} %", style="green")
+    found = [f"{label['Name']}{_box(label)}" for label in labels]
+    return Text("\n".join([f"anomalous {anomaly['Confidence']:.1f} %", *found]), style="magenta")
 
 
 def _box(label: dict[str, Any]) -> str:

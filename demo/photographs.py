@@ -39,6 +39,8 @@ BACKGROUNDS = (
 )
 #: The same motorcycle from 19 cm further right: a real second photograph of an object.
 SECOND_VIEW = "motorcycle_right.png"
+#: What the embedded Lookout for Vision calls what is not normal.
+DEFECT = "defect"
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,42 @@ def _turned(patch: Pixels, degrees: float) -> tuple[NDArray[np.float64], tuple[f
     corners -= corners.min(axis=0)
     width, height = corners.max(axis=0)
     return corners, (float(width), float(height))
+
+
+def blotted(pixels: Pixels, thing: Box) -> tuple[Pixels, Truth]:
+    """The picture with a blot in the middle of the thing, and where that is."""
+    where = np.zeros(pixels.shape[:2], np.uint8)
+    (x, y), side = _point(pixels, thing, 0.5, 0.5), _shorter_side(pixels, thing)
+    cv2.circle(where, (x, y), round(side * 0.09), 255, -1)
+    return _painted(pixels, where)
+
+
+def scratched(pixels: Pixels, thing: Box) -> tuple[Pixels, Truth]:
+    """The picture with a scratch across the thing, and where that is."""
+    where = np.zeros(pixels.shape[:2], np.uint8)
+    ends = _point(pixels, thing, 0.35, 0.4), _point(pixels, thing, 0.65, 0.6)
+    cv2.line(where, *ends, 255, max(3, round(_shorter_side(pixels, thing) * 0.03)))
+    return _painted(pixels, where)
+
+
+def _point(pixels: Pixels, thing: Box, across: float, down: float) -> tuple[int, int]:
+    """A place in a thing's box, in pixels."""
+    height, width = pixels.shape[:2]
+    return round((thing.left + across * thing.width) * width), round((thing.top + down * thing.height) * height)
+
+
+def _shorter_side(pixels: Pixels, thing: Box) -> float:
+    height, width = pixels.shape[:2]
+    return float(min(thing.width * width, thing.height * height))
+
+
+def _painted(pixels: Pixels, where: Pixels) -> tuple[Pixels, Truth]:
+    """White on what is dark, black on what is bright; and the box around it."""
+    colour = 255 if pixels[where > 0].mean() < 128 else 0
+    painted = np.where(where[..., None] > 0, np.uint8(colour), pixels)
+    left, top, width, height = cv2.boundingRect(where)
+    size = (pixels.shape[1], pixels.shape[0])
+    return painted, Truth(DEFECT, Box(left / size[0], top / size[1], width / size[0], height / size[1]))
 
 
 def weathered(pixels: Pixels, rng: np.random.Generator) -> Pixels:

@@ -24,6 +24,7 @@ from rich.text import Text
 
 from demo.environment import PROJECT
 from demo.keeper import started_at
+from demo.kinds import SERVICES, Kind, kind_of
 from demo.pictures import examples
 from demo.processes import ProcessDiedError
 from demo.waiting import wait_until
@@ -31,6 +32,8 @@ from demo.world import AWS, COMPONENTS, World, WorldOptions
 
 PORT = 8080
 _SETTINGS = {"schedule": "*/2 * * * *", "wait_minutes": "1.5"}
+#: SageMaker's answers have names in them: classes that are numbered would be others with each folder of examples.
+_ANSWERS = {"answers": "huggingface"}
 _START_SECONDS = 240
 _END_SECONDS = 20
 _LOCK, _HOLDER, _STATE, _LOG = "lock", "holder.json", "world.json", "holder.log"
@@ -43,6 +46,11 @@ class Standing:
 
     url: str
     aws: Mapping[str, str]
+
+    @property
+    def kind(self) -> Kind:
+        """Whose model it has."""
+        return kind_of(self.aws["AIRFLOW__LABEL_DETECTION__MODEL_ARN"])
 
 
 class _Lock:
@@ -75,10 +83,17 @@ def read(folder: Path) -> Standing | None:
         return None
 
 
-def up(console: Console, folder: Path) -> int:
-    """Start a world in the background and wait until it is healthy; says so if there is one already."""
+def up(console: Console, folder: Path, kind: Kind | None = None) -> int:
+    """Start a world in the background and wait until it is healthy; says so if there is one already.
+
+    :param kind: whose model it has; None: Rekognition's, or that of the world that is up.
+    """
     folder = folder.resolve()
     if standing := read(folder):
+        if kind not in (None, standing.kind):
+            words = f"It is up already, with a model of {standing.kind}. For one of {kind}, end it first: make down"
+            console.print(Text(words, style="red"), soft_wrap=True)
+            return 1
         console.print("It is up already.")
         _explain(console, folder, standing)
         return 0
@@ -90,7 +105,7 @@ def up(console: Console, folder: Path) -> int:
     _clear(folder)
     with (folder / _LOG).open("wb") as log:
         holder = subprocess.Popen(
-            [sys.executable, "-m", "demo", "--folder", str(folder), "hold"],
+            [sys.executable, "-m", "demo", "--folder", str(folder), "hold", kind or Kind.REKOGNITION],
             cwd=PROJECT,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -126,7 +141,7 @@ def down(console: Console, folder: Path) -> int:
     return 0
 
 
-def hold(folder: Path) -> int:
+def hold(folder: Path, kind: Kind) -> int:
     """Be the world until SIGTERM. A component of Airflow that dies is started again; without the AWS it ends."""
     lock = _Lock(folder)
     if not lock.take():
@@ -134,7 +149,11 @@ def hold(folder: Path) -> int:
         return 1
     me = {"pid": os.getpid(), "started_at": started_at(os.getpid())}
     (folder / _HOLDER).write_text(json.dumps(me))
-    options = WorldOptions(aws={"examples": str(folder / _EXAMPLES)}, settings=_SETTINGS, port=PORT)
+    options = WorldOptions(
+        aws={"examples": str(folder / _EXAMPLES), "model": kind.value, **_ANSWERS},
+        settings={**_SETTINGS, "price_per_unit_hour": str(SERVICES[kind].price)},
+        port=PORT,
+    )
     try:
         with World(folder, options, lambda line: print(line, flush=True), hold=[lock.descriptor]) as world:
             world.api.wait_for_dag("label_detection", check=world.check)
@@ -231,7 +250,9 @@ def _explain(console: Console, folder: Path, standing: Standing) -> None:
     lines = [
         "",
         f"Airflow:      {standing.url}  (no login)",
+        f"Its model:    of {SERVICES[standing.kind].name}",
         f"Teach it:     pictures of your own thing into {here}/{_EXAMPLES}/<label>/, one folder a label",
+        *_what_it_learns(standing.kind),
         f"Drop in:      {demo} put PICTURE...",
         f"              for example {demo} put {here}/{_EXAMPLES}/cup/cup.png",
         f"See results:  {demo} results      (pictures are looked for every two minutes)",
@@ -242,6 +263,13 @@ def _explain(console: Console, folder: Path, standing: Standing) -> None:
         *(f"  # {name.split('__')[-1].lower()}: {value}" for name, value in standing.aws.items() if "__" in name),
     ]
     console.print(Text("\n".join(lines)), soft_wrap=True)
+
+
+def _what_it_learns(kind: Kind) -> list[str]:
+    """A line on what the example pictures are for, where that is not what one would think."""
+    if kind is not Kind.LOOKOUT_VISION:
+        return []
+    return ["              (they are what is normal: in a picture of the same thing, what differs is found)"]
 
 
 def _short(path: Path) -> str:

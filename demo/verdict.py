@@ -9,57 +9,117 @@ from rich.table import Table
 from rich.text import Text
 
 from demo.aftermath import Aftermath
-from demo.outcome import LEAST_IOU, Row, Verdict
+from demo.kinds import SERVICES, Service, kind_of
+from demo.outcome import LEAST_IOU, Find, Row, Verdict
 from demo.photographs import Truth
+from demo.pictures import Refusal
 
 _KEY_WIDTH = 46
 
 
-def tell(console: Console, verdict: Verdict, after: Aftermath, price: float) -> None:
-    """Print it all; `price`: USD per inference unit and hour."""
-    console.print(_found(verdict))
-    console.print(_measure(verdict), soft_wrap=True)
+def tell(console: Console, verdict: Verdict, after: Aftermath) -> None:
+    """Print it all, as it is to be said of the kind of the model."""
+    service = SERVICES[kind_of(after.model["arn"])]
+    good = [row for row in verdict.rows if row.picture.is_good]
+    judges = any(row.picture.anomalous is not None for row in good)
+    console.print(_judged(good) if judges else _found(good))
+    console.print(_judgements(good) if judges else _measure(good), soft_wrap=True)
     console.print(_rejected(verdict))
-    console.print(_bill(after, price), soft_wrap=True)
+    if Refusal.MODEL in {row.error for row in verdict.rows}:
+        console.print(_tried_again(after), soft_wrap=True)
+    console.print(_bill(after, service), soft_wrap=True)
     if verdict.problems:
-        console.print(Text(f"\n{len(verdict.problems)} things are wrong:", style="bold red"))
-        for problem in verdict.problems:
-            console.print(Text(f"  - {_shown(problem, 400)}", style="red"), soft_wrap=True)
+        tell_problems(console, verdict.problems)
         return
-    good = sum(row.picture.is_good for row in verdict.rows)
     console.print(
         Text(
-            f"\nAll is well: {good} pictures labelled, {len(verdict.rows) - good} rejected with their reasons, "
-            "none lost, none twice, nothing left over, and the model is off.",
+            f"\nAll is well: {len(good)} pictures labelled, {len(verdict.rows) - len(good)} rejected with their "
+            f"reasons, none lost, none twice, nothing left over, and the {service.thing} is {service.gone}.",
             style="bold green",
         ),
         soft_wrap=True,
     )
 
 
-def _found(verdict: Verdict) -> Table:
-    table = Table(title="\nLabelled", title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for title in ("picture", "label", "confidence", "IoU with the truth", ""):
-        table.add_column(title, header_style="dim", justify="right" if title.startswith(("conf", "IoU")) else "left")
-    for row in verdict.rows:
-        if row.picture.is_good:
-            for line in _lines(row):
-                table.add_row(*line)
+def tell_problems(console: Console, problems: Sequence[str]) -> None:
+    """Print what is wrong."""
+    console.print(Text(f"\n{_count(problems)} wrong:", style="bold red"))
+    for problem in problems:
+        console.print(Text(f"  - {_shown(problem, 400)}", style="red"), soft_wrap=True)
+
+
+def _count(problems: Sequence[str]) -> str:
+    return "1 thing is" if len(problems) == 1 else f"{len(problems)} things are"
+
+
+def _found(good: Sequence[Row]) -> Table:
+    table = _table("Labelled", "picture", "label", "confidence", "IoU with the truth", "")
+    for row in good:
+        for line in _lines(row):
+            table.add_row(*line)
     return table
 
 
-def _measure(verdict: Verdict) -> Text:
+def _judged(good: Sequence[Row]) -> Table:
+    """A line for each picture: normal or anomalous, and how well the box of what is found lies."""
+    table = _table("Labelled", "picture", "it is", "confidence", "found in it", "IoU with the truth", "")
+    for row in good:
+        said = row.judgement
+        if said is None:
+            table.add_row(*_without_judgement(row))
+            continue
+        finds = ", ".join(find.name for find in row.finds)
+        ious = ", ".join(_iou(find) for find in row.finds)
+        if row.finds and not row.picture.where_known:
+            ious = "not known"
+        table.add_row(
+            Text(_shown(row.picture.key, _KEY_WIDTH)),
+            Text("anomalous", style="magenta") if said.is_anomalous else Text("normal"),
+            Text(f"{said.confidence:.1f} %"),
+            Text(
+                finds or ", ".join(f"{truth.label} missed" for truth in _missed(row)), style="" if finds else "yellow"
+            ),
+            Text(ious),
+            _mark(row),
+        )
+    return table
+
+
+def _without_judgement(row: Row) -> Sequence[Text]:
+    what = "no document" if row.final_key is None else "not said"
+    return [Text(_shown(row.picture.key, _KEY_WIDTH)), Text(what, style="red"), Text(), Text(), Text(), _mark(row)]
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=f"\n{title}", title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, header_style="dim", justify="right" if column.startswith(("conf", "IoU")) else "left")
+    return table
+
+
+def _measure(good: Sequence[Row]) -> Text:
     """How well the boxes lie, and that nothing is seen where nothing is."""
-    good = [row for row in verdict.rows if row.picture.is_good]
-    objects = sum(len(row.picture.truths) for row in good)
-    ious = [find.iou for row in good for find in row.finds if find.iou is not None]
     empty = [row for row in good if not row.picture.truths]
-    close = sum(iou > LEAST_IOU for iou in ious)
     clean = sum(not row.finds for row in empty)
+    return Text(f"\n{_boxes(good, 'objects')}; no label in {clean} of {len(empty)} pictures without.")
+
+
+def _judgements(good: Sequence[Row]) -> Text:
+    """How often the model is right, and how well the boxes of defects lie."""
+    right = [row for row in good if row.judgement and row.judgement.is_anomalous is row.picture.anomalous]
+    anomalous = sum(bool(row.picture.anomalous) for row in right)
     return Text(
-        f"\nBoxes: {close} of {objects} objects with an IoU over {LEAST_IOU}, the lowest {min(ious, default=0):.2f}; "
-        f"no label in {clean} of {len(empty)} pictures without."
+        f"\nJudged: {len(right)} of {len(good)} pictures rightly, {len(right) - anomalous} normal and {anomalous} "
+        f"anomalous. {_boxes(good, 'defects')}."
     )
+
+
+def _boxes(good: Sequence[Row], things: str) -> str:
+    expected = sum(len(row.picture.truths) for row in good)
+    ious = [find.iou for row in good for find in row.finds if find.iou is not None]
+    close = sum(iou > LEAST_IOU for iou in ious)
+    lowest = min(ious, default=0)
+    return f"Boxes: {close} of {expected} {things} with an IoU over {LEAST_IOU}, the lowest {lowest:.2f}"
 
 
 def _lines(row: Row) -> Sequence[tuple[Text, ...]]:
@@ -68,11 +128,14 @@ def _lines(row: Row) -> Sequence[tuple[Text, ...]]:
         return [(key, Text("no document", style="red"), Text(), Text(), mark)]
     lines = []
     for find in row.finds:
-        iou = Text("-" if find.iou is None else f"{find.iou:.2f}")
-        lines.append((key, Text(find.name), Text(f"{find.confidence:.1f} %"), iou, mark))
+        lines.append((key, Text(find.name), Text(f"{find.confidence:.1f} %"), Text(_iou(find)), mark))
         key, mark = Text(), Text()
     lines += [(key, Text(f"{truth.label} missed", style="yellow"), Text(), Text(), mark) for truth in _missed(row)]
     return lines or [(key, Text("nothing in it", style="dim"), Text(), Text(), mark)]
+
+
+def _iou(find: Find) -> str:
+    return "-" if find.iou is None else f"{find.iou:.2f}"
 
 
 def _missed(row: Row) -> list[Truth]:
@@ -80,9 +143,7 @@ def _missed(row: Row) -> list[Truth]:
 
 
 def _rejected(verdict: Verdict) -> Table:
-    table = Table(title="\nRejected", title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for title in ("file", "why", "kept as", ""):
-        table.add_column(title, header_style="dim")
+    table = _table("Rejected", "file", "why", "kept as", "")
     for row in verdict.rows:
         if not row.picture.is_good:
             name, kept = _shown(row.picture.key, _KEY_WIDTH), _shown(row.final_key or "", _KEY_WIDTH)
@@ -90,18 +151,36 @@ def _rejected(verdict: Verdict) -> Table:
     return table
 
 
+def _tried_again(after: Aftermath) -> Text:
+    """Why a picture with a ModelError was asked about more than once."""
+    times = (after.report or {}).get("images", {}).get("failed", 0)
+    return Text(
+        "\nModelError is what a container says of a picture that it cannot read, and when it is broken itself. So such "
+        f"a picture goes back to the queue (here {times} times) until its delivery number max_receives; then it is "
+        "rejected if the container still answers for another one."
+    )
+
+
 def _mark(row: Row) -> Text:
     return Text("wrong", style="bold red") if row.problems else Text("ok", style="green")
 
 
-def _bill(after: Aftermath, price: float) -> Text:
+def _bill(after: Aftermath, service: Service) -> Text:
     model = after.model
     units = int((after.report or {}).get("model", {}).get("units", 1))
-    usd = model["on_seconds"] / 3600 * units * price
+    usd = model["on_seconds"] / 3600 * units * service.price
+    cost = f"{usd:.{3 if usd >= 0.01 else 4}f} USD at {_price(service.price)} USD"
+    short = service.unit.rpartition(" ")[2]
+    is_gone = model["status"] == "STOPPED" and model["says"] is None  # the service has no word for it
     return Text(
-        f"\nThe model was on for {model['on_seconds']:.0f} s with {units} inference unit(s), asked {model['detects']} "
-        f"times: {usd:.3f} USD at {price:.2f} USD per unit-hour. It is {model['status']} now."
+        f"\nThe {service.thing} was on for {model['on_seconds']:.0f} s with {units} {service.unit}(s), asked "
+        f"{model['detects']} times: {cost} per {short}-hour. "
+        f"It is {service.gone if is_gone else model['status']} now."
     )
+
+
+def _price(usd: float) -> str:
+    return f"{usd:.2f}" if usd == round(usd, 2) else f"{usd:g}"
 
 
 def _shown(text: str, width: int) -> str:

@@ -9,6 +9,7 @@ the process that holds it dies, even by kill -9.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 #: Airflow's processes, in the order they are started: the slowest to answer first.
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 AWS = "aws"
+_PIPELINES = "pipelines.json"
 _START_SECONDS = 180
 _HEALTHY = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 
@@ -52,7 +54,7 @@ class WorldOptions:
     `aws`: options of `python -m include.local_aws` without their dashes ("start-seconds": "2"); `settings`: options of
     `[label_detection]` on top of what the embedded AWS says; `environment`: variables on top of everything, an empty
     one is as good as unset for Airflow; `sql_alchemy_conn`: SQLite in the folder unless given; `port`: Airflow's,
-    taken if it is free.
+    taken if it is free; `pipelines`: asked for the option of that name once the embedded AWS is there.
     """
 
     dags_folder: Path = PROJECT / "dags"
@@ -63,6 +65,7 @@ class WorldOptions:
     sql_alchemy_conn: str | None = None
     port: int | None = None
     credentials: tuple[str, str] | None = None
+    pipelines: Callable[[World], Mapping[str, Mapping[str, str]]] | None = None
 
 
 class World:
@@ -143,6 +146,10 @@ class World:
         self.aws_environment = dict(line.split("=", 1) for line in lines if "=" in line)
         settings = {f"AIRFLOW__LABEL_DETECTION__{name.upper()}": value for name, value in self.options.settings.items()}
         self.environment |= self.aws_environment | settings | dict(self.options.environment)
+        if self.options.pipelines:
+            file = self.folder / _PIPELINES
+            file.write_text(json.dumps(self.options.pipelines(self), indent=2))
+            self.environment["AIRFLOW__LABEL_DETECTION__PIPELINES"] = str(file)
 
     def _migrate(self) -> None:
         migration = self.run("db-migrate", [sys.executable, "-m", "airflow", "db", "migrate"])
@@ -213,7 +220,10 @@ class World:
         """Call a control page of the embedded AWS: `/_local/<path>`."""
         return call_control_page(self.endpoint, path, method, body)
 
-    def model(self) -> dict[str, Any]:
-        """The model as the embedded AWS sees it: arn, status, units, history, detects, throttled, on_seconds."""
-        found: dict[str, Any] = self.control("model")
+    def model(self, name: str = "") -> dict[str, Any]:
+        """A model as the embedded AWS sees it: kind, arn, status, says, units, history, detects, on_seconds ….
+
+        :param name: as its control pages have it; empty: the one that the environment names.
+        """
+        found: dict[str, Any] = self.control(f"model/{name}" if name else "model")
         return found

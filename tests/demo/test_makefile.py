@@ -53,6 +53,21 @@ def test_the_users_own_account_reaches_configure_alone() -> None:
     assert "profile (mine)" in make("configure", "STACK=x", AWS_PROFILE="mine")
 
 
+@pytest.mark.parametrize(
+    ("given", "runs"),
+    [
+        (["demo"], "-m demo"),
+        (["demo", "MODEL=sagemaker"], "-m demo --model 'sagemaker'"),
+        (["demo", "PIPELINES=2"], "-m demo --pipelines '2'"),
+        (["up", "MODEL=lookoutvision"], "-m demo --model 'lookoutvision' up"),
+    ],
+    ids=str,
+)
+def test_the_demo_is_told_whose_model_and_how_many_pipelines(checkout: Path, given: list[str], runs: str) -> None:
+    told = make("--dry-run", *given, folder=checkout, MODEL="of another program", PIPELINES="9")
+    assert " ".join(told.split()) == f".venv/bin/python {runs}"
+
+
 def test_configure_without_a_stack_says_how_to_name_one() -> None:
     assert "make configure STACK=label-detection" in make("configure")
 

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -28,6 +28,8 @@ LONGEST = Picture("猫" * 339 + "x.jpeg", b"\xff\xd8 long", "image/jpeg")
 BAD = Picture("bad/words.png", b"words", "image/png", refusal=Refusal.FORMAT)
 UPLOADED = (ODD, TWICE, EMPTY, LONGEST, BAD)
 MODEL = {
+    "arn": "arn:aws:rekognition:x",
+    "says": "STOPPED",
     "status": "STOPPED",
     "history": [{"status": s} for s in ("TRAINING_COMPLETED", "STARTING", "RUNNING", "STOPPING", "STOPPED")],
     "on_seconds": 30.0,
@@ -106,10 +108,10 @@ class Place:
         change(content)
         self.put_json(f"runs/{RUN}/report.json", content)
 
-    def problems(self) -> list[str]:
+    def problems(self, uploaded: Sequence[Picture] = UPLOADED) -> list[str]:
         settings = {"queue_url": self.queue_url, "source_bucket": SOURCE, "final_bucket": FINAL}
         after = gather(self.s3, self.sqs, settings, self.model, RUN, self.run_state)
-        return list(check(UPLOADED, after).problems)
+        return list(check(uploaded, after).problems)
 
 
 @pytest.fixture(scope="module")
@@ -236,6 +238,14 @@ WRONG: dict[str, tuple[Callable[[Place], Any], str]] = {
         lambda p: p.change_document(EMPTY, lambda d: d.update(labels=document(ODD)["labels"])),
         "empty.png: cup was found where none is",
     ),
+    "another model has labelled it": (
+        lambda p: p.change_document(EMPTY, lambda d: d["model"].update(arn="arn:aws:sagemaker:y")),
+        "empty.png: its document is of another model: arn:aws:sagemaker:y",
+    ),
+    "a model that does not look for anomalies speaks of one": (
+        lambda p: p.change_document(EMPTY, lambda d: d.update(anomaly={"IsAnomalous": True, "Confidence": 90.0})),
+        "empty.png: it is said to be anomalous, and is neither normal nor anomalous",
+    ),
     "an object is missed": (
         lambda p: p.change_document(ODD, lambda d: d.update(labels=[])),
         "1 of 2 objects not found where they are: cup in line 3/1+1 é.png",
@@ -307,3 +317,60 @@ def test_what_is_wrong_is_named(place: Place, wrong: str) -> None:
     tamper(place)
     problems = place.problems()
     assert any(words in problem for problem in problems), problems
+
+
+JUDGED = tuple(replace(p, anomalous=bool(p.truths)) if p.is_good else p for p in UPLOADED)
+
+
+@pytest.fixture
+def judged(place: Place) -> Place:
+    """What a run leaves with a model that looks for anomalies: whatever has a cup is anomalous."""
+    for picture in JUDGED:
+        if picture.is_good:
+            _judge(place, picture, picture.anomalous, picture)
+    return place
+
+
+def _judge(place: Place, picture: Picture, is_anomalous: bool | None, labels_of: Picture) -> None:
+    said = {"IsAnomalous": is_anomalous, "Confidence": 97.1}
+    place.change_document(picture, lambda d: d.update(anomaly=said, labels=document(labels_of)["labels"]))
+
+
+def test_a_model_that_is_right_about_each_anomaly_has_no_problems(judged: Place) -> None:
+    assert judged.problems(JUDGED) == []
+
+
+def test_a_defect_that_is_not_known_may_be_anywhere(judged: Place) -> None:
+    uploaded = [replace(p, anomalous=True, where_known=False) if p is JUDGED[2] else p for p in JUDGED]
+    _judge(judged, EMPTY, True, ODD)
+    judged.change_report(lambda report: report["labels"].update(cup=3))
+    assert judged.problems(uploaded) == []
+
+
+@pytest.mark.parametrize(
+    ("picture", "is_anomalous", "says"),
+    [
+        pytest.param(EMPTY, True, "empty.png: it is said to be anomalous, and is normal", id="a false alarm"),
+        pytest.param(TWICE, False, "twice.jpg: it is said to be normal, and is anomalous", id="a defect overlooked"),
+    ],
+)
+def test_a_model_that_is_wrong_about_an_anomaly_is_named(
+    judged: Place, picture: Picture, is_anomalous: bool, says: str
+) -> None:
+    _judge(judged, picture, is_anomalous, picture)
+    assert says in judged.problems(JUDGED)
+
+
+def test_a_picture_that_nobody_judged_is_named(judged: Place) -> None:
+    judged.change_document(EMPTY, lambda d: None)
+    assert "empty.png: it is said to be neither normal nor anomalous, and is normal" in judged.problems(JUDGED)
+
+
+def test_an_error_that_may_pass_must_have_been_tried_again(place: Place) -> None:
+    uploaded = [replace(p, refusal=Refusal.MODEL) if p is BAD else p for p in UPLOADED]
+    place.change_document(BAD, lambda d: d["error"].update(code="ModelError"))
+    place.change_report(lambda report: report.update(rejections={"ModelError": 1}))
+    (problem,) = place.problems(uploaded)
+    assert "no picture was tried again" in problem
+    place.change_report(lambda r: [r.update(rejections={"ModelError": 1}), r["images"].update(failed=4)])
+    assert place.problems(uploaded) == []

@@ -9,7 +9,7 @@ from rich.console import Console
 from demo.aftermath import Aftermath, Depth
 from demo.airflow_api import TaskInstance
 from demo.live import Moment, show
-from demo.outcome import Find, Row, Verdict
+from demo.outcome import Find, Judgement, Row, Verdict
 from demo.photographs import Box, Truth
 from demo.pictures import Picture, Refusal
 from demo.verdict import tell
@@ -19,15 +19,18 @@ MAPPED = replace(TASK, task_id="analyse_images", map_index=0, rendered_map_index
 MOMENT = Moment((TASK, MAPPED), 1, 4, 3, Depth(2, 1), "RUNNING", 12.3)
 PICTURE = Picture("[red]<b>\x1b[2J.png", b"", "image/png", (Truth("cup", Box(0, 0, 1, 1)),))
 BAD = Picture("bad.png", b"", "image/png", refusal=Refusal.FORMAT)
-AFTER = Aftermath({}, (), Depth(0, 0), None, {"on_seconds": 90.0, "detects": 4, "status": "STOPPED"}, "success", None)
+MODEL = {"on_seconds": 90.0, "detects": 4, "status": "STOPPED", "says": "STOPPED", "arn": "arn:aws:rekognition:x"}
+AFTER = Aftermath({}, (), Depth(0, 0), None, MODEL, "success", None)
+ENDPOINT = {**MODEL, "arn": "arn:aws:sagemaker:x", "says": None}
+LOOKOUT = {**MODEL, "arn": "arn:aws:lookoutvision:x", "says": "TRAINED"}
 
 
 def test_without_a_terminal_each_change_is_told_once() -> None:
     file = io.StringIO()
     with show(Console(file=file, width=100)) as display:
-        display.draw(MOMENT)
-        display.draw(MOMENT)
-        display.draw(replace(MOMENT, tasks=(replace(TASK, state="success"), MAPPED)))
+        display.draw([MOMENT])
+        display.draw([MOMENT])
+        display.draw([replace(MOMENT, tasks=(replace(TASK, state="success"), MAPPED))])
     told = [line.split("s  ", 1)[1] for line in file.getvalue().splitlines()]
     assert told == [
         "plan_run: running",
@@ -42,8 +45,42 @@ def test_without_a_terminal_each_change_is_told_once() -> None:
 def test_a_terminal_sees_tasks_pictures_queue_and_model() -> None:
     file = io.StringIO()
     with show(Console(file=file, width=100, force_terminal=True)) as display:
-        display.draw(MOMENT)
+        display.draw([MOMENT])
     for words in ("plan_run", "7 labelled", "1 of 4", "2 waiting", "1 in flight", "RUNNING", "12 s"):
+        assert words in file.getvalue()
+
+
+TWO = [
+    replace(MOMENT, pipeline="parts"),
+    replace(MOMENT, pipeline="surfaces", tasks=(TASK,), model="STOPPED (TRAINED)"),
+]
+
+
+def test_of_two_pipelines_each_change_is_told_by_name() -> None:
+    file = io.StringIO()
+    with show(Console(file=file, width=100)) as display:
+        display.draw(TWO)
+        display.draw([TWO[0], replace(TWO[1], done=2)])
+    told = [line.split("s  ", 1)[1] for line in file.getvalue().splitlines()]
+    assert told == [
+        "parts plan_run: running",
+        "parts analyse_images[0]: running",
+        "parts model: RUNNING",
+        "parts pictures: 1 of 4",
+        "surfaces plan_run: running",
+        "surfaces model: STOPPED (TRAINED)",
+        "surfaces pictures: 1 of 4",
+        "surfaces pictures: 2 of 4",
+    ]
+
+
+def test_a_terminal_sees_two_pipelines_side_by_side() -> None:
+    file = io.StringIO()
+    with show(Console(file=file, width=100, force_terminal=True, color_system=None)) as display:
+        display.draw(TWO)
+    lines = [line for line in file.getvalue().splitlines() if "plan_run" in line]
+    assert lines[-1].count("running") == 2
+    for words in ("parts", "surfaces", "analyse_images[0]", "STOPPED (TRAINED)"):
         assert words in file.getvalue()
 
 
@@ -54,9 +91,9 @@ def verdict() -> Verdict:
     return Verdict((good, bad), ())
 
 
-def page(verdict: Verdict) -> str:
+def page(verdict: Verdict, after: Aftermath = AFTER) -> str:
     file = io.StringIO()
-    tell(Console(file=file, width=200), verdict, AFTER, 4.0)
+    tell(Console(file=file, width=200), verdict, after)
     return file.getvalue()
 
 
@@ -95,3 +132,45 @@ def test_the_page_says_how_well_the_boxes_lie(verdict: Verdict) -> None:
     seen = replace(empty, finds=(Find("cup", 80.0, None),))
     told = page(Verdict((*verdict.rows, empty, seen), ()))
     assert "1 of 1 objects with an IoU over 0.5, the lowest 0.88; no label in 1 of 2 pictures without." in told
+
+
+def test_an_endpoint_is_paid_for_by_instances_and_is_deleted_in_the_end(verdict: Verdict) -> None:
+    told = page(verdict, replace(AFTER, model=ENDPOINT))
+    assert "The endpoint was on for 90 s with 1 instance(s)" in told
+    assert "0.0029 USD at 0.115 USD per instance-hour. It is deleted now." in told
+    assert "and the endpoint is deleted." in told
+
+
+def test_a_picture_that_a_container_cannot_read_is_explained(verdict: Verdict) -> None:
+    good, bad = verdict.rows
+    broken = Verdict((good, replace(bad, error=str(Refusal.MODEL))), ())
+    told = page(broken, replace(AFTER, model=ENDPOINT, report={"images": {"failed": 4}, "model": {"units": 1}}))
+    assert "goes back to the queue (here 4 times) until its delivery number max_receives" in told
+    assert "goes back to the queue" not in page(verdict, replace(AFTER, model=ENDPOINT))
+
+
+def test_of_a_model_that_looks_for_anomalies_each_picture_is_normal_or_not() -> None:
+    defect = Truth("defect", Box(0, 0, 1, 1))
+    normal = Row(Picture("fine.png", b"", "image/png", anomalous=False), "f.png", (), None, (), Judgement(False, 99.5))
+    spoiled = Row(
+        Picture("blot.png", b"", "image/png", (defect,), anomalous=True),
+        "b.png",
+        (Find("defect", 88.0, 0.91),),
+        None,
+        (),
+        Judgement(True, 88.0),
+    )
+    other = replace(
+        spoiled,
+        picture=replace(spoiled.picture, key="other.png", truths=(), where_known=False),
+        finds=(Find("defect", 88.0, None),),
+    )
+    overlooked = replace(spoiled, finds=(), judgement=Judgement(False, 60.0), problems=("wrong",))
+    told = page(Verdict((normal, spoiled, other, overlooked), ()), replace(AFTER, model=LOOKOUT))
+    lines = {line.split()[0]: line.split() for line in told.splitlines() if ".png" in line}
+    assert lines["fine.png"] == ["fine.png", "normal", "99.5", "%", "ok"]
+    assert lines["other.png"] == ["other.png", "anomalous", "88.0", "%", "defect", "not", "known", "ok"]
+    assert lines["blot.png"] == ["blot.png", "normal", "60.0", "%", "defect", "missed", "wrong"]
+    assert "Judged: 3 of 4 pictures rightly, 1 normal and 2 anomalous. Boxes: 1 of 2 defects" in told
+    assert "1 inference unit(s)" in told
+    assert "It is STOPPED now." in told

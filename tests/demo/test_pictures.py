@@ -2,11 +2,16 @@
 
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
+from demo.kinds import Kind
 from demo.photographs import LABELS, Box
 from demo.pictures import HARD_KEYS, Picture, Refusal, examples, pictures
+from include.local_aws.anomaly import AnomalyDetector
 from include.local_aws.detector import Detector
+from include.local_aws.picture import UnreadableError, decode
 from include.local_aws.rekognition.images import MAX_BYTES_FROM_S3, read_image
 
 
@@ -59,7 +64,8 @@ def test_there_are_pictures_of_nothing(uploaded: list[Picture]) -> None:
 def test_every_refusal_is_met(uploaded: list[Picture]) -> None:
     bad = [picture for picture in uploaded if not picture.is_good]
     assert len(bad) >= 5
-    assert {picture.refusal for picture in bad} == set(Refusal)
+    assert {picture.refusal for picture in bad} == {Refusal.FORMAT, Refusal.TOO_LARGE, Refusal.PARAMETER}
+    assert {picture.refusal for kind in Kind for picture in pictures(kind) if not picture.is_good} == set(Refusal)
 
 
 def test_each_label_has_its_folder_of_examples(tmp_path: Path) -> None:
@@ -72,7 +78,7 @@ def test_the_embedded_model_can_find_nine_of_ten_objects_and_nothing_else(tmp_pa
     examples(tmp_path)
     detector = Detector(tmp_path)
     objects = hits = 0
-    for picture in pictures(seed):
+    for picture in pictures(seed=seed):
         if not picture.is_good:
             continue
         image = read_image(picture.body, MAX_BYTES_FROM_S3, detector.matching_side)
@@ -83,3 +89,41 @@ def test_the_embedded_model_can_find_nine_of_ten_objects_and_nothing_else(tmp_pa
             objects += 1
             hits += any(truth.box.iou(box) > 0.5 for box in boxes)
     assert hits >= 0.9 * objects
+
+
+@pytest.mark.parametrize("kind", [Kind.SAGEMAKER, Kind.LOOKOUT_VISION])
+def test_half_a_picture_is_found_out_by_who_decodes_it(kind: Kind) -> None:
+    cut_off = by_key(pictures(kind), "bad/cut off.jpg")
+    with pytest.raises(UnreadableError):
+        decode(cut_off.body, 640)
+
+
+def test_sagemaker_takes_a_thumbnail_and_rekognition_does_not(uploaded: list[Picture]) -> None:
+    small = by_key(uploaded, "bad/thumbnail.png")
+    assert by_key(pictures(Kind.SAGEMAKER), "empty/thumbnail.png").body == small.body
+    assert small.refusal is Refusal.PARAMETER
+
+
+def test_only_a_model_that_looks_for_anomalies_is_asked_for_them() -> None:
+    for kind in Kind:
+        expected = {picture.anomalous for picture in pictures(kind) if picture.is_good}
+        assert expected == ({True, False} if kind is Kind.LOOKOUT_VISION else {None})
+
+
+def test_the_embedded_model_can_tell_normal_from_anomalous_and_where_each_defect_is(tmp_path: Path) -> None:
+    examples(tmp_path)
+    detector = AnomalyDetector(Detector(tmp_path))
+    spoiled = 0
+    for picture in pictures(Kind.LOOKOUT_VISION):
+        if not picture.is_good:
+            continue
+        verdict = detector.judge(decode(picture.body, detector.matching_side))
+        assert verdict.is_anomalous is picture.anomalous, picture.key
+        if picture.key.startswith("spoiled/"):
+            (truth,) = picture.truths
+            left, top, width, height = cv2.boundingRect(verdict.mask.astype(np.uint8))
+            rows, columns = verdict.mask.shape
+            found = Box(left / columns, top / rows, width / columns, height / rows)
+            assert truth.box.iou(found) > 0.8, picture.key
+            spoiled += 1
+    assert spoiled == 6

@@ -14,9 +14,14 @@ from rich.console import Console
 from demo import standing
 from demo.__main__ import main
 from demo.keeper import started_at
+from demo.kinds import Kind
 from release import env_file
 
-STATE = {"url": "http://127.0.0.1:1", "aws": {"AWS_ENDPOINT_URL": "http://127.0.0.1:2"}}
+AWS = {
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:2",
+    "AIRFLOW__LABEL_DETECTION__MODEL_ARN": "arn:aws:sagemaker:us-east-1:123456789012:endpoint-config/x",
+}
+STATE = {"url": "http://127.0.0.1:1", "aws": AWS}
 
 
 @pytest.fixture
@@ -52,6 +57,14 @@ def test_up_twice_says_so_and_where(tmp_path: Path, console: Console) -> None:
         assert standing.up(console, tmp_path) == 0
     assert "up already" in text(console)
     assert STATE["url"] in text(console)
+
+
+def test_a_world_has_its_kind_of_models_until_it_ends(tmp_path: Path, console: Console) -> None:
+    with held(tmp_path, os.getpid(), started_at(os.getpid())):
+        assert standing.up(console, tmp_path, Kind.SAGEMAKER) == 0
+        assert "of Amazon SageMaker" in text(console)
+        assert standing.up(console, tmp_path, Kind.REKOGNITION) == 1
+    assert "with a model of sagemaker. For one of rekognition, end it first: make down" in text(console)
 
 
 def test_files_of_a_world_that_is_gone_mean_nothing(tmp_path: Path, console: Console) -> None:
