@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,12 @@ _PLATEAU_IMAGES = 60.0
 _CATCH_UP_SECONDS = 0.25
 #: Images are taken from the queue so long before their turn, so that the model waits for none of them.
 AHEAD_SECONDS = 0.5
+#: A model that queues what it cannot do at once answers later and later, and throttles nothing. So no more images are
+#: held than were answered in so many seconds: then none waits much longer. SageMaker gives up after 60.
+_LONGEST_ANSWER_SECONDS = 20.0
+_MOST_ANSWERS = 1000  # more are more than any consumer has threads
+#: Before that is known: as many as would do, were an image to take at most so long.
+_FIRST_SECONDS_PER_IMAGE = 2.0
 #: How much the newest image counts in the mean of how long one takes.
 _NEWEST = 0.1
 
@@ -80,6 +87,8 @@ class Pace:
         self._stepped_back_at = -math.inf
         self._grown = 0.0  # seconds since then in which the rate, not the callers, was the limit
         self._next = self._asked_at = clock()
+        self._answers: deque[float] = deque(maxlen=_MOST_ANSWERS)  # when the last ones came
+        self._at_first = self._at_once(min(seconds_per_image, _FIRST_SECONDS_PER_IMAGE))
 
     @property
     def images_per_second(self) -> float:
@@ -96,7 +105,16 @@ class Pace:
 
     def images_at_once(self) -> int:
         """How many images to hold, so that there is always one whose turn it is (Little's law)."""
-        return math.ceil(self.images_per_second * (self._seconds_per_image + AHEAD_SECONDS)) + 1
+        with self._lock:
+            self._forget_answers()
+            return min(self._at_once(self._seconds_per_image), max(self._at_first, len(self._answers)))
+
+    def _at_once(self, seconds_per_image: float) -> int:
+        return math.ceil(self.images_per_second * (seconds_per_image + AHEAD_SECONDS)) + 1
+
+    def _forget_answers(self) -> None:
+        while self._answers and self._answers[0] < self._clock() - _LONGEST_ANSWER_SECONDS:
+            self._answers.popleft()
 
     def wait(self) -> None:
         """Wait for the next turn to ask the model."""
@@ -122,7 +140,10 @@ class Pace:
         calls = self._calls()
         if not throttled:
             calls.seconds = self._clock() - self._own.sent_at
-            self._answered_since = True
+            with self._lock:
+                self._answered_since = True
+                self._forget_answers()
+                self._answers.append(self._clock())
             return
         calls.throttled += 1
         with self._lock:

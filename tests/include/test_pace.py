@@ -56,6 +56,19 @@ class Consumer:
         self.pace.wait()
 
 
+@dataclass
+class Queueing:
+    """A container that does one image after the other, and throttles nothing."""
+
+    seconds_per_image: float
+    free_at: float = 0.0
+
+    def ask(self, now: float) -> float:
+        """When it will answer."""
+        self.free_at = max(self.free_at, now) + self.seconds_per_image
+        return self.free_at
+
+
 def run(model: Model, consumers: list[Consumer], until: float) -> None:
     """Let them ask, each when it is its turn."""
     sends = 0
@@ -175,6 +188,9 @@ def test_so_many_images_are_held_as_are_worked_on_or_come_next() -> None:
     for _ in range(100):
         with pace.image():
             now[0] += 1.5
+    for _ in range(100):  # as by many threads at once
+        pace.wait()
+        pace.answered(throttled=False)
     assert pace.images_at_once() == pytest.approx(10 * (1.5 + 0.5) + 1, abs=1)
 
 
@@ -209,3 +225,25 @@ def test_when_it_ends_nobody_waits_any_longer() -> None:
     pace.end()
     waiting.join(5)
     assert not waiting.is_alive()
+
+
+@pytest.mark.parametrize("seconds_per_image", [0.2, 1.5, 3.0], ids=lambda seconds: f"{seconds:g} s an image")
+def test_a_model_that_queues_what_it_cannot_do_gets_no_more_than_it_answers_in_time(seconds_per_image: float) -> None:
+    """Asked for 2.5 images a second, whatever it can do; SageMaker would give up after 60 s."""
+    now, model, slowest, answered = [0.0], Queueing(seconds_per_image), 0.0, 0
+    pace = Pace(2.5, 0.5, clock=lambda: now[0], sleep=lambda _: None)
+    held: list[tuple[float, float]] = []  # when each will be answered, and since when it is held
+    while now[0] < 600:
+        while len(held) < min(32, pace.images_at_once()):
+            held.append((model.ask(now[0]), now[0]))
+        done, since = min(held)
+        held.remove((done, since))
+        now[0] = since
+        with pace.image():
+            pace._own.sent_at = since
+            now[0] = done
+            pace.answered(throttled=False)
+        answered += 1
+        slowest = max(slowest, done - since)
+    assert slowest < 30
+    assert answered > 0.95 * 600 / seconds_per_image
