@@ -40,7 +40,7 @@ def _label(found: Mapping[str, Any], confidence: float, mask: Image.Image | None
     label = {"Name": str(found["Name"]), "Confidence": confidence}
     where = dict(found.get("PixelAnomaly") or {})
     if where:
-        label["PixelAnomaly"] = where  # as it was answered: the share of the image in percent, the colour in the mask
+        label["PixelAnomaly"] = where  # as it was answered: the share of the image, 0-1, the colour in the mask
     if mask and "Color" in where and (box := _box(mask, str(where["Color"]))):
         label["Geometry"] = {"BoundingBox": box}
     return label

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 _CONTENT_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "MPO": "image/jpeg"}  # MPO: several JPEGs in one file
 _ORIENTATION = 0x0112
 _LYING = {5, 6, 7, 8}  # EXIF: turned by a quarter
-
-
 #: AWS: archived; encrypted with a key that only its owner has.
 _NEVER_READ = {"InvalidObjectState", "InvalidRequest"}
 _IHDR_ENDS = 33

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from enum import Enum
 from http import HTTPStatus
 from typing import Any
 
@@ -13,14 +14,18 @@ from include.pace import Pace
 _LONGEST_SECONDS = 20
 
 
-def keep_pace(
-    client: Any, operation: str, pace: Pace, is_overload: Callable[[dict[str, Any]], bool] = lambda _: False
-) -> None:
-    """Have each send of an operation wait for its turn, and tell the pace how it was answered.
+class Load(Enum):
+    """What an answer says of the model, in words that botocore does not know."""
 
-    :param is_overload: whether an answer says that the model has too much to do, in words that botocore does not know:
-        then it is sent again as a throttled one is, so many times as the client's configuration says.
-    """
+    NORMAL = "nothing"
+    BUSY = "it has too much to do, and refuses"  # sent again as a throttled call is, as often as the client is told
+    SILENT = "it has not answered in time"  # too much to do, or the image is to blame: not sent again from here
+
+
+def keep_pace(
+    client: Any, operation: str, pace: Pace, load_of: Callable[[dict[str, Any]], Load] = lambda _: Load.NORMAL
+) -> None:
+    """Have each send of an operation wait for its turn, and tell the pace how it was answered."""
     most = (client.meta.config.retries or {}).get("total_max_attempts", 1)
     event = f"{client.meta.service_model.service_id.hyphenize()}.{operation}"
 
@@ -28,9 +33,10 @@ def keep_pace(
         """Seconds until it is sent again; None leaves that to botocore."""
         if response is None or response[0].status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return None
-        overload = is_overload(response[1])
-        pace.answered(throttled=overload or response[1].get("Error", {}).get("Code") in aws_errors.THROTTLES)
-        if not overload or attempts >= most:
+        load = load_of(response[1])
+        is_throttle = response[1].get("Error", {}).get("Code") in aws_errors.THROTTLES
+        pace.answered(throttled=is_throttle or load is not Load.NORMAL)
+        if load is not Load.BUSY or attempts >= most:
             return None
         # botocore's own back-off: twice as long each time, and random, so that not all come again at once
         return random.uniform(0, min(1 << (attempts - 1), _LONGEST_SECONDS))  # noqa: S311

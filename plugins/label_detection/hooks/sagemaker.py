@@ -18,7 +18,7 @@ from include.messages import ImageRef
 from include.model_kinds import endpoint_name, model_of
 from include.pace import Pace
 from label_detection.hooks.model import ModelInUseError, ModelState, Phase, StopTarget
-from label_detection.hooks.pacing import keep_pace
+from label_detection.hooks.pacing import Load, keep_pace
 from label_detection.hooks.redacting import RedactingAwsHook
 from label_detection.hooks.source_images import SendsImages
 
@@ -143,7 +143,7 @@ class SageMakerModelHook(SendsImages):
 
     def keep_pace(self, pace: Pace) -> None:
         """InvokeEndpoint keeps it. An endpoint itself is hardly ever throttled: its container says what is too much."""
-        keep_pace(self.runtime, "InvokeEndpoint", pace, _is_overload)
+        keep_pace(self.runtime, "InvokeEndpoint", pace, _load_of)
         _ = self._s3  # made here, and not by each thread
 
     def detect(self, image: ImageRef, min_confidence: float) -> Detection:
@@ -202,10 +202,11 @@ def _original_status(response: Mapping[str, Any]) -> int | None:
     return int(status) if status is not None else None
 
 
-def _is_overload(response: Mapping[str, Any]) -> bool:
-    code = response.get("Error", {}).get("Code")
-    busy = code == "ModelError" and _original_status(response) in _BUSY | _SILENT
-    return busy or code == "ModelNotReadyException"
+def _load_of(response: Mapping[str, Any]) -> Load:
+    code, status = response.get("Error", {}).get("Code"), _original_status(response)
+    if code == "ModelNotReadyException" or (code == "ModelError" and status in _BUSY):
+        return Load.BUSY
+    return Load.SILENT if code == "ModelError" and status in _SILENT else Load.NORMAL
 
 
 def _is_missing(error: ClientError) -> bool:

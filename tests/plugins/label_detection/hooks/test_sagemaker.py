@@ -5,6 +5,9 @@ What every hook must do is in `test_conformance.py`.
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +15,11 @@ import boto3
 import cv2
 import numpy as np
 import pytest
+from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import WaiterError
 from botocore.stub import Stubber
+from urllib3 import HTTPResponse
 
 from demo.waiting import wait_until
 from include.labeller import ImageRefusedError, TryAgainError
@@ -23,6 +28,7 @@ from include.model_kinds import ENDPOINT_PREFIX
 from include.pace import Pace
 from label_detection.hooks.by_arn import hook_for
 from label_detection.hooks.model import ModelInUseError, Phase
+from label_detection.hooks.pacing import Load
 from label_detection.hooks.sagemaker import SageMakerModelHook
 from tests.include.images import upload
 
@@ -253,6 +259,44 @@ def test_it_is_asked_again_as_often_as_a_throttled_one(aws: Aws, picture: bytes)
         throttled += calls.throttled
     aws.change_model(rate=0)
     assert throttled > 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "load"),
+    [
+        ({"Error": {"Code": "ModelError"}, "OriginalStatusCode": 503}, Load.BUSY),
+        ({"Error": {"Code": "ModelError"}, "OriginalStatusCode": 429}, Load.BUSY),
+        ({"Error": {"Code": "ModelNotReadyException"}}, Load.BUSY),
+        ({"Error": {"Code": "ModelError"}, "OriginalStatusCode": 0}, Load.SILENT),
+        ({"Error": {"Code": "ModelError"}, "OriginalStatusCode": 504}, Load.SILENT),
+        ({"Error": {"Code": "ModelError"}, "OriginalStatusCode": 500}, Load.NORMAL),
+        ({"Error": {"Code": "ModelError"}}, Load.NORMAL),
+        ({"Body": b"[]"}, Load.NORMAL),
+    ],
+    ids=["503", "429", "not ready", "no answer", "504", "500", "nothing said", "an answer"],
+)
+def test_only_a_container_that_refuses_for_want_of_time_is_asked_again_at_once(
+    aws: Aws, hook: SageMakerModelHook, picture: bytes, answer: dict[str, Any], load: Load
+) -> None:
+    """A stub answers in the container's place: the embedded one has no such trouble but 503."""
+    pace, sent = Pace(1000.0, 0.1), []
+    patient: Any = hook_for(aws.settings.model_arn, "aws_default", Config(retries={"total_max_attempts": 3}))
+    patient.keep_pace(pace)
+    image = upload(aws, "a.png", picture)
+
+    def reply(**_: Any) -> Any:
+        sent.append(load)
+        body, status = (b'{"Message": "m"}', 424) if "Error" in answer else (b"[]", 200)
+        headers = {"x-amzn-ErrorType": answer["Error"]["Code"]} if "Error" in answer else {}
+        if "OriginalStatusCode" in answer:
+            body = json.dumps({"Message": "m", "OriginalStatusCode": answer["OriginalStatusCode"]}).encode()
+        return AWSResponse("http://container", status, headers, HTTPResponse(io.BytesIO(body), preload_content=False))
+
+    patient.runtime.meta.events.register_last("before-send.sagemaker-runtime.InvokeEndpoint", reply)
+    with pace.image() as calls, contextlib.suppress(TryAgainError):
+        patient.detect(image, 50)
+    assert len(sent) == (3 if load is Load.BUSY else 1)
+    assert calls.throttled == (0 if load is Load.NORMAL else len(sent))
 
 
 def test_a_picture_that_is_cut_off_is_for_the_container_to_say(
