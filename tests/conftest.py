@@ -23,7 +23,7 @@ from demo.environment import PROJECT, clean_own, cleaned
 from demo.waiting import wait_until
 from include.model_kinds import endpoint_name, model_of
 from include.settings import Settings
-from tests.model_calls import CALLS, Call, ModelCalls
+from tests.model_calls import CALLS, KINDS, Call, ModelCalls
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -258,14 +258,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """The tests that are marked `kinds` run for each of these kinds of models."""
     kinds = metafunc.definition.get_closest_marker("kinds")
     if kinds and "model_kind" in metafunc.fixturenames:
-        some = os.environ.get("LABEL_DETECTION_KINDS", "").split()
-        metafunc.parametrize("model_kind", [kind for kind in kinds.args if not some or kind in some])
+        metafunc.parametrize("model_kind", kinds.args)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The tests on a real scheduler go to one worker, one after the other: a world is heavy.
 
-    A case that is marked `only` is one of those kinds of models alone: it does not exist for the others.
+    A case that is marked `only` is one of those kinds of models alone: it does not exist for the others. And where
+    LABEL_DETECTION_KINDS names some kinds, none does for others.
     """
     for item in items:
         if item.get_closest_marker("system"):
@@ -275,7 +275,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _is_of_another_kind(item: pytest.Item) -> bool:
     only, case = item.get_closest_marker("only"), getattr(item, "callspec", None)
-    return bool(only and case) and case.params.get("model_kind", "rekognition") not in only.args
+    kind = case.params.get("model_kind", case.params.get("kind", "rekognition")) if case else "rekognition"
+    wanted = os.environ.get("LABEL_DETECTION_KINDS", "").split()
+    return (only is not None and kind not in only.args) or (bool(wanted) and kind in {*KINDS} - {*wanted})
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -68,7 +68,7 @@ def test_a_model_that_is_stopping_when_it_is_wanted(
     ("answer", "words"),
     [
         ({"status": 400, "code": "ThrottlingException"}, "throttled"),
-        pytest.param({"status": 500}, "answered with 500", marks=pytest.mark.model),
+        ({"status": 500}, "answered with 500"),
         ({"reset": True}, "cut off"),
     ],
     ids=lambda value: value.split()[0] if isinstance(value, str) else "",

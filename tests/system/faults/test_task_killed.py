@@ -76,9 +76,7 @@ def test_during_analysis_until_no_try_is_left(pipeline: BreakablePipeline, concl
     conclude(fault, Layer.TEARDOWN, keys, at=first, clock=("the last kill", killed))
 
 
-@pytest.mark.parametrize(
-    "when", [pytest.param("before", marks=pytest.mark.gate), pytest.param("after", marks=pytest.mark.model)]
-)
+@pytest.mark.parametrize("when", [pytest.param("before", marks=pytest.mark.gate), "after"])
 def test_during_stop_the_retry_stops_the_model(
     pipeline: BreakablePipeline, conclude: Conclude, picture: bytes, when: str
 ) -> None:
