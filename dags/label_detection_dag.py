@@ -32,7 +32,7 @@ from include.pipelines import Pipeline
 from label_detection import notifications
 from label_detection.configuration import make_dags, run_params
 from label_detection.docs import dag_docs, tags, task_docs
-from label_detection.exchange import PLAN_TASK, SENSE_TASK, START_TASK, STOP_TASK, WAIT_TASK
+from label_detection.exchange import PLAN_TASK, SENSE_TASK, START_TASK, STOP_FIRST, STOP_TASK, WAIT_TASK
 from label_detection.operators.images import AnalyseImagesOperator
 from label_detection.operators.model import StartModelOperator, StopModelOperator
 from label_detection.operators.run import PlanRunOperator, WriteReportOperator
@@ -58,6 +58,7 @@ def label_detection(pipeline: Pipeline) -> None:
             "retries": 2,
             "retry_delay": timedelta(seconds=10),
             "execution_timeout": timedelta(minutes=10),
+            "weight_rule": "absolute",  # or a task would count those behind it too, and stop_model come last
         },
     ):
         _tasks()
@@ -84,6 +85,7 @@ def _tasks() -> None:
         task_id=STOP_TASK,
         doc_md=task_docs(StopModelOperator),
         retries=5,
+        priority_weight=STOP_FIRST,
         execution_timeout=timedelta(minutes=40),  # a model that is starting cannot be stopped yet
         on_failure_callback=notifications.stop_failed,
     )

@@ -29,6 +29,7 @@ from airflow.sdk import DAG
 
 from label_detection import notifications
 from label_detection.docs import task_docs
+from label_detection.exchange import STOP_FIRST
 from label_detection.operators.watchdog import StopExpiredModelsOperator
 
 with DAG(
@@ -51,5 +52,6 @@ with DAG(
     StopExpiredModelsOperator(
         task_id="stop_expired_models",
         doc_md=task_docs(StopExpiredModelsOperator),
+        priority_weight=STOP_FIRST,
         on_failure_callback=notifications.watchdog_failed,
     )

@@ -17,6 +17,8 @@ PLAN_TASK = "plan_run"
 START_TASK = "start_model"
 WAIT_TASK = "wait_for_model"
 STOP_TASK = "stop_model"
+#: Of tasks that wait for a worker, those that stop a model come first: the others have 1.
+STOP_FIRST = 100
 _PLAN_KEY = "plan"
 _WARNING_KEY = "warning"
 

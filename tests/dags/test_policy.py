@@ -126,6 +126,20 @@ def test_a_teardown_has_more_retries_than_any_other_task(bag: DagBag) -> None:
     assert not broken, "\n".join(broken)
 
 
+def test_of_tasks_that_wait_for_a_worker_those_that_stop_a_model_come_first(bag: DagBag) -> None:
+    tasks = [task for dag in bag.dags.values() for task in dag.tasks]
+    stops = {"stop_model", "stop_expired_models"}
+    stopping, others = ([task for task in tasks if (task.task_id in stops) is first] for first in (True, False))
+    assert {task.task_id for task in stopping} == stops
+    assert min(_weight(task) for task in stopping) > max(_weight(task) for task in others)
+
+
+def _weight(task: Any) -> int:
+    """What the scheduler orders by: with Airflow's own rule a task counts all that are behind it."""
+    behind = [] if task.weight_rule == "absolute" else task.get_flat_relatives(upstream=False)
+    return int(task.priority_weight) + sum(int(other.priority_weight) for other in behind)
+
+
 def test_a_task_that_can_stop_the_run_waits_longer_than_what_it_waits_for(dag: DAG) -> None:
     waiter_seconds = 600 * 3  # waiters/rekognition.json: model_stopped
     for name in ("start_model", "stop_model"):
