@@ -19,7 +19,7 @@ def hook_class(model_arn: str) -> Any:
     return import_string(model_of(model_arn).kind.hook)
 
 
-def hook_for(model_arn: str, aws_conn_id: str | None, config: Config | None, **more: Any) -> ModelHook:
+def hook_for(model_arn: str, aws_conn_id: str | None, config: Config | dict[str, Any] | None, **more: Any) -> ModelHook:
     """The hook for a model, in its Region. :raises UnknownModelError: when the ARN is no model's."""
     region = model_of(model_arn).region
     hook = hook_class(model_arn)(model_arn, aws_conn_id=aws_conn_id, region_name=region, config=config, **more)

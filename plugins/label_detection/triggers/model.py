@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError, WaiterError
 
 from include import aws_errors
 from include.experience import seconds_to_next_look
-from label_detection.hooks.by_arn import hook_class
+from label_detection.hooks.by_arn import hook_class, hook_for
 
 
 class ModelRunningTrigger(AwsBaseWaiterTrigger):
@@ -59,13 +59,7 @@ class ModelRunningTrigger(AwsBaseWaiterTrigger):
 
     def hook(self) -> Any:
         """The model's hook."""
-        return hook_class(self.model_arn)(
-            self.model_arn,
-            aws_conn_id=self.aws_conn_id,
-            region_name=self.region_name,
-            verify=self.verify,
-            config=self.botocore_config,
-        )
+        return hook_for(self.model_arn, self.aws_conn_id, self.botocore_config, verify=self.verify)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look at the model again and again: the waiter says what it sees, the time that has passed when to look."""

@@ -38,6 +38,7 @@ from tests.conftest import PROJECT
 from tests.include.images import GIF, TEXT, outcomes, upload
 from tests.permissions.pipeline import run_pipeline
 from tests.plugins.label_detection.hooks import parameter_model
+from tests.plugins.label_detection.hooks.conftest import Show
 
 if TYPE_CHECKING:
     from tests.conftest import Aws
@@ -256,19 +257,12 @@ def test_what_a_waiter_sees_has_the_services_word_at_status(subject: Subject, ho
 
 
 @pytest.fixture
-def scene(aws: Aws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageRef]:
+def scene(aws: Aws, show: Show) -> ImageRef:
     """A picture of a thing that the model has been shown, a part of which is hidden: it is less than sure."""
-    (examples,) = tmp_path_factory.getbasetemp().glob("aws[0-9]/examples")
-    noise = np.random.default_rng(3).integers(0, 255, (40, 40, 3), dtype=np.uint8)
-    thing = cv2.resize(noise, (160, 160), interpolation=cv2.INTER_CUBIC)
-    (examples / "shown").mkdir()
-    cv2.imwrite(str(examples / "shown" / "example.png"), thing)
     pixels = np.full((400, 600, 3), 200, np.uint8)
-    pixels[100:260, 300:460] = thing
+    pixels[100:260, 300:460] = show("shown", 160)
     pixels[100:140, 300:460] = 200
-    yield upload(aws, "scene.png", cv2.imencode(".png", pixels)[1].tobytes())
-    (examples / "shown" / "example.png").unlink()
-    (examples / "shown").rmdir()
+    return upload(aws, "scene.png", cv2.imencode(".png", pixels)[1].tobytes())
 
 
 def test_detect_answers_with_labels_of_one_shape(subject: Subject, hook: ModelHook, scene: ImageRef) -> None:

@@ -5,11 +5,9 @@ What every hook must do is in `test_conformance.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import cv2
-import numpy as np
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from botocore.config import Config
@@ -20,6 +18,7 @@ from label_detection.hooks.lookoutvision import LookoutVisionModelHook
 from label_detection.hooks.model import Phase, ServiceEndedError
 from label_detection.operators.run import PlanRunOperator
 from tests.include.images import upload
+from tests.plugins.label_detection.hooks.conftest import Show
 
 if TYPE_CHECKING:
     from tests.conftest import Aws
@@ -100,23 +99,11 @@ def test_a_hook_takes_nothing_from_another_services_client(aws: Aws) -> None:
     assert before.describe()
 
 
-@pytest.fixture
-def good_part(tmp_path_factory: pytest.TempPathFactory) -> Iterator[np.ndarray]:
-    """A part as it should be, which the model has been shown: 320 x 320 pixels."""
-    (examples,) = tmp_path_factory.getbasetemp().glob("aws[0-9]/examples")
-    noise = np.random.default_rng(9).integers(0, 255, (40, 40, 3), dtype=np.uint8)
-    picture = cv2.resize(noise, (320, 320), interpolation=cv2.INTER_CUBIC)
-    (examples / "good").mkdir()
-    cv2.imwrite(str(examples / "good" / "example.png"), picture)
-    yield picture
-    (examples / "good" / "example.png").unlink()
-    (examples / "good").rmdir()
-
-
 def test_a_good_part_is_normal_and_a_scratched_one_is_not_where_the_scratch_is(
-    aws: Aws, hook: LookoutVisionModelHook, good_part: np.ndarray
+    aws: Aws, hook: LookoutVisionModelHook, show: Show
 ) -> None:
     aws.put_model("RUNNING")
+    good_part = show("good", 320)
     good = hook.detect(upload(aws, "good.png", cv2.imencode(".png", good_part)[1].tobytes()), 50)
     assert good.labels == []
     assert good.anomaly is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import cv2
@@ -12,6 +11,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from include.labeller import ImageRefusedError, ImageUnreadableError
 from include.messages import ImageRef
+from tests.plugins.label_detection.hooks.conftest import Show
 
 if TYPE_CHECKING:
     from label_detection.hooks.rekognition import RekognitionModelHook
@@ -33,24 +33,10 @@ def upload(aws: Aws, body: bytes) -> ImageRef:
     return ImageRef(aws.settings.source_bucket, "a picture.png")
 
 
-@pytest.fixture
-def part(tmp_path_factory: pytest.TempPathFactory) -> Iterator[np.ndarray]:
-    """A thing that the model has been shown: `part`, 160 x 160 pixels."""
-    (examples,) = tmp_path_factory.getbasetemp().glob("aws[0-9]/examples")
-    thing = cv2.resize(pixels(40, 40, seed=3), (160, 160), interpolation=cv2.INTER_CUBIC)
-    folder = examples / "part"
-    folder.mkdir()
-    example = folder / "example.png"
-    cv2.imwrite(str(example), thing)
-    yield thing
-    example.unlink()
-    folder.rmdir()
-
-
-def test_a_thing_in_a_picture_is_found_where_it_is(aws: Aws, hook: RekognitionModelHook, part: np.ndarray) -> None:
+def test_a_thing_in_a_picture_is_found_where_it_is(aws: Aws, hook: RekognitionModelHook, show: Show) -> None:
     aws.put_model("RUNNING")
     scene = np.full((400, 600, 3), 200, np.uint8)
-    scene[100:260, 300:460] = part
+    scene[100:260, 300:460] = show("part", 160)
     scene[100:140, 300:460] = 200  # a quarter of it is hidden: the model is less sure
     image = upload(aws, cv2.imencode(".png", scene)[1].tobytes())
     (label,) = hook.detect(image, 0).labels

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -31,6 +30,7 @@ from label_detection.hooks.model import ModelInUseError, Phase
 from label_detection.hooks.pacing import Load
 from label_detection.hooks.sagemaker import SageMakerModelHook
 from tests.include.images import upload
+from tests.plugins.label_detection.hooks.conftest import Show
 
 if TYPE_CHECKING:
     from tests.conftest import Aws
@@ -63,19 +63,6 @@ def hook(aws: Aws) -> SageMakerModelHook:
 
 def hook_of(arn: str) -> Any:
     return hook_for(arn, "aws_default", Config(retries={"total_max_attempts": 1}))
-
-
-@pytest.fixture
-def thing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[np.ndarray]:
-    """A thing that the model has been shown: `thing`, 160 x 160 pixels."""
-    (examples,) = tmp_path_factory.getbasetemp().glob("aws[0-9]/examples")
-    noise = np.random.default_rng(5).integers(0, 255, (40, 40, 3), dtype=np.uint8)
-    picture = cv2.resize(noise, (160, 160), interpolation=cv2.INTER_CUBIC)
-    (examples / "thing").mkdir()
-    cv2.imwrite(str(examples / "thing" / "example.png"), picture)
-    yield picture
-    (examples / "thing" / "example.png").unlink()
-    (examples / "thing").rmdir()
 
 
 def test_the_table_has_every_state_of_the_service(hook: SageMakerModelHook) -> None:
@@ -179,10 +166,10 @@ def test_its_instances_are_the_configurations_whatever_it_is_asked_for(aws: Aws,
 
 
 @pytest.fixture
-def scene(aws: Aws, thing: np.ndarray) -> ImageRef:
-    """The thing, from (300, 100) to (460, 260) of 600 x 400 pixels."""
+def scene(aws: Aws, show: Show) -> ImageRef:
+    """A thing that the model has been shown, from (300, 100) to (460, 260) of 600 x 400 pixels."""
     pixels = np.full((400, 600, 3), 200, np.uint8)
-    pixels[100:260, 300:460] = thing
+    pixels[100:260, 300:460] = show("thing", 160)
     return upload(aws, "scene.png", cv2.imencode(".png", pixels)[1].tobytes())
 
 

@@ -1,0 +1,33 @@
+"""Things that the models of the embedded AWS are shown: pictures in its folder of examples."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+Show = Callable[[str, int], np.ndarray]
+
+
+@pytest.fixture
+def show(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Show]:
+    """Show a thing of so many pixels a side under a label; forgotten after the test."""
+    (examples,) = tmp_path_factory.getbasetemp().glob("aws[0-9]/examples")
+    shown: list[Path] = []
+
+    def show(label: str, side: int) -> np.ndarray:
+        noise = np.random.default_rng(len(label)).integers(0, 255, (40, 40, 3), dtype=np.uint8)
+        thing = cv2.resize(noise, (side, side), interpolation=cv2.INTER_CUBIC)
+        folder = examples / label
+        folder.mkdir()
+        shown.append(folder)
+        cv2.imwrite(str(folder / "example.png"), thing)
+        return thing.astype(np.uint8)
+
+    yield show
+    for folder in shown:
+        shutil.rmtree(folder)
