@@ -21,6 +21,7 @@ from label_detection.configuration import place_of, read_settings
 from label_detection.hooks.by_arn import model_hook
 from label_detection.hooks.clients import s3_client, sqs_client
 from label_detection.hooks.model import ModelState, Phase
+from label_detection.links.console import FinalBucketLink, ModelLink, QueueLink, RunFolderLink, SourceBucketLink
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -35,9 +36,11 @@ class PlanRunOperator(BaseOperator):
     **When it is red:** its log says what cannot be reached or used. Nothing was started; mend it and clear the task.
     """
 
+    operator_extra_links = (QueueLink(), SourceBucketLink(), FinalBucketLink(), ModelLink())
+
     def execute(self, context: Context) -> list[float]:
         """An entry for each analysis task: how many images a second it begins with."""
-        settings = read_settings(context)
+        settings = self.settings = read_settings(context)
         for option in ("source_bucket", "final_bucket"):
             self._check_bucket(context, settings, option)
         state = self._look_at_model(settings)
@@ -82,6 +85,8 @@ class WriteReportOperator(BaseOperator):
     **When it is red, the run is:** something else failed, and it names it. Its log has one line for each problem,
     and for each warning.
     """
+
+    operator_extra_links = (RunFolderLink(), FinalBucketLink())
 
     def execute(self, context: Context) -> dict[str, Any]:
         """The report, as it is stored, but for its labels and rejections."""
@@ -136,7 +141,7 @@ class WriteReportOperator(BaseOperator):
         return {task: state for task, state in states.items() if task != ti.task_id}
 
     def _write(self, context: Context, plan: Plan, problems: list[str], warnings: list[str]) -> Report:
-        settings = plan.settings
+        settings = self.settings = plan.settings
         s3 = s3_client(settings)
         run_id, now = context["run_id"], datetime.now(UTC)
         totals = add_up(journal.read_lines(s3, settings.final_bucket, run_id))
