@@ -16,7 +16,7 @@ from include.plan import Plan, make_plan
 from include.report import ModelUse, Report
 from include.settings import Settings
 from include.totals import add_up
-from label_detection import exchange, experiences, leases
+from label_detection import exchange, experiences, leases, metrics
 from label_detection.configuration import place_of, read_settings
 from label_detection.hooks.by_arn import model_hook
 from label_detection.hooks.clients import s3_client, sqs_client
@@ -112,9 +112,23 @@ class WriteReportOperator(BaseOperator):
             self.log.warning("%s", warning)
         summary = self._write(context, plan, problems, warnings)
         self._learn(summary)
+        metrics.send(summary)
+        self._tell_assets(context, summary)
         if problems:
             raise AirflowFailException("; ".join(problems))
         return _for_xcom(summary.to_json())
+
+    def _tell_assets(self, context: Context, summary: Report) -> None:
+        """What those that wait for the run's labels are told with it. Airflow tells them when this task succeeds."""
+        facts = summary.to_json()
+        for asset in self.outlets:
+            context["outlet_events"][asset].extra = {
+                "run_id": summary.run_id,
+                "final_bucket": summary.plan.settings.final_bucket,
+                "report": f"{journal.run_prefix(summary.run_id)}report.json",
+                "images": facts["images"],
+                "cost_usd": facts["model"]["cost_usd"],
+            }
 
     def _learn(self, summary: Report) -> None:
         """Keep what this run has seen of the model for the plans to come."""
