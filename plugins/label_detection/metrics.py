@@ -28,6 +28,13 @@ GAUGES = {
     "label_detection.lag.p50": "seconds from an image's announcement to its outcome: half of the images at the most",
     "label_detection.lag.longest": "the longest of them",
 }
+_KINDS = {"counter": COUNTERS, "gauge": GAUGES}
+
+
+def table() -> str:
+    """All of them as a Markdown table, for the README."""
+    rows = [f"| `{name}` | {kind} | {words} |" for kind, all_ in _KINDS.items() for name, words in all_.items()]
+    return "\n".join(["| metric | kind | |", "|---|---|---|", *rows])
 
 
 def send(report: Report) -> None:
