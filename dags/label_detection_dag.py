@@ -26,10 +26,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from airflow.sdk import DAG, TriggerRule
+from airflow.sdk import DAG, Asset, TriggerRule
 
 from include.pipelines import Pipeline
 from label_detection import notifications
+from label_detection.assets import runs_of
 from label_detection.configuration import make_dags, run_params
 from label_detection.docs import dag_docs, tags, task_docs
 from label_detection.exchange import PLAN_TASK, SENSE_TASK, START_TASK, STOP_FIRST, STOP_TASK, WAIT_TASK
@@ -61,10 +62,10 @@ def label_detection(pipeline: Pipeline) -> None:
             "weight_rule": "absolute",  # or a task would count those behind it too, and stop_model come last
         },
     ):
-        _tasks()
+        _tasks(runs_of(pipeline))
 
 
-def _tasks() -> None:
+def _tasks(runs: list[Asset]) -> None:
     wait_for_images = QueueDepthSensor(task_id=SENSE_TASK, doc_md=task_docs(QueueDepthSensor))
     plan_run = PlanRunOperator(task_id=PLAN_TASK, doc_md=task_docs(PlanRunOperator)).as_setup()
     start_model = StartModelOperator(
@@ -93,6 +94,7 @@ def _tasks() -> None:
         task_id="write_report",
         doc_md=task_docs(WriteReportOperator),
         trigger_rule=TriggerRule.ALL_DONE,
+        outlets=runs,
         on_failure_callback=notifications.run_failed,
     )
 

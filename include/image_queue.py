@@ -67,7 +67,7 @@ class ImageQueue:
             MaxNumberOfMessages=min(most, BATCH),
             WaitTimeSeconds=wait_seconds,
             VisibilityTimeout=self.visibility_seconds,
-            MessageSystemAttributeNames=["ApproximateReceiveCount"],
+            MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
         )
         return [Message.from_sqs(message) for message in answer.get("Messages", [])]
 

@@ -48,8 +48,12 @@ class Journal:
         self._name = f"{run_prefix(run.run_id)}images/{run.map_index:03d}-{uuid.uuid4().hex[:8]}"
         self._part = 0
 
-    def add(self, result: Result, calls: Calls | None = None) -> None:
-        """Take a line; it is written with the next part. `calls`: what the model was asked for it."""
+    def add(self, result: Result, calls: Calls | None = None, announced_at: float | None = None) -> None:
+        """Take a line; it is written with the next part.
+
+        `calls`: what the model was asked for it; `announced_at`: when its message came to the queue, in seconds since
+        1970.
+        """
         source = result.source
         line = {
             "outcome": result.outcome,
@@ -61,6 +65,7 @@ class Journal:
             "seconds": round(calls.seconds, 4) if calls and calls.seconds is not None else None,
             "throttled": calls.throttled if calls else 0,
             "worked": round(calls.worked, 4) if calls else None,
+            "lag": round(max(time.time() - announced_at, 0.0), 1) if announced_at is not None else None,
             "task": self._run.map_index,
             "at": labels.now(),
         }

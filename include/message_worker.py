@@ -85,7 +85,7 @@ class MessageWorker:
             if self._stop.is_set():
                 return False
             if image.bucket not in foreign:
-                result = self._label(image, message.receives)
+                result = self._label(image, message)
                 failed |= result.outcome is Outcome.FAILED
         if problem := _problem(contents.problems, foreign):
             self._note(self._labeller.reject_message(message, problem))
@@ -93,10 +93,10 @@ class MessageWorker:
             self._note(Result(Outcome.IGNORED, None, reason=f"message {message.id}: {contents.ignored}"))
         return not failed
 
-    def _label(self, image: ImageRef, receives: int) -> Result:
+    def _label(self, image: ImageRef, message: Message) -> Result:
         with self._pace.image() as calls:
-            result = self._labeller.label(image, receives)
-        self._note(result, calls)
+            result = self._labeller.label(image, message.receives)
+        self._note(result, calls, message.sent_at)
         return result
 
     def _give_up_or_not(self, message: Message, error: Error) -> bool:
@@ -107,8 +107,8 @@ class MessageWorker:
         self._note(self._labeller.reject_message(message, error))
         return True
 
-    def _note(self, result: Result, calls: Calls | None = None) -> None:
-        self._journal.add(result, calls)
+    def _note(self, result: Result, calls: Calls | None = None, announced_at: float | None = None) -> None:
+        self._journal.add(result, calls, announced_at)
         self._count(result.outcome)
         what = _url(result.source) if result.source else ""
         if result.error:

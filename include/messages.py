@@ -39,21 +39,28 @@ class ImageRef:
 
 @dataclass(frozen=True)
 class Message:
-    """A message as it was received from SQS. `receives` counts this delivery too."""
+    """A message as it was received from SQS.
+
+    `receives` counts this delivery too; `sent_at`: when it came to the queue, in seconds since 1970, None: not known.
+    """
 
     id: str
     receipt_handle: str
     body: str
     receives: int = 1
+    sent_at: float | None = None
 
     @classmethod
     def from_sqs(cls, received: Mapping[str, Any]) -> Message:
-        """From an entry of ReceiveMessage's `Messages`, asked for with ApproximateReceiveCount."""
+        """From an entry of ReceiveMessage's `Messages`, asked for with ApproximateReceiveCount and SentTimestamp."""
+        attributes = received.get("Attributes", {})
+        sent = attributes.get("SentTimestamp")
         return cls(
             id=received["MessageId"],
             receipt_handle=received["ReceiptHandle"],
             body=received["Body"],
-            receives=int(received.get("Attributes", {}).get("ApproximateReceiveCount", 1)),
+            receives=int(attributes.get("ApproximateReceiveCount", 1)),
+            sent_at=int(sent) / 1000 if sent else None,
         )
 
 

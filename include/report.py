@@ -151,6 +151,7 @@ class Report(BaseModel):
                 "use": _rounded(self.use),
             },
             "calls": totals["calls"],
+            "lag": totals["lag"],
             "sample_schedule": {
                 "minutes": round(self.sample_minutes, 2),
                 "cost_usd": round(self.sample_cost_usd, 4),

@@ -39,6 +39,13 @@ class Calls(BaseModel):
         return self.throttled / (self.answered + self.throttled) if self.throttled else 0.0
 
 
+class Lag(BaseModel):
+    """From an image's announcement to its outcome, in seconds: of half of them at the most, and the longest."""
+
+    p50: float | None = None
+    longest: float | None = None
+
+
 class Totals(BaseModel):
     """A journal, added up.
 
@@ -51,6 +58,7 @@ class Totals(BaseModel):
     labels: dict[str, int]
     rejections: dict[str, int]
     calls: Calls = Calls()
+    lag: Lag = Lag()
     seconds_per_image: float | None = None
     by_second: dict[int, int] = {}
     throttled_by_second: dict[int, int] = {}
@@ -64,6 +72,7 @@ def add_up(lines: Iterable[dict[str, Any]]) -> Totals:
     milliseconds: Counter[int] = Counter()
     by_second: Counter[int] = Counter()
     throttled: Counter[int] = Counter()
+    lags: Counter[int] = Counter()  # by the second
     worked, images = 0.0, 0
     for line in lines:
         outcomes[line["outcome"]] += 1
@@ -72,6 +81,8 @@ def add_up(lines: Iterable[dict[str, Any]]) -> Totals:
             rejections[line["error"]["code"]] += 1
         second = int(datetime.fromisoformat(line["at"]).timestamp())
         throttled[second] += line.get("throttled", 0)  # not in a journal of a version before this
+        if (lag := line.get("lag")) is not None and line["outcome"] in {"labelled", "rejected"}:
+            lags[round(lag)] += 1
         if (seconds := line.get("seconds")) is not None:
             milliseconds[round(seconds * 1000)] += 1
             by_second[second] += 1
@@ -82,10 +93,22 @@ def add_up(lines: Iterable[dict[str, Any]]) -> Totals:
         labels=dict(found.most_common()),
         rejections=dict(rejections.most_common()),
         calls=_calls(milliseconds, throttled.total()),
+        lag=_lag(lags),
         seconds_per_image=worked / images if images else None,
         by_second=dict(by_second),
         throttled_by_second=dict(+throttled),
     )
+
+
+def _lag(seconds: Counter[int]) -> Lag:
+    if not seconds:
+        return Lag()
+    rank, seen = math.ceil(seconds.total() / 2), 0
+    for lag in sorted(seconds):
+        seen += seconds[lag]
+        if seen >= rank:
+            return Lag(p50=lag, longest=max(seconds))
+    raise AssertionError("unreachable: the rank is one of them")
 
 
 def _calls(milliseconds: Counter[int], throttled: int) -> Calls:

@@ -10,6 +10,7 @@ import pytest
 
 from include import pipelines
 from include.settings import options_table
+from label_detection import metrics
 from tests.conftest import PROJECT
 
 README = (PROJECT / "README.md").read_text()
@@ -80,6 +81,11 @@ def test_the_example_of_several_pipelines_is_right(tmp_path: Path) -> None:
     leaves, parts = pipelines.read("pipelines.yaml", tmp_path, {}.get)
     assert (leaves.dag_id, leaves.settings().schedule) == ("label_detection__leaves", "@hourly")
     assert (parts.dag_id, parts.settings().min_confidence) == ("label_detection__parts", 85)
+
+
+def test_the_table_of_metrics_is_what_is_sent() -> None:
+    written = between("<!-- metrics: written by label_detection.metrics.table -->\n", "\n<!-- end of metrics -->")
+    assert written == metrics.table()
 
 
 def test_every_command_is_run_by_the_gate() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from include.totals import Calls, Counts, add_up
+from include.totals import Calls, Counts, Lag, add_up
 
 
 def line(outcome: str = "labelled", **more: Any) -> dict[str, Any]:
@@ -20,6 +20,18 @@ def line(outcome: str = "labelled", **more: Any) -> dict[str, Any]:
         "worked": None,
     }
     return usual | more
+
+
+def test_the_lag_is_of_images_that_have_their_outcome_and_the_longest_is_said() -> None:
+    lines = [line(lag=lag) for lag in (1.0, 2.0, 3.4, 90_000.2)]
+    lines += [
+        line("failed", lag=1e6),
+        line("ignored", lag=1e6),
+        line("rejected", lag=None, error={"code": "x", "message": ""}),
+        line(),
+    ]
+    assert add_up(lines).lag == Lag(p50=2, longest=90_000)
+    assert add_up([line()]).lag == Lag()
 
 
 def test_images_labels_and_rejections_are_counted() -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import shutil
+import socket
+import threading
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -11,8 +16,10 @@ from typing import Any
 import pytest
 import yaml
 
+from demo.environment import PROJECT
 from demo.world import World, WorldOptions
 from include.settings import environment_name
+from label_detection.metrics import COUNTERS
 
 pytestmark = pytest.mark.system
 
@@ -65,22 +72,63 @@ class PipelinesWorld(World):
         return found
 
 
+class Metrics:
+    """A StatsD server that only listens; the tags of a metric are those of InfluxDB's kind."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self._lines: list[str] = []
+        threading.Thread(target=self._listen, daemon=True).start()
+        self.environment = {
+            "AIRFLOW__METRICS__STATSD_ON": "True",
+            "AIRFLOW__METRICS__STATSD_PORT": str(self._socket.getsockname()[1]),
+            "AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED": "True",
+        }
+
+    def of(self, dag_id: str) -> dict[str, str]:
+        """The pipeline's own metrics of a DAG, as they were sent: value and kind."""
+        found = {}
+        for line in self._lines:
+            name, _, value = line.partition(":")
+            if name.startswith("airflow.label_detection.") and f",dag_id={dag_id}" in name:
+                found[name.partition(",")[0].removeprefix("airflow.")] = value
+        return found
+
+    def _listen(self) -> None:
+        while True:
+            self._lines += self._socket.recv(65_536).decode().splitlines()
+
+
+def _with_the_example(folder: Path) -> Path:
+    """The DAGs, and the example that follows them."""
+    shutil.copytree(PROJECT / "dags", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(PROJECT / "examples" / "label_table_dag.py", folder)
+    return folder
+
+
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[PipelinesWorld]:
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def world(tmp_path: Path, metrics: Metrics) -> Iterator[PipelinesWorld]:
     options = WorldOptions(
         settings={"schedule": "", "wait_minutes": "0"},
         aws={"start-seconds": "3", "stop-seconds": "2", "rate": "20", "latency": "0.1", "more-models": "1"},
-        environment={environment_name("pipelines"): str(tmp_path / "pipelines.yaml")},
+        dags_folder=_with_the_example(tmp_path / "dags"),
+        environment={environment_name("pipelines"): str(tmp_path / "pipelines.yaml"), **metrics.environment},
     )
     with PipelinesWorld(tmp_path / "world", options) as world:
         yield world
 
 
 def test_two_pipelines_run_at_once_each_with_its_own_and_a_broken_third_says_what_is_wrong(
-    world: PipelinesWorld, picture: bytes
+    world: PipelinesWorld, metrics: Metrics, picture: bytes
 ) -> None:
     dags = {name: f"label_detection__{name}" for name in world.pipelines}
-    for dag_id in [*dags.values(), "label_detection_backfill__parts", "label_detection_watchdog"]:
+    for dag_id in [*dags.values(), "label_detection_backfill__parts", "label_detection_watchdog", "label_table"]:
         world.api.wait_for_dag(dag_id, check=world.check)
     for name in dags:
         for number in range(IMAGES):
@@ -110,3 +158,18 @@ def test_two_pipelines_run_at_once_each_with_its_own_and_a_broken_third_says_wha
     assert "pipelines: broken: model_arn is that of parts too" in log
     assert len(world.keys("broken-source")) == IMAGES
     assert [world.control(model)["status"] for model in ("model", "model/2")] == ["STOPPED", "STOPPED"]
+
+    for name in ("leaves", "parts"):
+        sent = metrics.of(dags[name])
+        assert sent.keys() >= {*COUNTERS} - {"label_detection.images.failed"}
+        assert sent["label_detection.images.labelled"] == f"{IMAGES}|c"
+        assert sent["label_detection.queue.visible"] == "0|g"
+        assert float(sent["label_detection.lag.longest"].removesuffix("|g")) > 3
+
+    (table,) = world.api.runs("label_table")
+    assert world.api.wait_for_run("label_table", table["dag_run_id"], 60, world.check) == "success"
+    final, key = world.option("leaves", "final_bucket"), f"runs/{runs['leaves']}/labels.csv"
+    body = world.s3.get_object(Bucket=final, Key=key)["Body"].read().decode()
+    rows = list(csv.DictReader(io.StringIO(body)))
+    assert sorted(row["key"] for row in rows) == sorted(f"leaves-{number}.png" for number in range(IMAGES))
+    assert {row["outcome"] for row in rows} == {"labelled"}

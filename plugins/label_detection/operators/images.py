@@ -20,6 +20,7 @@ from label_detection import exchange
 from label_detection.hooks.by_arn import model_hook, paced_model_hook
 from label_detection.hooks.clients import FEW_ATTEMPTS, s3_client, sqs_client
 from label_detection.hooks.model import Phase
+from label_detection.links.console import FinalBucketLink, ModelLink
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -40,6 +41,8 @@ class AnalyseImagesOperator(BaseOperator):
     (see the permissions in the README), or says that the model is not running, or that a service is down.
     """
 
+    operator_extra_links = (FinalBucketLink(), ModelLink())
+
     def __init__(self, *, images_per_second: float, **kwargs: Any) -> None:
         """`images_per_second`: this task's share of what the plan expects of the model, to begin with."""
         super().__init__(**kwargs)
@@ -50,6 +53,7 @@ class AnalyseImagesOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, int]:
         """The tally: images by outcome."""
         plan = exchange.require_plan(context)
+        self.settings = plan.settings
         state = model_hook(plan.settings).describe()
         if state.phase is not Phase.RUNNING:
             raise AirflowFailException(

@@ -16,6 +16,7 @@ from label_detection.hooks import switch
 from label_detection.hooks.by_arn import model_hook
 from label_detection.hooks.model import ModelHook, ModelInUseError, ModelState, Phase
 from label_detection.leases import TakenOverError
+from label_detection.links.console import ModelLink
 from label_detection.stopping import Stopping
 
 if TYPE_CHECKING:
@@ -39,9 +40,12 @@ class StartModelOperator(BaseOperator):
     units or instances. `stop_model` runs all the same, in case that the request arrived.
     """
 
+    operator_extra_links = (ModelLink(),)
+
     def execute(self, context: Context) -> dict[str, Any]:
         """`exchange.Started`, as JSON."""
         plan = exchange.require_plan(context)
+        self.settings = plan.settings
         hook = model_hook(plan.settings)
         state = hook.describe()
         if state.remains:
@@ -119,9 +123,11 @@ class StopModelOperator(BaseOperator):
     so by itself.
     """
 
+    operator_extra_links = (ModelLink(),)
+
     def execute(self, context: Context) -> dict[str, Any]:
         """`exchange.Stopped`, as JSON."""
-        settings = exchange.require_plan(context).settings
+        settings = self.settings = exchange.require_plan(context).settings
         self.log.info("what stops the model by hand, should this fail: %s", model_of(settings.model_arn).stop_command)
         stopping = Stopping(
             settings.model_arn, settings.aws_conn_id, before_stop=lambda: self._spare(context, settings.model_arn)

@@ -16,11 +16,12 @@ from include.plan import Plan, make_plan
 from include.report import ModelUse, Report
 from include.settings import Settings
 from include.totals import add_up
-from label_detection import exchange, experiences, leases
+from label_detection import exchange, experiences, leases, metrics
 from label_detection.configuration import place_of, read_settings
 from label_detection.hooks.by_arn import model_hook
 from label_detection.hooks.clients import s3_client, sqs_client
 from label_detection.hooks.model import ModelState, Phase
+from label_detection.links.console import FinalBucketLink, ModelLink, QueueLink, RunFolderLink, SourceBucketLink
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -35,9 +36,11 @@ class PlanRunOperator(BaseOperator):
     **When it is red:** its log says what cannot be reached or used. Nothing was started; mend it and clear the task.
     """
 
+    operator_extra_links = (QueueLink(), SourceBucketLink(), FinalBucketLink(), ModelLink())
+
     def execute(self, context: Context) -> list[float]:
         """An entry for each analysis task: how many images a second it begins with."""
-        settings = read_settings(context)
+        settings = self.settings = read_settings(context)
         for option in ("source_bucket", "final_bucket"):
             self._check_bucket(context, settings, option)
         state = self._look_at_model(settings)
@@ -83,6 +86,8 @@ class WriteReportOperator(BaseOperator):
     and for each warning.
     """
 
+    operator_extra_links = (RunFolderLink(), FinalBucketLink())
+
     def execute(self, context: Context) -> dict[str, Any]:
         """The report, as it is stored, but for its labels and rejections."""
         states = self._states(context)
@@ -107,9 +112,23 @@ class WriteReportOperator(BaseOperator):
             self.log.warning("%s", warning)
         summary = self._write(context, plan, problems, warnings)
         self._learn(summary)
+        metrics.send(summary)
+        self._tell_assets(context, summary)
         if problems:
             raise AirflowFailException("; ".join(problems))
         return _for_xcom(summary.to_json())
+
+    def _tell_assets(self, context: Context, summary: Report) -> None:
+        """What those that wait for the run's labels are told with it. Airflow tells them when this task succeeds."""
+        facts = summary.to_json()
+        for asset in self.outlets:
+            context["outlet_events"][asset].extra = {
+                "run_id": summary.run_id,
+                "final_bucket": summary.plan.settings.final_bucket,
+                "report": f"{journal.run_prefix(summary.run_id)}report.json",
+                "images": facts["images"],
+                "cost_usd": facts["model"]["cost_usd"],
+            }
 
     def _learn(self, summary: Report) -> None:
         """Keep what this run has seen of the model for the plans to come."""
@@ -136,7 +155,7 @@ class WriteReportOperator(BaseOperator):
         return {task: state for task, state in states.items() if task != ti.task_id}
 
     def _write(self, context: Context, plan: Plan, problems: list[str], warnings: list[str]) -> Report:
-        settings = plan.settings
+        settings = self.settings = plan.settings
         s3 = s3_client(settings)
         run_id, now = context["run_id"], datetime.now(UTC)
         totals = add_up(journal.read_lines(s3, settings.final_bucket, run_id))

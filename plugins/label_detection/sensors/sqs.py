@@ -14,6 +14,7 @@ from label_detection import leases
 from label_detection.configuration import place_of, read_settings
 from label_detection.hooks.by_arn import model_hook
 from label_detection.hooks.clients import sqs_client
+from label_detection.links.console import QueueLink, SourceBucketLink
 from label_detection.triggers.sqs import QueueDepthTrigger
 
 if TYPE_CHECKING:
@@ -37,9 +38,11 @@ class QueueDepthSensor(BaseSensorOperator):
     (its URL, the Region, or the permission `sqs:GetQueueAttributes`). Nothing was started; mend it and clear the task.
     """
 
+    operator_extra_links = (QueueLink(), SourceBucketLink())
+
     def execute(self, context: Context) -> int:
         """Messages waiting; defers when there are none yet."""
-        settings = read_settings(context)
+        settings = self.settings = read_settings(context)
         if visible := _look(context, settings):
             return self._found(visible)
         if _left_on(context, settings):
@@ -60,8 +63,9 @@ class QueueDepthSensor(BaseSensorOperator):
             timeout=wait + _SLACK,
         )
 
-    def execute_complete(self, context: Context, event: dict[str, int]) -> int:  # noqa: ARG002  # Airflow's signature
+    def execute_complete(self, context: Context, event: dict[str, int]) -> int:
         """After the deferral."""
+        self.settings = read_settings(context)  # for its links: it is another process by now
         if not event["visible"]:
             raise AirflowSkipException("no images came")
         return self._found(event["visible"])

@@ -1,0 +1,98 @@
+"""Links from a task to what it works on, in the AWS console.
+
+A task tells its links by its attribute `settings`, which it sets as soon as it knows them; before, they lead nowhere.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
+from airflow.sdk import BaseOperatorLink
+
+from include import journal
+from include.model_kinds import Model, endpoint_name, model_of
+from include.settings import Settings
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+    from airflow.sdk.types import TaskInstanceKey
+
+
+class ConsoleLink(BaseOperatorLink):
+    """A page of the console; none where another server is asked in the place of AWS."""
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Its address; empty when it is not known, or there is none."""
+        settings: Settings | None = getattr(operator, "settings", None)
+        if settings is None or os.environ.get("AWS_ENDPOINT_URL"):
+            return ""
+        model = model_of(settings.model_arn)
+        domain = BaseAwsLink.get_aws_domain(settings.model_arn.split(":")[1])
+        return f"https://{model.region}.console.{domain}/{self.page(settings, model, ti_key)}" if domain else ""
+
+    @abstractmethod
+    def page(self, settings: Settings, model: Model, ti_key: Any) -> str:
+        """What follows the console's host."""
+
+
+class QueueLink(ConsoleLink):
+    """The SQS queue."""
+
+    name = "Queue"
+
+    def page(self, settings: Settings, model: Model, ti_key: Any) -> str:  # noqa: ARG002  # one signature for all
+        """The queue's own page."""
+        return f"sqs/v3/home?region={model.region}#/queues/{quote(settings.queue_url, safe='')}"
+
+
+class SourceBucketLink(ConsoleLink):
+    """Where images wait."""
+
+    name = "Source bucket"
+
+    def page(self, settings: Settings, model: Model, ti_key: Any) -> str:  # noqa: ARG002
+        """The bucket's own page."""
+        return _bucket(settings.source_bucket, model)
+
+
+class FinalBucketLink(ConsoleLink):
+    """Where images and labels go."""
+
+    name = "Final bucket"
+
+    def page(self, settings: Settings, model: Model, ti_key: Any) -> str:  # noqa: ARG002
+        """The bucket's own page."""
+        return _bucket(settings.final_bucket, model)
+
+
+class RunFolderLink(ConsoleLink):
+    """The run's report and lines."""
+
+    name = "Report in the final bucket"
+
+    def page(self, settings: Settings, model: Model, ti_key: Any) -> str:
+        """The folder's own page."""
+        return _bucket(settings.final_bucket, model, journal.run_prefix(ti_key.run_id))
+
+
+class ModelLink(ConsoleLink):
+    """The model."""
+
+    name = "Model"
+
+    def page(self, settings: Settings, model: Model, ti_key: Any) -> str:  # noqa: ARG002
+        """The project's page, or the endpoint's."""
+        if model.kind.name == "sagemaker":
+            return f"sagemaker/home?region={model.region}#/endpoints/{endpoint_name(model)}"
+        if model.kind.name == "rekognition":
+            return f"rekognition/custom-labels?region={model.region}#/projects"
+        return f"console/home?region={model.region}"
+
+
+def _bucket(bucket: str, model: Model, prefix: str = "") -> str:
+    asked = urlencode({"region": model.region} | ({"prefix": prefix} if prefix else {}))
+    return f"s3/buckets/{bucket}?{asked}"
