@@ -232,7 +232,7 @@ def _is_picture(line: dict[str, Any]) -> bool:
         return False
     image = ImageRef(source["bucket"], source["key"], source.get("etag"))
     try:
-        return line["image"] == final_key(image, REJECTED if line["outcome"] == "rejected" else "")
+        return bool(line["image"] == final_key(image, REJECTED if line["outcome"] == "rejected" else ""))
     except UnicodeEncodeError:  # half a surrogate pair: no object has such a key
         return False
 

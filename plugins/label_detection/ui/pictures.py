@@ -86,7 +86,9 @@ def _through(s3: S3Client, bucket: str, key: str) -> Response:
     content_type = next((kind for begin, kind in _BEGINNINGS.items() if first.startswith(begin)), None)
     if content_type is None:
         body.close()
-        raise HTTPException(415, "This file is no PNG or JPEG.")
+        return Response(
+            status_code=204
+        )  # rejected for that very reason: nothing of it can be shown, and nothing is wrong
     headers = {**_KEPT, "Content-Length": str(length)}
     return StreamingResponse(_chunks(first, body), headers=headers, media_type=content_type)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query
 from fastapi.responses import Response
@@ -51,7 +51,8 @@ def images(
 def image(run_id: RunId, image: PlaceText, settings: SettingsDep) -> Response:
     """One image with the document that lies beside it, or why there is none."""
     found = find_image(settings, run_id, image)
-    document, problem = None, "The message has no picture; its document is under rejected/messages/."
+    document: Any = None
+    problem: str | None = "The message has no picture; its document is under rejected/messages/."
     if found["key"]:
         try:
             document, problem = read_json(settings, document_key(found["key"])), None

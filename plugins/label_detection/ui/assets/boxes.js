@@ -10,10 +10,11 @@ const boxes = (() => {
     return made;
   };
 
+  // In the order in which they are met: what has a name of its own has a colour of its own, up to eight.
+  const met = new Map();
   const colour = (name) => {
-    let hash = 0;
-    for (const character of String(name)) hash = (hash * 31 + character.codePointAt(0)) >>> 0;
-    return COLOURS[hash % COLOURS.length];
+    if (!met.has(name)) met.set(name, COLOURS[met.size % COLOURS.length]);
+    return met.get(name);
   };
 
   const share = (confidence) => `${(Math.round(confidence * 10) / 10).toString()} %`;

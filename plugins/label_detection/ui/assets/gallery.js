@@ -149,7 +149,7 @@
     $("large-name").textContent = String(image.source);
     $("large-picture").replaceChildren(frame);
     const facts = [boxes.outcome(image, labels), boxes.anomaly(image)].filter(Boolean).map((fact) => fact.textContent);
-    $("large-outcome").textContent = [...facts, image.at ? `at ${image.at}` : ""].filter(Boolean).join("; ");
+    $("large-outcome").textContent = [...facts, image.at ? `${image.outcome} at ${image.at}` : ""].filter(Boolean).join("; ");
     $("large-outcome").className = image.outcome === "rejected" ? "rejected" : "quiet";
     showLabels(labels, frame);
     const number = state.images.findIndex((one) => one.id === image.id);
