@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -119,10 +120,11 @@ def test_the_triggerer_finds_the_triggers_without_the_dags_path(environment: Env
     environment.python("-c", f"import sys; sys.path.insert(0, 'plugins'); import {triggers}")
 
 
-def test_no_file_of_ours_is_imported_as_a_plugin(environment: Environment) -> None:
+def test_no_file_of_ours_but_the_pages_is_imported_as_a_plugin(environment: Environment) -> None:
     environment.python("-m", "airflow", "db", "migrate")
-    said = environment.python("-m", "airflow", "plugins")
-    assert "No plugins loaded" in said
+    said = environment.python("-m", "airflow", "plugins", "--output", "json")
+    plugins, _ = json.JSONDecoder().raw_decode(said[said.index("[{") :])
+    assert [plugin["name"] for plugin in plugins] == ["label_detection_pages"]
 
 
 def test_the_dag_runs_from_there(aws: Aws, environment: Environment, picture: bytes) -> None:
