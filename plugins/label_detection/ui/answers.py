@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import escape
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
-from fastapi import HTTPException
-from fastapi.responses import FileResponse, Response
+from fastapi import HTTPException, Request
+from fastapi.exception_handlers import http_exception_handler
+from fastapi.responses import FileResponse, HTMLResponse, Response
+from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from include import aws_errors
 from include.redaction import shown
@@ -19,6 +22,16 @@ from label_detection.ui.policy import policy
 ASSETS = Path(__file__).with_name("assets")
 _DENIED = {"AccessDenied", "AccessDeniedException", "AccessDeniedFault", "403", "Forbidden"}
 _GONE = {"NoSuchKey", "404"}
+
+#: For people: the status says the same to a program.
+_WORDS = {
+    401: "You are not logged in, or not any more. Log in to Airflow, and load this page again.",
+    403: "You may not read the runs of this DAG.",
+}
+_PAGE = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark">'
+    "<title>Label detection</title><p>{}</p>"
+)
 
 
 class GoneError(Exception):
@@ -34,6 +47,14 @@ def page(name: str, pictures_from: str | None = None) -> Response:
 def data(value: Any) -> Response:
     """Data for a page's script, in ASCII: half a surrogate pair of a key goes along as it is."""
     return Response(json.dumps(value), media_type="application/json")
+
+
+async def words(request: Request, error: StarletteHTTPException) -> Response:
+    """An error as a page, where a browser asks for one: it may be all that there is in Airflow's frame."""
+    if "text/html" not in request.headers.get("accept", ""):
+        return await http_exception_handler(request, error)
+    text = _WORDS.get(error.status_code, str(error.detail))
+    return HTMLResponse(_PAGE.format(escape(text)), error.status_code, headers=error.headers)
 
 
 @contextmanager

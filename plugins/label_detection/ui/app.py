@@ -5,9 +5,10 @@ from __future__ import annotations
 from airflow.api_fastapi.core_api.security import get_user
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.responses import FileResponse, Response
+from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from label_detection.ui import overview, pictures, runs
-from label_detection.ui.answers import ASSETS
+from label_detection.ui.answers import ASSETS, words
 from label_detection.ui.policy import PolicyMiddleware
 
 _TYPES = {".css": "text/css", ".js": "text/javascript"}
@@ -20,6 +21,7 @@ def make_app() -> FastAPI:
     app.include_router(pictures.router)
     app.include_router(overview.router)
     app.add_api_route("/assets/{name}", _asset, dependencies=[Depends(get_user)], include_in_schema=False)
+    app.add_exception_handler(StarletteHTTPException, words)  # type: ignore[arg-type]  # Starlette's type is too wide
     app.add_middleware(PolicyMiddleware)
     return app
 

@@ -218,9 +218,16 @@
   filters.addEventListener("submit", (event) => { event.preventDefault(); filter(); });
   filters.show.addEventListener("change", filter);
   $("clear").addEventListener("click", () => { filters.reset(); filter(); });
-  $("next").addEventListener("click", () => { state.before.push(state.cursor); load(state.next).then(() => scrollTo(0, 0)); });
-  $("previous").addEventListener("click", () => load(state.before.pop()));
-  $("first").addEventListener("click", () => { state.before = []; load(null); });
+  // The button may be of no use on the page that comes: the focus goes where reading goes on.
+  const turn = async (cursor) => {
+    await load(cursor);
+    scrollTo(0, 0);
+    const first = $("images").querySelector("button") || [$("next"), $("first")].find((button) => !button.disabled);
+    if (first) first.focus({preventScroll: true});
+  };
+  $("next").addEventListener("click", () => { state.before.push(state.cursor); turn(state.next); });
+  $("previous").addEventListener("click", () => turn(state.before.pop()));
+  $("first").addEventListener("click", () => { state.before = []; turn(null); });
   $("close").addEventListener("click", () => $("large").close());
   $("large-previous").addEventListener("click", () => step(-1));
   $("large-next").addEventListener("click", () => step(1));

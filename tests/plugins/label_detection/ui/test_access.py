@@ -77,3 +77,15 @@ def test_what_is_configured_wrongly_is_said(browser: TestClient, monkeypatch: py
     answer = browser.get(RUN_ROUTES[1])
     assert answer.status_code == 503
     assert "no-such-file.yaml" in answer.json()["detail"]
+
+
+def test_a_browser_gets_an_error_as_words_on_a_page(browser: TestClient, airflow: Airflow) -> None:
+    airflow.may_read = set()
+    answer = browser.get(RUN_ROUTES[0], headers={"Accept": "text/html"})
+    assert answer.status_code == 403
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "<p>You may not read the runs of this DAG.</p>" in answer.text
+    airflow.may_read = {"<b>"}
+    answer = browser.get("/runs/<b>/images", params={"run_id": RUN_ID}, headers={"Accept": "text/html"})
+    assert answer.status_code == 404
+    assert "&lt;b&gt; is not a DAG" in answer.text
