@@ -188,4 +188,6 @@ def test_the_page_of_all_runs_says_what_the_report_says(site: Site, visit: Visit
     assert inside.get_by_text("off: no run holds it").is_visible()
     assert inside.get_by_text("0 waiting, 0 in flight").is_visible()
     assert inside.get_by_role("img", name="Use of the model").is_visible()
+    row.get_by_role("link", name=site.run_id).click()
+    inside.locator("#images > li").first.wait_for()
     assert visitor.trouble == []

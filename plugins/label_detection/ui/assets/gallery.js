@@ -75,7 +75,7 @@
     if (!count && !page.next && !state.cursor) {
       text = page.lines ? "No pictures like that in this run." : "This run has no journal of pictures: it looked at none, or not yet.";
     } else if (!count && !page.next) text = "No more pictures like that.";
-    else if (page.next && page.parts > 1) text += `; ${page.lines.toLocaleString("en")} lines of the journal were read for them, and there are more.`;
+    else if (page.next && page.lines > 2 * count) text += `; ${page.lines.toLocaleString("en")} lines of the journal were read for them, and there are more.`;
     if (page.unreadable) text += ` ${page.unreadable} lines could not be read.`;
     return text;
   };

@@ -68,15 +68,16 @@
     return element("div", {className: "plots"}, made);
   };
 
-  const tableOf = (runs) => {
+  const tableOf = (dagId, runs) => {
     const cell = (text, name = "") => element("td", {className: name, textContent: text});
     const number = (value, format) => cell(Number.isFinite(value) ? format(value) : "–", "number");
     const heads = ["Run", "State", "Labelled", "Rejected", "Model", "Cost", "Per 1,000", "Use"];
     const head = element("tr", {}, heads.map((text, index) => element("th", {scope: "col", textContent: text, className: index > 1 ? "number" : ""})));
     const lines = runs.map(({run_id, state, report}) => {
       const one = report || {};
+      const pictures = element("a", {textContent: run_id, href: `runs/${encodeURIComponent(dagId)}?${new URLSearchParams({run_id})}`});
       return element("tr", {}, [
-        cell(run_id), cell(report ? state : `${state}, no report`), number(one.labelled, whole), number(one.rejected, whole), number(one.minutes, minutes),
+        element("td", {}, [pictures]), cell(report ? state : `${state}, no report`), number(one.labelled, whole), number(one.rejected, whole), number(one.minutes, minutes),
         number(one.cost_usd, usd), number(one.cost_per_1000_usd, usd), number(one.use, percent),
       ]);
     });
@@ -96,7 +97,7 @@
       runs = [...runs, ...found.runs];
       const rows = runs.filter((run) => run.report).map((run) => ({...run.report, at: `${run.run_id}, ${when(run.report.started_at)}`}));
       const parts = [plotsOf(rows)];
-      const all = element("div", {className: "scroll", tabIndex: 0}, [tableOf(runs)]);
+      const all = element("div", {className: "scroll", tabIndex: 0}, [tableOf(pipeline.dag_id, runs)]);
       all.setAttribute("role", "region");
       all.setAttribute("aria-label", "Runs, the newest first");
       parts.push(element("details", {open: rows.length < 12}, [element("summary", {textContent: `${runs.length} runs, ${rows.length} with a report`}), all]));
