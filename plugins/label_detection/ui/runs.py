@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query
@@ -9,13 +11,15 @@ from fastapi.responses import Response
 
 from include.gallery import Show, Wanted
 from include.journal import run_prefix
-from include.labels import document_key
+from include.labels import document_key, rejected_message_key
 from label_detection.ui.access import MAY_READ_RUNS, RunId, SettingsDep
 from label_detection.ui.answers import GoneError, data, page, said_in_words
 from label_detection.ui.images import READ_FINAL, PlaceText, final_bucket, find_image, gallery, place, read_json
 from label_detection.ui.pictures import pictures_from
 
 router = APIRouter(prefix="/runs/{dag_id}", dependencies=[MAY_READ_RUNS])
+#: What a journal says of a rejected message.
+_MESSAGE = re.compile(r"message (?P<id>[\w-]{1,100})", re.ASCII)
 #: Labels that the filter proposes: those on most images.
 _PROPOSED = 200
 
@@ -52,13 +56,19 @@ def image(run_id: RunId, image: PlaceText, settings: SettingsDep) -> Response:
     """One image with the document that lies beside it, or why there is none."""
     found = find_image(settings, run_id, image)
     document: Any = None
-    problem: str | None = "The message has no picture; its document is under rejected/messages/."
-    if found["key"]:
-        try:
-            document, problem = read_json(settings, document_key(found["key"])), None
-        except GoneError:
-            problem = "There is no document beside this picture any more."
+    problem: str | None = "There is no document of it any more."
+    if key := _document_of(found):
+        with suppress(GoneError):
+            document, problem = read_json(settings, key), None
     return data({"image": found, "document": document, "problem": problem})
+
+
+def _document_of(image: dict[str, Any]) -> str | None:
+    """The key of an image's document, or of a message's that was rejected."""
+    if image["key"]:
+        return document_key(image["key"])
+    message = _MESSAGE.fullmatch(str(image["source"]))
+    return rejected_message_key(message["id"]) if message else None
 
 
 @router.get("/summary")

@@ -149,12 +149,18 @@
     $("large-name").textContent = String(image.source);
     $("large-picture").replaceChildren(frame);
     const facts = [boxes.outcome(image, labels), boxes.anomaly(image)].filter(Boolean).map((fact) => fact.textContent);
-    $("large-outcome").textContent = [...facts, image.at ? `${image.outcome} at ${image.at}` : ""].filter(Boolean).join("; ");
+    $("large-outcome").textContent = [...facts, image.at ? `${facts.length ? "at" : "labelled at"} ${image.at}` : ""].filter(Boolean).join("; ");
     $("large-outcome").className = image.outcome === "rejected" ? "rejected" : "quiet";
     showLabels(labels, frame);
     const number = state.images.findIndex((one) => one.id === image.id);
     $("large-previous").disabled = number <= 0;
     $("large-next").disabled = number < 0 || number === state.images.length - 1;
+  };
+
+  const showNothing = () => {
+    for (const part of ["large-name", "large-outcome"]) $(part).textContent = "";
+    for (const part of ["large-picture", "large-labels"]) $(part).replaceChildren();
+    $("large-previous").disabled = $("large-next").disabled = true;
   };
 
   const open = async (id) => {
@@ -165,6 +171,7 @@
     $("large-problem").textContent = "Loading …";
     $("large-link").href = `?${new URLSearchParams({run_id: runId})}#image=${id}`;
     if (known) show(known);
+    else showNothing();
     if (!$("large").open) $("large").showModal();
     remember();
     try {
@@ -208,6 +215,10 @@
     const parameters = new URLSearchParams(location.search);
     for (const name of ["show", "label", "least"]) if (parameters.has(name)) filters[name].value = parameters.get(name);
     if (!filters.show.value) filters.show.value = "all";
+    if (!runId) {
+      tell(new Error("The address says no run: it must end in ?run_id= and a run's id. The tab of a run in Airflow has it."));
+      return;
+    }
     const first = linked();
     const loaded = load(parameters.get("cursor"));
     summary();

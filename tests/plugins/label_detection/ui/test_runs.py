@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from fastapi.testclient import TestClient
 
@@ -18,6 +20,10 @@ def ask(browser: TestClient, name: str, **params: object) -> dict:  # type: igno
     answer = browser.get(f"{BASE}/{name}", params={"run_id": RUN_ID, **params})
     assert answer.status_code == 200, answer.text
     return answer.json()  # type: ignore[no-any-return]
+
+
+def put(aws: Aws, key: str, content: object) -> None:
+    aws.s3.put_object(Bucket=aws.settings.final_bucket, Key=key, Body=json.dumps(content).encode())
 
 
 def test_images_come_with_their_boxes_and_what_the_model_says_of_them(
@@ -56,7 +62,16 @@ def test_one_image_comes_with_its_document(browser: TestClient, aws: Aws, images
     assert found["image"] == one
     assert found["document"]["labels"] == [CAT]
     assert found["document"]["image"] == {"bucket": aws.settings.final_bucket, "key": key}
-    assert ask(browser, "image", image=bad["id"])["problem"] == "There is no document beside this picture any more."
+    assert ask(browser, "image", image=bad["id"])["problem"] == "There is no document of it any more."
+
+
+def test_a_rejected_message_comes_with_its_document(browser: TestClient, aws: Aws) -> None:
+    line = {"outcome": "rejected", "source": None, "labels": [], "reason": "message 12-ab", "image": None}
+    put(aws, f"runs/{RUN_ID}/images/000-0123abcd-000000.jsonl", line)
+    put(aws, "rejected/messages/12-ab.json", {"message": {"id": "12-ab", "body": "?"}})
+    (image,) = ask(browser, "images")["images"]
+    assert not image["is_picture"]
+    assert ask(browser, "image", image=image["id"])["document"] == {"message": {"id": "12-ab", "body": "?"}}
 
 
 def test_the_summary_is_the_reports(browser: TestClient, images: Run) -> None:
