@@ -69,7 +69,8 @@ _CARD = """
   const anomaly = {IsAnomalous: true, Confidence: 1};
   const image = {outcome: "labelled", source: text, key: text, is_picture: true, anomaly};
   const picture = boxes.picture(image, [label], "about:blank", true);
-  const root = boxes.element("div", {}, [boxes.chip(label), boxes.outcome(rejected, []), boxes.anomaly(image), picture]);
+  const words = [boxes.chip(label), boxes.outcome(rejected, []), boxes.anomaly(image)];
+  const root = boxes.element("div", {}, [...words, picture]);
   const tags = [...root.querySelectorAll("*")].map((one) => one.localName);
   return {tags, text: root.textContent, alt: root.querySelector("img").alt};
 }
