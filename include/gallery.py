@@ -134,7 +134,7 @@ class Gallery:
         page = Page()
         found: dict[Any, dict[str, Any]] = {}
         latest: dict[Any, str] = {}
-        for name in self._names(begin):
+        for name in self._names(begin, most_parts + 1):
             if page.parts == most_parts:
                 page.next = Place(name, 0)
                 break
@@ -158,10 +158,10 @@ class Gallery:
         line = parse_line(lines[place.line]) if place.line < len(lines) else None
         return _image(line, place) if line and _is_shown(line) else None
 
-    def _names(self, begin: Place | None) -> Iterator[str]:
+    def _names(self, begin: Place | None, at_once: int) -> Iterator[str]:
         if begin:
             yield begin.part
-        yield from list_parts(self.s3, self.bucket, self.run_id, begin.part if begin else None)
+        yield from list_parts(self.s3, self.bucket, self.run_id, begin.part if begin else None, at_once)
 
 
 def parse_line(text: bytes) -> dict[str, Any] | None:

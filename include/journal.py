@@ -90,11 +90,17 @@ class Journal:
             self._lines.clear()
 
 
-def list_parts(s3: S3Client, bucket: str, run_id: str, after: str | None = None) -> Iterator[str]:
-    """The names of a run's parts, in their order; `after`: only those that come after that one."""
+def list_parts(s3: S3Client, bucket: str, run_id: str, after: str | None = None, at_once: int = 1000) -> Iterator[str]:
+    """The names of a run's parts, in their order; `after`: only those that come after that one.
+
+    :param at_once: how many a request is answered with. S3: 1,000 at the most.
+    """
     prefix = f"{run_prefix(run_id)}images/"
     start: Any = {"StartAfter": prefix + after} if after else {}
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **start):
+    listed = s3.get_paginator("list_objects_v2").paginate(
+        Bucket=bucket, Prefix=prefix, PaginationConfig={"PageSize": at_once}, **start
+    )
+    for page in listed:
         for entry in page.get("Contents", []):
             if PART.fullmatch(name := entry["Key"].removeprefix(prefix)):
                 yield name  # else: an image whose source key was chosen to lie here
