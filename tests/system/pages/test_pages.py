@@ -135,7 +135,7 @@ def test_a_picture_opens_and_closes_by_keyboard_and_its_address_leads_there_agai
     assert card.evaluate("button => button === document.activeElement"), "the focus is where it was"
     assert "#image=" not in visitor.page.url
 
-    other = visit("viewer", 390, 844, "dark")
+    other = visit("viewer", scheme="dark")
     other.open(address)
     other.inside.get_by_role("dialog").locator("#large-name", has_text=name.strip()).wait_for()
     assert visitor.trouble == other.trouble == []
