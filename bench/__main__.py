@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import airflow_cost, alone, kinds, model_time, rows
+from bench import airflow_cost, alone, kinds, model_time, pages, rows
 from bench.place import Place, place
 from demo.environment import PROJECT, clean_own
 from demo.processes import signals_raise
@@ -40,6 +40,12 @@ def _scale(here: Place, runs: int) -> Samples:
     small, middle, large = airflow_cost.BACKLOGS
     for images in [small, middle] * runs + [large]:
         yield airflow_cost.scale(here, images)
+
+
+def _pages(here: Place, runs: int) -> Samples:
+    for _ in range(runs):
+        for images in pages.IMAGES:
+            yield pages.measure(here, images)
 
 
 def _rate(aws: alone.Aws, runs: int) -> Samples:
@@ -75,7 +81,12 @@ def _parse(runs: int) -> Samples:
             yield alone.measure_parse(file)
 
 
-ON_AIRFLOW: dict[str, Callable[[Place, int], Samples]] = {"per_image": _per_image, "scale": _scale, "model": _model}
+ON_AIRFLOW: dict[str, Callable[[Place, int], Samples]] = {
+    "per_image": _per_image,
+    "scale": _scale,
+    "model": _model,
+    "pages": _pages,
+}
 ON_AWS: dict[str, Callable[[alone.Aws, int], Samples]] = {
     "rate": _rate,
     "kinds": _kinds,
@@ -129,6 +140,7 @@ def _table() -> list[rows.Row]:
         *airflow_cost.scale_rows(samples["scale"]),
         *alone.rows(samples),
         *kinds.rows(samples["kinds"]),
+        *pages.rows(samples["pages"]),
     ]
     rows.write(found)
     rows.put_between(rows.DOCS / "bench.md", BEGIN, END, rows.markdown(found))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
-
+from demo.chromium import chromium
 from demo.environment import clean_own
 from demo.photographs import encode, photograph
 from demo.processes import signals_raise
@@ -16,15 +14,10 @@ from demo.world import World, WorldOptions
 
 _DAG = "label_detection"
 _IMAGES = 60
-#: Debian's Chromium as root, without calls to its maker's servers.
-_CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 
 
 def main(picture: Path) -> None:
     """Bring a world up, let it run once, and take the picture of that run's graph."""
-    chromium = shutil.which("chromium")
-    if not chromium:
-        raise SystemExit("chromium is not installed (Debian, Ubuntu: apt-get install chromium)")
     options = WorldOptions(settings={"schedule": "", "wait_minutes": "0"}, aws={"start-seconds": "3", "rate": "20"})
     with tempfile.TemporaryDirectory() as folder, World(Path(folder), options, print) as world:
         world.api.wait_for_dag(_DAG, check=world.check)
@@ -33,12 +26,11 @@ def main(picture: Path) -> None:
             s3.put_object(Bucket=bucket, Key=f"{number}.jpg", Body=body)
         run_id = world.api.trigger(_DAG)
         world.api.wait_for_run(_DAG, run_id, check=world.check)
-        _take(f"{world.url}/dags/{_DAG}/runs/{run_id}", picture, chromium)
+        _take(f"{world.url}/dags/{_DAG}/runs/{run_id}", picture)
 
 
-def _take(url: str, picture: Path, chromium: str) -> None:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=_CHROMIUM)
+def _take(url: str, picture: Path) -> None:
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1700, "height": 420})
         page.goto(url)
         page.get_by_role("button", name="Show Graph").click()
@@ -49,7 +41,6 @@ def _take(url: str, picture: Path, chromium: str) -> None:
         page.add_style_tag(content=".react-flow__minimap, .react-flow__controls { display: none }")
         page.wait_for_timeout(3000)  # for the graph to stop moving
         graph.screenshot(path=picture)
-        browser.close()
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 #: A part's name. No image is named so: an image's final key ends in an id of its own.
-_PART = re.compile(r"\d{3,}-[0-9a-f]{8}-\d{6}\.jsonl")
+PART = re.compile(r"\d{3,}-[0-9a-f]{8}-\d{6}\.jsonl")
 _LINES = 200
 _SECONDS = 10.0
 
@@ -60,6 +60,7 @@ class Journal:
             "source": {"bucket": source.bucket, "key": source.key, "etag": source.etag} if source else None,
             "image": result.image_key,
             "labels": result.labels,
+            "anomaly": result.anomaly,
             "error": asdict(result.error) if result.error else None,
             "reason": result.reason,
             "seconds": round(calls.seconds, 4) if calls and calls.seconds is not None else None,
@@ -94,13 +95,30 @@ class Journal:
             self._lines.clear()
 
 
+def list_parts(s3: S3Client, bucket: str, run_id: str, after: str | None = None, at_once: int = 1000) -> Iterator[str]:
+    """The names of a run's parts, in their order; `after`: only those that come after that one.
+
+    :param at_once: how many a request is answered with. S3: 1,000 at the most.
+    """
+    prefix = f"{run_prefix(run_id)}images/"
+    start: Any = {"StartAfter": prefix + after} if after else {}
+    listed = s3.get_paginator("list_objects_v2").paginate(
+        Bucket=bucket, Prefix=prefix, PaginationConfig={"PageSize": at_once}, **start
+    )
+    for page in listed:
+        for entry in page.get("Contents", []):
+            if PART.fullmatch(name := entry["Key"].removeprefix(prefix)):
+                yield name  # else: an image whose source key was chosen to lie here
+
+
+def read_part(s3: S3Client, bucket: str, run_id: str, name: str) -> list[bytes]:
+    """The lines of a part, which once written never changes."""
+    key = f"{run_prefix(run_id)}images/{name}"
+    return s3.get_object(Bucket=bucket, Key=key)["Body"].read().splitlines()
+
+
 def read_lines(s3: S3Client, bucket: str, run_id: str) -> Iterator[dict[str, Any]]:
     """Every line of a run, one part in memory at a time."""
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{run_prefix(run_id)}images/")
-    for page in pages:
-        for entry in page.get("Contents", []):
-            if not _PART.fullmatch(entry["Key"].rpartition("/")[2]):
-                continue  # an image whose source key was chosen to lie here
-            body = s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"]
-            for line in body.iter_lines():
-                yield json.loads(line)
+    for name in list_parts(s3, bucket, run_id):
+        for line in read_part(s3, bucket, run_id, name):
+            yield json.loads(line)

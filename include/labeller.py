@@ -53,6 +53,7 @@ class Result:
     labels: list[dict[str, Any]] = field(default_factory=list)
     error: Error | None = None
     reason: str | None = None
+    anomaly: dict[str, Any] | None = None  # as its document has it
 
 
 class DetectError(Exception):
@@ -156,7 +157,7 @@ class Labeller:
         if self._etag(self._rejected(image)):
             self._withdraw_rejection(image)
         self._labelled.append(final)
-        return Result(Outcome.LABELLED, image, final.key, found.labels)
+        return Result(Outcome.LABELLED, image, final.key, found.labels, anomaly=labels.anomaly_document(found))
 
     def _was_taken_before(self, final: ImageRef) -> bool:
         """Whether the model has labelled this very version, for a delivery that was killed before its document, or is
@@ -219,7 +220,7 @@ class Labeller:
         if earlier := self._document(labelled):
             self._withdraw_rejection(image)
             self._delete_source(image)
-            return Result(Outcome.LABELLED, image, labelled.key, earlier["labels"])
+            return Result(Outcome.LABELLED, image, labelled.key, earlier["labels"], anomaly=earlier.get("anomaly"))
         self._delete_source(image)
         return Result(Outcome.REJECTED, image, final.key, error=error)
 

@@ -106,9 +106,16 @@ def label_document(
 ) -> dict[str, Any]:
     """The document of a labelled image."""
     answer: dict[str, Any] = {"labels": found.labels}
-    if found.anomaly:
-        answer["anomaly"] = {"IsAnomalous": found.anomaly.is_anomalous, "Confidence": found.anomaly.confidence}
+    if anomaly := anomaly_document(found):
+        answer["anomaly"] = anomaly
     return {**_head(image, final, model), **answer, "run": _run(run)}
+
+
+def anomaly_document(found: Detection) -> dict[str, Any] | None:
+    """A model's word on a whole image as documents have it; None: it was not asked that."""
+    if found.anomaly is None:
+        return None
+    return {"IsAnomalous": found.anomaly.is_anomalous, "Confidence": found.anomaly.confidence}
 
 
 def rejected_document(image: ImageRef, final: ImageRef, error: Error, model: ModelInfo, run: RunInfo) -> dict[str, Any]:

@@ -21,6 +21,7 @@ ACTIONS = {
     "head_bucket": {"s3:ListBucket"},
     "head_object": {"s3:GetObject", "s3:ListBucket"},
     "get_object": {"s3:GetObject"},
+    "generate_presigned_url": {"s3:GetObject"},  # of a picture, for a browser
     "list_objects_v2": {"s3:ListBucket"},
     "put_object": {"s3:PutObject"},
     "delete_object": {"s3:DeleteObject"},

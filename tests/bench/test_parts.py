@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench import airflow_cost, alone, kinds, model_time
+from bench import airflow_cost, alone, kinds, model_time, pages
 from bench.drain_process import Orders
 from bench.rows import Row
 from bench.usage import Usage
@@ -121,3 +121,14 @@ def test_a_drain_for_another_kind_of_model_labels_what_is_there(aws: Aws, pictur
     names = ("queue_url", "source_bucket", "final_bucket", "model_arn")
     orders = Orders(**{name: getattr(aws.settings, name) for name in names}, images_per_second=100)
     assert alone.run_drain(orders, aws.environment)["labelled"] == 1
+
+
+def test_a_large_runs_pages_stand_beside_a_small_ones() -> None:
+    def sample(images: int, seconds: float) -> dict[str, Any]:
+        return {"images": images, "first_card": seconds, "data": seconds, "search": 3.0, "search_requests": 13}
+
+    rows = pages.rows([sample(50, 0.5), sample(50_000, 0.6), sample(50, 0.5), sample(50_000, 1.0)])
+    assert by_name(rows, "first picture's card, of that at 50").values == (1.2, 2.0)
+    assert not by_name(rows, "first picture's card, of that at 50").is_kept
+    assert by_name(rows, "filtered down to the last one").against == "13 requests"
+    assert pages.rows([]) == []

@@ -33,6 +33,7 @@ def test_an_image_is_labelled_under_its_own_name(
     document = json.loads(aws.read(final_key(image) + ".json"))
     jsonschema.validate(document, json.loads(SCHEMA_FILE.read_text()), jsonschema.Draft202012Validator)
     assert document["source"]["key"] == key
+    assert result.anomaly == document.get("anomaly")
     assert document["image"] == {"bucket": aws.settings.final_bucket, "key": final_key(image)}
 
 

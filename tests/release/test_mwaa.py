@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -82,6 +83,7 @@ def test_the_same_files_give_the_same_bytes(packed: Path, tmp_path: Path) -> Non
 def test_it_has_what_the_pipeline_needs_and_no_more(packed: Path) -> None:
     names = set(zipfile.ZipFile(packed / "plugins.zip").namelist())
     assert {"label_detection/hooks/rekognition.py", "label_detection/waiters/rekognition.json"} <= names
+    assert {"label_detection_pages.py", "label_detection/ui/assets/gallery.html"} <= names
     assert {"include/drain.py", "include/report.html.jinja", "include/label_document.schema.json"} <= names
     assert [name for name in names if re.search(r"local_aws|cloudformation|\.pyc$", name)] == []
     assert sorted(path.name for path in packed.iterdir()) == ["dags", "plugins.zip", "requirements.txt"]
@@ -119,10 +121,11 @@ def test_the_triggerer_finds_the_triggers_without_the_dags_path(environment: Env
     environment.python("-c", f"import sys; sys.path.insert(0, 'plugins'); import {triggers}")
 
 
-def test_no_file_of_ours_is_imported_as_a_plugin(environment: Environment) -> None:
+def test_no_file_of_ours_but_the_pages_is_imported_as_a_plugin(environment: Environment) -> None:
     environment.python("-m", "airflow", "db", "migrate")
-    said = environment.python("-m", "airflow", "plugins")
-    assert "No plugins loaded" in said
+    said = environment.python("-m", "airflow", "plugins", "--output", "json")
+    plugins, _ = json.JSONDecoder().raw_decode(said[said.index("[{") :])
+    assert [plugin["name"] for plugin in plugins] == ["label_detection_pages"]
 
 
 def test_the_dag_runs_from_there(aws: Aws, environment: Environment, picture: bytes) -> None:

@@ -1,0 +1,31 @@
+"""Debian's Chromium under Playwright, for pictures of pages and for tests of them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Browser, sync_playwright
+
+#: As root, without calls to its maker's servers.
+_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+
+
+def installed() -> str | None:
+    """Its path, if it is there."""
+    return shutil.which("chromium")
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A browser, gone at the end. :raises SystemExit: when it is not installed."""
+    path = installed()
+    if not path:
+        raise SystemExit("chromium is not installed (Debian, Ubuntu: apt-get install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=_ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()

@@ -1,0 +1,36 @@
+"""The pages' application: its routes, and the headers of every answer."""
+
+from __future__ import annotations
+
+from airflow.api_fastapi.core_api.security import get_user
+from fastapi import Depends, FastAPI, HTTPException
+from fastapi.responses import FileResponse, Response
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from label_detection.ui import overview, pictures, runs
+from label_detection.ui.answers import ASSETS, words
+from label_detection.ui.policy import PolicyMiddleware
+
+_TYPES = {".css": "text/css", ".js": "text/javascript"}
+
+
+def make_app() -> FastAPI:
+    """The application. Every route asks Airflow who it is that asks; those of a run, whether they may read it."""
+    app = FastAPI(title="Label detection", docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(runs.router)
+    app.include_router(pictures.router)
+    app.include_router(overview.router)
+    app.add_api_route("/assets/{name}", _asset, dependencies=[Depends(get_user)], include_in_schema=False)
+    app.add_exception_handler(StarletteHTTPException, words)  # type: ignore[arg-type]  # Starlette's type is too wide
+    app.add_middleware(PolicyMiddleware)
+    return app
+
+
+def _asset(name: str) -> Response:
+    path = _FILES.get(name)
+    if path is None:
+        raise HTTPException(404, "There is no such file.")
+    return FileResponse(path, media_type=_TYPES[path.suffix], headers={"Cache-Control": "private, no-cache"})
+
+
+_FILES = {path.name: path for path in ASSETS.iterdir() if path.suffix in _TYPES}

@@ -1,0 +1,100 @@
+// A picture with its labels' boxes over it. All text is set as text: names and keys are whatever somebody chose.
+"use strict";
+const boxes = (() => {
+  const SVG = "http://www.w3.org/2000/svg";
+  const COLOURS = ["#ff5d5d", "#4da3ff", "#3ddc84", "#ffb02e", "#c77dff", "#2ee6d6", "#ff7ac6", "#d4e157"];
+
+  const element = (tag, properties = {}, children = []) => {
+    const made = Object.assign(document.createElement(tag), properties);
+    made.append(...children);
+    return made;
+  };
+
+  // In the order in which they are met: what has a name of its own has a colour of its own, up to eight.
+  const met = new Map();
+  const colour = (name) => {
+    if (!met.has(name)) met.set(name, COLOURS[met.size % COLOURS.length]);
+    return met.get(name);
+  };
+
+  const share = (confidence) => `${(Math.round(confidence * 10) / 10).toString()} %`;
+
+  const words = (label) => `${label.name}, ${share(label.confidence)}`;
+
+  const rectangle = (box, width, height, name, paint) => {
+    const rect = document.createElementNS(SVG, "rect");
+    const [left, top, wide, high] = box;
+    for (const [key, value] of Object.entries({x: left * width, y: top * height, width: wide * width, height: high * height})) {
+      rect.setAttribute(key, String(value));
+    }
+    rect.setAttribute("class", name);
+    if (paint) rect.setAttribute("stroke", paint);
+    return rect;
+  };
+
+  const isBox = (box) => Array.isArray(box) && box.length === 4 && box.every(Number.isFinite) && box[2] >= 0 && box[3] >= 0;
+
+  // The overlay has the picture's own size in pixels as its coordinates and is fitted into the same frame in the same way.
+  const draw = (svg, width, height, labels) => {
+    svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    labels.forEach((label, number) => {
+      if (!isBox(label.box)) return;
+      const group = document.createElementNS(SVG, "g");
+      group.dataset.label = String(number);
+      group.append(rectangle(label.box, width, height, "under"), rectangle(label.box, width, height, "over", colour(label.name)));
+      svg.append(group);
+    });
+  };
+
+  const describe = (image, labels) => {
+    if (image.outcome === "rejected") return `${image.source}: rejected, ${image.error ? image.error.code : "for no known reason"}`;
+    const found = labels.length ? labels.map(words).join("; ") : "nothing found";
+    return `${image.source}: ${found}`;
+  };
+
+  const picture = (image, labels, address, lazy) => {
+    const frame = element("div", {className: "picture"});
+    const missing = (text) => frame.replaceChildren(element("p", {className: "missing", textContent: text}));
+    if (!image.is_picture) {
+      missing(image.key ? "Not a picture of this pipeline's" : "A message without a picture");
+      return frame;
+    }
+    const img = element("img", {alt: describe(image, labels), decoding: "async", loading: lazy ? "lazy" : "eager"});
+    const svg = document.createElementNS(SVG, "svg");
+    svg.setAttribute("aria-hidden", "true");
+    img.addEventListener("load", () => draw(svg, img.naturalWidth, img.naturalHeight, labels));
+    img.addEventListener("error", () => {
+      missing(image.outcome === "rejected" ? "The browser cannot show this file either" : "The picture cannot be shown: is it gone?");
+    });
+    img.src = address;
+    frame.append(img, svg);
+    return frame;
+  };
+
+  const chip = (label, tag = "span") => {
+    const swatch = element("span", {className: isBox(label.box) ? "swatch" : "swatch whole"});
+    swatch.style.background = isBox(label.box) ? colour(label.name) : "transparent";
+    return element(tag, {className: "chip"}, [
+      swatch, element("span", {textContent: String(label.name)}), element("span", {className: "share", textContent: share(label.confidence)}),
+    ]);
+  };
+
+  const anomaly = (image) => {
+    if (!image.anomaly) return null;
+    const is = image.anomaly.IsAnomalous;
+    return element("p", {
+      className: is ? "outcome anomalous" : "outcome",
+      textContent: `${is ? "Anomalous" : "Normal"}, ${share(Number(image.anomaly.Confidence))}`,
+    });
+  };
+
+  const outcome = (image, labels) => {
+    if (image.outcome === "rejected") {
+      const error = image.error || {};
+      return element("p", {className: "outcome rejected", textContent: `Rejected: ${error.code}: ${error.message}`});
+    }
+    return labels.length ? null : element("p", {className: "outcome", textContent: "Nothing found"});
+  };
+
+  return {anomaly, chip, describe, element, isBox, outcome, picture};
+})();

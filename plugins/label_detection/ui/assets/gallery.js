@@ -1,0 +1,252 @@
+// A run's pictures, a page at a time.
+"use strict";
+(() => {
+  const {element} = boxes;
+  const $ = (id) => document.getElementById(id);
+  const runId = new URLSearchParams(location.search).get("run_id") || "";
+  const filters = $("filters");
+  const state = {cursor: null, before: [], images: [], next: null, open: null, asked: 0};
+
+  // Relative to this page: Airflow may stand under a path of its own.
+  const address = (name, parameters = {}) => {
+    const url = new URL(`${location.pathname.split("/").pop()}/${name}`, location.href);
+    url.search = new URLSearchParams({run_id: runId, ...parameters});
+    return url;
+  };
+
+  const ask = async (name, parameters) => {
+    let answer;
+    try {
+      answer = await fetch(address(name, parameters), {headers: {Accept: "application/json"}});
+    } catch {
+      throw new Error("Airflow's API server does not answer. Is the network there?");
+    }
+    if (answer.ok) return answer.json();
+    let detail = "";
+    try {
+      detail = (await answer.json()).detail;
+    } catch {
+      // no words: the status must do
+    }
+    if (answer.status === 401) detail = "You are not logged in any more. Log in to Airflow, and load this page again.";
+    if (answer.status === 403) detail = "You may not read the runs of this DAG.";
+    throw new Error(typeof detail === "string" && detail ? detail : `Airflow's API server answered ${answer.status}.`);
+  };
+
+  const wanted = () => {
+    const given = Object.fromEntries(new FormData(filters));
+    const parameters = {show: given.show};
+    if (given.label) parameters.label = given.label;
+    if (Number(given.least) > 0) parameters.least = given.least;
+    return parameters;
+  };
+
+  const shownLabels = (image) => {
+    const least = Number(filters.least.value) || 0;
+    return image.labels.filter((label) => label.confidence >= least);
+  };
+
+  const pictureOf = (image, lazy) => boxes.picture(image, shownLabels(image), address("picture", {image: image.id}).href, lazy);
+
+  const card = (image) => {
+    const labels = shownLabels(image);
+    const list = element("ul", {className: "labels"}, labels.slice(0, 6).map((label) => element("li", {}, [boxes.chip(label)])));
+    const more = labels.length - 6 + image.more_labels;
+    if (more > 0) list.append(element("li", {textContent: `and ${more} more`}));
+    const words = [element("p", {className: "name", textContent: String(image.source), title: String(image.source)})];
+    words.push(...[boxes.outcome(image, labels), boxes.anomaly(image)].filter(Boolean));
+    if (labels.length) words.push(list);
+    const button = element("button", {type: "button"}, [pictureOf(image, true), element("div", {className: "words"}, words)]);
+    button.setAttribute("aria-label", boxes.describe(image, labels)); // a button's own words would all be read
+    button.addEventListener("click", () => open(image.id));
+    const item = element("li", {}, [button]);
+    item.dataset.image = image.id;
+    return item;
+  };
+
+  const tell = (error) => {
+    $("problem").hidden = !error;
+    $("problem").textContent = error ? error.message : "";
+  };
+
+  const said = (page) => {
+    const count = page.images.length;
+    let text = `${count} ${count === 1 ? "picture" : "pictures"}`;
+    if (!count && !page.next && !state.cursor) {
+      text = page.lines ? "No pictures like that in this run." : "This run has no journal of pictures: it looked at none, or not yet.";
+    } else if (!count && !page.next) text = "No more pictures like that.";
+    else if (page.next && page.lines > 2 * count) text += `; ${page.lines.toLocaleString("en")} lines of the journal were read for them, and there are more.`;
+    if (page.unreadable) text += ` ${page.unreadable} lines could not be read.`;
+    return text;
+  };
+
+  const load = async (cursor) => {
+    const asked = ++state.asked;
+    $("status").textContent = "Loading …";
+    for (const id of ["first", "previous", "next"]) $(id).disabled = true;
+    tell(null);
+    try {
+      const page = await ask("images", {...wanted(), ...(cursor ? {cursor} : {})});
+      if (asked !== state.asked) return;
+      Object.assign(state, {cursor, images: page.images, next: page.next});
+      $("images").replaceChildren(...page.images.map(card));
+      $("status").textContent = said(page);
+      $("next").textContent = page.images.length || !page.next ? "Next page" : "Look further";
+    } catch (error) {
+      if (asked !== state.asked) return;
+      $("images").replaceChildren();
+      $("status").textContent = "";
+      Object.assign(state, {cursor, images: [], next: null});
+      tell(error);
+    }
+    $("first").disabled = !state.cursor;
+    $("previous").disabled = !state.before.length;
+    $("next").disabled = !state.next;
+    remember();
+  };
+
+  const remember = () => {
+    const parameters = new URLSearchParams({run_id: runId, ...wanted()});
+    if (state.cursor) parameters.set("cursor", state.cursor);
+    history.replaceState(null, "", `?${parameters}${state.open ? `#image=${state.open}` : ""}`);
+    try { // the address of Airflow's own page leads here again
+      const outer = window.parent;
+      if (outer === window) return;
+      const hash = state.open ? `#image=${state.open}` : "";
+      if (outer.location.hash !== hash) outer.history.replaceState(outer.history.state, "", outer.location.pathname + outer.location.search + hash);
+    } catch {
+      // not Airflow around this page
+    }
+  };
+
+  const linked = () => {
+    let hash = location.hash;
+    try {
+      hash = hash || window.parent.location.hash;
+    } catch {
+      // not Airflow around this page
+    }
+    return new URLSearchParams(hash.slice(1)).get("image");
+  };
+
+  const showLabels = (labels, frame) => {
+    const items = labels.map((label, number) => {
+      const chip = boxes.chip(label, "button");
+      chip.type = "button";
+      const only = (on) => frame.querySelectorAll("g").forEach((group) => group.classList.toggle("pale", on && group.dataset.label !== String(number)));
+      for (const [on, off] of [["focus", "blur"], ["mouseenter", "mouseleave"]]) {
+        chip.addEventListener(on, () => only(boxes.isBox(label.box)));
+        chip.addEventListener(off, () => only(false));
+      }
+      return element("li", {}, [chip]);
+    });
+    $("large-labels").replaceChildren(...items);
+  };
+
+  const show = (image) => {
+    const labels = shownLabels(image);
+    const frame = pictureOf(image, false);
+    $("large-name").textContent = String(image.source);
+    $("large-picture").replaceChildren(frame);
+    const facts = [boxes.outcome(image, labels), boxes.anomaly(image)].filter(Boolean).map((fact) => fact.textContent);
+    $("large-outcome").textContent = [...facts, image.at ? `${facts.length ? "at" : "labelled at"} ${image.at}` : ""].filter(Boolean).join("; ");
+    $("large-outcome").className = image.outcome === "rejected" ? "rejected" : "quiet";
+    showLabels(labels, frame);
+    const number = state.images.findIndex((one) => one.id === image.id);
+    $("large-previous").disabled = number <= 0;
+    $("large-next").disabled = number < 0 || number === state.images.length - 1;
+  };
+
+  const showNothing = () => {
+    for (const part of ["large-name", "large-outcome"]) $(part).textContent = "";
+    for (const part of ["large-picture", "large-labels"]) $(part).replaceChildren();
+    $("large-previous").disabled = $("large-next").disabled = true;
+  };
+
+  const open = async (id) => {
+    state.open = id;
+    const known = state.images.find((image) => image.id === id);
+    $("large-document").textContent = "";
+    $("large-problem").hidden = false;
+    $("large-problem").textContent = "Loading …";
+    $("large-link").href = `?${new URLSearchParams({run_id: runId})}#image=${id}`;
+    if (known) show(known);
+    else showNothing();
+    if (!$("large").open) $("large").showModal();
+    remember();
+    try {
+      const found = await ask("image", {image: id});
+      if (state.open !== id) return;
+      if (!known) show(found.image);
+      $("large-problem").hidden = !found.problem;
+      $("large-problem").textContent = found.problem || "";
+      $("large-document").textContent = found.document ? JSON.stringify(found.document, null, 2) : "";
+    } catch (error) {
+      if (state.open === id) $("large-problem").textContent = error.message;
+    }
+    $("large-document").hidden = !$("large-document").textContent;
+  };
+
+  const step = (by) => {
+    const image = state.images[state.images.findIndex((one) => one.id === state.open) + by];
+    if (image && state.images.some((one) => one.id === state.open)) open(image.id);
+  };
+
+  const closed = () => {
+    const item = [...$("images").children].find((one) => one.dataset.image === state.open);
+    state.open = null;
+    remember();
+    if (item) item.firstElementChild.focus();
+  };
+
+  const summary = async () => {
+    try {
+      const found = await ask("summary");
+      $("labels").replaceChildren(...found.labels.map(([name, count]) => element("option", {value: name, label: `${name} (${count})`})));
+      const counts = Object.entries(found.images || {}).filter(([, count]) => count);
+      const text = counts.map(([outcome, count]) => `${count.toLocaleString("en")} ${outcome}`).join(", ");
+      $("counts").textContent = found.images ? `Run ${runId}: ${text || "no images"}` : `Run ${runId}: no report yet`;
+    } catch {
+      $("counts").textContent = `Run ${runId}`; // what is wrong, the pictures say
+    }
+  };
+
+  const start = () => {
+    const parameters = new URLSearchParams(location.search);
+    for (const name of ["show", "label", "least"]) if (parameters.has(name)) filters[name].value = parameters.get(name);
+    if (!filters.show.value) filters.show.value = "all";
+    if (!runId) {
+      tell(new Error("The address says no run: it must end in ?run_id= and a run's id. The tab of a run in Airflow has it."));
+      return;
+    }
+    const first = linked();
+    const loaded = load(parameters.get("cursor"));
+    summary();
+    if (first) loaded.then(() => open(first));
+  };
+
+  const filter = () => { state.before = []; load(null); };
+  filters.addEventListener("submit", (event) => { event.preventDefault(); filter(); });
+  filters.show.addEventListener("change", filter);
+  $("clear").addEventListener("click", () => { filters.reset(); filter(); });
+  // The button may be of no use on the page that comes: the focus goes where reading goes on.
+  const turn = async (cursor) => {
+    await load(cursor);
+    scrollTo(0, 0);
+    const first = $("images").querySelector("button") || [$("next"), $("first")].find((button) => !button.disabled);
+    if (first) first.focus({preventScroll: true});
+  };
+  $("next").addEventListener("click", () => { state.before.push(state.cursor); turn(state.next); });
+  $("previous").addEventListener("click", () => turn(state.before.pop()));
+  $("first").addEventListener("click", () => { state.before = []; turn(null); });
+  $("close").addEventListener("click", () => $("large").close());
+  $("large-previous").addEventListener("click", () => step(-1));
+  $("large-next").addEventListener("click", () => step(1));
+  $("large").addEventListener("close", closed);
+  $("large").addEventListener("keydown", (event) => {
+    if (event.target.closest("pre, input") || event.altKey || event.ctrlKey || event.metaKey) return;
+    if (event.key === "ArrowLeft") step(-1);
+    if (event.key === "ArrowRight") step(1);
+  });
+  start();
+})();

@@ -1,0 +1,132 @@
+// All pipelines: now, and their runs over time.
+"use strict";
+(() => {
+  const {element} = boxes;
+  const status = document.getElementById("status");
+  const LABELS = 6;
+
+  const ask = async (path) => {
+    let answer;
+    try {
+      answer = await fetch(new URL(path, location.href), {headers: {Accept: "application/json"}});
+    } catch {
+      throw new Error("Airflow's API server does not answer. Is the network there?");
+    }
+    if (answer.ok) return answer.json();
+    if (answer.status === 401) throw new Error("You are not logged in any more. Log in to Airflow, and load this page again.");
+    const detail = await answer.json().then((said) => said.detail, () => "");
+    throw new Error(typeof detail === "string" && detail ? detail : `Airflow's API server answered ${answer.status}.`);
+  };
+
+  const when = (iso) => {
+    const at = new Date(iso);
+    return Number.isNaN(at.getTime()) ? "" : `${at.toISOString().slice(0, 16).replace("T", " ")} UTC`;
+  };
+  const whole = (value) => Math.round(value).toLocaleString("en");
+  const minutes = (value) => `${value.toFixed(1)} min`;
+  const usd = (value) => `${value.toFixed(2)} USD`;
+  const percent = (value) => `${(value * 100).toFixed(1)} %`;
+
+  const fact = (term, text, kind = "") => element("div", {}, [
+    element("dt", {textContent: term}), ...[text].flat().map((line) => element("dd", {className: kind, textContent: line})),
+  ]);
+
+  const nowOf = (now) => {
+    const facts = [];
+    const lease = now.lease;
+    if (now.lease_problem) facts.push(fact("Model", now.lease_problem, "late"));
+    else if (!lease) facts.push(fact("Model", "off: no run holds it"));
+    else {
+      const said = `on for run ${lease.run_id} since ${when(lease.since)}, until ${when(lease.until)} at the most; ${lease.units} unit(s)`;
+      facts.push(fact("Model", lease.expired ? `${said}. That time is over: the watchdog should have stopped it` : said, lease.expired ? "late" : "on"));
+    }
+    facts.push(fact("Queue", now.queue ? `${whole(now.queue.waiting)} waiting, ${whole(now.queue.in_flight)} in flight` : now.queue_problem));
+    const dog = now.watchdog;
+    const looked = dog.state ? `last run ${dog.state}, ${when(dog.ended_at)}` : "has not run yet";
+    const acted = dog.acted.map((one) => `${one.stopped ? "stopped the model" : "removed the lease"} of run ${one.run_id}: ${one.why}`);
+    facts.push(fact("Watchdog", [looked, ...(acted.length ? acted : ["nothing to do for this model in its last 144 runs"])], dog.state === "failed" ? "late" : ""));
+    return element("dl", {className: "now"}, facts);
+  };
+
+  const plotsOf = (rows) => {
+    const runs = [...rows].reverse();
+    const images = (run) => run.labelled + run.rejected;
+    const made = [
+      plots.plot("Images", runs, images, whole),
+      plots.plot("Rejected", runs, (run) => images(run) ? run.rejected / images(run) : NaN, percent, "up"),
+      plots.plot("Model minutes", runs, (run) => run.minutes ?? NaN, minutes),
+      plots.plot("Cost", runs, (run) => run.cost_usd ?? NaN, usd),
+      plots.plot("Cost per 1,000", runs, (run) => run.cost_per_1000_usd ?? NaN, usd, "up"),
+      plots.plot("Use of the model", runs, (run) => run.use ?? NaN, percent, "down"),
+    ];
+    const totals = new Map();
+    for (const run of runs) for (const [name, count] of Object.entries(run.labels)) totals.set(name, (totals.get(name) || 0) + count);
+    const most = [...totals].sort((a, b) => b[1] - a[1]).slice(0, LABELS).map(([name]) => name);
+    // of the labelled images: that a run was larger is no news of a label
+    const share = (name) => (run) => run.labelled ? (run.labels[name] || 0) / run.labelled : NaN;
+    made.push(...most.map((name) => plots.plot(`Label ${name}`, runs, share(name), percent)));
+    return element("div", {className: "plots"}, made);
+  };
+
+  const tableOf = (dagId, runs) => {
+    const cell = (text, name = "") => element("td", {className: name, textContent: text});
+    const number = (value, format) => cell(Number.isFinite(value) ? format(value) : "–", "number");
+    const heads = ["Run", "State", "Labelled", "Rejected", "Model", "Cost", "Per 1,000", "Use"];
+    const head = element("tr", {}, heads.map((text, index) => element("th", {scope: "col", textContent: text, className: index > 1 ? "number" : ""})));
+    const lines = runs.map(({run_id, state, report}) => {
+      const one = report || {};
+      const pictures = element("a", {textContent: run_id, href: `runs/${encodeURIComponent(dagId)}?${new URLSearchParams({run_id})}`});
+      return element("tr", {}, [
+        element("td", {}, [pictures]), cell(report ? state : `${state}, no report`), number(one.labelled, whole), number(one.rejected, whole), number(one.minutes, minutes),
+        number(one.cost_usd, usd), number(one.cost_per_1000_usd, usd), number(one.use, percent),
+      ]);
+    });
+    return element("table", {}, [element("thead", {}, [head]), element("tbody", {}, lines)]);
+  };
+
+  const tell = (place, error) => place.replaceChildren(element("p", {className: "problem", role: "alert", textContent: error.message}));
+
+  const showPipeline = (pipeline) => {
+    const title = element("h2", {textContent: pipeline.name || pipeline.dag_id});
+    const now = element("div");
+    const over = element("div");
+    const base = `pipelines/${encodeURIComponent(pipeline.dag_id)}`;
+    let runs = [];
+    const load = async (before) => {
+      const found = await ask(`${base}/runs${before ? `?before=${before}` : ""}`);
+      runs = [...runs, ...found.runs];
+      const rows = runs.filter((run) => run.report).map((run) => ({...run.report, at: `${run.run_id}, ${when(run.report.started_at)}`}));
+      const parts = [plotsOf(rows)];
+      const all = element("div", {className: "scroll", tabIndex: 0}, [tableOf(pipeline.dag_id, runs)]);
+      all.setAttribute("role", "region");
+      all.setAttribute("aria-label", "Runs, the newest first");
+      parts.push(element("details", {open: rows.length < 12}, [element("summary", {textContent: `${runs.length} runs, ${rows.length} with a report`}), all]));
+      if (found.before) {
+        const more = element("button", {type: "button", textContent: "Older runs"});
+        more.addEventListener("click", () => { more.disabled = true; load(found.before).catch((error) => tell(over, error)); });
+        parts.push(more);
+      }
+      over.replaceChildren(...parts);
+    };
+    const ready = [
+      ask(`${base}/now`).then((found) => now.replaceChildren(nowOf(found)), (error) => tell(now, error)),
+      load(null).catch((error) => tell(over, error)),
+    ];
+    document.getElementById("pipelines").append(element("section", {className: "pipeline"}, [title, now, over]));
+    return Promise.all(ready);
+  };
+
+  const start = async () => {
+    try {
+      const found = await ask("pipelines");
+      await Promise.all(found.map(showPipeline));
+      status.textContent = found.length ? "" : "There is no pipeline here whose runs you may read.";
+    } catch (error) {
+      status.textContent = "";
+      const problem = document.getElementById("problem");
+      problem.hidden = false;
+      problem.textContent = error.message;
+    }
+  };
+  start();
+})();

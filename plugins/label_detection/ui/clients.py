@@ -1,0 +1,60 @@
+"""The API server's clients of AWS: kept for some minutes, since making one takes longer than asking it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowException
+from botocore.config import Config
+from fastapi import HTTPException
+
+from include.redaction import shown
+from include.settings import Settings
+from label_detection.hooks.clients import FEW_ATTEMPTS, client_config
+from label_detection.hooks.redacting import RedactingAwsHook
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+#: Seconds until a connection that was changed is read again.
+_KEPT_SECONDS = 300.0
+_WORKERS = 16
+#: A browser is waiting. AWS: a bucket with a KMS key takes signatures of version 4 alone.
+_CONFIG = client_config(_WORKERS, FEW_ATTEMPTS, "standard").merge(
+    Config(connect_timeout=5, read_timeout=15, signature_version="s3v4")
+)
+_kept: dict[tuple[str, str, str], tuple[float, Any]] = {}
+_lock = threading.Lock()
+
+
+def s3_client(settings: Settings) -> S3Client:
+    """A client for the final bucket."""
+    client: S3Client = _client(settings, "s3", _CONFIG)
+    return client
+
+
+def sqs_client(settings: Settings) -> SQSClient:
+    """A client for the queue."""
+    client: SQSClient = _client(settings, "sqs", client_config(_WORKERS, FEW_ATTEMPTS, "standard"))
+    return client
+
+
+def _client(settings: Settings, service: str, config: Config) -> Any:
+    name = settings.aws_conn_id, settings.region, service
+    with _lock:
+        until, client = _kept.get(name, (0.0, None))
+        if time.monotonic() < until:
+            return client
+        try:
+            hook = RedactingAwsHook(
+                aws_conn_id=settings.aws_conn_id, region_name=settings.region, client_type=service, config=config
+            )
+            client = hook.conn
+        except (AirflowException, ValueError) as error:
+            words = f"The connection {settings.aws_conn_id} cannot be used on the API server: {shown(error)}"
+            raise HTTPException(503, words) from error
+        _kept[name] = time.monotonic() + _KEPT_SECONDS, client
+        return client

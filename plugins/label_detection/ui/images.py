@@ -1,0 +1,67 @@
+"""A run's images and the JSON beside them, as the routes read them from the final bucket."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import HTTPException, Query
+
+from include.gallery import Gallery, Parts, Place
+from label_detection.ui import clients
+from label_detection.ui.answers import GoneError, said_in_words
+
+if TYPE_CHECKING:
+    from include.settings import Settings
+
+#: What reading the final bucket takes.
+READ_FINAL = "s3:ListBucket and s3:GetObject on it"
+#: Bytes of a document, or of a report, that a page takes.
+_MOST_BYTES = 2_000_000
+_parts = Parts()
+
+#: A place in a run's journal, in a request.
+PlaceText = Annotated[str, Query(max_length=60)]
+
+
+def place(text: str) -> Place:
+    """A place in a journal, from a request."""
+    try:
+        return Place.parse(text)
+    except ValueError as error:
+        raise HTTPException(400, f"{text!r}: {error}") from None
+
+
+def gallery(settings: Settings, run_id: str) -> Gallery:
+    """A run's images."""
+    return Gallery(clients.s3_client(settings), settings.final_bucket, run_id, _parts)
+
+
+def final_bucket(settings: Settings) -> str:
+    """What a sentence calls it."""
+    return f"The final bucket {settings.final_bucket}"
+
+
+def find_image(settings: Settings, run_id: str, image: str) -> dict[str, Any]:
+    """The image that a line of the run's journal tells of."""
+    found = None
+    with contextlib.suppress(GoneError), said_in_words(final_bucket(settings), READ_FINAL):
+        found = gallery(settings, run_id).image(place(image))
+    if found is None:
+        raise HTTPException(404, "This run's journal has no such image.")
+    return found
+
+
+def read_json(settings: Settings, key: str) -> Any:
+    """A JSON object of the final bucket. :raises GoneError: when it is not there."""
+    with said_in_words(final_bucket(settings), READ_FINAL):
+        answer = clients.s3_client(settings).get_object(Bucket=settings.final_bucket, Key=key)
+        with answer["Body"] as body:
+            content = body.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise HTTPException(502, f"{key} is larger than {_MOST_BYTES:,} bytes.")
+    try:
+        return json.loads(content, parse_constant=lambda _: None)
+    except ValueError:
+        raise HTTPException(502, f"{key} is not JSON: it is not as this project wrote it.") from None

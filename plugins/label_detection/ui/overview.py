@@ -1,0 +1,104 @@
+"""All pipelines that the user may see: their runs over time, the model, the queue and the watchdog now."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Annotated, Any
+
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.common.db.common import SessionDep
+from airflow.api_fastapi.core_api.security import GetUserDep, get_user, requires_access_dag
+from airflow.models.dagrun import DagRun
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from fastapi.responses import Response
+from sqlalchemy import select
+
+from include.image_queue import ImageQueue
+from include.journal import run_prefix
+from include.pipelines import Pipeline
+from include.run_history import row
+from include.settings import Settings
+from label_detection.configuration import read_pipelines
+from label_detection.ui import clients, model_now
+from label_detection.ui.access import MAY_READ_RUNS, SettingsDep, pipeline_of
+from label_detection.ui.answers import GoneError, data, page, said_in_words
+from label_detection.ui.images import read_json
+
+router = APIRouter()
+#: Runs that one request looks at.
+_RUNS = 60
+_AT_ONCE = 8
+
+
+@router.get("/overview", dependencies=[Depends(get_user)])
+def overview_page() -> Response:
+    """The page."""
+    return page("overview.html")
+
+
+@router.get("/pipelines")
+def pipelines(request: Request, user: GetUserDep) -> Response:
+    """The pipelines whose runs the user may read."""
+    seen = [pipeline for pipeline in read_pipelines() if _may_read(request, user, pipeline)]
+    return data([{"name": pipeline.name, "dag_id": pipeline.dag_id} for pipeline in seen])
+
+
+@router.get("/pipelines/{dag_id}/runs", dependencies=[MAY_READ_RUNS])
+def runs(
+    dag_id: str,
+    settings: SettingsDep,
+    session: SessionDep,
+    before: Annotated[int | None, Query(ge=1)] = None,
+) -> Response:
+    """The newest runs that Airflow knows, or those made before one; each with its report's numbers, if it has one."""
+    known = select(DagRun.id, DagRun.run_id, DagRun.run_after, DagRun.state).where(DagRun.dag_id == dag_id)
+    if before:
+        known = known.where(DagRun.id < before)
+    found = session.execute(known.order_by(DagRun.id.desc()).limit(_RUNS)).all()
+    with ThreadPoolExecutor(_AT_ONCE) as readers:
+        rows = list(readers.map(partial(_row, settings), (run.run_id for run in found)))
+    answer = [
+        {"run_id": run.run_id, "run_after": run.run_after.isoformat(), "state": str(run.state), "report": one}
+        for run, one in zip(found, rows, strict=True)
+    ]
+    return data({"runs": answer, "before": found[-1].id if len(found) == _RUNS else None})
+
+
+@router.get("/pipelines/{dag_id}/now", dependencies=[MAY_READ_RUNS])
+def now(settings: SettingsDep, session: SessionDep, pipeline: Annotated[Pipeline, Depends(pipeline_of)]) -> Response:
+    """Who holds the model since when, what waits in the queue, what the watchdog did to this pipeline's model."""
+    return data(
+        {
+            "model": settings.model_arn,
+            **model_now.lease(session, settings),
+            **_queue(settings),
+            "watchdog": model_now.watchdog(session, pipeline),
+        }
+    )
+
+
+def _row(settings: Settings, run_id: str) -> dict[str, Any] | None:
+    try:
+        return row(read_json(settings, f"{run_prefix(run_id)}report.json"))
+    except GoneError:
+        return None
+
+
+def _queue(settings: Settings) -> dict[str, Any]:
+    """Words in the place of numbers: without the right to look at the queue, the rest is still worth seeing."""
+    try:
+        with said_in_words("The queue", "sqs:GetQueueAttributes on it"):
+            depth = ImageQueue(clients.sqs_client(settings), settings.queue_url).depth()
+    except HTTPException as error:
+        return {"queue": None, "queue_problem": error.detail}
+    return {"queue": {"waiting": depth.visible, "in_flight": depth.in_flight}, "queue_problem": None}
+
+
+def _may_read(request: Request, user: Any, pipeline: Pipeline) -> bool:
+    may = requires_access_dag(method="GET", access_entity=DagAccessEntity.RUN, param_dag_id=pipeline.dag_id)
+    try:
+        may(request, user)
+    except HTTPException:
+        return False
+    return True

@@ -1,0 +1,82 @@
+"""A run's images: the page, and the data that its script asks for."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Query
+from fastapi.responses import Response
+
+from include.gallery import Show, Wanted
+from include.journal import run_prefix
+from include.labels import document_key, rejected_message_key
+from label_detection.ui.access import MAY_READ_RUNS, RunId, SettingsDep
+from label_detection.ui.answers import GoneError, data, page, said_in_words
+from label_detection.ui.images import READ_FINAL, PlaceText, final_bucket, find_image, gallery, place, read_json
+from label_detection.ui.pictures import pictures_from
+
+router = APIRouter(prefix="/runs/{dag_id}", dependencies=[MAY_READ_RUNS])
+#: What a journal says of a rejected message.
+_MESSAGE = re.compile(r"message (?P<id>[\w-]{1,100})", re.ASCII)
+#: Labels that the filter proposes: those on most images.
+_PROPOSED = 200
+
+
+@router.get("")
+def gallery_page(dag_id: str) -> Response:
+    """The page. Whatever is wrong, it is there, and its script says what."""
+    return page("gallery.html", pictures_from(dag_id))
+
+
+@router.get("/images")
+def images(
+    run_id: RunId,
+    settings: SettingsDep,
+    cursor: Annotated[str | None, Query(max_length=60)] = None,
+    show: Show = Show.ALL,
+    label: Annotated[str | None, Query(max_length=1000)] = None,
+    least: Annotated[float, Query(ge=0, le=100)] = 0,
+    size: Annotated[int, Query(ge=1, le=100)] = 24,
+) -> Response:
+    """A page of images, and the cursor of the next one: None when there is none."""
+    begin = place(cursor) if cursor else None
+    try:
+        with said_in_words(final_bucket(settings), READ_FINAL):
+            found = gallery(settings, run_id).page(Wanted(show, label or None, least), begin, size)
+    except GoneError:
+        raise HTTPException(404, "This page begins in a part of the journal that is gone.") from None
+    answer = {"images": found.images, "next": str(found.next) if found.next else None}
+    return data(answer | {"lines": found.lines, "parts": found.parts, "unreadable": found.unreadable})
+
+
+@router.get("/image")
+def image(run_id: RunId, image: PlaceText, settings: SettingsDep) -> Response:
+    """One image with the document that lies beside it, or why there is none."""
+    found = find_image(settings, run_id, image)
+    document: Any = None
+    problem: str | None = "There is no document of it any more."
+    if key := _document_of(found):
+        with suppress(GoneError):
+            document, problem = read_json(settings, key), None
+    return data({"image": found, "document": document, "problem": problem})
+
+
+def _document_of(image: dict[str, Any]) -> str | None:
+    """The key of an image's document, or of a message's that was rejected."""
+    if image["key"]:
+        return document_key(image["key"])
+    message = _MESSAGE.fullmatch(str(image["source"]))
+    return rejected_message_key(message["id"]) if message else None
+
+
+@router.get("/summary")
+def summary(run_id: RunId, settings: SettingsDep) -> Response:
+    """What the run's report says of its images; nothing before there is one."""
+    try:
+        report = read_json(settings, f"{run_prefix(run_id)}report.json")
+    except GoneError:
+        return data({"images": None, "labels": []})
+    labels = sorted(report.get("labels", {}).items(), key=lambda label: (-label[1], label[0]))[:_PROPOSED]
+    return data({"images": report.get("images"), "labels": labels})

@@ -1,0 +1,69 @@
+"""What the API server may do for the pages: with the policy of the docs all of it, without a grant it says which."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from label_detection.ui import overview
+from tests.conftest import PROJECT
+from tests.plugins.label_detection.ui.conftest import DAG_ID, RUN_ID, Run, airflow, browser, images  # noqa: F401
+
+if TYPE_CHECKING:
+    from fastapi.testclient import TestClient
+
+    from tests.conftest import Aws
+
+DOCUMENT = json.loads((PROJECT / "docs" / "iam-policy-pages.json").read_text())
+ALL = [statement["Action"] for statement in DOCUMENT["Statement"]]
+
+
+def permit(aws: Aws, without: str | None = None) -> None:
+    queue = f"arn:aws:sqs:us-east-1:123456789012:{aws.settings.queue_url.rpartition('/')[2]}"
+    text = json.dumps([one for one in DOCUMENT["Statement"] if one["Action"] != without])
+    text = text.replace("${FINAL_BUCKET}", aws.settings.final_bucket).replace("${QUEUE_ARN}", queue)
+    aws.control("policy", "PUT", {"Version": "2012-10-17", "Statement": json.loads(text)})
+
+
+@pytest.fixture
+def asked(aws: Aws, browser: TestClient, images: Run, picture: bytes) -> Iterator[Any]:  # noqa: F811
+    """Everything that needs AWS, asked with or without a grant: what it said."""
+    images.labelled("a.png", picture, [])
+    images.report(images={"labelled": 1})
+    images.write()
+    (image,) = browser.get(f"/runs/{DAG_ID}/images", params={"run_id": RUN_ID}).json()["images"]
+
+    def ask(without: str | None = None) -> dict[str, Any]:
+        permit(aws, without)
+        said: dict[str, Any] = {}
+        for name in ("images", "image", "summary", "picture"):
+            params = {"run_id": RUN_ID} | ({"image": image["id"]} if name in {"image", "picture"} else {})
+            answer = browser.get(f"/runs/{DAG_ID}/{name}", params=params)
+            said[name] = "" if answer.status_code == 200 else answer.json()["detail"]
+        said["queue"] = overview._queue(aws.settings)["queue_problem"] or ""
+        return {name: words for name, words in said.items() if words}
+
+    yield ask
+    aws.control("policy", "DELETE")
+
+
+def test_with_the_policy_the_pages_work_wholly(asked: Any) -> None:
+    assert asked() == {}
+
+
+@pytest.mark.parametrize("action", ALL)
+def test_without_one_grant_the_page_says_which(asked: Any, action: str) -> None:
+    said = asked(without=action)
+    assert said
+    assert all(action in words for words in said.values()), said
+
+
+def test_the_policy_is_a_part_of_the_tasks() -> None:
+    of_tasks = json.loads((PROJECT / "docs" / "iam-policy.json").read_text())["Statement"]
+    granted = {
+        action for one in of_tasks for action in ([one["Action"]] if isinstance(one["Action"], str) else one["Action"])
+    }
+    assert set(ALL) <= granted

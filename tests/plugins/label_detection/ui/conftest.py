@@ -1,0 +1,113 @@
+"""The pages' application, asked as a browser asks it; Airflow's word on who may read what is the test's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from airflow.api_fastapi.core_api import security
+from airflow.models.dag import DagModel
+from fastapi.testclient import TestClient
+
+from include.journal import Journal
+from include.labeller import Outcome, Result
+from include.labels import (
+    REJECTED,
+    Detection,
+    Error,
+    ModelInfo,
+    RunInfo,
+    document_key,
+    final_key,
+    label_document,
+    to_json,
+)
+from include.messages import ImageRef
+from label_detection.ui import clients
+from label_detection.ui.app import make_app
+from tests.conftest import Aws
+
+DAG_ID = "label_detection"
+RUN_ID = "manual__2026-11-22T06:00:00+00:00"
+
+
+@dataclass
+class Airflow:
+    """Who asks, and which DAGs' runs that user may read. `asked`: what Airflow was asked about."""
+
+    user: str | None = "ann"
+    may_read: set[str] = field(default_factory=lambda: {DAG_ID})
+    asked: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def is_authorized_dag(self, *, method: str, access_entity: Any, details: Any, user: Any) -> bool:
+        self.asked.append((method, access_entity.value, details.id))
+        return details.id in self.may_read
+
+
+@pytest.fixture
+def airflow(monkeypatch: pytest.MonkeyPatch) -> Airflow:
+    stand_in = Airflow()
+    monkeypatch.setattr(security, "get_auth_manager", lambda: stand_in)
+    monkeypatch.setattr(DagModel, "get_team_name", lambda dag_id: None)
+    monkeypatch.setattr(clients, "_kept", {})
+    return stand_in
+
+
+@pytest.fixture
+def browser(aws: Aws, airflow: Airflow) -> Iterator[TestClient]:
+    app = make_app()
+    if airflow.user:
+        app.dependency_overrides[security.get_user] = lambda: airflow.user
+    with TestClient(app, follow_redirects=False) as client:
+        yield client
+
+
+@dataclass
+class Run:
+    """A run's images, as its tasks leave them in the final bucket."""
+
+    aws: Aws
+    run_id: str = RUN_ID
+
+    def __post_init__(self) -> None:
+        self._info = RunInfo(DAG_ID, self.run_id, 0)
+        self._journal = Journal(self.aws.s3, self.aws.settings.final_bucket, self._info)
+
+    def labelled(self, key: str, body: bytes, labels: list[dict[str, Any]], **result: Any) -> str:
+        """A labelled image with its document; its final key."""
+        image = ImageRef(self.aws.settings.source_bucket, key, "an-etag")
+        final = ImageRef(self.aws.settings.final_bucket, final_key(image))
+        document = label_document(image, final, Detection(labels), ModelInfo("arn:a", 70), self._info)
+        self._put(final.key, body)
+        self._put(document_key(final.key), to_json(document))
+        self._journal.add(Result(Outcome.LABELLED, image, final.key, labels, **result))
+        return final.key
+
+    def rejected(self, key: str, body: bytes) -> str:
+        """A rejected image without its document; its final key."""
+        image = ImageRef(self.aws.settings.source_bucket, key, "an-etag")
+        self._put(final := final_key(image, REJECTED), body)
+        self._journal.add(Result(Outcome.REJECTED, image, final, error=Error("BadImage", "no picture")))
+        return final
+
+    def named(self, key: str) -> None:
+        """A line of a journal that somebody has written, naming any key."""
+        image = ImageRef(self.aws.settings.source_bucket, "a.png", "an-etag")
+        self._journal.add(Result(Outcome.LABELLED, image, key))
+
+    def report(self, **facts: Any) -> None:
+        self._put(f"runs/{self.run_id}/report.json", json.dumps(facts).encode())
+
+    def write(self) -> None:
+        self._journal.write()
+
+    def _put(self, key: str, body: bytes) -> None:
+        self.aws.s3.put_object(Bucket=self.aws.settings.final_bucket, Key=key, Body=body)
+
+
+@pytest.fixture
+def images(aws: Aws) -> Run:
+    return Run(aws)

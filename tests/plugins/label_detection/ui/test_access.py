@@ -1,0 +1,91 @@
+"""Who may see what: page, data and picture, and the headers of every answer."""
+
+from __future__ import annotations
+
+import pytest
+from airflow.api_fastapi.core_api.security import get_user
+from fastapi.routing import APIRoute
+from fastapi.testclient import TestClient
+
+from label_detection.ui.app import make_app
+from tests.conftest import OPTION
+from tests.plugins.label_detection.ui.conftest import DAG_ID, RUN_ID, Airflow
+
+RUN_ROUTES = [f"/runs/{DAG_ID}{name}?run_id={RUN_ID}" for name in ("", "/images", "/image", "/summary", "/picture")]
+PIPELINE_ROUTES = [f"/pipelines/{DAG_ID}/runs", f"/pipelines/{DAG_ID}/now"]
+OTHER_ROUTES = ["/overview", "/pipelines", "/assets/pages.css"]
+
+
+def test_the_lists_above_have_every_route() -> None:
+    tested = {path.split("?")[0] for path in [*RUN_ROUTES, *PIPELINE_ROUTES, *OTHER_ROUTES]}
+    names = {"dag_id": DAG_ID, "name": "pages.css"}
+    paths = {route.path.format(**names) for route in make_app().routes if isinstance(route, APIRoute)}
+    assert paths == tested
+    assert len(paths) == len(make_app().routes), "no pages of FastAPI's own"
+
+
+@pytest.mark.parametrize("path", [*RUN_ROUTES, *PIPELINE_ROUTES, *OTHER_ROUTES])
+def test_nobody_sees_anything_without_a_login(browser: TestClient, path: str) -> None:
+    browser.app.dependency_overrides.pop(get_user)  # type: ignore[attr-defined]
+    answer = browser.get(path)
+    assert answer.status_code == 401
+    assert answer.json() == {"detail": "Not authenticated"}
+
+
+@pytest.mark.parametrize("path", [*RUN_ROUTES, *PIPELINE_ROUTES])
+def test_a_user_without_the_right_to_read_the_dags_runs_sees_nothing(
+    browser: TestClient, airflow: Airflow, path: str
+) -> None:
+    airflow.may_read = {"another_dag"}
+    assert browser.get(path).status_code == 403
+    assert airflow.asked == [("GET", "RUN", DAG_ID)]
+
+
+def test_the_right_to_read_another_dag_opens_no_pipeline(browser: TestClient, airflow: Airflow) -> None:
+    airflow.may_read = {"another_dag", "label_detection_backfill", "~"}
+    for dag_id in airflow.may_read:
+        answer = browser.get(f"/runs/{dag_id}/images", params={"run_id": RUN_ID})
+        assert answer.status_code in {403, 404}, dag_id
+        assert "pictures" in answer.json()["detail"] or answer.status_code == 403
+
+
+def test_the_list_of_pipelines_has_those_that_the_user_may_read(
+    browser: TestClient, airflow: Airflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"{OPTION}PIPELINES", '{"leaves": {}, "parts": {"queue_url": "x"}}')
+    airflow.may_read = {"label_detection__parts"}
+    assert browser.get("/pipelines").json() == [{"name": "parts", "dag_id": "label_detection__parts"}]
+    assert browser.get("/runs/label_detection__leaves/images", params={"run_id": RUN_ID}).status_code == 403
+
+
+@pytest.mark.parametrize("path", [RUN_ROUTES[0], RUN_ROUTES[1], "/overview", "/nowhere"])
+def test_every_answer_has_the_headers(browser: TestClient, path: str) -> None:
+    headers = browser.get(path).headers
+    assert "default-src 'none'; script-src 'self'" in headers["content-security-policy"]
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cache-control"] == "no-store"
+
+
+def test_what_is_configured_wrongly_is_said(browser: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"{OPTION}FINAL_BUCKET", "s3://no")
+    answer = browser.get(RUN_ROUTES[1])
+    assert answer.status_code == 503
+    assert "[label_detection] final_bucket is 's3://no'" in answer.json()["detail"]
+    assert browser.get(RUN_ROUTES[0]).status_code == 200, "the page itself is there to say it"
+    monkeypatch.setenv(f"{OPTION}PIPELINES", "no-such-file.yaml")
+    answer = browser.get(RUN_ROUTES[1])
+    assert answer.status_code == 503
+    assert "no-such-file.yaml" in answer.json()["detail"]
+
+
+def test_a_browser_gets_an_error_as_words_on_a_page(browser: TestClient, airflow: Airflow) -> None:
+    airflow.may_read = set()
+    answer = browser.get(RUN_ROUTES[0], headers={"Accept": "text/html"})
+    assert answer.status_code == 403
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "<p>You may not read the runs of this DAG.</p>" in answer.text
+    airflow.may_read = {"<b>"}
+    answer = browser.get("/runs/<b>/images", params={"run_id": RUN_ID}, headers={"Accept": "text/html"})
+    assert answer.status_code == 404
+    assert "&lt;b&gt; is not a DAG" in answer.text

@@ -1,0 +1,55 @@
+"""The plugin as Airflow loads it: in every process, tasks too; what its pages need comes with the first request."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from airflow.api_fastapi.core_api.datamodels.plugins import ExternalViewResponse
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+import label_detection_pages
+from demo.environment import PROJECT, cleaned
+
+VIEWS = label_detection_pages.LabelDetectionPages.external_views
+_LOAD = """
+import json, sys
+import airflow.plugins_manager
+before = set(sys.modules)
+import label_detection_pages
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+
+
+def test_loading_it_imports_nothing_that_is_not_there(tmp_path: Path) -> None:
+    environment = cleaned() | {"AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": f"{PROJECT}:{PROJECT / 'plugins'}"}
+    said = subprocess.run(
+        [sys.executable, "-c", _LOAD], env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    imported = json.loads(said.stdout.splitlines()[-1])
+    assert imported == ["label_detection", "label_detection.ui", "label_detection_pages"]
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view["name"])
+def test_its_views_are_what_airflow_takes(view: dict[str, str]) -> None:
+    assert ExternalViewResponse.model_validate(view).href == view["href"]
+    assert not view["href"].startswith("/"), "Airflow may stand under a path of its own"
+
+
+@pytest.mark.parametrize("below", ["", "/airflow"])
+def test_its_addresses_lead_to_its_pages(below: str) -> None:
+    """As Airflow's UI fills them in, whatever the run is called."""
+    airflow, api = FastAPI(), FastAPI()
+    (app,) = label_detection_pages.LabelDetectionPages.fastapi_apps
+    api.mount(app["url_prefix"], app["app"])
+    airflow.mount(below, api)
+    run_id = quote("manual__a/b?c#d+e%2F", safe="")
+    for view in VIEWS:
+        href = view["href"].replace("{DAG_ID}", "label_detection").replace("{RUN_ID}", run_id)
+        answer = TestClient(airflow).get(f"{below}/{href}")
+        assert (answer.status_code, answer.json()) == (401, {"detail": "Not authenticated"})

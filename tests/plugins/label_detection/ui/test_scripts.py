@@ -1,0 +1,110 @@
+"""The pages' scripts in a real browser, without Airflow: what is drawn of what data, and that all text stays text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from demo.chromium import chromium, installed
+from label_detection.ui.answers import ASSETS
+from tests.security.test_pages import MARKUP
+
+pytestmark = pytest.mark.skipif(not installed(), reason="chromium is not installed")
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    with chromium() as browser:
+        page = browser.new_page()
+        for script in ("boxes.js", "plots.js"):
+            page.add_script_tag(path=ASSETS / script)
+        yield page
+
+
+_PLOT = """
+([values, worse]) => {
+  const runs = values.map((value, number) => ({value, at: `run ${number}`}));
+  const figure = plots.plot("Rejected", runs, (run) => run.value ?? NaN, (value) => value.toFixed(1), worse);
+  return {words: figure.querySelector("p").textContent, bars: figure.querySelectorAll("rect.bar").length,
+    bad: figure.querySelectorAll("rect.bad").length, label: figure.querySelector("svg").getAttribute("aria-label")};
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("values", "worse", "words", "bad"),
+    [
+        ([], "up", "no runs yet", 0),
+        ([1] * 9, "up", "median 1.0 of 9 runs", 0),
+        ([1] * 5 + [1.1] * 5, "up", "median of the last 5 runs 1.1, before 1.0 (+10 %)", 0),
+        ([1] * 5 + [2] * 5, "up", "median of the last 5 runs 2.0, before 1.0 (+100 %): worse", 5),
+        ([1] * 5 + [0.5] * 5, "up", "median of the last 5 runs 0.5, before 1.0 (−50 %)", 0),
+        ([1] * 5 + [0.5] * 5, "down", "median of the last 5 runs 0.5, before 1.0 (−50 %): worse", 5),
+        ([1] * 5 + [9] * 5, None, "median of the last 5 runs 9.0, before 1.0 (+800 %)", 0),
+        ([0] * 5 + [1] * 5, "up", "median of the last 5 runs 1.0, before 0.0 (from nothing): worse", 5),
+        ([1, 1, 1, 1, 1, 9, 1, 1, 1, 1], "up", "median of the last 5 runs 1.0, before 1.0 (+0 %)", 0),
+    ],
+    ids=["none", "few", "a little", "worse up", "better", "worse down", "neither", "from nothing", "one outlier"],
+)
+def test_a_plot_says_whether_it_is_getting_worse(
+    page: Page, values: list[float], worse: str | None, words: str, bad: int
+) -> None:
+    found = page.evaluate(_PLOT, [values, worse])
+    assert (found["words"], found["bars"], found["bad"]) == (words, len(values), bad)
+    assert words in found["label"], "who hears the page is told too"
+
+
+def test_a_run_of_which_the_number_is_not_known_has_no_bar(page: Page) -> None:
+    found = page.evaluate(_PLOT, [[1, None, 3], "up"])
+    assert (found["bars"], found["words"]) == (2, "median 2.0 of 2 runs")
+
+
+_CARD = """
+([text, box]) => {
+  const label = {name: text, confidence: 91.26, box};
+  const rejected = {outcome: "rejected", source: text, error: {code: text, message: text}};
+  const anomaly = {IsAnomalous: true, Confidence: 1};
+  const image = {outcome: "labelled", source: text, key: text, is_picture: true, anomaly};
+  const picture = boxes.picture(image, [label], "about:blank", true);
+  const words = [boxes.chip(label), boxes.outcome(rejected, []), boxes.anomaly(image)];
+  const root = boxes.element("div", {}, [...words, picture]);
+  const tags = [...root.querySelectorAll("*")].map((one) => one.localName);
+  return {tags, text: root.textContent, alt: root.querySelector("img").alt};
+}
+"""
+
+
+@pytest.mark.parametrize("text", MARKUP, ids=ascii)
+def test_names_and_keys_are_text(page: Page, text: str) -> None:
+    found = page.evaluate(_CARD, [text, [0, 0, 1, 1]])
+    harmless = page.evaluate(_CARD, ["harmless", [0, 0, 1, 1]])
+    assert found["tags"] == harmless["tags"]
+    assert found["text"].count(text) == 3
+    assert found["alt"] == f"{text}: {text}, 91.3 %"
+
+
+_DRAW = """
+async (labels) => {
+  const canvas = Object.assign(document.createElement("canvas"), {width: 200, height: 100});
+  const image = {outcome: "labelled", source: "a.png", key: "a.png", is_picture: true};
+  const frame = boxes.picture(image, labels, canvas.toDataURL("image/png"), false);
+  document.body.replaceChildren(frame);
+  await frame.querySelector("img").decode();
+  await new Promise(requestAnimationFrame);
+  const svg = frame.querySelector("svg");
+  const sides = (rect) => ["x", "y", "width", "height"].map((side) => Number(rect.getAttribute(side)));
+  return {view: svg.getAttribute("viewBox"), boxes: [...svg.querySelectorAll("rect.over")].map(sides)};
+}
+"""
+
+
+@pytest.mark.parametrize(
+    "box", [None, [0.1, 0.1, None, 0.1], [0.1, 0.1, 0.1], ["0", "0", "1", "1"], [0, 0, -1, 1]], ids=str
+)
+def test_a_box_is_drawn_in_the_pictures_own_pixels_and_none_that_is_no_box(page: Page, box: Any) -> None:
+    good = {"name": "cat", "confidence": 90, "box": [0.25, 0.5, 0.5, 0.25]}
+    found = page.evaluate(_DRAW, [good, {"name": "dog", "confidence": 90, "box": box}])
+    assert found == {"view": "0 0 200 100", "boxes": [[50, 50, 100, 25]]}
