@@ -3,10 +3,11 @@ Writes `runs/<run id>/labels.csv` into the final bucket when a run of `label_det
 label, and one for each image without any. An example of a DAG that follows: copy it into the dags folder, and make it
 yours.
 
-Airflow starts it by the Asset `s3://<final bucket>/runs/`, which `write_report` updates. It runs once for each run that
+Airflow starts it by the Asset `s3://<final bucket>/runs`, which `write_report` updates. It runs once for each run that
 succeeded; what it is told with it are the run's id, where the report is, and the counts.
 
-* Running it twice is safe: it writes the same file again.
+* Running it twice is safe: it writes the same file again. An image that was labelled twice (a worker was lost between
+  its label and its message's end) is there twice: the last `at` counts.
 * **When it is red:** its log has AWS's error. Clear it.
 """
 
@@ -24,12 +25,14 @@ from airflow.sdk.configuration import conf
 from include import journal
 
 FINAL_BUCKET = conf.get("label_detection", "final_bucket", fallback="my-final-bucket")
+#: Of a run's lines, those of an image that has its end; others are messages that come again, or were no image's.
+OUTCOMES = {"labelled", "rejected"}
 COLUMNS = ("key", "outcome", "label", "confidence", "left", "top", "width", "height", "at")
 
 with DAG(
     "label_table",
     description="A table of a run's labels, as soon as there are labels",
-    schedule=[Asset(f"s3://{FINAL_BUCKET}/runs/")],
+    schedule=[Asset(f"s3://{FINAL_BUCKET}/runs")],
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     doc_md=__doc__,
@@ -53,7 +56,8 @@ def _write(s3: Any, bucket: str, run_id: str) -> str:
         table = csv.writer(file)
         table.writerow(COLUMNS)
         for line in journal.read_lines(s3, bucket, run_id):
-            table.writerows(_rows(line))
+            if line["outcome"] in OUTCOMES:
+                table.writerows(_rows(line))
         file.flush()
         s3.upload_file(file.name, bucket, key, ExtraArgs={"ContentType": "text/csv; charset=utf-8"})
     return key

@@ -8,6 +8,6 @@ from include.pipelines import Pipeline
 
 
 def runs_of(pipeline: Pipeline) -> list[Asset]:
-    """`s3://<final bucket>/runs/`: a pipeline's runs. None while its final bucket is missing or wrong."""
+    """`s3://<final bucket>/runs`: a pipeline's runs. None while its final bucket is missing or wrong."""
     bucket = pipeline.right().get("final_bucket")
-    return [Asset(f"s3://{bucket}/runs/")] if bucket else []
+    return [Asset(f"s3://{bucket}/runs")] if bucket else []

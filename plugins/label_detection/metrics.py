@@ -20,6 +20,7 @@ COUNTERS = {
     "label_detection.images.ignored": "messages and images that there was nothing to do for",
     "label_detection.images.failed": "deliveries that were given back",
     "label_detection.throttled": "sends that the model throttled",
+    "label_detection.model.seconds": "how long the model was on",
     "label_detection.model.unit_seconds": "what the model is paid for: seconds times units",
 }
 #: As they are at the end of a run.
@@ -51,6 +52,7 @@ def _send(report: Report) -> None:
     values = {
         **{f"label_detection.images.{outcome}": n for outcome, n in totals.images.model_dump().items()},
         "label_detection.throttled": totals.calls.throttled,
+        "label_detection.model.seconds": round(report.minutes * 60),
         "label_detection.model.unit_seconds": round(report.unit_minutes * 60),
     }
     for name in COUNTERS:

@@ -168,3 +168,25 @@ def settings_with(param: str, value: Any) -> Settings:
         "max_inference_units": 100,
     }
     return Settings.model_validate(required | {param: value})
+
+
+@pytest.mark.parametrize(
+    ("bucket", "uris"),
+    [("parts-out", ["s3://parts-out/runs"]), (None, []), ("Not A Bucket", [])],
+    ids=["set", "not set", "wrong"],
+)
+def test_the_runs_are_an_asset_of_the_final_bucket(
+    monkeypatch: pytest.MonkeyPatch, bucket: str | None, uris: list[str]
+) -> None:
+    if bucket:
+        monkeypatch.setenv(environment_name("final_bucket"), bucket)
+    assert [asset.uri for asset in parse().get_task("write_report").outlets] == uris
+
+
+def test_the_example_is_scheduled_by_that_asset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(environment_name("final_bucket"), "parts-out")
+    bag = DagBag(PROJECT / "examples")
+    assert bag.import_errors == {}
+    (example,) = bag.dags.values()
+    stored = DagSerialization.from_dict(DagSerialization.to_dict(example))
+    assert [asset.uri for _, asset in stored.timetable.asset_condition.iter_assets()] == ["s3://parts-out/runs"]

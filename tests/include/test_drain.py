@@ -42,6 +42,17 @@ def test_the_journal_has_a_line_for_each_image(aws: Aws, make_drain: MakeDrain, 
     }
 
 
+def test_the_journal_says_how_long_an_image_has_waited_since_it_was_announced(
+    aws: Aws, make_drain: MakeDrain, picture: bytes
+) -> None:
+    before = time.time()
+    aws.upload("a.png", picture)
+    time.sleep(1.2)
+    make_drain().run()
+    (line,) = read_lines(aws.s3, aws.settings.final_bucket, RUN.run_id)
+    assert 1.1 <= line["lag"] <= time.time() - before + 0.1
+
+
 def test_at_the_deadline_the_rest_stays_in_the_queue(aws: Aws, make_drain: MakeDrain, picture: bytes) -> None:
     for number in range(20):
         aws.upload(f"{number}.png", picture)

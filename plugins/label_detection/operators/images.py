@@ -21,6 +21,7 @@ from label_detection.hooks.by_arn import model_hook, paced_model_hook
 from label_detection.hooks.clients import FEW_ATTEMPTS, s3_client, sqs_client
 from label_detection.hooks.model import Phase
 from label_detection.links.console import FinalBucketLink, ModelLink
+from label_detection.links.pages import PicturesLink
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -41,7 +42,7 @@ class AnalyseImagesOperator(BaseOperator):
     (see the permissions in the README), or says that the model is not running, or that a service is down.
     """
 
-    operator_extra_links = (FinalBucketLink(), ModelLink())
+    operator_extra_links = (PicturesLink(), FinalBucketLink(), ModelLink())
 
     def __init__(self, *, images_per_second: float, **kwargs: Any) -> None:
         """`images_per_second`: this task's share of what the plan expects of the model, to begin with."""

@@ -22,9 +22,14 @@ from label_detection.hooks.by_arn import model_hook
 from label_detection.hooks.clients import s3_client, sqs_client
 from label_detection.hooks.model import ModelState, Phase
 from label_detection.links.console import FinalBucketLink, ModelLink, QueueLink, RunFolderLink, SourceBucketLink
+from label_detection.links.pages import PicturesLink
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+
+#: The XCom that says a run in one line, of a red run too.
+SUMMARY = "summary"
 
 
 class PlanRunOperator(BaseOperator):
@@ -86,7 +91,7 @@ class WriteReportOperator(BaseOperator):
     and for each warning.
     """
 
-    operator_extra_links = (RunFolderLink(), FinalBucketLink())
+    operator_extra_links = (PicturesLink(), RunFolderLink(), FinalBucketLink())
 
     def execute(self, context: Context) -> dict[str, Any]:
         """The report, as it is stored, but for its labels and rejections."""
@@ -111,6 +116,7 @@ class WriteReportOperator(BaseOperator):
         for warning in warnings:
             self.log.warning("%s", warning)
         summary = self._write(context, plan, problems, warnings)
+        context["ti"].xcom_push(SUMMARY, summary.summary())
         self._learn(summary)
         metrics.send(summary)
         self._tell_assets(context, summary)

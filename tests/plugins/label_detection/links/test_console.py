@@ -103,8 +103,8 @@ def test_where_another_server_is_asked_in_the_place_of_aws_there_is_no_console(m
         (PlanRunOperator, ["Queue", "Source bucket", "Final bucket", "Model"]),
         (StartModelOperator, ["Model"]),
         (StopModelOperator, ["Model"]),
-        (AnalyseImagesOperator, ["Final bucket", "Model"]),
-        (WriteReportOperator, ["Report in the final bucket", "Final bucket"]),
+        (AnalyseImagesOperator, ["Labelled pictures", "Final bucket", "Model"]),
+        (WriteReportOperator, ["Labelled pictures", "Report in the final bucket", "Final bucket"]),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

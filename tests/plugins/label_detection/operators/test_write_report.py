@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ from include.labeller import Outcome, Result
 from include.labels import Error, RunInfo
 from include.messages import ImageRef
 from label_detection.hooks import clients
-from label_detection.operators.run import WriteReportOperator
+from label_detection.operators.run import SUMMARY, WriteReportOperator
 from tests.plugins.conftest import DAG_ID, RUN_ID, Run
 
 if TYPE_CHECKING:
@@ -87,6 +89,24 @@ def test_the_page_for_people_stands_beside_it(aws: Aws, done: Run) -> None:
     key = f"runs/{RUN_ID}/report.html"
     assert aws.s3.head_object(Bucket=aws.settings.final_bucket, Key=key)["ContentType"].startswith("text/html")
     assert "scratch" in aws.read(key).decode()
+
+
+def test_the_page_stands_alone_when_it_is_sent_by_mail(aws: Aws, done: Run) -> None:
+    write(done)
+    page = aws.read(f"runs/{RUN_ID}/report.html").decode()
+    loads = re.findall(r"<(?:script|link|img|iframe|object|embed|base)\b|@import|url\(|\bsrc\s*=", page)
+    assert loads == []
+    assert "<style>" in page
+
+
+@pytest.mark.parametrize("states", [{}, {"analyse_images_1": "failed"}], ids=["a green run", "a red one"])
+def test_a_run_is_said_in_one_line_in_its_xcom(aws: Aws, done: Run, states: dict[str, str]) -> None:
+    done.states |= states
+    with contextlib.suppress(AirflowFailException):
+        write(done)
+    line = done.xcoms["write_report", SUMMARY]
+    assert line == "2 labelled, 1 rejected, 1 failed; model on for 30.0 minutes, about 4.00 USD"
+    assert aws.read(f"runs/{RUN_ID}/report.json")
 
 
 def test_written_again_it_is_the_same(aws: Aws, done: Run) -> None:
