@@ -256,6 +256,7 @@ def _explain(console: Console, folder: Path, standing: Standing) -> None:
         f"Drop in:      {demo} put PICTURE...",
         f"              for example {demo} put {here}/{_EXAMPLES}/cup/cup.png",
         f"See results:  {demo} results      (pictures are looked for every two minutes)",
+        f"Or look:      {standing.url}/plugin/label_detection      (its runs, each with its pictures)",
         "End it:       make down",
         "",
         "For boto3 or the aws command:",
