@@ -53,15 +53,20 @@ def find_image(settings: Settings, run_id: str, image: str) -> dict[str, Any]:
     return found
 
 
-def read_json(settings: Settings, key: str) -> Any:
-    """A JSON object of the final bucket. :raises GoneError: when it is not there."""
+def read_object(settings: Settings, key: str) -> bytes:
+    """A small object of the final bucket. :raises GoneError: when it is not there."""
     with said_in_words(final_bucket(settings), READ_FINAL):
         answer = clients.s3_client(settings).get_object(Bucket=settings.final_bucket, Key=key)
         with answer["Body"] as body:
             content = body.read(_MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:
         raise HTTPException(502, f"{key} is larger than {_MOST_BYTES:,} bytes.")
+    return content
+
+
+def read_json(settings: Settings, key: str) -> Any:
+    """A JSON object of the final bucket. :raises GoneError: when it is not there."""
     try:
-        return json.loads(content, parse_constant=lambda _: None)
+        return json.loads(read_object(settings, key), parse_constant=lambda _: None)
     except ValueError:
         raise HTTPException(502, f"{key} is not JSON: it is not as this project wrote it.") from None

@@ -22,6 +22,9 @@ def policy(pictures_from: str | None = None) -> str:
     )
 
 
+#: Of a run's report, which has its style in itself: a page of the bucket's, so it is nobody's script.
+REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox"
+
 _HEADERS = {
     "Content-Security-Policy": policy(),
     "X-Content-Type-Options": "nosniff",

@@ -14,12 +14,24 @@ from include.journal import run_prefix
 from include.labels import document_key, rejected_message_key
 from label_detection.ui.access import MAY_READ_RUNS, RunId, SettingsDep
 from label_detection.ui.answers import GoneError, data, page, said_in_words
-from label_detection.ui.images import READ_FINAL, PlaceText, final_bucket, find_image, gallery, place, read_json
+from label_detection.ui.images import (
+    READ_FINAL,
+    PlaceText,
+    final_bucket,
+    find_image,
+    gallery,
+    place,
+    read_json,
+    read_object,
+)
 from label_detection.ui.pictures import pictures_from
+from label_detection.ui.policy import REPORT_POLICY
 
 router = APIRouter(prefix="/runs/{dag_id}", dependencies=[MAY_READ_RUNS])
 #: What a journal says of a rejected message.
 _MESSAGE = re.compile(r"message (?P<id>[\w-]{1,100})", re.ASCII)
+#: What the head of the page has of a report.
+_SHORT = ("images", "model", "problems", "warnings")
 #: Labels that the filter proposes: those on most images.
 _PROPOSED = 200
 
@@ -73,10 +85,20 @@ def _document_of(image: dict[str, Any]) -> str | None:
 
 @router.get("/summary")
 def summary(run_id: RunId, settings: SettingsDep) -> Response:
-    """What the run's report says of its images; nothing before there is one."""
+    """The run in short, as its report has it; nothing before there is one."""
     try:
         report = read_json(settings, f"{run_prefix(run_id)}report.json")
     except GoneError:
-        return data({"images": None, "labels": []})
+        return data(None)
     labels = sorted(report.get("labels", {}).items(), key=lambda label: (-label[1], label[0]))[:_PROPOSED]
-    return data({"images": report.get("images"), "labels": labels})
+    return data({name: report.get(name) for name in _SHORT} | {"labels": labels})
+
+
+@router.get("/report")
+def report_page(run_id: RunId, settings: SettingsDep) -> Response:
+    """The run's report, the page that stands alone: it may load and run nothing."""
+    try:
+        body = read_object(settings, f"{run_prefix(run_id)}report.html")
+    except GoneError:
+        raise HTTPException(404, "This run has no report, or not yet: the task write_report makes it.") from None
+    return Response(body, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": REPORT_POLICY})

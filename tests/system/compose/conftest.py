@@ -37,7 +37,8 @@ class Compose:
         self._variables = variables = env_file.read(folder / env_file.FILE)
         self._aws = f"http://{containers.address('local-aws')}:5000"
         self.url = f"http://{containers.address('airflow-apiserver')}:8080"
-        self.api = AirflowApi(self.url, ("admin", variables["ADMIN_PASSWORD"]))
+        self.password = variables["ADMIN_PASSWORD"]
+        self.api = AirflowApi(self.url, ("admin", self.password))
 
     @property
     def aws_environment(self) -> dict[str, str]:

@@ -158,7 +158,7 @@ def test_nothing_is_wider_than_the_screen(visit: Visit, width: int) -> None:
 
 def test_who_may_not_read_the_run_sees_neither_page_nor_data_nor_picture(site: Site) -> None:
     image = site.images()[0]["id"]
-    of_run = [f"runs/{DAG_ID}{name}" for name in ("", "/images", "/image", "/summary", "/picture")]
+    of_run = [f"runs/{DAG_ID}{name}" for name in ("", "/images", "/image", "/summary", "/report", "/picture")]
     for path in [*of_run, f"pipelines/{DAG_ID}/runs", f"pipelines/{DAG_ID}/now"]:
         answers = [site.get(path, user, image=image).status_code for user in (None, "nobody", "viewer")]
         assert answers == [401, 403, 200], path

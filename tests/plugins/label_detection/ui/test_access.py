@@ -11,7 +11,9 @@ from label_detection.ui.app import make_app
 from tests.conftest import OPTION
 from tests.plugins.label_detection.ui.conftest import DAG_ID, RUN_ID, Airflow
 
-RUN_ROUTES = [f"/runs/{DAG_ID}{name}?run_id={RUN_ID}" for name in ("", "/images", "/image", "/summary", "/picture")]
+RUN_ROUTES = [
+    f"/runs/{DAG_ID}{name}?run_id={RUN_ID}" for name in ("", "/images", "/image", "/summary", "/report", "/picture")
+]
 PIPELINE_ROUTES = [f"/pipelines/{DAG_ID}/runs", f"/pipelines/{DAG_ID}/now"]
 OTHER_ROUTES = ["/overview", "/pipelines", "/assets/pages.css"]
 

@@ -75,9 +75,22 @@ def test_a_rejected_message_comes_with_its_document(browser: TestClient, aws: Aw
 
 
 def test_the_summary_is_the_reports(browser: TestClient, images: Run) -> None:
-    assert ask(browser, "summary") == {"images": None, "labels": []}
-    images.report(images={"labelled": 3, "rejected": 1}, labels={"dog": 1, "cat": 3})
-    assert ask(browser, "summary") == {"images": {"labelled": 3, "rejected": 1}, "labels": [["cat", 3], ["dog", 1]]}
+    assert ask(browser, "summary") is None
+    facts = {"images": {"labelled": 3}, "model": {"cost_usd": 0.07}, "problems": ["stop_model failed"], "warnings": []}
+    images.report(**facts, labels={"dog": 1, "cat": 3}, calls={})
+    assert ask(browser, "summary") == facts | {"labels": [["cat", 3], ["dog", 1]]}
+
+
+def test_the_runs_report_is_shown_and_may_neither_load_nor_run_anything(browser: TestClient, aws: Aws) -> None:
+    key, page = f"runs/{RUN_ID}/report.html", "<!doctype html><p>é"
+    assert (
+        browser.get(f"{BASE}/report", params={"run_id": RUN_ID}).json()["detail"].startswith("This run has no report")
+    )
+    aws.s3.put_object(Bucket=aws.settings.final_bucket, Key=key, Body=page.encode())
+    answer = browser.get(f"{BASE}/report", params={"run_id": RUN_ID})
+    assert (answer.status_code, answer.text) == (200, page)
+    policy = answer.headers["Content-Security-Policy"].split("; ")
+    assert {"default-src 'none'", "sandbox", "frame-ancestors 'self'"} <= {*policy}
 
 
 def test_half_a_surrogate_pair_in_a_key_goes_along(browser: TestClient, aws: Aws, images: Run) -> None:
