@@ -49,8 +49,9 @@ ACTIONS = {
     "update_schedule": {"scheduler:UpdateSchedule", "iam:PassRole"},
     "delete_schedule": {"scheduler:DeleteSchedule"},
     "publish_to_target": {"sns:Publish"},
+    "get_metric_statistics": {"cloudwatch:GetMetricStatistics"},
 }
-CLIENTS = {"s3", "_s3", "sqs", "_sqs", "sns", "scheduler", "api", "runtime"}
+CLIENTS = {"s3", "_s3", "sqs", "_sqs", "sns", "cloudwatch", "scheduler", "api", "runtime"}
 
 
 def between(start: str, end: str) -> str:

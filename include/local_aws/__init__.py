@@ -17,6 +17,8 @@ What is not moto's own:
   areas are shares, 0-1, and the first of its anomalies is the background, as in AWS;
 * ``s3/`` and ``sqs/``: moto's, corrected where it differs from AWS in what a pipeline relies on, and safe
   under many threads;
+* ``cloudwatch/``: moto's, with SQS's ApproximateAgeOfOldestMessage of the messages that are there. AWS has the points
+  of a queue that slept for six hours only minutes later; here they are there at once;
 * ``scheduler/``: EventBridge Scheduler's one-time schedules fire (moto only stores them) if they have a universal
   target; others are stored;
 * ``faults.py``: any call of any service can be made to fail, at once or late, always or now and then, or to have

@@ -11,6 +11,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import BaseWSGIServer, DechunkedInput, make_server
 
 from include.local_aws import stacks
+from include.local_aws.cloudwatch import models as cloudwatch
 from include.local_aws.control import ControlPages
 from include.local_aws.faults import ConnectionCutError, FaultMiddleware, Faults
 from include.local_aws.lookoutvision.models import LookoutProjects
@@ -128,7 +129,7 @@ def build_server(
     host: str, port: int, region: str, chosen_model: str, lookout: LookoutProjects, log_requests: bool
 ) -> BaseWSGIServer:
     """A threaded server with the embedded AWS on it, bound but not yet serving; port 0 picks a free one."""
-    for service in (rekognition, s3, sagemaker, sagemaker_runtime, scheduler, sqs, stacks):
+    for service in (cloudwatch, rekognition, s3, sagemaker, sagemaker_runtime, scheduler, sqs, stacks):
         service.install()
 
     def find_models() -> list[ModelLife]:

@@ -3,6 +3,7 @@
 import inspect
 from importlib.metadata import version
 
+from moto.cloudwatch.models import CloudWatchBackend, cloudwatch_backends
 from moto.core.base_backend import BaseBackend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler
 from moto.rekognition.models import RekognitionBackend, rekognition_backends
@@ -27,6 +28,7 @@ def test_moto_is_the_version_it_was_written_against() -> None:
 
 def test_a_backend_class_can_be_put_in_the_place_of_motos() -> None:
     for backends, backend in (
+        (cloudwatch_backends, CloudWatchBackend),
         (rekognition_backends, RekognitionBackend),
         (s3_backends, S3Backend),
         (sagemaker_backends, SageMakerModelBackend),

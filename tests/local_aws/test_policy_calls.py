@@ -22,6 +22,7 @@ def cases(aws: Aws) -> dict[str, tuple[Callable[..., Any], dict[str, Any], Pairs
     """Calls, their arguments, and what AWS asks for."""
     s3, sqs, sns = aws.client("s3"), aws.client("sqs"), aws.client("sns")
     rekognition, scheduler = aws.client("rekognition"), aws.client("scheduler")
+    metric = {"Namespace": "AWS/SQS", "MetricName": "ApproximateAgeOfOldestMessage", "Period": 60}
     place = {"Bucket": aws.source, "Key": KEY}
     etag = s3.put_object(**place, Body=png(photograph("moon")), Tagging="a=b")["ETag"]
     topic = sns.create_topic(Name="news")["TopicArn"]
@@ -94,6 +95,11 @@ def cases(aws: Aws) -> dict[str, tuple[Callable[..., Any], dict[str, Any], Pairs
             [("rekognition:StopProjectVersion", aws.model_arn)],
         ),
         "DetectCustomLabels": (rekognition.detect_custom_labels, image, detect),
+        "GetMetricStatistics": (
+            aws.client("cloudwatch").get_metric_statistics,
+            {**metric, "StartTime": 0, "EndTime": 60, "Statistics": ["Maximum"]},
+            [("cloudwatch:GetMetricStatistics", "*")],
+        ),
         "Publish": (sns.publish, {"TopicArn": topic, "Message": "x"}, [("sns:Publish", topic)]),
         "CreateSchedule": (scheduler.create_schedule, schedule, switch),
         "UpdateSchedule": (scheduler.update_schedule, schedule, switch_again),
@@ -110,7 +116,8 @@ NAMES = [
     *("PutObject with tags", "CopyObject", "DeleteObject", "DeleteObject if there", "DeleteObject if unchanged"),
     *("GetQueueAttributes", "ReceiveMessage", "SendMessageBatch", "DeleteMessageBatch"),
     *("ChangeMessageVisibilityBatch", "DescribeProjects", "DescribeProjectVersions", "StartProjectVersion"),
-    *("StopProjectVersion", "DetectCustomLabels", "Publish", "CreateSchedule", "UpdateSchedule", "DeleteSchedule"),
+    *("StopProjectVersion", "DetectCustomLabels", "GetMetricStatistics", "Publish", "CreateSchedule"),
+    *("UpdateSchedule", "DeleteSchedule"),
 ]
 
 
@@ -118,6 +125,7 @@ DENIALS = {
     "s3": (403, "AccessDenied"),
     "sqs": (403, "AccessDenied"),
     "sns": (403, "AuthorizationError"),
+    "cloudwatch": (403, "AccessDenied"),
     "rekognition": (400, "AccessDeniedException"),
     "scheduler": (403, "AccessDeniedException"),
 }

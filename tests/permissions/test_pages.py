@@ -6,10 +6,13 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 
-from label_detection.ui import overview
+from include.model_kinds import KINDS, model_of
+from label_detection.ui import model_now, queue_now
 from tests.conftest import PROJECT
+from tests.model_calls import CALLS
 from tests.plugins.label_detection.ui.conftest import DAG_ID, RUN_ID, Run, airflow, browser, images  # noqa: F401
 
 if TYPE_CHECKING:
@@ -21,10 +24,24 @@ DOCUMENT = json.loads((PROJECT / "docs" / "iam-policy-pages.json").read_text())
 ALL = [statement["Action"] for statement in DOCUMENT["Statement"]]
 
 
+def service_of(action: str) -> str:
+    """The service whose models alone need it; Rekognition for what the pages need with any."""
+    service = action.split(":")[0]
+    return service if service in CALLS else "rekognition"
+
+
 def permit(aws: Aws, without: str | None = None) -> None:
-    queue = f"arn:aws:sqs:us-east-1:123456789012:{aws.settings.queue_url.rpartition('/')[2]}"
-    text = json.dumps([one for one in DOCUMENT["Statement"] if one["Action"] != without])
-    text = text.replace("${FINAL_BUCKET}", aws.settings.final_bucket).replace("${QUEUE_ARN}", queue)
+    """Of the statements for a service's models, those for the settings' model."""
+    others = {kind.name for kind in KINDS} - {model_of(aws.settings.model_arn).kind.name}
+    kept = [one for one in DOCUMENT["Statement"] if one["Action"].split(":")[0] not in others]
+    text = json.dumps([one for one in kept if one["Action"] != without])
+    for name, value in {
+        "FINAL_BUCKET": aws.settings.final_bucket,
+        "QUEUE_ARN": f"arn:aws:sqs:us-east-1:123456789012:{aws.settings.queue_url.rpartition('/')[2]}",
+        "PROJECT_ARN": boto3.client("rekognition").describe_projects()["ProjectDescriptions"][0]["ProjectArn"],
+        "MODEL_ARN": aws.settings.model_arn,
+    }.items():
+        text = text.replace(f"${{{name}}}", value)
     aws.control("policy", "PUT", {"Version": "2012-10-17", "Statement": json.loads(text)})
 
 
@@ -34,6 +51,7 @@ def asked(aws: Aws, browser: TestClient, images: Run, picture: bytes) -> Iterato
     images.labelled("a.png", picture, [])
     images.report(images={"labelled": 1})
     images.write()
+    aws.upload("waiting.png", picture)
     (image,) = browser.get(f"/runs/{DAG_ID}/images", params={"run_id": RUN_ID}).json()["images"]
 
     def ask(without: str | None = None) -> dict[str, Any]:
@@ -43,18 +61,21 @@ def asked(aws: Aws, browser: TestClient, images: Run, picture: bytes) -> Iterato
             params = {"run_id": RUN_ID} | ({"image": image["id"]} if name in {"image", "picture"} else {})
             answer = browser.get(f"/runs/{DAG_ID}/{name}", params=params)
             said[name] = "" if answer.status_code == 200 else answer.json()["detail"]
-        said["queue"] = overview._queue(aws.settings)["queue_problem"] or ""
+        queue = queue_now.queue(aws.settings)
+        said["queue"] = queue["queue_problem"] or queue["age_problem"] or ""
+        said["model"] = model_now._state(aws.settings)[1] or ""
         return {name: words for name, words in said.items() if words}
 
     yield ask
     aws.control("policy", "DELETE")
 
 
+@pytest.mark.kinds(*CALLS)
 def test_with_the_policy_the_pages_work_wholly(asked: Any) -> None:
     assert asked() == {}
 
 
-@pytest.mark.parametrize("action", ALL)
+@pytest.mark.parametrize(("model_kind", "action"), [(service_of(action), action) for action in ALL], ids=ALL)
 def test_without_one_grant_the_page_says_which(asked: Any, action: str) -> None:
     said = asked(without=action)
     assert said

@@ -43,4 +43,5 @@ def test_what_is_optional_stands_in_statements_of_its_own() -> None:
         "OptionalDeadMansSwitchRole",
         "OptionalNotifications",
         "OptionalBackfill",
+        "OptionalPages",
     }

@@ -15,6 +15,7 @@ _DENIALS = {
     "s3": (403, "AccessDenied"),
     "sqs": (403, "AccessDenied"),
     "sns": (403, "AuthorizationError"),
+    "monitoring": (403, "AccessDenied"),
     "rekognition": (400, "AccessDeniedException"),
     "sagemaker": (400, "AccessDeniedException"),
 }

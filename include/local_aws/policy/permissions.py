@@ -52,6 +52,7 @@ _REKOGNITION = {
     "DetectCustomLabels": "ProjectVersionArn",
 }
 _ENDPOINT_ACTIONS = frozenset({"CreateEndpoint", "DescribeEndpoint", "DeleteEndpoint", "InvokeEndpoint"})
+_METRICS = frozenset({"GetMetricData", "GetMetricStatistics", "ListMetrics", "PutMetricData"})
 _SCHEDULES = frozenset({"CreateSchedule", "UpdateSchedule", "GetSchedule", "DeleteSchedule"})
 
 
@@ -62,6 +63,7 @@ def permissions_of(operation: Operation, request: Request, account_id: str) -> l
     known: dict[str, Callable[[], list[Permission] | None]] = {
         "s3": lambda: _s3(operation.name, request),
         "sqs": lambda: _sqs(operation.name, _parameters(request), prefix),
+        "monitoring": lambda: _cloudwatch(operation.name),
         "sns": lambda: _sns(operation.name, _parameters(request)),
         "rekognition": lambda: _rekognition(operation.name, _parameters(request)),
         "sagemaker": lambda: _sagemaker(operation.name, request, prefix),
@@ -129,6 +131,11 @@ def _bucket_arn(bucket: str) -> str:
 def _sqs(name: str, parameters: dict[str, Any], prefix: str) -> list[Permission]:
     queue = parameters.get("QueueName") or str(parameters.get("QueueUrl", "")).rpartition("/")[2]
     return [Permission(f"sqs:{name.removesuffix('Batch')}", f"{prefix}{queue}" if queue else "*")]
+
+
+def _cloudwatch(name: str) -> list[Permission] | None:
+    """Metrics are no resources."""
+    return [Permission(f"cloudwatch:{name}", "*")] if name in _METRICS else None
 
 
 def _sns(name: str, parameters: dict[str, Any]) -> list[Permission]:

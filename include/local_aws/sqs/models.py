@@ -18,6 +18,9 @@ from include.local_aws.sqs.messages import MessageStore
 # A message can be kept invisible for 12 hours, counted from its receipt.
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html
 MAX_INVISIBLE_SECONDS = 43_200
+# A message that was received so often without being deleted counts as the queue's last, whenever it was sent.
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
+MOVED_BACK_RECEIVES = 3
 
 
 class LocalQueue(Queue):
@@ -60,6 +63,17 @@ class LocalQueue(Queue):
         """How many wait for their delay to end."""
         with self._messages_lock:
             return self._store.counts().delayed
+
+    @property
+    def oldest_age(self) -> int | None:
+        """Seconds since the oldest message that is not deleted was sent; None without any."""
+        with self._messages_lock:
+            waiting: list[Any] = [  # moto's type of the second is None
+                (message.approximate_receive_count >= MOVED_BACK_RECEIVES, message.sent_timestamp)
+                for message in self._store
+                if message.sent_timestamp is not None
+            ]
+        return max(0, int(time.time() - min(waiting)[1] / 1000)) if waiting else None
 
     def delete_message(self, receipt_handle: str) -> None:
         """Delete by any handle the message was ever received with; again is fine."""

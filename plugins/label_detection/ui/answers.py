@@ -61,6 +61,8 @@ async def words(request: Request, error: StarletteHTTPException) -> Response:
 def said_in_words(what: str, permission: str) -> Iterator[None]:
     """Have AWS's errors said in words: `what` was asked, and the `permission` that it takes.
 
+    `{operation}` in the permission is the operation that AWS denied.
+
     :raises GoneError: when an object is not there.
     :raises HTTPException: 502 for everything else. 403 is for what Airflow's own users may not.
     """
@@ -73,7 +75,8 @@ def said_in_words(what: str, permission: str) -> Iterator[None]:
         if code == "NoSuchBucket":
             words = f"{what} cannot be read: there is no such bucket. Was it deleted, or is another one configured now?"
         elif code in _DENIED:
-            words = f"{what} cannot be read: AWS does not let the API server. It needs {permission}: see the README."
+            needed = permission.format(operation=getattr(error, "operation_name", ""))
+            words = f"{what} cannot be read: AWS does not let the API server. It needs {needed}: see the README."
         elif "Credential" in code:
             words = f"{what} cannot be read: the API server has no AWS credentials. See the README's permissions."
         else:

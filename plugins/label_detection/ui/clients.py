@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowException
@@ -12,12 +13,16 @@ from fastapi import HTTPException
 
 from include.redaction import shown
 from include.settings import Settings
+from label_detection.hooks.brief import brief_config
+from label_detection.hooks.by_arn import hook_for
 from label_detection.hooks.clients import FEW_ATTEMPTS, client_config
 from label_detection.hooks.redacting import RedactingAwsHook
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
+
+    from label_detection.hooks.model import ModelHook
 
 #: Seconds until a connection that was changed is read again.
 _KEPT_SECONDS = 300.0
@@ -42,19 +47,42 @@ def sqs_client(settings: Settings) -> SQSClient:
     return client
 
 
+def cloudwatch_client(settings: Settings) -> Any:
+    """A client for the queue's metrics."""
+    return _client(settings, "cloudwatch", brief_config())
+
+
+def model_hook(settings: Settings) -> ModelHook:
+    """The hook for the model, with its client."""
+
+    def make() -> Any:
+        hook: Any = hook_for(settings.model_arn, settings.aws_conn_id, brief_config())
+        _ = hook.conn  # made here, and not by two requests at once
+        return hook
+
+    hook: ModelHook = _keep(settings, settings.model_arn, make)
+    return hook
+
+
 def _client(settings: Settings, service: str, config: Config) -> Any:
-    name = settings.aws_conn_id, settings.region, service
+    def make() -> Any:
+        return RedactingAwsHook(
+            aws_conn_id=settings.aws_conn_id, region_name=settings.region, client_type=service, config=config
+        ).conn
+
+    return _keep(settings, service, make)
+
+
+def _keep(settings: Settings, what: str, make: Callable[[], Any]) -> Any:
+    name = settings.aws_conn_id, settings.region, what
     with _lock:
-        until, client = _kept.get(name, (0.0, None))
+        until, made = _kept.get(name, (0.0, None))
         if time.monotonic() < until:
-            return client
+            return made
         try:
-            hook = RedactingAwsHook(
-                aws_conn_id=settings.aws_conn_id, region_name=settings.region, client_type=service, config=config
-            )
-            client = hook.conn
+            made = make()
         except (AirflowException, ValueError) as error:
             words = f"The connection {settings.aws_conn_id} cannot be used on the API server: {shown(error)}"
             raise HTTPException(503, words) from error
-        _kept[name] = time.monotonic() + _KEPT_SECONDS, client
-        return client
+        _kept[name] = time.monotonic() + _KEPT_SECONDS, made
+        return made

@@ -1,4 +1,4 @@
-"""Whether a pipeline's model is on: its lease and the watchdog, as Airflow's database has them.
+"""Whether a pipeline's model is on, as its service says; its lease and the watchdog, as Airflow's database has them.
 
 The API server has the database; the Task SDK's Variables are for tasks.
 """
@@ -6,16 +6,24 @@ The API server has the database; the Task SDK's Variables are for tasks.
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
 from airflow.models.variable import Variable
 from airflow.models.xcom import XComModel
+from airflow.utils.state import State, TaskInstanceState
+from fastapi import HTTPException
 from pydantic import ValidationError
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from include.lease import Lease, lease_name
+from include.model_kinds import model_of
+from include.notices import stop_command
+from label_detection.hooks.model import ModelState, Phase
+from label_detection.ui import clients
+from label_detection.ui.answers import said_in_words
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -27,21 +35,98 @@ _WATCHDOG = "label_detection_watchdog"
 _WATCHDOG_TASK = "stop_expired_models"
 #: Of the watchdog, which runs every ten minutes: a day.
 _LOOKS = 144
+#: The states of a task that is at work, or will be.
+_AT_WORK = [state for state in State.unfinished - {None, TaskInstanceState.UP_FOR_RETRY} if state]
+#: A run of which nothing goes on for longer is not scheduled any more. Between two tasks of a healthy one are seconds,
+#: and a retry comes after ten.
+_STUCK = timedelta(minutes=2)
 
 
-def lease(session: Session, settings: Settings) -> dict[str, Any]:
-    """Who holds the model, as `lease`; None: nobody. `lease_problem`: the Variable is there, and is no lease."""
-    name = lease_name(settings.model_arn)
+def model(session: Session, settings: Settings) -> dict[str, Any]:
+    """The model's `state` at its service and who holds it, as `lease`; None: not known, nobody.
+
+    `state_problem`: why the state is not known. `lease_problem`: the Variable is there, and is no lease.
+    `warning`: what a person has to look at.
+    """
+    # In this order: a run takes the lease before it starts the model, and gives it up after the model is off.
+    state, state_problem = _state(settings)
+    held, lease_problem = _lease(session, settings.model_arn)
+    left = _why_left(session, held) if held else None
+    facts = held.model_dump(mode="json", include={"dag_id", "run_id", "since", "until", "units"}) if held else None
+    return {
+        "model": settings.model_arn,
+        "state": _facts(state) if state else None,
+        "state_problem": state_problem,
+        "lease": facts,
+        "lease_problem": lease_problem,
+        "warning": lease_problem or _warning(settings.model_arn, state, held, left),
+    }
+
+
+def _state(settings: Settings) -> tuple[ModelState | None, str | None]:
+    """Where the model is; or words about why that is not known."""
+    service = model_of(settings.model_arn).kind.name
+    try:
+        with said_in_words("The model's state", f"{service}:{{operation}}"):
+            return clients.model_hook(settings).describe(), None
+    except HTTPException as error:
+        return None, str(error.detail)
+    except LookupError as error:  # there is no such model, or its service is no more
+        return None, f"The model's state cannot be read: {error}"
+
+
+def _facts(state: ModelState) -> dict[str, Any]:
+    units = state.units if state.is_on else None
+    return {"phase": state.phase.value, "status": state.status, "reason": state.reason, "units": units}
+
+
+def _lease(session: Session, model_arn: str) -> tuple[Lease | None, str | None]:
+    name = lease_name(model_arn)
     variable = session.scalar(select(Variable).where(Variable.key == name))
     if variable is None:
-        return {"lease": None, "lease_problem": None}
+        return None, None
     try:
-        held = Lease.model_validate_json(variable.val or "")
+        return Lease.model_validate_json(variable.val or ""), None
     except ValidationError:
-        problem = f"The Variable {name} was edited: it is not a lease. Look after the model, then delete it."
-        return {"lease": None, "lease_problem": problem}
-    facts = held.model_dump(mode="json", include={"dag_id", "run_id", "since", "until", "units"})
-    return {"lease": {**facts, "expired": held.has_expired(datetime.now(UTC))}, "lease_problem": None}
+        return None, f"The Variable {name} was edited: it is not a lease. Look after the model, then delete it."
+
+
+def _why_left(session: Session, held: Lease) -> str | None:
+    """Why its run will not end a lease; None while it will."""
+    now = datetime.now(UTC)
+    if held.has_expired(now):
+        return f"its time was over at {held.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    of_run = DagRun.dag_id == held.dag_id, DagRun.run_id == held.run_id
+    run = session.scalar(select(DagRun.state).where(*of_run))
+    if run is None:
+        return "that run was deleted"
+    of_tasks = TaskInstance.dag_id == held.dag_id, TaskInstance.run_id == held.run_id
+    if session.scalar(select(TaskInstance.task_id).where(*of_tasks, TaskInstance.state.in_(_AT_WORK)).limit(1)):
+        return None
+    ended = session.scalar(select(func.max(TaskInstance.end_date)).where(*of_tasks))
+    if now - max(held.since, ended or held.since) < _STUCK:
+        return None
+    if run in State.finished_dr_states:
+        return f"that run is over ({run}), and did not give it up"
+    return "no task of that run is at work: is its DAG paused, or its file broken?"
+
+
+def _warning(model_arn: str, state: ModelState | None, held: Lease | None, left: str | None) -> str | None:
+    by_hand = f"To stop it by hand: {stop_command(model_arn)}"
+    if held and left:
+        holder = f"Run {held.run_id} still holds the model, but {left}"
+        if state and not state.is_on:
+            return f"{holder}. The model is off. The watchdog should end this within ten minutes: look there if not."
+        now = "It is on, and costs money" if state else "Whether it is on is not known"
+        return f"{holder}. {now}. The watchdog should stop it within ten minutes: look there if not. {by_hand}"
+    if state and state.phase in {Phase.STARTING, Phase.RUNNING} and not held:
+        return (
+            "The model is on, costs money, and no run holds it: somebody has started it by hand, or it was left on. "
+            f"The watchdog leaves it alone; the next run takes it over, and stops it at its end. {by_hand}"
+        )
+    if state and state.phase is Phase.UNUSABLE:
+        return f"No run can start this model: it is {state}"
+    return None
 
 
 def watchdog(session: Session, pipeline: Pipeline) -> dict[str, Any]:

@@ -14,15 +14,14 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response
 from sqlalchemy import select
 
-from include.image_queue import ImageQueue
 from include.journal import run_prefix
 from include.pipelines import Pipeline
 from include.run_history import row
 from include.settings import Settings
 from label_detection.configuration import read_pipelines
-from label_detection.ui import clients, model_now
+from label_detection.ui import model_now, queue_now
 from label_detection.ui.access import MAY_READ_RUNS, SettingsDep, pipeline_of
-from label_detection.ui.answers import GoneError, data, page, said_in_words
+from label_detection.ui.answers import GoneError, data, page
 from label_detection.ui.images import read_json
 
 router = APIRouter()
@@ -67,15 +66,11 @@ def runs(
 
 @router.get("/pipelines/{dag_id}/now", dependencies=[MAY_READ_RUNS])
 def now(settings: SettingsDep, session: SessionDep, pipeline: Annotated[Pipeline, Depends(pipeline_of)]) -> Response:
-    """Who holds the model since when, what waits in the queue, what the watchdog did to this pipeline's model."""
-    return data(
-        {
-            "model": settings.model_arn,
-            **model_now.lease(session, settings),
-            **_queue(settings),
-            "watchdog": model_now.watchdog(session, pipeline),
-        }
-    )
+    """Whether the model is on and who holds it, what waits in the queue, what the watchdog did to this model."""
+    with ThreadPoolExecutor(1) as beside:
+        queue = beside.submit(queue_now.queue, settings)
+        model = model_now.model(session, settings)
+    return data({**model, **queue.result(), "watchdog": model_now.watchdog(session, pipeline)})
 
 
 def _row(settings: Settings, run_id: str) -> dict[str, Any] | None:
@@ -83,16 +78,6 @@ def _row(settings: Settings, run_id: str) -> dict[str, Any] | None:
         return row(read_json(settings, f"{run_prefix(run_id)}report.json"))
     except GoneError:
         return None
-
-
-def _queue(settings: Settings) -> dict[str, Any]:
-    """Words in the place of numbers: without the right to look at the queue, the rest is still worth seeing."""
-    try:
-        with said_in_words("The queue", "sqs:GetQueueAttributes on it"):
-            depth = ImageQueue(clients.sqs_client(settings), settings.queue_url).depth()
-    except HTTPException as error:
-        return {"queue": None, "queue_problem": error.detail}
-    return {"queue": {"waiting": depth.visible, "in_flight": depth.in_flight}, "queue_problem": None}
 
 
 def _may_read(request: Request, user: Any, pipeline: Pipeline) -> bool:

@@ -185,7 +185,9 @@ def test_the_page_of_all_runs_says_what_the_report_says(site: Site, visit: Visit
     assert run["report"]["rejected"] == len(site.uploaded) - good
     row = inside.get_by_role("row").filter(has_text=site.run_id)
     assert f"{run['report']['minutes']:.1f} min" in row.inner_text()
-    assert inside.get_by_text("off: no run holds it").is_visible()
+    assert inside.get_by_text("Off: STOPPED").is_visible()
+    assert inside.get_by_text("No run holds it").is_visible()
+    assert inside.get_by_role("alert").count() == 0
     assert inside.get_by_text("0 waiting, 0 in flight").is_visible()
     assert inside.get_by_role("img", name="Use of the model").is_visible()
     row.get_by_role("link", name=site.run_id).click()

@@ -25,27 +25,57 @@
   const whole = (value) => Math.round(value).toLocaleString("en");
   const minutes = (value) => `${value.toFixed(1)} min`;
   const usd = (value) => `${value.toFixed(2)} USD`;
+  const waited = (seconds) => {
+    if (seconds < 60) return `${whole(seconds)} s`;
+    if (seconds < 7200) return `${Math.floor(seconds / 60)} min`;
+    return seconds < 172800 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86400)} days`;
+  };
   const percent = (value) => `${(value * 100).toFixed(1)} %`;
 
   const fact = (term, text, kind = "") => element("div", {}, [
     element("dt", {textContent: term}), ...[text].flat().map((line) => element("dd", {className: kind, textContent: line})),
   ]);
 
-  const nowOf = (now) => {
-    const facts = [];
-    const lease = now.lease;
-    if (now.lease_problem) facts.push(fact("Model", now.lease_problem, "late"));
-    else if (!lease) facts.push(fact("Model", "off: no run holds it"));
-    else {
-      const said = `on for run ${lease.run_id} since ${when(lease.since)}, until ${when(lease.until)} at the most; ${lease.units} unit(s)`;
-      facts.push(fact("Model", lease.expired ? `${said}. That time is over: the watchdog should have stopped it` : said, lease.expired ? "late" : "on"));
-    }
-    facts.push(fact("Queue", now.queue ? `${whole(now.queue.waiting)} waiting, ${whole(now.queue.in_flight)} in flight` : now.queue_problem));
+  const PHASES = {off: "Off", starting: "Starting", running: "On", stopping: "Stopping", unusable: "Cannot be started"};
+
+  const modelOf = (state) => {
+    const units = state.units ? `, ${whole(state.units)} unit(s)` : "";
+    return `${PHASES[state.phase]}: ${state.status}${units}${state.reason ? `; ${state.reason}` : ""}`;
+  };
+
+  const holderOf = (lease, dagId) => {
+    const run = `run ${lease.run_id}${lease.dag_id === dagId ? "" : ` of DAG ${lease.dag_id}`}`;
+    return `Held by ${run} since ${when(lease.since)}, until ${when(lease.until)} at the most`;
+  };
+
+  const queueOf = (now) => {
+    if (!now.queue) return now.queue_problem;
+    const {waiting, in_flight, oldest_seconds} = now.queue;
+    const counts = `${whole(waiting)} waiting, ${whole(in_flight)} in flight`;
+    if (!waiting) return counts;
+    if (oldest_seconds !== null) return `${counts}; the oldest has waited ${waited(oldest_seconds)}`;
+    return [counts, now.age_problem || "How long the oldest has waited is not known: CloudWatch does not have it yet."];
+  };
+
+  const nowOf = (now, dagId) => {
+    const nobody = now.lease_problem ? "Who holds it is not known" : "No run holds it";
+    const held = now.lease ? holderOf(now.lease, dagId) : nobody;
+    const isOn = now.state && !["off", "unusable"].includes(now.state.phase);
+    const facts = [
+      fact("Model", [now.state ? modelOf(now.state) : now.state_problem, held], isOn ? "on" : ""),
+      fact("Queue", queueOf(now)),
+    ];
     const dog = now.watchdog;
     const looked = dog.state ? `last run ${dog.state}, ${when(dog.ended_at)}` : "has not run yet";
     const acted = dog.acted.map((one) => `${one.stopped ? "stopped the model" : "removed the lease"} of run ${one.run_id}: ${one.why}`);
     facts.push(fact("Watchdog", [looked, ...(acted.length ? acted : ["nothing to do for this model in its last 144 runs"])], dog.state === "failed" ? "late" : ""));
-    return element("dl", {className: "now"}, facts);
+    const parts = [element("dl", {className: "now"}, facts)];
+    if (now.warning) {
+      const note = element("p", {className: "warning"}, [element("strong", {textContent: "Warning: "}), element("span", {textContent: now.warning})]);
+      note.setAttribute("role", "alert");
+      parts.unshift(note);
+    }
+    return parts;
   };
 
   const plotsOf = (rows) => {
@@ -109,7 +139,7 @@
       over.replaceChildren(...parts);
     };
     const ready = [
-      ask(`${base}/now`).then((found) => now.replaceChildren(nowOf(found)), (error) => tell(now, error)),
+      ask(`${base}/now`).then((found) => now.replaceChildren(...nowOf(found, pipeline.dag_id)), (error) => tell(now, error)),
       load(null).catch((error) => tell(over, error)),
     ];
     document.getElementById("pipelines").append(element("section", {className: "pipeline"}, [title, now, over]));

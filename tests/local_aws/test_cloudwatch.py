@@ -1,0 +1,71 @@
+"""The age of a queue's oldest message, as CloudWatch has it of SQS."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.local_aws.conftest import Aws
+
+Ask = Any
+
+
+@pytest.fixture
+def ask(aws: Aws) -> Ask:
+    """The points of a queue's last ten minutes."""
+    cloudwatch = aws.client("cloudwatch")
+
+    def ask(queue: str) -> list[dict[str, Any]]:
+        now = datetime.now(UTC)
+        found: list[dict[str, Any]] = cloudwatch.get_metric_statistics(
+            Namespace="AWS/SQS",
+            MetricName="ApproximateAgeOfOldestMessage",
+            Dimensions=[{"Name": "QueueName", "Value": queue}],
+            StartTime=now - timedelta(minutes=10),
+            EndTime=now,
+            Period=60,
+            Statistics=["Maximum"],
+        )["Datapoints"]
+        return found
+
+    return ask
+
+
+def age(points: list[dict[str, Any]]) -> float:
+    (point,) = points
+    assert point["Unit"] == "Seconds"
+    return float(point["Maximum"])
+
+
+def test_the_age_is_of_the_oldest_message_until_it_is_deleted(sqs: Any, ask: Ask) -> None:
+    url = sqs.create_queue(QueueName="ages")["QueueUrl"]
+    other = sqs.create_queue(QueueName="ages-of-another")["QueueUrl"]
+    sqs.send_message(QueueUrl=other, MessageBody="older")
+    time.sleep(1.1)
+    sqs.send_message(QueueUrl=url, MessageBody="old")
+    time.sleep(3.1)
+    sqs.send_message(QueueUrl=url, MessageBody="new")
+    assert age(ask("ages-of-another")) > age(ask("ages")) >= 3
+    (old,) = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1)["Messages"]
+    in_flight = age(ask("ages"))
+    sqs.delete_message(QueueUrl=url, ReceiptHandle=old["ReceiptHandle"])
+    assert age(ask("ages")) < in_flight
+
+
+def test_a_message_received_three_times_is_moved_to_the_back(sqs: Any, ask: Ask) -> None:
+    url = sqs.create_queue(QueueName="moved-back")["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody="poison")
+    time.sleep(2.1)
+    for _ in range(3):
+        assert sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)["Messages"]
+    alone = age(ask("moved-back"))
+    assert alone >= 2
+    sqs.send_message(QueueUrl=url, MessageBody="new")
+    assert age(ask("moved-back")) < alone
+
+
+@pytest.mark.parametrize("queue", ["empty", "not-there"])
+def test_a_queue_without_a_message_has_no_points(sqs: Any, ask: Ask, queue: str) -> None:
+    sqs.create_queue(QueueName="empty")
+    assert ask(queue) == []

@@ -1,0 +1,165 @@
+"""The overview's script in a real browser, without Airflow: what it says of what the routes answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, Route
+
+from demo.chromium import chromium, installed
+from label_detection.ui.answers import ASSETS
+from label_detection.ui.policy import policy
+from tests.security.test_pages import MARKUP
+
+pytestmark = pytest.mark.skipif(not installed(), reason="chromium is not installed")
+
+SITE = "http://pages.test"
+PIPELINES = [{"name": "", "dag_id": "label_detection"}]
+RUNS: dict[str, Any] = {"runs": [], "before": None}
+LEASE = {"dag_id": "label_detection", "run_id": "r", "since": "2026-11-22T06:00:00Z", "until": "2026-11-22T07:15:00Z"}
+NOW: dict[str, Any] = {
+    "model": "arn:a",
+    "state": {"phase": "off", "status": "STOPPED", "reason": "", "units": None},
+    "state_problem": None,
+    "lease": None,
+    "lease_problem": None,
+    "warning": None,
+    "queue": {"waiting": 0, "in_flight": 0, "oldest_seconds": None},
+    "queue_problem": None,
+    "age_problem": None,
+    "watchdog": {"state": None, "ended_at": None, "acted": []},
+}
+ON = {"phase": "running", "status": "RUNNING", "reason": "", "units": 2}
+
+Show = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def _browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def show(_browser: Browser) -> Iterator[Show]:
+    """The page with what `now` answers changed; with errors in its console it fails."""
+    trouble: list[str] = []
+    pages: list[Page] = []
+
+    def show(width: int = 1280, scheme: Any = "light", **change: Any) -> Page:
+        data = {"pipelines": PIPELINES, "pipelines/label_detection/runs": RUNS}
+        data["pipelines/label_detection/now"] = NOW | change
+
+        def answer(route: Route) -> None:
+            path = route.request.url.removeprefix(f"{SITE}/")
+            if path == "overview":
+                body, headers = (ASSETS / "overview.html").read_text(), {"Content-Security-Policy": policy(None)}
+                route.fulfill(body=body, headers=headers, content_type="text/html; charset=utf-8")
+            elif path in data:
+                route.fulfill(body=json.dumps(data[path]), content_type="application/json")
+            else:
+                route.fulfill(path=ASSETS / path.removeprefix("assets/"))
+
+        page = _browser.new_page(viewport={"width": width, "height": 844}, color_scheme=scheme)
+        pages.append(page)
+        page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.on("dialog", lambda dialog: trouble.append(dialog.message))
+        page.route("**/*", answer)
+        page.goto(f"{SITE}/overview")
+        page.locator(".now").wait_for()
+        return page
+
+    yield show
+    for page in pages:
+        page.close()
+    assert trouble == []
+
+
+def said(page: Page, term: str) -> list[str]:
+    """What stands beside a term."""
+    return page.locator(".now > div").filter(has=page.get_by_text(term, exact=True)).locator("dd").all_inner_texts()
+
+
+def state(phase: str, status: str, reason: str = "", units: int | None = None) -> dict[str, Any]:
+    return {"state": {"phase": phase, "status": status, "reason": reason, "units": units}}
+
+
+HELD = "Held by run r since 2026-11-22 06:00 UTC, until 2026-11-22 07:15 UTC at the most"
+NOBODY = "No run holds it"
+
+
+@pytest.mark.parametrize(
+    ("change", "lines"),
+    [
+        pytest.param({}, ["Off: STOPPED", NOBODY], id="off"),
+        pytest.param({"state": ON, "lease": LEASE}, ["On: RUNNING, 2 unit(s)", HELD], id="on"),
+        pytest.param(state("starting", "Creating") | {"lease": LEASE}, ["Starting: Creating", HELD], id="starting"),
+        pytest.param(state("stopping", "STOPPING_HOSTING"), ["Stopping: STOPPING_HOSTING", NOBODY], id="stopping"),
+        pytest.param(state("unusable", "GONE", "why"), ["Cannot be started: GONE; why", NOBODY], id="unusable"),
+        pytest.param({"state": None, "state_problem": "No right."}, ["No right.", NOBODY], id="not known"),
+        pytest.param(
+            {"lease": LEASE | {"dag_id": "other"}},
+            ["Off: STOPPED", HELD.replace("run r", "run r of DAG other")],
+            id="another DAG's",
+        ),
+        pytest.param({"lease_problem": "x"}, ["Off: STOPPED", "Who holds it is not known"], id="an edited lease"),
+    ],
+)
+def test_whether_the_model_is_on_and_for_whom(show: Show, change: dict[str, Any], lines: list[str]) -> None:
+    assert said(show(**change), "Model") == lines
+
+
+def waiting(seconds: float | None, count: int = 12) -> dict[str, Any]:
+    return {"queue": {"waiting": count, "in_flight": 3, "oldest_seconds": seconds}}
+
+
+COUNTS = "12 waiting, 3 in flight"
+
+
+@pytest.mark.parametrize(
+    ("change", "lines"),
+    [
+        pytest.param(waiting(None, 0), ["0 waiting, 3 in flight"], id="nothing"),
+        pytest.param(waiting(7), [f"{COUNTS}; the oldest has waited 7 s"], id="seconds"),
+        pytest.param(waiting(899), [f"{COUNTS}; the oldest has waited 14 min"], id="minutes"),
+        pytest.param(waiting(7200), [f"{COUNTS}; the oldest has waited 2 h"], id="hours"),
+        pytest.param(waiting(172800), [f"{COUNTS}; the oldest has waited 2 days"], id="days"),
+        pytest.param(
+            waiting(None),
+            [COUNTS, "How long the oldest has waited is not known: CloudWatch does not have it yet."],
+            id="not known",
+        ),
+        pytest.param(waiting(None) | {"age_problem": "No right."}, [COUNTS, "No right."], id="not allowed"),
+        pytest.param({"queue": None, "queue_problem": "No queue."}, ["No queue."], id="no queue"),
+    ],
+)
+def test_what_waits_and_for_how_long(show: Show, change: dict[str, Any], lines: list[str]) -> None:
+    assert said(show(**change), "Queue") == lines
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_warning_is_words_in_sight_and_fits_the_screen(show: Show, width: int, scheme: str) -> None:
+    long = "aws rekognition stop-project-version --project-version-arn arn:aws:rekognition:" + "x" * 255
+    page = show(width, scheme, state=ON, warning=long)
+    warning = page.get_by_role("alert")
+    assert warning.inner_text() == f"Warning: {long}"
+    assert warning.is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_without_one_there_is_no_warning(show: Show) -> None:
+    assert show().get_by_role("alert").count() == 0
+
+
+@pytest.mark.parametrize("text", MARKUP, ids=ascii)
+def test_all_that_is_said_stays_text(show: Show, text: str) -> None:
+    lease = LEASE | {"run_id": text, "dag_id": text}
+    page = show(**state("running", text, text), lease=lease, warning=text, **waiting(None), age_problem=text)
+    warned = page.get_by_role("alert").evaluate("warning => [warning.textContent, warning.children.length]")
+    assert warned == [f"Warning: {text}", 2]
+    assert page.locator(".now dd *").count() == 0
