@@ -146,7 +146,7 @@
   const show = (image) => {
     const labels = shownLabels(image);
     const frame = pictureOf(image, false);
-    $("large-name").textContent = String(image.source);
+    $("large-name").textContent = $("large-name").title = String(image.source);
     $("large-picture").replaceChildren(frame);
     const facts = [boxes.outcome(image, labels), boxes.anomaly(image)].filter(Boolean).map((fact) => fact.textContent);
     $("large-outcome").textContent = [...facts, image.at ? `${facts.length ? "at" : "labelled at"} ${image.at}` : ""].filter(Boolean).join("; ");
@@ -155,6 +155,7 @@
     const number = state.images.findIndex((one) => one.id === image.id);
     $("large-previous").disabled = number <= 0;
     $("large-next").disabled = number < 0 || number === state.images.length - 1;
+    if (document.activeElement.disabled) $("large-name").focus(); // else no key is heard any more
   };
 
   const showNothing = () => {
@@ -243,7 +244,16 @@
   $("large-previous").addEventListener("click", () => step(-1));
   $("large-next").addEventListener("click", () => step(1));
   $("large").addEventListener("close", closed);
+  // A dialog keeps the focus from this page alone: in Airflow's frame it would go on to what is around.
+  const keepFocus = (event) => {
+    const stops = [...$("large").querySelectorAll("button:enabled, a, pre:not([hidden])")];
+    const [end, other] = event.shiftKey ? [stops[0], stops.at(-1)] : [stops.at(-1), stops[0]];
+    if (document.activeElement !== end && !(event.shiftKey && document.activeElement === $("large-name"))) return;
+    event.preventDefault();
+    other.focus();
+  };
   $("large").addEventListener("keydown", (event) => {
+    if (event.key === "Tab") keepFocus(event);
     if (event.target.closest("pre, input") || event.altKey || event.ctrlKey || event.metaKey) return;
     if (event.key === "ArrowLeft") step(-1);
     if (event.key === "ArrowRight") step(1);
