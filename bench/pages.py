@@ -1,4 +1,7 @@
-"""How fast a run's pictures are on the screen, in a real browser, and that it does not matter how many there are."""
+"""How fast a run's pictures are on the screen, in a real browser, and what they cost the API server's memory.
+
+That it does not matter how many there are.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,10 @@ import requests
 
 from bench.place import DAG_ID, Place
 from bench.rows import Row, at_most
+from bench.usage import resident_bytes
 from demo.chromium import chromium
 from include.journal import run_prefix
-from include.labels import final_key
+from include.labels import document_key, final_key, to_json
 from include.messages import ImageRef
 
 IMAGES = (50, 50_000)
@@ -23,12 +27,21 @@ _LINES = 200
 #: The label that one image alone has: the last one.
 _RARE = "rare"
 _TIMES = 5
+#: Images of the first page, and of all the others together, that are there with their documents.
+_FIRST, _OTHERS = 24, 50
+#: Images that a request may ask for at the most.
+_MOST = 100
 
 
 def measure(place: Place, images: int) -> dict[str, Any]:
-    """A run of so many images: seconds to the first card on the screen, to a page's data, and through all of it."""
+    """A run of so many images: seconds to the first card on the screen, to a page's data, and through all of it.
+
+    And the API server's memory before and after all that, in bytes.
+    """
     run_id = f"bench__{images}"
     _write_journal(place, run_id, images)
+    server = place.world.processes["api-server"].pid
+    before = resident_bytes(server)
     pages = f"{place.world.url}/label-detection/runs/{DAG_ID}"
     cards = []
     with chromium() as browser:
@@ -41,9 +54,11 @@ def measure(place: Place, images: int) -> dict[str, Any]:
             page.close()
     data = [_ask(f"{pages}/images", run_id)[1] for _ in range(_TIMES)]
     searched, requested = _search(f"{pages}/images", run_id)
+    opened = _open(pages, run_id, _turn(f"{pages}/images", run_id, images)[:: max(images // _OTHERS, 1)])
     # The first page of all has what the API server loads once.
     facts = {"images": images, "first_card": statistics.median(cards[1:]), "data": statistics.median(data)}
-    return facts | {"search": searched, "search_requests": requested}
+    facts |= {"search": searched, "search_requests": requested, "opened": opened}
+    return facts | {"memory_before": before, "memory": resident_bytes(server)}
 
 
 def rows(samples: list[dict[str, Any]]) -> list[Row]:
@@ -52,19 +67,41 @@ def rows(samples: list[dict[str, Any]]) -> list[Row]:
         return []
     small, large = ([sample for sample in samples if sample["images"] == images] for images in IMAGES)
     against = f"a run of {IMAGES[0]} images; Chromium, Airflow's own API server, the embedded AWS"
+    alone = f"{against}; the page alone, without Airflow's frame"
     part, size = "pages", f"{IMAGES[1]:,} images"
     found = []
     for name, what in (("first_card", "address to first picture's card"), ("data", "a page's data")):
         times = tuple(sample[name] for sample in large)
         ratios = tuple(one[name] / other[name] for one, other in zip(large, small, strict=False))
         found += [
-            Row(part, f"{size}: {what}", times, "s", against, at_most(2) if name == "first_card" else None),
+            Row(part, f"{size}: {what}", times, "s", *((alone, at_most(1)) if name == "first_card" else (against,))),
             Row(part, f"{size}: {what}, of that at {IMAGES[0]}", ratios, "", against, at_most(1.5)),
         ]
     searches = tuple(sample["search"] for sample in large)
     requests_made = statistics.median(sample["search_requests"] for sample in large)
     found.append(Row(part, f"{size}: filtered down to the last one", searches, "s", f"{requests_made:.0f} requests"))
-    return found
+    return [*found, *_memory_rows(part, small, large)]
+
+
+def _memory_rows(part: str, small: list[dict[str, Any]], large: list[dict[str, Any]]) -> list[Row]:
+    def row(images: int, when: str, samples: list[dict[str, Any]], name: str) -> Row:
+        sizes = tuple(sample[name] / 1e6 for sample in samples)
+        return Row(part, f"API server's memory {when} {images:,} images", sizes, "MB", "all of its processes, resident")
+
+    ratios = tuple(one["memory"] / other["memory"] for one, other in zip(large, small, strict=False))
+    return [
+        row(IMAGES[0], "before", small, "memory_before"),
+        row(IMAGES[0], "after", small, "memory"),
+        row(IMAGES[1], "after", large, "memory"),
+        Row(
+            part,
+            f"API server's memory after {IMAGES[1]:,} images, of that after {IMAGES[0]}",
+            ratios,
+            "",
+            "1: flat; each run opened, turned through to its end, searched, some of its pictures and documents opened",
+            at_most(1.1),
+        ),
+    ]
 
 
 def _write_journal(place: Place, run_id: str, images: int) -> None:
@@ -74,6 +111,10 @@ def _write_journal(place: Place, run_id: str, images: int) -> None:
     for part, first in enumerate(range(0, images, _LINES)):
         key = f"{run_prefix(run_id)}images/000-0123abcd-{part:06d}.jsonl"
         s3.put_object(Bucket=bucket, Key=key, Body="\n".join(lines[first : first + _LINES]).encode())
+    for number in {*range(min(_FIRST, images)), *range(0, images, max(images // _OTHERS, 1))}:
+        key, document = json.loads(lines[number])["image"], to_json({"labels": json.loads(lines[number])["labels"]})
+        s3.put_object(Bucket=bucket, Key=key, Body=place.picture)
+        s3.put_object(Bucket=bucket, Key=document_key(key), Body=document)
 
 
 def _line(number: int, images: int) -> dict[str, Any]:
@@ -98,6 +139,34 @@ def _ask(url: str, run_id: str, **params: str) -> tuple[Any, float]:
         answer = session.get(url, params={"run_id": run_id, **params}, timeout=60)
     answer.raise_for_status()
     return answer.json(), answer.elapsed.total_seconds()
+
+
+def _turn(url: str, run_id: str, images: int) -> list[str]:
+    """The ids of all images, page after page."""
+    found: list[str] = []
+    cursor = ""
+    while True:
+        page, _ = _ask(url, run_id, size=str(_MOST), **({"cursor": cursor} if cursor else {}))
+        found += [image["id"] for image in page["images"]]
+        if not page["next"]:
+            break
+        cursor = page["next"]
+    if len(found) != images:
+        raise RuntimeError(f"the pages of {run_id} have {len(found)} images, not {images}")
+    return found
+
+
+def _open(pages: str, run_id: str, ids: list[str]) -> int:
+    """Open images with their documents and pictures; how many."""
+    with requests.Session() as session:
+        session.trust_env = False
+        for image in ids:
+            params = {"run_id": run_id, "image": image}
+            found = session.get(f"{pages}/image", params=params, timeout=60).json()
+            picture = session.get(f"{pages}/picture", params=params, timeout=60)
+            if not found["document"] or picture.headers.get("Content-Type") != "image/jpeg":
+                raise RuntimeError(f"{image} of {run_id} has no document or no picture")
+    return len(ids)
 
 
 def _search(url: str, run_id: str) -> tuple[float, int]:

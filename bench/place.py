@@ -63,7 +63,7 @@ class Place:
         self.world = world
         self._engine = engine
         pixels = np.random.default_rng(7).integers(0, 255, (64, 64, 3), dtype=np.uint8)
-        self._picture = cv2.imencode(".jpg", pixels)[1].tobytes()
+        self.picture = cv2.imencode(".jpg", pixels)[1].tobytes()
         self._uploaded = 0
 
     def upload(self, count: int) -> None:
@@ -72,7 +72,7 @@ class Place:
         first, self._uploaded = self._uploaded, self._uploaded + count
 
         def put(number: int) -> None:
-            s3.put_object(Bucket=bucket, Key=f"line 3/{number}.jpg", Body=self._picture + str(number).encode())
+            s3.put_object(Bucket=bucket, Key=f"line 3/{number}.jpg", Body=self.picture + str(number).encode())
 
         with ThreadPoolExecutor(_UPLOADERS) as pool:
             list(pool.map(put, range(first, first + count)))

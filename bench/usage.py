@@ -84,6 +84,12 @@ class Meter:
         self.usage.scheduler.append(sum(self._leaders["scheduler"].cpu_times()[:2]))
 
 
+def resident_bytes(pid: int) -> int:
+    """The memory that a process and all below it hold now; what they share is counted for each."""
+    leader = psutil.Process(pid)
+    return sum(process.memory_info().rss for process in (leader, *leader.children(recursive=True)))
+
+
 def peak_bytes(pid: int | str = "self") -> int:
     """The most memory that a process has held so far (Linux: VmHWM).
 

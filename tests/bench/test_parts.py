@@ -125,10 +125,14 @@ def test_a_drain_for_another_kind_of_model_labels_what_is_there(aws: Aws, pictur
 
 def test_a_large_runs_pages_stand_beside_a_small_ones() -> None:
     def sample(images: int, seconds: float) -> dict[str, Any]:
-        return {"images": images, "first_card": seconds, "data": seconds, "search": 3.0, "search_requests": 13}
+        times = {"first_card": seconds, "data": seconds, "search": 3.0, "search_requests": 13}
+        return {"images": images, "memory_before": 2e8, "memory": seconds * 1e9, **times}
 
     rows = pages.rows([sample(50, 0.5), sample(50_000, 0.6), sample(50, 0.5), sample(50_000, 1.0)])
     assert by_name(rows, "first picture's card, of that at 50").values == (1.2, 2.0)
     assert not by_name(rows, "first picture's card, of that at 50").is_kept
     assert by_name(rows, "filtered down to the last one").against == "13 requests"
+    assert by_name(rows, "memory after 50 images").values == (500, 500)
+    assert by_name(rows, "memory after 50,000 images, of that after 50").values == (1.2, 2.0)
+    assert not by_name(rows, "memory after 50,000 images, of that after 50").is_kept
     assert pages.rows([]) == []

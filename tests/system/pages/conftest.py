@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pytest
 import requests
@@ -41,6 +41,10 @@ class Site:
     def pages(self) -> str:
         """Where the pages are, without Airflow around them."""
         return f"{self.world.url}/label-detection"
+
+    def gallery(self, **params: str) -> str:
+        """The run's pictures, without Airflow around them."""
+        return f"{self.pages}/runs/{DAG_ID}?{urlencode({'run_id': self.run_id, **params})}"
 
     def get(self, path: str, user: str | None = None, **params: object) -> requests.Response:
         """What a user's browser gets; None: nobody is logged in."""

@@ -144,7 +144,7 @@ def test_a_picture_opens_and_closes_by_keyboard_and_its_address_leads_there_agai
 @pytest.mark.parametrize("width", [1280, 390])
 def test_nothing_is_wider_than_the_screen(visit: Visit, width: int) -> None:
     visitor = visit("viewer", width, 844)
-    visitor.page.goto(f"{visitor.site.pages}/runs/{DAG_ID}?run_id={visitor.site.run_id.replace('+', '%2B')}")
+    visitor.page.goto(visitor.site.gallery())
     visitor.page.locator("#images > li").first.wait_for()
     assert visitor.page.evaluate("document.documentElement.scrollWidth") <= width
     visitor.page.locator("#images > li button").first.click()

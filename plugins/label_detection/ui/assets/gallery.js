@@ -146,7 +146,7 @@
   const show = (image) => {
     const labels = shownLabels(image);
     const frame = pictureOf(image, false);
-    $("large-name").textContent = String(image.source);
+    $("large-name").textContent = $("large-name").title = String(image.source);
     $("large-picture").replaceChildren(frame);
     const facts = [boxes.outcome(image, labels), boxes.anomaly(image)].filter(Boolean).map((fact) => fact.textContent);
     $("large-outcome").textContent = [...facts, image.at ? `${facts.length ? "at" : "labelled at"} ${image.at}` : ""].filter(Boolean).join("; ");
@@ -155,6 +155,7 @@
     const number = state.images.findIndex((one) => one.id === image.id);
     $("large-previous").disabled = number <= 0;
     $("large-next").disabled = number < 0 || number === state.images.length - 1;
+    if (document.activeElement.disabled) $("large-name").focus(); // else no key is heard any more
   };
 
   const showNothing = () => {
@@ -199,16 +200,36 @@
     if (item) item.firstElementChild.focus();
   };
 
+  // What the run's report says of it, in words.
+  const inShort = (found) => {
+    const counts = Object.entries(found.images || {}).filter(([, count]) => count);
+    const model = found.model || {};
+    const number = (value, words) => Number.isFinite(value) ? [words(value)] : [];
+    return [
+      counts.map(([outcome, count]) => `${count.toLocaleString("en")} ${outcome}`).join(", ") || "no images",
+      ...number(model.minutes, (value) => `model on for ${value.toFixed(1)} min`),
+      ...number(model.cost_usd, (value) => `about ${value.toFixed(2)} USD`),
+      ...number(model.cost_per_1000_usd, (value) => `${value.toFixed(2)} USD for 1,000 images`),
+      ...number(model.use, (value) => `the model was busy for ${(100 * value).toFixed(0)} % of its time`),
+    ].join("; ");
+  };
+
   const summary = async () => {
+    let found;
     try {
-      const found = await ask("summary");
-      $("labels").replaceChildren(...found.labels.map(([name, count]) => element("option", {value: name, label: `${name} (${count})`})));
-      const counts = Object.entries(found.images || {}).filter(([, count]) => count);
-      const text = counts.map(([outcome, count]) => `${count.toLocaleString("en")} ${outcome}`).join(", ");
-      $("counts").textContent = found.images ? `Run ${runId}: ${text || "no images"}` : `Run ${runId}: no report yet`;
+      found = await ask("summary");
     } catch {
       $("counts").textContent = `Run ${runId}`; // what is wrong, the pictures say
+      return;
     }
+    $("counts").textContent = `Run ${runId}: ${found ? inShort(found) : "no report yet"}`;
+    if (!found) return;
+    $("labels").replaceChildren(...found.labels.map(([name, count]) => element("option", {value: name, label: `${name} (${count})`})));
+    const said = [...(found.problems || []), ...(found.warnings || [])];
+    $("said").replaceChildren(...said.map((line) => element("li", {textContent: String(line)})));
+    $("said").hidden = !said.length;
+    $("report").href = address("report").href;
+    $("report").hidden = false;
   };
 
   const start = () => {
@@ -243,7 +264,16 @@
   $("large-previous").addEventListener("click", () => step(-1));
   $("large-next").addEventListener("click", () => step(1));
   $("large").addEventListener("close", closed);
+  // A dialog keeps the focus from this page alone: in Airflow's frame it would go on to what is around.
+  const keepFocus = (event) => {
+    const stops = [...$("large").querySelectorAll("button:enabled, a, pre:not([hidden])")];
+    const [end, other] = event.shiftKey ? [stops[0], stops.at(-1)] : [stops.at(-1), stops[0]];
+    if (document.activeElement !== end && !(event.shiftKey && document.activeElement === $("large-name"))) return;
+    event.preventDefault();
+    other.focus();
+  };
   $("large").addEventListener("keydown", (event) => {
+    if (event.key === "Tab") keepFocus(event);
     if (event.target.closest("pre, input") || event.altKey || event.ctrlKey || event.metaKey) return;
     if (event.key === "ArrowLeft") step(-1);
     if (event.key === "ArrowRight") step(1);

@@ -98,6 +98,11 @@
     return element("div", {className: "plots"}, made);
   };
 
+  const stateOf = (state, report) => {
+    if (!report) return `${state}, no report`;
+    return report.problems ? `${state}, ${whole(report.problems)} problem(s)` : state;
+  };
+
   const tableOf = (dagId, runs) => {
     const cell = (text, name = "") => element("td", {className: name, textContent: text});
     const number = (value, format) => cell(Number.isFinite(value) ? format(value) : "–", "number");
@@ -107,7 +112,7 @@
       const one = report || {};
       const pictures = element("a", {textContent: run_id, href: `runs/${encodeURIComponent(dagId)}?${new URLSearchParams({run_id})}`});
       return element("tr", {}, [
-        element("td", {}, [pictures]), cell(report ? state : `${state}, no report`), number(one.labelled, whole), number(one.rejected, whole), number(one.minutes, minutes),
+        element("td", {}, [pictures]), cell(stateOf(state, report)), number(one.labelled, whole), number(one.rejected, whole), number(one.minutes, minutes),
         number(one.cost_usd, usd), number(one.cost_per_1000_usd, usd), number(one.use, percent),
       ]);
     });

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from PIL import ExifTags, Image
 from playwright.sync_api import Page
 
 from demo.chromium import chromium, installed
@@ -87,10 +90,9 @@ def test_names_and_keys_are_text(page: Page, text: str) -> None:
 
 
 _DRAW = """
-async (labels) => {
-  const canvas = Object.assign(document.createElement("canvas"), {width: 200, height: 100});
-  const image = {outcome: "labelled", source: "a.png", key: "a.png", is_picture: true};
-  const frame = boxes.picture(image, labels, canvas.toDataURL("image/png"), false);
+async ([labels, address]) => {
+  const image = {outcome: "labelled", source: "a.jpg", key: "a.jpg", is_picture: true};
+  const frame = boxes.picture(image, labels, address, false);
   document.body.replaceChildren(frame);
   await frame.querySelector("img").decode();
   await new Promise(requestAnimationFrame);
@@ -106,5 +108,29 @@ async (labels) => {
 )
 def test_a_box_is_drawn_in_the_pictures_own_pixels_and_none_that_is_no_box(page: Page, box: Any) -> None:
     good = {"name": "cat", "confidence": 90, "box": [0.25, 0.5, 0.5, 0.25]}
-    found = page.evaluate(_DRAW, [good, {"name": "dog", "confidence": 90, "box": box}])
+    found = page.evaluate(_DRAW, [[good, {"name": "dog", "confidence": 90, "box": box}], _picture()])
     assert found == {"view": "0 0 200 100", "boxes": [[50, 50, 100, 25]]}
+
+
+@pytest.mark.parametrize(
+    ("orientation", "view", "box"),
+    [
+        (1, "0 0 200 100", [50, 50, 100, 25]),
+        (3, "0 0 200 100", [50, 50, 100, 25]),
+        (6, "0 0 100 200", [25, 100, 50, 50]),
+    ],
+    ids=["as it is", "upside down", "on its side"],
+)
+def test_a_box_is_of_the_picture_as_its_exif_turns_it(
+    page: Page, orientation: int, view: str, box: list[float]
+) -> None:
+    label = {"name": "cat", "confidence": 90, "box": [0.25, 0.5, 0.5, 0.25]}
+    assert page.evaluate(_DRAW, [[label], _picture(orientation)]) == {"view": view, "boxes": [box]}
+
+
+def _picture(orientation: int = 1) -> str:
+    """The address of a JPEG that has 200 by 100 pixels before its EXIF turns it."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.new("RGB", (200, 100)).save(stored := io.BytesIO(), "JPEG", exif=exif)
+    return f"data:image/jpeg;base64,{base64.b64encode(stored.getvalue()).decode()}"
