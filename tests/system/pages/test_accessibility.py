@@ -73,7 +73,7 @@ def _node(node: dict[str, Any]) -> str:
 _FOCUSED = """
 () => {
   const one = document.activeElement;
-  const group = one.closest("#filters, #images, #paging");
+  const group = one.closest("#report, #filters, #images, #paging");
   const box = one.getBoundingClientRect();
   const [left, top] = [box.left + scrollX, box.top + scrollY];
   return {group: group && group.id, left, top, right: left + box.width, bottom: top + box.height};
@@ -85,12 +85,14 @@ _FOCUSED = """
 def test_tab_goes_through_the_page_as_it_is_read(site: Site, visit: Visit, width: int) -> None:
     page = visit("viewer", width, 844).page
     _gallery(page, site)
-    filters, paging = page.locator("#filters").locator("select, input, button").count(), 1
+    page.locator("#report").wait_for()
+    filters = page.locator("#filters").locator("select, input, button").count()
+    groups = ["report", *["filters"] * filters, *["images"] * PAGE_SIZE, "paging"]
     stops = []
-    for _ in range(filters + PAGE_SIZE + paging):
+    for _ in groups:
         page.keyboard.press("Tab")
         stops.append(page.evaluate(_FOCUSED))
-    assert [stop["group"] for stop in stops] == ["filters"] * filters + ["images"] * PAGE_SIZE + ["paging"] * paging
+    assert [stop["group"] for stop in stops] == groups
     for one, other in pairwise(stops):
         assert other["left"] >= one["right"] - 1 or other["top"] >= one["bottom"] - 1, (one, other)
 

@@ -193,3 +193,32 @@ def test_the_page_of_all_runs_says_what_the_report_says(site: Site, visit: Visit
     row.get_by_role("link", name=site.run_id).click()
     inside.locator("#images > li").first.wait_for()
     assert visitor.trouble == []
+
+
+def test_the_tab_says_what_the_run_cost_and_leads_to_its_report(site: Site, visit: Visit) -> None:
+    visitor = visit("viewer")
+    visitor.open_pictures()
+    inside = visitor.inside
+    report = site.get(f"runs/{DAG_ID}/summary", "viewer").json()
+    head = inside.locator("#counts", has_text=site.run_id).inner_text()
+    for words in (
+        f"{report['images']['labelled']} labelled, {report['images']['rejected']} rejected",
+        f"model on for {report['model']['minutes']:.1f} min; about {report['model']['cost_usd']:.2f} USD",
+        f"{report['model']['cost_per_1000_usd']:.2f} USD for 1,000 images",
+    ):
+        assert words in head
+    assert inside.locator("#said").is_hidden(), "nothing is wrong with this run"
+    inside.get_by_role("link", name="The run's report").click()
+    inside.get_by_role("heading", name="Rejections").wait_for()
+    assert inside.get_by_text(f"{report['images']['labelled']} labelled").first.is_visible()
+    assert visitor.trouble == []
+
+
+def test_what_was_wrong_with_a_run_stands_above_its_pictures(site: Site, visit: Visit) -> None:
+    visitor = visit("viewer")
+    said = {"images": {}, "model": {}, "labels": [], "problems": [MARKUP], "warnings": ["2 units were refused"]}
+    visitor.page.route("**/summary?*", lambda route: route.fulfill(json=said))
+    visitor.open_pictures()
+    visitor.inside.locator("#said li").nth(1).wait_for()
+    assert visitor.inside.locator("#said li").all_inner_texts() == [MARKUP, "2 units were refused"]
+    assert visitor.trouble == []
