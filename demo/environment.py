@@ -72,10 +72,19 @@ def free_ports(count: int, wanted: Iterable[int] = ()) -> list[int]:
 
 
 def airflow_environment(
-    home: Path, dags_folder: Path, plugins_folder: Path, sql_alchemy_conn: str, port: int, log_ports: tuple[int, int]
+    home: Path,
+    dags_folder: Path,
+    plugins_folder: Path,
+    sql_alchemy_conn: str,
+    port: int,
+    log_ports: tuple[int, int],
+    path: str = "",
 ) -> dict[str, str]:
-    """Airflow's configuration for a small world on one machine; `log_ports`: the worker's and the triggerer's."""
-    url = f"http://127.0.0.1:{port}"
+    """Airflow's configuration for a small world on one machine; `log_ports`: the worker's and the triggerer's.
+
+    :param path: below which Airflow stands on its host, with a leading slash.
+    """
+    url = f"http://127.0.0.1:{port}{path}"
     options = {
         "CORE__DAGS_FOLDER": str(dags_folder),
         "CORE__PLUGINS_FOLDER": str(plugins_folder),

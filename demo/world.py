@@ -54,7 +54,8 @@ class WorldOptions:
     `aws`: options of `python -m include.local_aws` without their dashes ("start-seconds": "2"); `settings`: options of
     `[label_detection]` on top of what the embedded AWS says; `environment`: variables on top of everything, an empty
     one is as good as unset for Airflow; `sql_alchemy_conn`: SQLite in the folder unless given; `port`: Airflow's,
-    taken if it is free; `pipelines`: asked for the option of that name once the embedded AWS is there.
+    taken if it is free; `path`: below which it stands on its host ("/team-a"); `pipelines`: asked for the option of
+    that name once the embedded AWS is there.
     """
 
     dags_folder: Path = PROJECT / "dags"
@@ -64,6 +65,7 @@ class WorldOptions:
     environment: Mapping[str, str] = field(default_factory=dict)
     sql_alchemy_conn: str | None = None
     port: int | None = None
+    path: str = ""
     credentials: tuple[str, str] | None = None
     pipelines: Callable[[World], Mapping[str, Mapping[str, str]]] | None = None
 
@@ -88,7 +90,7 @@ class World:
         wanted = [self.options.port] if self.options.port else []
         port, *log_ports = free_ports(3, wanted)
         self._ports = port, (log_ports[0], log_ports[1])
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"http://127.0.0.1:{port}{self.options.path}"
         self.api = AirflowApi(self.url, self.options.credentials)
 
     def __enter__(self) -> Self:
@@ -118,6 +120,7 @@ class World:
             self.options.plugins_folder,
             self.options.sql_alchemy_conn or f"sqlite:///{home / 'airflow.db'}",
             *self._ports,
+            self.options.path,
         )
         env_file = self._start_aws()
         self._migrate()

@@ -134,7 +134,8 @@ class Gallery:
         page = Page()
         found: dict[Any, dict[str, Any]] = {}
         latest: dict[Any, str] = {}
-        for name in self._names(begin, most_parts + 1):
+        # Of all images a part or two fill a page; a name more than is needed costs the listing time.
+        for name in self._names(begin, 2 if wanted == Wanted() else most_parts + 1):
             if page.parts == most_parts:
                 page.next = Place(name, 0)
                 break

@@ -20,6 +20,8 @@ from demo.world import World, WorldOptions
 DAG_ID = "label_detection"
 #: A user of each role that matters; the last one may see nothing.
 USERS = {"admin": "admin", "viewer": "viewer", "nobody": ""}
+#: Below which Airflow stands, as a proxy for several teams may have it: no page may take it for granted that it is "/".
+PATH = "/team-a"
 #: A page of pictures, as the page asks for it.
 PAGE_SIZE = 24
 
@@ -83,6 +85,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in USERS.items()),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
         },
+        path=PATH,
         credentials=("admin", "admin"),
     )
     with World(folder / "world", options) as world:
