@@ -254,6 +254,10 @@ def picture() -> bytes:
     return cv2.imencode(".png", pixels)[1].tobytes()
 
 
+#: Fixtures that bring up a real Airflow for many tests.
+_WORLDS = {"_world", "site"}
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """The tests that are marked `kinds` run for each of these kinds of models."""
     kinds = metafunc.definition.get_closest_marker("kinds")
@@ -261,15 +265,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("model_kind", kinds.args)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist's own, which reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests on a real scheduler go to one worker, one after the other: a world is heavy.
+    """The tests that share a world go to one worker, one after the other: a world is heavy.
 
     A case that is marked `only` is one of those kinds of models alone: it does not exist for the others. And where
     LABEL_DETECTION_KINDS names some kinds, none does for others.
     """
     for item in items:
-        if item.get_closest_marker("system"):
-            item.add_marker(pytest.mark.xdist_group("system"))
+        for world in _WORLDS & {*getattr(item, "fixturenames", ())}:
+            item.add_marker(pytest.mark.xdist_group(world))
     items[:] = [item for item in items if not _is_of_another_kind(item)]
 
 

@@ -84,10 +84,7 @@ class Stopping:
         sees it: a request to stop goes by the ARN alone, and is refused there.
         """
         self._before_stop()
-        try:
-            self._stop()
-        except LookupError:
-            log.info("there is nothing to stop")
+        self._stop()
         return ModelState(Phase.OFF, "gone", str(error))
 
     def _stop(self) -> None:
@@ -97,6 +94,8 @@ class Stopping:
             log.info("asked it to stop")
         except ModelInUseError as error:
             log.info("it cannot be stopped now: %s; trying again", error)
+        except LookupError as error:  # gone before, or since the look
+            log.info("there is nothing to stop: %s", error)
 
     def _bear(self, error: Exception) -> None:
         now = time.monotonic()

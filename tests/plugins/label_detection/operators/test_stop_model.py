@@ -11,6 +11,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from demo.waiting import wait_until
 from label_detection import stopping
 from label_detection.hooks.by_arn import hook_class
 from label_detection.hooks.model import ModelHook
@@ -138,6 +139,26 @@ def test_a_stop_whose_answer_was_lost_is_carried_on_by_the_clients_own_second_se
     aws.fail_model("stop", status=500, when="after", times=1)
     stop(planned)
     assert states(aws, seen) == ["STOPPING", "STOPPED"]
+
+
+@pytest.mark.only("sagemaker")
+def test_a_model_that_goes_away_between_the_look_and_the_request_to_stop_is_off(
+    aws: Aws, planned: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws.put_model("RUNNING")
+    hook = hook_class(aws.settings.model_arn)
+    describe, stop_it = hook.describe, hook.stop
+
+    def describe_and_go(self: Any) -> Any:
+        state = describe(self)
+        if state.is_on:
+            stop_it(self)
+            wait_until(lambda: describe(self).is_gone, 10, "the endpoint gone")
+        return state
+
+    monkeypatch.setattr(hook, "describe", describe_and_go)
+    stop(planned)
+    assert aws.model()["status"] == "STOPPED"
 
 
 @pytest.mark.parametrize(
