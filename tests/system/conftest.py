@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,13 +14,20 @@ from tests.system.pipeline import DAG_ID, Pipeline
 START_SECONDS, STOP_SECONDS = 3, 2
 
 
+def make_place(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
+    """A folder for a world that many tests share. A second worker of pytest's that wants the same one is an error."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        (tmp_path_factory.getbasetemp().parent / f"brought-up-{name}").mkdir()
+    return tmp_path_factory.mktemp(name)
+
+
 @pytest.fixture(scope="session")
 def _world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     options = WorldOptions(
         settings={"schedule": "", "wait_minutes": "0"},
         aws={"start-seconds": str(START_SECONDS), "stop-seconds": str(STOP_SECONDS), "rate": "20", "latency": "0.1"},
     )
-    with World(tmp_path_factory.mktemp("world"), options) as world:
+    with World(make_place(tmp_path_factory, "world"), options) as world:
         world.api.wait_for_dag(DAG_ID, check=world.check)
         yield world
 

@@ -16,6 +16,7 @@ from demo.chromium import chromium, installed
 from demo.once import upload
 from demo.pictures import Picture, examples, pictures
 from demo.world import World, WorldOptions
+from tests.system.conftest import make_place
 
 DAG_ID = "label_detection"
 #: A user of each role that matters; the last one may see nothing.
@@ -73,7 +74,7 @@ class Site:
 
 @pytest.fixture(scope="package")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("site")
+    folder = make_place(tmp_path_factory, "site")
     examples(folder / "examples")
     passwords = folder / "passwords.json"
     passwords.write_text(json.dumps({user: user for user in USERS}))
