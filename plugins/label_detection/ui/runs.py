@@ -77,7 +77,7 @@ def image(run_id: RunId, image: PlaceText, settings: SettingsDep) -> Response:
 
 def _document_of(image: dict[str, Any]) -> str | None:
     """The key of an image's document, or of a message's that was rejected."""
-    if image["key"]:
+    if image["is_picture"]:
         return document_key(image["key"])
     message = _MESSAGE.fullmatch(str(image["source"]))
     return rejected_message_key(message["id"]) if message else None
