@@ -19,7 +19,7 @@
   };
 
   const when = (iso) => {
-    const at = new Date(iso);
+    const at = new Date(iso ?? NaN); // of null it would make 1970
     return Number.isNaN(at.getTime()) ? "" : `${at.toISOString().slice(0, 16).replace("T", " ")} UTC`;
   };
   const whole = (value) => Math.round(value).toLocaleString("en");
