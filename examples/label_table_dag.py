@@ -8,6 +8,7 @@ succeeded; what it is told with it are the run's id, where the report is, and th
 
 * Running it twice is safe: it writes the same file again. An image that was labelled twice (a worker was lost between
   its label and its message's end) is there twice: the last `at` counts.
+* A key or a label that a spreadsheet would take for a formula has a `'` before it: whoever uploads chooses the keys.
 * **When it is red:** its log has AWS's error. Clear it.
 """
 
@@ -45,14 +46,16 @@ with DAG(
         """The keys that were written: several runs may have ended since the last time."""
         s3 = S3Hook().conn
         runs = [event.extra for events in triggering_asset_events.values() for event in events]
-        return [_write(s3, run["final_bucket"], run["run_id"]) for run in runs]
+        # one that a person made in Airflow's UI tells of no run
+        return [_write(s3, run["final_bucket"], run["run_id"]) for run in runs if "run_id" in run]
 
     write_table()
 
 
 def _write(s3: Any, bucket: str, run_id: str) -> str:
     key = f"{journal.run_prefix(run_id)}labels.csv"
-    with tempfile.NamedTemporaryFile("w+", newline="", suffix=".csv") as file:
+    # half a surrogate pair in a label is no UTF-8
+    with tempfile.NamedTemporaryFile("w+", encoding="utf-8", errors="backslashreplace", newline="") as file:
         table = csv.writer(file)
         table.writerow(COLUMNS)
         for line in journal.read_lines(s3, bucket, run_id):
@@ -65,10 +68,15 @@ def _write(s3: Any, bucket: str, run_id: str) -> str:
 
 def _rows(line: dict[str, Any]) -> list[list[Any]]:
     """A line of the run's record, as rows of the table; its boxes are in ratios of the image's size."""
-    what = [line["source"]["key"] if line["source"] else "", line["outcome"]]
+    what = [_text(line["source"]["key"]) if line["source"] else "", line["outcome"]]
     rows = []
     for label in line["labels"] or [{}]:
-        box = label.get("Geometry", {}).get("BoundingBox", {})
+        box = (label.get("Geometry") or {}).get("BoundingBox") or {}
         edges = [box.get(edge, "") for edge in ("Left", "Top", "Width", "Height")]
-        rows.append([*what, label.get("Name", ""), label.get("Confidence", ""), *edges, line["at"]])
+        rows.append([*what, _text(label.get("Name", "")), label.get("Confidence", ""), *edges, line["at"]])
     return rows
+
+
+def _text(text: str) -> str:
+    """A text that is one in a spreadsheet too (OWASP: CSV injection)."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -7,13 +7,14 @@ request may; it says where the next one begins.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeGuard
 
 from include.journal import list_parts, read_part
 from include.labels import REJECTED, final_key
@@ -74,7 +75,7 @@ class Wanted:
             return False
         if self.label is None and not self.least:
             return True
-        return any(self.label in {None, label.get("Name")} and _confidence(label) >= self.least for label in found)
+        return any(self.label in {None, label["Name"]} and _confidence(label) >= self.least for label in found)
 
 
 @dataclass
@@ -112,7 +113,7 @@ class Parts:
             if key not in self._kept:
                 self._kept[key] = lines
                 self._bytes += sum(map(len, lines))
-            while self._bytes > self._most_bytes and self._kept:
+            while self._bytes > self._most_bytes and len(self._kept) > 1:  # its pictures are asked for next
                 self._bytes -= sum(map(len, self._kept.popitem(last=False)[1]))
         return lines
 
@@ -166,12 +167,26 @@ class Gallery:
 
 
 def parse_line(text: bytes) -> dict[str, Any] | None:
-    """A line of a journal; None: it is none. What JSON does not know (NaN) is null."""
+    """A line of a journal; None: it is not as this project writes it. What JSON does not know (NaN) is null."""
     try:
         line = json.loads(text, parse_constant=lambda _: None)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return line if isinstance(line, dict) and isinstance(line.get("labels"), list) else None
+    return line if _is_written_so(line) else None
+
+
+def _is_written_so(line: Any) -> bool:
+    """Whether its labels, and what says which image it is, have the types that a journal's line gives them."""
+    if not isinstance(line, dict) or not isinstance(line.get("labels"), list):
+        return False
+    source = line.get("source")
+    texts = [line.get(name) for name in ("image", "reason")]
+    if isinstance(source, dict):
+        texts += [source.get("bucket", 0), source.get("key", 0), source.get("etag")]
+    elif source is not None:
+        return False
+    is_text = all(text is None or isinstance(text, str) for text in texts)
+    return is_text and all(isinstance(label, dict) and isinstance(label.get("Name"), str) for label in line["labels"])
 
 
 def _take(
@@ -220,9 +235,9 @@ def _image(line: dict[str, Any], place: Place) -> dict[str, Any]:
         "source": source.get("key") or line.get("reason"),
         "labels": [_label(label) for label in line["labels"][:LABELS]],
         "more_labels": max(len(line["labels"]) - LABELS, 0),
-        "anomaly": line.get("anomaly"),
-        "error": line.get("error"),
-        "at": line.get("at"),
+        "anomaly": _anomaly(line.get("anomaly")),
+        "error": _error(line.get("error")),
+        "at": at if isinstance(at := line.get("at"), str) else None,
     }
 
 
@@ -239,14 +254,31 @@ def _is_picture(line: dict[str, Any]) -> bool:
 
 
 def _label(label: dict[str, Any]) -> dict[str, Any]:
-    box = (label.get("Geometry") or {}).get("BoundingBox")
+    geometry = label.get("Geometry")
+    box = geometry.get("BoundingBox") if isinstance(geometry, dict) else None
+    sides = [box.get(side) for side in ("Left", "Top", "Width", "Height")] if isinstance(box, dict) else [None]
     return {
-        "name": label.get("Name"),
+        "name": label["Name"],
         "confidence": _confidence(label),
-        "box": [box[side] for side in ("Left", "Top", "Width", "Height")] if box else None,
+        "box": sides if all(map(_is_number, sides)) else None,
     }
 
 
-def _confidence(label: dict[str, Any]) -> float:
-    value = label.get("Confidence")
-    return value if isinstance(value, int | float) else 0.0
+def _anomaly(value: Any) -> dict[str, Any] | None:
+    if not isinstance(value, dict):
+        return None
+    return {"IsAnomalous": value.get("IsAnomalous") is True, "Confidence": _confidence(value)}
+
+
+def _error(value: Any) -> dict[str, str] | None:
+    return {name: str(value.get(name)) for name in ("code", "message")} if isinstance(value, dict) else None
+
+
+def _confidence(value: dict[str, Any]) -> float:
+    found = value.get("Confidence")
+    return found if _is_number(found) else 0.0
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    """One that JSON has: 1e999 is read as infinity, and would be written as no JSON at all."""
+    return isinstance(value, int | float) and abs(value) < math.inf

@@ -9,17 +9,31 @@ LABELS = 12
 
 
 def row(report: dict[str, Any]) -> dict[str, Any]:
-    """A run in numbers, of what its report says; None where it says nothing."""
-    images, model = report.get("images") or {}, report.get("model") or {}
-    labels = sorted((report.get("labels") or {}).items(), key=lambda label: (-label[1], label[0]))
+    """A run in numbers, of what its report says; None where it says nothing, or no number."""
+    run, images, model = (_part(report, name) for name in ("run", "images", "model"))
+    problems = report.get("problems")
     return {
-        "started_at": (report.get("run") or {}).get("started_at"),
-        "labelled": images.get("labelled", 0),
-        "rejected": images.get("rejected", 0),
-        "minutes": model.get("minutes"),
-        "cost_usd": model.get("cost_usd"),
-        "cost_per_1000_usd": model.get("cost_per_1000_usd"),
-        "use": model.get("use"),
-        "labels": dict(labels[:LABELS]),
-        "problems": len(report.get("problems") or []),
+        "started_at": run.get("started_at"),
+        "labelled": _number(images, "labelled") or 0,
+        "rejected": _number(images, "rejected") or 0,
+        **{name: _number(model, name) for name in ("minutes", "cost_usd", "cost_per_1000_usd", "use")},
+        "labels": dict(labels_of(report, LABELS)),
+        "problems": len(problems) if isinstance(problems, list) else 0,
     }
+
+
+def labels_of(report: dict[str, Any], most: int) -> list[tuple[str, float]]:
+    """Its labels with their numbers of images, the most frequent first."""
+    labels = _part(report, "labels")
+    counts = [(name, count) for name in labels if (count := _number(labels, name)) is not None]
+    return sorted(counts, key=lambda label: (-label[1], label[0]))[:most]
+
+
+def _part(report: dict[str, Any], name: str) -> dict[str, Any]:
+    found = report.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _number(part: dict[str, Any], name: str) -> float | None:
+    found = part.get(name)
+    return found if isinstance(found, int | float) else None

@@ -134,6 +134,63 @@ def test_lines_of_no_image_are_left_out_and_broken_ones_counted(aws: Aws, galler
     assert page.unreadable == 3
 
 
+EDITED: dict[str, Any] = {
+    "labels are numbers": {"labels": [1]},
+    "a label without a name": {"labels": [{"Confidence": 90}]},
+    "a label's name is a list": {"labels": [{"Name": ["cat"], "Confidence": 90}]},
+    "the source is text": {"source": "a.png"},
+    "the source is a list": {"source": ["a.png"]},
+    "the source has no bucket": {"source": {"key": "a.png"}},
+    "the source's key is a list": {"source": {"bucket": "b", "key": ["a.png"], "etag": None}},
+    "the image is a number": {"image": 5},
+    "the reason is a list": {"source": None, "reason": ["a"]},
+}
+
+
+@pytest.mark.parametrize("change", EDITED.values(), ids=EDITED)
+def test_a_line_that_somebody_has_edited_is_counted_and_the_others_are_there(
+    aws: Aws, gallery: Gallery, change: dict[str, Any]
+) -> None:
+    write(aws, part(0), [image_line(1, cat=90), {**image_line(2, cat=90), **change}, image_line(3, cat=90)])
+    page = gallery.page(Wanted(label="cat", least=80), None, 24)
+    assert (sources(page.images), page.unreadable) == (["1", "3"], 1)
+    assert gallery.image(Place(part(0), 1)) is None
+
+
+def test_a_line_nested_too_deep_is_counted(aws: Aws, gallery: Gallery) -> None:
+    write(aws, part(0), [b'{"labels": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", image_line(1)])
+    page = gallery.page(Wanted(), None, 24)
+    assert (sources(page.images), page.unreadable) == (["1"], 1)
+
+
+SIDES = {"Left": 0.1, "Top": 0.2, "Width": 0.3, "Height": 0.4}
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [None, "x", [], {}, {"BoundingBox": None}, {"BoundingBox": "x"}, {"BoundingBox": {"Left": 0.1}}]
+    + [{"BoundingBox": {**SIDES, "Top": top}} for top in ("0.2", None, float("inf"))],
+    ids=str,
+)
+def test_a_label_whose_box_is_none_is_there_without_it(aws: Aws, gallery: Gallery, geometry: Any) -> None:
+    line = image_line(1, cat=90)
+    line["labels"][0]["Geometry"] = geometry
+    write(aws, part(0), [json.dumps(line).replace("Infinity", "1e999").encode()])
+    (image,) = gallery.page(Wanted(), None, 24).images
+    assert image["labels"] == [{"name": "cat", "confidence": 90, "box": None}]
+
+
+def test_what_is_shown_of_an_edited_line_is_json_of_the_types_that_a_page_expects(aws: Aws, gallery: Gallery) -> None:
+    changed = {"error": "x", "anomaly": "x", "at": 5}
+    odd = {**image_line(1, "rejected", cat=-7), **changed}
+    write(aws, part(0), [json.dumps(odd).replace("-7", "1e999").encode(), image_line(2, "rejected")])
+    first, second = gallery.page(Wanted(), None, 24).images
+    assert {name: first[name] for name in changed} == dict.fromkeys(changed)
+    assert first["labels"][0]["confidence"] == 0
+    assert second["error"] == {"code": "E", "message": "m"}
+    json.dumps(first, allow_nan=False)
+
+
 def test_a_run_without_a_journal_has_an_empty_page(gallery: Gallery) -> None:
     page = gallery.page(Wanted(), None, 24)
     assert (page.images, page.lines, page.next) == ([], 0, None)
@@ -176,3 +233,13 @@ def test_parts_are_kept_up_to_a_size(aws: Aws) -> None:
     for number in range(3):
         parts.read(aws.s3, aws.settings.final_bucket, RUN, part(number))
     assert [name for _, _, name in parts._kept] == [part(1), part(2)]
+
+
+def test_a_part_larger_than_all_that_is_kept_is_read_once_for_its_pictures(aws: Aws) -> None:
+    write(aws, part(0), [image_line(0)])
+    parts = Parts(most_bytes=1)
+    lines = parts.read(aws.s3, aws.settings.final_bucket, RUN, part(0))
+    assert parts.read(aws.s3, aws.settings.final_bucket, RUN, part(0)) is lines
+    write(aws, part(1), [image_line(1)])
+    parts.read(aws.s3, aws.settings.final_bucket, RUN, part(1))
+    assert [name for _, _, name in parts._kept] == [part(1)]

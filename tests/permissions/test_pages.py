@@ -63,7 +63,7 @@ def asked(aws: Aws, browser: TestClient, images: Run, picture: bytes) -> Iterato
             said[name] = "" if answer.status_code == 200 else answer.json()["detail"]
         queue = queue_now.queue(aws.settings)
         said["queue"] = queue["queue_problem"] or queue["age_problem"] or ""
-        said["model"] = model_now._state(aws.settings)[1] or ""
+        said["model"] = model_now.state_of(aws.settings)[1] or ""
         return {name: words for name, words in said.items() if words}
 
     yield ask

@@ -38,6 +38,13 @@ class GoneError(Exception):
     """There is no such object in the bucket."""
 
 
+class UnreadableError(HTTPException):
+    """There is such an object, and it is not as this project wrote it: that object's problem, and no other's."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(502, words)
+
+
 def page(name: str, pictures_from: str | None = None) -> Response:
     """A page. Nothing of a run is in it: its script asks for that."""
     headers = {"Content-Security-Policy": policy(pictures_from)}

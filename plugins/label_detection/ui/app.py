@@ -9,8 +9,12 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from label_detection.ui import overview, pictures, runs
 from label_detection.ui.answers import ASSETS, words
+from label_detection.ui.few_at_once import FewAtOnceMiddleware
 from label_detection.ui.policy import PolicyMiddleware
 
+#: Requests that are answered at once. Starlette: Airflow's own routes and these share 40 threads, and those that wait
+#: for a slow AWS must not have them all.
+AT_ONCE = 16
 _TYPES = {".css": "text/css", ".js": "text/javascript"}
 
 
@@ -23,6 +27,7 @@ def make_app() -> FastAPI:
     app.add_api_route("/assets/{name}", _asset, dependencies=[Depends(get_user)], include_in_schema=False)
     app.add_exception_handler(StarletteHTTPException, words)  # type: ignore[arg-type]  # Starlette's type is too wide
     app.add_middleware(PolicyMiddleware)
+    app.add_middleware(FewAtOnceMiddleware, most=AT_ONCE)
     return app
 
 

@@ -31,6 +31,8 @@ _WORKERS = 16
 _CONFIG = client_config(_WORKERS, FEW_ATTEMPTS, "standard").merge(
     Config(connect_timeout=5, read_timeout=15, signature_version="s3v4")
 )
+#: What the provider's hook raises of a connection whose extras are not what it takes.
+_ODD_EXTRAS = (KeyError, NotImplementedError, TypeError, ValueError)
 _kept: dict[tuple[str, str, str], tuple[float, Any]] = {}
 _lock = threading.Lock()
 
@@ -81,7 +83,7 @@ def _keep(settings: Settings, what: str, make: Callable[[], Any]) -> Any:
             return made
         try:
             made = make()
-        except (AirflowException, ValueError) as error:
+        except (AirflowException, *_ODD_EXTRAS) as error:
             words = f"The connection {settings.aws_conn_id} cannot be used on the API server: {shown(error)}"
             raise HTTPException(503, words) from error
         _kept[name] = time.monotonic() + _KEPT_SECONDS, made

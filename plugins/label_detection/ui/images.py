@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import HTTPException, Query
 
 from include.gallery import Gallery, Parts, Place
+from include.journal import run_prefix
 from label_detection.ui import clients
-from label_detection.ui.answers import GoneError, said_in_words
+from label_detection.ui.answers import GoneError, UnreadableError, said_in_words
 
 if TYPE_CHECKING:
     from include.settings import Settings
@@ -54,19 +56,39 @@ def find_image(settings: Settings, run_id: str, image: str) -> dict[str, Any]:
 
 
 def read_object(settings: Settings, key: str) -> bytes:
-    """A small object of the final bucket. :raises GoneError: when it is not there."""
+    """A small object of the final bucket.
+
+    :raises GoneError: when it is not there.
+    :raises UnreadableError: when it is too large.
+    """
     with said_in_words(final_bucket(settings), READ_FINAL):
         answer = clients.s3_client(settings).get_object(Bucket=settings.final_bucket, Key=key)
         with answer["Body"] as body:
             content = body.read(_MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:
-        raise HTTPException(502, f"{key} is larger than {_MOST_BYTES:,} bytes.")
+        raise UnreadableError(f"{key} is larger than {_MOST_BYTES:,} bytes.")
     return content
 
 
 def read_json(settings: Settings, key: str) -> Any:
-    """A JSON object of the final bucket. :raises GoneError: when it is not there."""
+    """A JSON object of the final bucket; what JSON has no number for (NaN, 1e999) is None.
+
+    :raises GoneError: when it is not there.
+    :raises UnreadableError: when it is not JSON, or too large.
+    """
     try:
-        return json.loads(read_object(settings, key), parse_constant=lambda _: None)
-    except ValueError:
-        raise HTTPException(502, f"{key} is not JSON: it is not as this project wrote it.") from None
+        return json.loads(read_object(settings, key), parse_constant=lambda _: None, parse_float=_finite)
+    except (ValueError, RecursionError):
+        raise UnreadableError(f"{key} is not JSON: it is not as this project wrote it.") from None
+
+
+def read_report(settings: Settings, run_id: str) -> dict[str, Any]:
+    """What a run's report says; the errors of `read_json`."""
+    report = read_json(settings, key := f"{run_prefix(run_id)}report.json")
+    if not isinstance(report, dict):
+        raise UnreadableError(f"{key} is no report: it is not as this project wrote it.")
+    return report
+
+
+def _finite(text: str) -> float | None:
+    return value if math.isfinite(value := float(text)) else None

@@ -42,14 +42,12 @@ _AT_WORK = [state for state in State.unfinished - {None, TaskInstanceState.UP_FO
 _STUCK = timedelta(minutes=2)
 
 
-def model(session: Session, settings: Settings) -> dict[str, Any]:
-    """The model's `state` at its service and who holds it, as `lease`; None: not known, nobody.
+def model(session: Session, settings: Settings, state: ModelState | None, state_problem: str | None) -> dict[str, Any]:
+    """The model's `state` at its service, asked for before, and who holds it, as `lease`; None: not known, nobody.
 
     `state_problem`: why the state is not known. `lease_problem`: the Variable is there, and is no lease.
     `warning`: what a person has to look at.
     """
-    # In this order: a run takes the lease before it starts the model, and gives it up after the model is off.
-    state, state_problem = _state(settings)
     held, lease_problem = _lease(session, settings.model_arn)
     left = _why_left(session, held) if held else None
     facts = held.model_dump(mode="json", include={"dag_id", "run_id", "since", "until", "units"}) if held else None
@@ -63,8 +61,11 @@ def model(session: Session, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _state(settings: Settings) -> tuple[ModelState | None, str | None]:
-    """Where the model is; or words about why that is not known."""
+def state_of(settings: Settings) -> tuple[ModelState | None, str | None]:
+    """Where the model is; or words about why that is not known.
+
+    To be asked before the lease: a run takes that before it starts the model, and gives it up after the model is off.
+    """
     service = model_of(settings.model_arn).kind.name
     try:
         with said_in_words("The model's state", f"{service}:{{operation}}"):

@@ -14,20 +14,21 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response
 from sqlalchemy import select
 
-from include.journal import run_prefix
 from include.pipelines import Pipeline
 from include.run_history import row
 from include.settings import Settings
 from label_detection.configuration import read_pipelines
 from label_detection.ui import model_now, queue_now
 from label_detection.ui.access import MAY_READ_RUNS, SettingsDep, pipeline_of
-from label_detection.ui.answers import GoneError, data, page
-from label_detection.ui.images import read_json
+from label_detection.ui.answers import GoneError, UnreadableError, data, page
+from label_detection.ui.images import read_report
 
 router = APIRouter()
 #: Runs that one request looks at.
 _RUNS = 60
 _AT_ONCE = 8
+#: Of a run in Airflow's database.
+_LARGEST_ID = 2**31 - 1
 
 
 @router.get("/overview", dependencies=[Depends(get_user)])
@@ -48,17 +49,18 @@ def runs(
     dag_id: str,
     settings: SettingsDep,
     session: SessionDep,
-    before: Annotated[int | None, Query(ge=1)] = None,
+    before: Annotated[int | None, Query(ge=1, le=_LARGEST_ID)] = None,
 ) -> Response:
     """The newest runs that Airflow knows, or those made before one; each with its report's numbers, if it has one."""
     known = select(DagRun.id, DagRun.run_id, DagRun.run_after, DagRun.state).where(DagRun.dag_id == dag_id)
     if before:
         known = known.where(DagRun.id < before)
     found = session.execute(known.order_by(DagRun.id.desc()).limit(_RUNS)).all()
+    session.commit()  # Airflow has few connections to its database: none is kept while S3 is asked
     with ThreadPoolExecutor(_AT_ONCE) as readers:
         rows = list(readers.map(partial(_row, settings), (run.run_id for run in found)))
     answer = [
-        {"run_id": run.run_id, "run_after": run.run_after.isoformat(), "state": str(run.state), "report": one}
+        {"run_id": run.run_id, "run_after": run.run_after.isoformat(), "state": str(run.state), **one}
         for run, one in zip(found, rows, strict=True)
     ]
     return data({"runs": answer, "before": found[-1].id if len(found) == _RUNS else None})
@@ -69,15 +71,20 @@ def now(settings: SettingsDep, session: SessionDep, pipeline: Annotated[Pipeline
     """Whether the model is on and who holds it, what waits in the queue, what the watchdog did to this model."""
     with ThreadPoolExecutor(1) as beside:
         queue = beside.submit(queue_now.queue, settings)
-        model = model_now.model(session, settings)
+        state = model_now.state_of(settings)
+    # AWS has answered: only now a connection to the database is taken
+    model = model_now.model(session, settings, *state)
     return data({**model, **queue.result(), "watchdog": model_now.watchdog(session, pipeline)})
 
 
-def _row(settings: Settings, run_id: str) -> dict[str, Any] | None:
+def _row(settings: Settings, run_id: str) -> dict[str, Any]:
+    """A run's `report`, in numbers, and why there is none of those in one that is there: `report_problem`."""
     try:
-        return row(read_json(settings, f"{run_prefix(run_id)}report.json"))
+        return {"report": row(read_report(settings, run_id)), "report_problem": None}
     except GoneError:
-        return None
+        return {"report": None, "report_problem": None}
+    except UnreadableError as error:
+        return {"report": None, "report_problem": error.detail}
 
 
 def _may_read(request: Request, user: Any, pipeline: Pipeline) -> bool:

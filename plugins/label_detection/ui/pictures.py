@@ -30,8 +30,10 @@ _MOST_BYTES = 16 * 1024 * 1024
 _CHUNK = 256 * 1024
 _BEGINNINGS = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 _SUFFIXES = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg"}
+#: What a browser keeps is for whom it was shown to: not for who logs in next.
+_OF_A_LOGIN = {"Vary": "Cookie, Authorization"}
 #: A browser may keep what it has been shown for so long: the bytes under a key never change.
-_KEPT = {"Cache-Control": "private, max-age=300", "Content-Disposition": "inline"}
+_KEPT = {"Cache-Control": "private, max-age=300", "Content-Disposition": "inline", **_OF_A_LOGIN}
 
 
 @router.get("/picture")
@@ -43,7 +45,7 @@ def picture(run_id: RunId, image: PlaceText, settings: SettingsDep) -> Response:
     s3 = clients.s3_client(settings)
     with said_in_words(final_bucket(settings), READ_FINAL):
         if reaches_browsers(s3):
-            headers = {"Cache-Control": f"private, max-age={_LINK_SECONDS - 15}"}
+            headers = {"Cache-Control": f"private, max-age={_LINK_SECONDS - 15}", **_OF_A_LOGIN}
             return RedirectResponse(_link(s3, settings.final_bucket, found["key"]), 302, headers)
         try:
             return _through(s3, settings.final_bucket, found["key"])

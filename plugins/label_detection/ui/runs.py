@@ -12,6 +12,7 @@ from fastapi.responses import Response
 from include.gallery import Show, Wanted
 from include.journal import run_prefix
 from include.labels import document_key, rejected_message_key
+from include.run_history import labels_of
 from label_detection.ui.access import MAY_READ_RUNS, RunId, SettingsDep
 from label_detection.ui.answers import GoneError, data, page, said_in_words
 from label_detection.ui.images import (
@@ -23,6 +24,7 @@ from label_detection.ui.images import (
     place,
     read_json,
     read_object,
+    read_report,
 )
 from label_detection.ui.pictures import pictures_from
 from label_detection.ui.policy import REPORT_POLICY
@@ -31,7 +33,7 @@ router = APIRouter(prefix="/runs/{dag_id}", dependencies=[MAY_READ_RUNS])
 #: What a journal says of a rejected message.
 _MESSAGE = re.compile(r"message (?P<id>[\w-]{1,100})", re.ASCII)
 #: What the head of the page has of a report.
-_SHORT = ("images", "model", "problems", "warnings")
+_SHORT = {"images": dict, "model": dict, "problems": list, "warnings": list}
 #: Labels that the filter proposes: those on most images.
 _PROPOSED = 200
 
@@ -78,7 +80,7 @@ def image(run_id: RunId, image: PlaceText, settings: SettingsDep) -> Response:
 def _document_of(image: dict[str, Any]) -> str | None:
     """The key of an image's document, or of a message's that was rejected."""
     if image["key"]:
-        return document_key(image["key"])
+        return document_key(image["key"]) if image["is_picture"] else None
     message = _MESSAGE.fullmatch(str(image["source"]))
     return rejected_message_key(message["id"]) if message else None
 
@@ -87,11 +89,11 @@ def _document_of(image: dict[str, Any]) -> str | None:
 def summary(run_id: RunId, settings: SettingsDep) -> Response:
     """The run in short, as its report has it; nothing before there is one."""
     try:
-        report = read_json(settings, f"{run_prefix(run_id)}report.json")
+        report = read_report(settings, run_id)
     except GoneError:
         return data(None)
-    labels = sorted(report.get("labels", {}).items(), key=lambda label: (-label[1], label[0]))[:_PROPOSED]
-    return data({name: report.get(name) for name in _SHORT} | {"labels": labels})
+    facts = {name: found if isinstance(found := report.get(name), kind) else None for name, kind in _SHORT.items()}
+    return data(facts | {"labels": labels_of(report, _PROPOSED)})
 
 
 @router.get("/report")

@@ -19,7 +19,7 @@
   };
 
   const when = (iso) => {
-    const at = new Date(iso);
+    const at = new Date(iso ?? NaN); // of null it would make 1970
     return Number.isNaN(at.getTime()) ? "" : `${at.toISOString().slice(0, 16).replace("T", " ")} UTC`;
   };
   const whole = (value) => Math.round(value).toLocaleString("en");
@@ -98,8 +98,8 @@
     return element("div", {className: "plots"}, made);
   };
 
-  const stateOf = (state, report) => {
-    if (!report) return `${state}, no report`;
+  const stateOf = ({state, report, report_problem}) => {
+    if (!report) return report_problem ? `${state}; ${report_problem}` : `${state}, no report`;
     return report.problems ? `${state}, ${whole(report.problems)} problem(s)` : state;
   };
 
@@ -108,11 +108,12 @@
     const number = (value, format) => cell(Number.isFinite(value) ? format(value) : "–", "number");
     const heads = ["Run", "State", "Labelled", "Rejected", "Model", "Cost", "Per 1,000", "Use"];
     const head = element("tr", {}, heads.map((text, index) => element("th", {scope: "col", textContent: text, className: index > 1 ? "number" : ""})));
-    const lines = runs.map(({run_id, state, report}) => {
+    const lines = runs.map((run) => {
+      const {run_id, report} = run;
       const one = report || {};
       const pictures = element("a", {textContent: run_id, href: `runs/${encodeURIComponent(dagId)}?${new URLSearchParams({run_id})}`});
       return element("tr", {}, [
-        element("td", {}, [pictures]), cell(stateOf(state, report)), number(one.labelled, whole), number(one.rejected, whole), number(one.minutes, minutes),
+        element("td", {}, [pictures]), cell(stateOf(run)), number(one.labelled, whole), number(one.rejected, whole), number(one.minutes, minutes),
         number(one.cost_usd, usd), number(one.cost_per_1000_usd, usd), number(one.use, percent),
       ]);
     });

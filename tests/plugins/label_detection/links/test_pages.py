@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -31,3 +32,13 @@ def test_the_link_to_a_runs_pictures_is_a_path_on_the_browsers_own_host(
     ti: Any = SimpleNamespace(dag_id="label_detection", run_id="scheduled__2026-11-22T06:00:00+00:00")
     operator: Any = None
     assert PicturesLink().get_link(operator, ti_key=ti) == path
+
+
+@pytest.mark.parametrize("run_id", ["a/b", "a?b=c&d", "a#b", "100%", "%2F", "a b+c", "é"])
+def test_the_link_has_the_runs_id_as_one_step_of_its_path(run_id: str) -> None:
+    ti: Any = SimpleNamespace(dag_id="label_detection", run_id=run_id)
+    operator: Any = None
+    link = urlsplit(PicturesLink().get_link(operator, ti_key=ti))
+    assert (link.query, link.fragment) == ("", "")
+    steps = link.path.split("/")
+    assert [unquote(step) for step in steps[-5:]] == ["label_detection", "runs", run_id, "plugin", "labelled_pictures"]

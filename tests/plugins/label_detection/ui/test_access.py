@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from airflow.api_fastapi.core_api.security import get_user
 from fastapi.routing import APIRoute
@@ -79,6 +81,24 @@ def test_what_is_configured_wrongly_is_said(browser: TestClient, monkeypatch: py
     answer = browser.get(RUN_ROUTES[1])
     assert answer.status_code == 503
     assert "no-such-file.yaml" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"role_arn": "arn:aws:iam::123456789012:role/a", "assume_role_method": "no_such"},
+        {"role_arn": "arn:aws:iam::123456789012:role/a", "assume_role_method": "assume_role_with_saml"},
+    ],
+    ids=["no such method", "half a method"],
+)
+def test_a_connection_that_cannot_be_used_is_said(
+    browser: TestClient, extra: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps({"conn_type": "aws", "extra": extra}))
+    answer = browser.get(RUN_ROUTES[1])
+    assert answer.status_code == 503
+    assert answer.json()["detail"].startswith("The connection aws_default cannot be used on the API server: ")
+    assert browser.get(RUN_ROUTES[0]).status_code == 200, "the page itself is there to say it"
 
 
 def test_a_browser_gets_an_error_as_words_on_a_page(browser: TestClient, airflow: Airflow) -> None:

@@ -26,7 +26,7 @@ from sqlalchemy.pool import StaticPool
 from include.lease import Lease, lease_name
 from include.run_history import row
 from label_detection.configuration import read_pipelines
-from label_detection.ui import overview
+from label_detection.ui import clients, overview
 from tests.conftest import Aws
 from tests.model_calls import KINDS
 from tests.plugins.label_detection.ui.conftest import DAG_ID
@@ -140,6 +140,69 @@ def test_a_row_has_the_reports_numbers() -> None:
         "problems": 1,
     }
     assert row({})["minutes"] is None
+
+
+ODD_REPORTS: dict[str, tuple[Any, str | None]] = {
+    "no JSON": (b"{", "is not JSON"),
+    "nested too deep": (b"[" * 100_000, "is not JSON"),
+    "too large": (b" " * 2_000_001, "is larger than"),
+    "a list": (b"[]", "is no report"),
+    "null": (b"null", "is no report"),
+    "labels are a list": (b'{"labels": ["cat"], "images": {"labelled": 9}}', None),
+    "counts are text": (b'{"labels": {"cat": null, "dog": "1"}, "images": {"labelled": 9, "rejected": "x"}}', None),
+    "numbers for parts": (b'{"run": 1, "images": {"labelled": 9}, "model": 2, "problems": 3, "warnings": 4}', None),
+    "infinite": (b'{"images": {"labelled": 9}, "model": {"use": 1e999, "minutes": Infinity}}', None),
+}
+
+
+@pytest.mark.parametrize(("body", "problem"), ODD_REPORTS.values(), ids=ODD_REPORTS)
+def test_a_report_that_somebody_has_edited_hides_no_other_run(
+    browser: TestClient, aws: Aws, database: Session, body: bytes, problem: str | None
+) -> None:
+    put_report(aws, add_run(database, 1), REPORT)
+    run_id = add_run(database, 2)
+    aws.s3.put_object(Bucket=aws.settings.final_bucket, Key=f"runs/{run_id}/report.json", Body=body)
+    odd, right = browser.get(f"/pipelines/{DAG_ID}/runs").json()["runs"]
+    assert (right["report"], right["report_problem"]) == (row(REPORT), None)
+    summary = browser.get(f"/runs/{DAG_ID}/summary", params={"run_id": run_id})
+    if problem:
+        assert odd["report"] is None
+        assert problem in odd["report_problem"]
+        assert (summary.status_code, summary.json()["detail"]) == (502, odd["report_problem"])
+    else:
+        nothing = {**row({}), "labelled": 9}
+        assert (odd["report"], odd["report_problem"]) == (nothing, None)
+        assert summary.json()["images"]["labelled"] == 9
+        assert summary.json()["labels"] == []
+
+
+def test_no_connection_to_the_database_is_held_while_aws_is_asked(
+    browser: TestClient, aws: Aws, database: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_run(database, 1)
+    hold(database, lease(aws))
+    database.commit()
+    held: list[bool] = []
+    sqs_client = clients.sqs_client
+
+    def spied(make: Any) -> Any:
+        def client(settings: Any) -> Any:
+            time.sleep(1.0 if make is sqs_client else 0.1)
+            held.append(database.in_transaction())
+            return make(settings)
+
+        return client
+
+    for name in ("s3_client", "sqs_client", "model_hook"):
+        monkeypatch.setattr(clients, name, spied(getattr(clients, name)))
+    assert browser.get(f"/pipelines/{DAG_ID}/runs").status_code == 200
+    assert now(browser)["lease"]["run_id"] == "r"
+    assert held == [False] * 3
+
+
+@pytest.mark.parametrize("before", ["0", "x", str(10**30)])
+def test_runs_before_one_that_cannot_be_are_refused(browser: TestClient, database: Session, before: str) -> None:
+    assert browser.get(f"/pipelines/{DAG_ID}/runs", params={"before": before}).status_code == 422
 
 
 def test_who_holds_the_model_is_said(browser: TestClient, aws: Aws, database: Session) -> None:

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route
 
 from demo.chromium import chromium, installed
+from include.run_history import row
 from label_detection.ui.answers import ASSETS
 from label_detection.ui.policy import policy
 from tests.security.test_pages import MARKUP
@@ -49,8 +50,8 @@ def show(_browser: Browser) -> Iterator[Show]:
     trouble: list[str] = []
     pages: list[Page] = []
 
-    def show(width: int = 1280, scheme: Any = "light", **change: Any) -> Page:
-        data = {"pipelines": PIPELINES, "pipelines/label_detection/runs": RUNS}
+    def show(width: int = 1280, scheme: Any = "light", runs: Any = (), **change: Any) -> Page:
+        data = {"pipelines": PIPELINES, "pipelines/label_detection/runs": RUNS | {"runs": runs}}
         data["pipelines/label_detection/now"] = NOW | change
 
         def answer(route: Route) -> None:
@@ -154,6 +155,24 @@ def test_a_warning_is_words_in_sight_and_fits_the_screen(show: Show, width: int,
 
 def test_without_one_there_is_no_warning(show: Show) -> None:
     assert show().get_by_role("alert").count() == 0
+
+
+def test_a_report_that_cannot_be_read_is_said_beside_its_run_alone(show: Show) -> None:
+    def run(run_id: str, report: Any = None, problem: str | None = None) -> dict[str, Any]:
+        return {"run_id": run_id, "state": "success", "report": report, "report_problem": problem}
+
+    page = show(runs=[run("a", problem="It is not JSON."), run("b"), run("c", row({}))])
+    page.locator("tbody").wait_for()
+    states = page.locator("tbody td:nth-child(2)").all_inner_texts()
+    assert states == ["success; It is not JSON.", "success, no report", "success"]
+
+
+def test_a_time_that_is_not_known_is_not_1970(show: Show) -> None:
+    report = row({"images": {"labelled": 9}})
+    runs = [{"run_id": "a", "state": "success", "report": report, "report_problem": None}]
+    page = show(runs=runs, watchdog={"state": "success", "ended_at": None, "acted": []})
+    page.locator("tbody").wait_for()
+    assert "1970" not in page.content()
 
 
 @pytest.mark.parametrize("text", MARKUP, ids=ascii)

@@ -38,6 +38,18 @@ def test_a_picture_goes_through_the_api_server_where_no_browser_gets_to_s3(
     assert (rejected.status_code, rejected.headers["content-type"]) == (200, "image/jpeg")
 
 
+@pytest.mark.parametrize("sent_to_s3", [False, True])
+def test_a_picture_that_a_browser_keeps_is_not_for_who_logs_in_next(
+    browser: TestClient, images: Run, picture: bytes, sent_to_s3: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images.labelled("a.png", picture, [])
+    images.write()
+    monkeypatch.setattr(pictures, "reaches_browsers", lambda s3: sent_to_s3)
+    headers = get(browser, *ids(browser)).headers
+    assert "private, max-age=" in headers["cache-control"]
+    assert headers["vary"] == "Cookie, Authorization"
+
+
 def test_a_file_that_is_no_picture_is_not_shown_whatever_it_is_called(browser: TestClient, images: Run) -> None:
     images.rejected("page.png", b"<script>alert(1)</script>")
     images.rejected("empty.png", b"")

@@ -74,6 +74,17 @@ def test_a_rejected_message_comes_with_its_document(browser: TestClient, aws: Aw
     assert ask(browser, "image", image=image["id"])["document"] == {"message": {"id": "12-ab", "body": "?"}}
 
 
+def test_a_journal_that_names_another_key_opens_no_document_beside_it(
+    browser: TestClient, aws: Aws, images: Run
+) -> None:
+    images.named("runs/another run/report")
+    images.write()
+    put(aws, "runs/another run/report.json", {"secret": 1})
+    (image,) = ask(browser, "images")["images"]
+    found = ask(browser, "image", image=image["id"])
+    assert (found["document"], found["problem"]) == (None, "There is no document of it any more.")
+
+
 def test_the_summary_is_the_reports(browser: TestClient, images: Run) -> None:
     assert ask(browser, "summary") is None
     facts = {"images": {"labelled": 3}, "model": {"cost_usd": 0.07}, "problems": ["stop_model failed"], "warnings": []}
