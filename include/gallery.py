@@ -60,11 +60,12 @@ class Place:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which images a page is to have. `least`: the confidence, 0-100, that one of its labels (`label`'s) must have."""
+    """Which images a page is to have: those with a label (`label`) of `least` to `most` confidence, 0-100."""
 
     show: Show = Show.ALL
     label: str | None = None
     least: float = 0
+    most: float = 100
 
     def fits(self, line: dict[str, Any]) -> bool:
         """Whether an image's line is wanted."""
@@ -73,9 +74,11 @@ class Wanted:
             return False
         if self.show in {Show.LABELLED, Show.REJECTED} and line["outcome"] != self.show:
             return False
-        if self.label is None and not self.least:
+        if self.label is None and not self.least and self.most == 100:
             return True
-        return any(self.label in {None, label["Name"]} and _confidence(label) >= self.least for label in found)
+        return any(
+            self.label in {None, label["Name"]} and self.least <= _confidence(label) <= self.most for label in found
+        )
 
 
 @dataclass

@@ -25,9 +25,9 @@ COUNTERS = {
 }
 #: As they are at the end of a run.
 GAUGES = {
-    "label_detection.queue.visible": "messages that wait",
+    "label_detection.queue.visible": "messages that still wait at the end of the run",
     "label_detection.lag.p50": "seconds from an image's announcement to its outcome: half of the images at the most",
-    "label_detection.lag.longest": "the longest of them",
+    "label_detection.lag.longest": "the longest of them all",
 }
 _KINDS = {"counter": COUNTERS, "gauge": GAUGES}
 

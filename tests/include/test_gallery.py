@@ -104,6 +104,8 @@ def test_a_filter_reads_on_as_far_as_one_request_may_and_says_where_to_go_on(aws
         (Wanted(label="dog", least=80), ["2"]),
         (Wanted(least=90), ["1"]),
         (Wanted(least=90.5), []),
+        (Wanted(most=85), ["1", "2"]),
+        (Wanted(label="cat", least=60, most=89), []),
         (Wanted(Show.REJECTED, "cat"), []),
     ],
     ids=str,

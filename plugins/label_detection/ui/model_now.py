@@ -139,12 +139,14 @@ def watchdog(session: Session, pipeline: Pipeline) -> dict[str, Any]:
         .limit(1)
     ).first()
     if last is None:
-        return {"state": None, "ended_at": None, "acted": []}
+        return {"state": None, "ended_at": None, "looks": 0, "acted": []}
     ended_at = last.end_date.isoformat() if last.end_date else None
-    return {"state": str(last.state), "ended_at": ended_at, "acted": _acted(session, pipeline)}
+    looks, acted = _acted(session, pipeline)
+    return {"state": str(last.state), "ended_at": ended_at, "looks": looks, "acted": acted}
 
 
-def _acted(session: Session, pipeline: Pipeline) -> list[dict[str, Any]]:
+def _acted(session: Session, pipeline: Pipeline) -> tuple[int, list[dict[str, Any]]]:
+    """At how many of its runs was looked, and what those did."""
     returned = session.scalars(
         select(XComModel.value)
         .where(XComModel.dag_id == _WATCHDOG, XComModel.task_id == _WATCHDOG_TASK, XComModel.key == "return_value")
@@ -153,7 +155,7 @@ def _acted(session: Session, pipeline: Pipeline) -> list[dict[str, Any]]:
     ).all()
     acted = [one for value in returned for one in _models(value)]
     own = [one for one in acted if one.get("dag_id") == pipeline.dag_id]
-    return [{name: one.get(name) for name in ("run_id", "since", "why", "stopped")} for one in own[:10]]
+    return len(returned), [{name: one.get(name) for name in ("run_id", "since", "why", "stopped")} for one in own[:10]]
 
 
 def _models(value: Any) -> list[dict[str, Any]]:

@@ -10,14 +10,17 @@ from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessE
 from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import GetUserDep, get_user, requires_access_dag
 from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from include.pipelines import Pipeline
 from include.run_history import row
 from include.settings import Settings
 from label_detection.configuration import read_pipelines
+from label_detection.exchange import SENSE_TASK
 from label_detection.ui import model_now, queue_now
 from label_detection.ui.access import MAY_READ_RUNS, SettingsDep, pipeline_of
 from label_detection.ui.answers import GoneError, UnreadableError, data, page
@@ -56,11 +59,18 @@ def runs(
     if before:
         known = known.where(DagRun.id < before)
     found = session.execute(known.order_by(DagRun.id.desc()).limit(_RUNS)).all()
+    empty = _empty(session, dag_id, [run.run_id for run in found])
     session.commit()  # Airflow has few connections to its database: none is kept while S3 is asked
     with ThreadPoolExecutor(_AT_ONCE) as readers:
         rows = list(readers.map(partial(_row, settings), (run.run_id for run in found)))
     answer = [
-        {"run_id": run.run_id, "run_after": run.run_after.isoformat(), "state": str(run.state), **one}
+        {
+            "run_id": run.run_id,
+            "run_after": run.run_after.isoformat(),
+            "state": str(run.state),
+            "empty": run.run_id in empty,
+            **one,
+        }
         for run, one in zip(found, rows, strict=True)
     ]
     return data({"runs": answer, "before": found[-1].id if len(found) == _RUNS else None})
@@ -75,6 +85,12 @@ def now(settings: SettingsDep, session: SessionDep, pipeline: Annotated[Pipeline
     # AWS has answered: only now a connection to the database is taken
     model = model_now.model(session, settings, *state)
     return data({**model, **queue.result(), "watchdog": model_now.watchdog(session, pipeline)})
+
+
+def _empty(session: Session, dag_id: str, run_ids: list[str]) -> set[str]:
+    """Those that found nothing in the queue: they have started nothing, and have no report."""
+    of_task = TaskInstance.dag_id == dag_id, TaskInstance.task_id == SENSE_TASK, TaskInstance.state == "skipped"
+    return set(session.scalars(select(TaskInstance.run_id).where(*of_task, TaskInstance.run_id.in_(run_ids))))
 
 
 def _row(settings: Settings, run_id: str) -> dict[str, Any]:

@@ -52,13 +52,14 @@ def images(
     show: Show = Show.ALL,
     label: Annotated[str | None, Query(max_length=1000)] = None,
     least: Annotated[float, Query(ge=0, le=100)] = 0,
+    most: Annotated[float, Query(ge=0, le=100)] = 100,
     size: Annotated[int, Query(ge=1, le=100)] = 24,
 ) -> Response:
     """A page of images, and the cursor of the next one: None when there is none."""
     begin = place(cursor) if cursor else None
     try:
         with said_in_words(final_bucket(settings), READ_FINAL):
-            found = gallery(settings, run_id).page(Wanted(show, label or None, least), begin, size)
+            found = gallery(settings, run_id).page(Wanted(show, label or None, least, most), begin, size)
     except GoneError:
         raise HTTPException(404, "This page begins in a part of the journal that is gone.") from None
     answer = {"images": found.images, "next": str(found.next) if found.next else None}

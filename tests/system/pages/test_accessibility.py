@@ -73,7 +73,7 @@ def _node(node: dict[str, Any]) -> str:
 _FOCUSED = """
 () => {
   const one = document.activeElement;
-  const group = one.closest("#report, #filters, #images, #paging");
+  const group = one.closest("#report, #overview, #filters, #images, #paging");
   const box = one.getBoundingClientRect();
   const [left, top] = [box.left + scrollX, box.top + scrollY];
   return {group: group && group.id, left, top, right: left + box.width, bottom: top + box.height};
@@ -87,7 +87,7 @@ def test_tab_goes_through_the_page_as_it_is_read(site: Site, visit: Visit, width
     _gallery(page, site)
     page.locator("#report").wait_for()
     filters = page.locator("#filters").locator("select, input, button").count()
-    groups = ["report", *["filters"] * filters, *["images"] * PAGE_SIZE, "paging"]
+    groups = ["report", "overview", *["filters"] * filters, *["images"] * PAGE_SIZE, "paging"]
     stops = []
     for _ in groups:
         page.keyboard.press("Tab")

@@ -93,6 +93,14 @@ def test_filters_show_what_they_say(site: Site, visit: Visit) -> None:
     }
     assert sure
     assert names() == sure
+    inside.get_by_label("Least confidence").fill("")
+    inside.get_by_label("Most confidence").fill("90")
+    inside.get_by_role("button", name="Filter").click()
+    assert names() == {
+        key
+        for key, document in documents.items()
+        if any(label["Name"] == "cat" and label["Confidence"] <= 90 for label in document["labels"])
+    }
     proposed = inside.locator("#labels option").evaluate_all("options => options.map(option => option.value)")
     assert sorted(proposed) == sorted({label["Name"] for one in documents.values() for label in one["labels"]})
     assert visitor.trouble == []

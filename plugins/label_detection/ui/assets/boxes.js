@@ -64,7 +64,7 @@ const boxes = (() => {
     svg.setAttribute("aria-hidden", "true");
     img.addEventListener("load", () => draw(svg, img.naturalWidth, img.naturalHeight, labels));
     img.addEventListener("error", () => {
-      missing(image.outcome === "rejected" ? "The browser cannot show this file either" : "The picture cannot be shown: is it gone?");
+      missing(image.outcome === "rejected" ? "The browser cannot show this file" : "The picture cannot be shown: is it gone?");
     });
     img.src = address;
     frame.append(img, svg);

@@ -4,6 +4,7 @@
   const {element} = boxes;
   const $ = (id) => document.getElementById(id);
   const runId = new URLSearchParams(location.search).get("run_id") || "";
+  const dagId = decodeURIComponent(location.pathname.split("/").pop());
   const filters = $("filters");
   const state = {cursor: null, before: [], images: [], next: null, open: null, asked: 0};
 
@@ -38,6 +39,7 @@
     const parameters = {show: given.show};
     if (given.label) parameters.label = given.label;
     if (Number(given.least) > 0) parameters.least = given.least;
+    if (given.most && Number(given.most) < 100) parameters.most = given.most;
     return parameters;
   };
 
@@ -69,13 +71,19 @@
     $("problem").textContent = error ? error.message : "";
   };
 
+  const nothing = () => {
+    const exact = filters.label.value ? " A label is matched as it is, with its capitals." : "";
+    return `No pictures like that in this run.${exact}`;
+  };
+
   const said = (page) => {
     const count = page.images.length;
     let text = `${count} ${count === 1 ? "picture" : "pictures"}`;
     if (!count && !page.next && !state.cursor) {
-      text = page.lines ? "No pictures like that in this run." : "This run has no journal of pictures: it looked at none, or not yet.";
+      text = page.lines ? nothing() : "This run has no journal of pictures: it looked at none, or not yet.";
     } else if (!count && !page.next) text = "No more pictures like that.";
-    else if (page.next && page.lines > 2 * count) text += `; ${page.lines.toLocaleString("en")} lines of the journal were read for them, and there are more.`;
+    else if (page.next && page.lines <= 2 * count) text += ", and there are more on the next page";
+    else if (page.next) text += `; ${page.lines.toLocaleString("en")} lines of the journal were read for them, and there are more.`;
     if (page.unreadable) text += ` ${page.unreadable} lines could not be read.`;
     return text;
   };
@@ -219,10 +227,10 @@
     try {
       found = await ask("summary");
     } catch {
-      $("counts").textContent = `Run ${runId}`; // what is wrong, the pictures say
+      $("counts").textContent = `Run ${runId} of ${dagId}`; // what is wrong, the pictures say
       return;
     }
-    $("counts").textContent = `Run ${runId}: ${found ? inShort(found) : "no report yet"}`;
+    $("counts").textContent = `Run ${runId} of ${dagId}: ${found ? inShort(found) : "no report; it goes on, or the queue was empty and nothing was started"}`;
     if (!found) return;
     $("labels").replaceChildren(...found.labels.map(([name, count]) => element("option", {value: name, label: `${name} (${count})`})));
     const said = [...(found.problems || []), ...(found.warnings || [])];
@@ -234,7 +242,7 @@
 
   const start = () => {
     const parameters = new URLSearchParams(location.search);
-    for (const name of ["show", "label", "least"]) if (parameters.has(name)) filters[name].value = parameters.get(name);
+    for (const name of ["show", "label", "least", "most"]) if (parameters.has(name)) filters[name].value = parameters.get(name);
     if (!filters.show.value) filters.show.value = "all";
     if (!runId) {
       tell(new Error("The address says no run: it must end in ?run_id= and a run's id. The tab of a run in Airflow has it."));

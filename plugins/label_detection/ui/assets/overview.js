@@ -68,7 +68,7 @@
     const dog = now.watchdog;
     const looked = dog.state ? `last run ${dog.state}, ${when(dog.ended_at)}` : "has not run yet";
     const acted = dog.acted.map((one) => `${one.stopped ? "stopped the model" : "removed the lease"} of run ${one.run_id}: ${one.why}`);
-    facts.push(fact("Watchdog", [looked, ...(acted.length ? acted : ["nothing to do for this model in its last 144 runs"])], dog.state === "failed" ? "late" : ""));
+    facts.push(fact("Watchdog", [looked, ...(acted.length ? acted : [`nothing to do for this model in its last ${dog.looks === 1 ? "run" : `${dog.looks} runs`}`])], dog.state === "failed" ? "late" : ""));
     const parts = [element("dl", {className: "now"}, facts)];
     if (now.warning) {
       const note = element("p", {className: "warning"}, [element("strong", {textContent: "Warning: "}), element("span", {textContent: now.warning})]);
@@ -95,10 +95,14 @@
     // of the labelled images: that a run was larger is no news of a label
     const share = (name) => (run) => run.labelled ? (run.labels[name] || 0) / run.labelled : NaN;
     made.push(...most.map((name) => plots.plot(`Label ${name}`, runs, share(name), percent)));
-    return element("div", {className: "plots"}, made);
+    return [
+      element("p", {className: "quiet", textContent: "Each bar is a run, the oldest on the left; the number is the last run's, the dashed line the median. A label's share is of the labelled images."}),
+      element("div", {className: "plots"}, made),
+    ];
   };
 
-  const stateOf = ({state, report, report_problem}) => {
+  const stateOf = ({state, empty, report, report_problem}) => {
+    if (!report && empty) return `${state}: the queue was empty, nothing was started`;
     if (!report) return report_problem ? `${state}; ${report_problem}` : `${state}, no report`;
     return report.problems ? `${state}, ${whole(report.problems)} problem(s)` : state;
   };
@@ -111,9 +115,11 @@
     const lines = runs.map((run) => {
       const {run_id, report} = run;
       const one = report || {};
-      const pictures = element("a", {textContent: run_id, href: `runs/${encodeURIComponent(dagId)}?${new URLSearchParams({run_id})}`});
+      const link = (text, more) => element("a", {textContent: text, href: `runs/${encodeURIComponent(dagId)}?${new URLSearchParams({run_id, ...more})}`});
+      const rejected = number(one.rejected, whole);
+      if (one.rejected) rejected.replaceChildren(link(whole(one.rejected), {show: "rejected"}));
       return element("tr", {}, [
-        element("td", {}, [pictures]), cell(stateOf(run)), number(one.labelled, whole), number(one.rejected, whole), number(one.minutes, minutes),
+        element("td", {}, [link(run_id, {})]), cell(stateOf(run)), number(one.labelled, whole), rejected, number(one.minutes, minutes),
         number(one.cost_usd, usd), number(one.cost_per_1000_usd, usd), number(one.use, percent),
       ]);
     });
@@ -132,11 +138,11 @@
       const found = await ask(`${base}/runs${before ? `?before=${before}` : ""}`);
       runs = [...runs, ...found.runs];
       const rows = runs.filter((run) => run.report).map((run) => ({...run.report, at: `${run.run_id}, ${when(run.report.started_at)}`}));
-      const parts = [plotsOf(rows)];
+      const parts = plotsOf(rows);
       const all = element("div", {className: "scroll", tabIndex: 0}, [tableOf(pipeline.dag_id, runs)]);
       all.setAttribute("role", "region");
       all.setAttribute("aria-label", "Runs, the newest first");
-      parts.push(element("details", {open: rows.length < 12}, [element("summary", {textContent: `${runs.length} runs, ${rows.length} with a report`}), all]));
+      parts.push(element("details", {open: rows.length < 12}, [element("summary", {textContent: `${runs.length} runs, ${rows.length} with a report, together ${usd(rows.reduce((sum, run) => sum + (run.cost_usd || 0), 0))}`}), all]));
       if (found.before) {
         const more = element("button", {type: "button", textContent: "Older runs"});
         more.addEventListener("click", () => { more.disabled = true; load(found.before).catch((error) => tell(over, error)); });

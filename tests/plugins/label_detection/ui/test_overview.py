@@ -127,6 +127,15 @@ def test_runs_come_newest_first_a_page_at_a_time_with_their_reports(
     assert second["before"] is None
 
 
+def test_a_run_that_found_an_empty_queue_is_told_from_one_whose_report_is_missing(
+    browser: TestClient, database: Session
+) -> None:
+    add_task(database, add_run(database, 1), "wait_for_images", "skipped")
+    add_task(database, add_run(database, 2), "wait_for_images", "success")
+    runs = browser.get(f"/pipelines/{DAG_ID}/runs").json()["runs"]
+    assert {run["run_id"]: run["empty"] for run in runs} == {"run 1": True, "run 2": False}
+
+
 def test_a_row_has_the_reports_numbers() -> None:
     assert row(REPORT) == {
         "started_at": "2026-11-22T06:00:00Z",
@@ -365,7 +374,7 @@ def test_a_queue_that_cannot_be_read_is_said(browser: TestClient, aws: Aws, data
 
 
 def test_what_the_watchdog_did_to_this_pipelines_model_alone(browser: TestClient, aws: Aws, database: Session) -> None:
-    assert now(browser)["watchdog"] == {"state": None, "ended_at": None, "acted": []}
+    assert now(browser)["watchdog"] == {"state": None, "ended_at": None, "looks": 0, "acted": []}
     own = {**lease(aws).model_dump(mode="json"), "why": "its run was deleted", "stopped": True}
     acted: list[list[dict[str, Any]]] = [[own], [], [{**own, "dag_id": "label_detection__other", "run_id": "secret"}]]
     for number, value in enumerate(acted, 1):
@@ -378,6 +387,7 @@ def test_what_the_watchdog_did_to_this_pipelines_model_alone(browser: TestClient
         )
     found = now(browser)["watchdog"]
     assert found["state"] == "failed"
+    assert found["looks"] == 3
     assert found["acted"] == [
         {"run_id": "r", "since": "2026-11-22T06:00:00Z", "why": "its run was deleted", "stopped": True}
     ]

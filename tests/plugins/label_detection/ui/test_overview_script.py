@@ -31,7 +31,7 @@ NOW: dict[str, Any] = {
     "queue": {"waiting": 0, "in_flight": 0, "oldest_seconds": None},
     "queue_problem": None,
     "age_problem": None,
-    "watchdog": {"state": None, "ended_at": None, "acted": []},
+    "watchdog": {"state": None, "ended_at": None, "looks": 0, "acted": []},
 }
 ON = {"phase": "running", "status": "RUNNING", "reason": "", "units": 2}
 
@@ -167,10 +167,32 @@ def test_a_report_that_cannot_be_read_is_said_beside_its_run_alone(show: Show) -
     assert states == ["success; It is not JSON.", "success, no report", "success"]
 
 
+def test_a_run_that_found_an_empty_queue_is_said_to_have_started_nothing(show: Show) -> None:
+    page = show(runs=[{"run_id": "a", "state": "success", "empty": True, "report": None, "report_problem": None}])
+    page.locator("tbody").wait_for()
+    state = page.locator("tbody td:nth-child(2)").inner_text()
+    assert state == "success: the queue was empty, nothing was started"
+
+
+def test_the_rejected_of_a_run_are_a_link_to_them_and_the_costs_are_added_up(show: Show) -> None:
+    report = row({"images": {"labelled": 9, "rejected": 2}, "model": {"cost_usd": 0.75}})
+    page = show(runs=[{"run_id": "a+b", "state": "success", "report": report, "report_problem": None}] * 2)
+    page.locator("tbody").wait_for()
+    link = page.get_by_role("link", name="2", exact=True).first.get_attribute("href")
+    assert link == "runs/label_detection?run_id=a%2Bb&show=rejected"
+    assert page.locator("summary").inner_text() == "2 runs, 2 with a report, together 1.50 USD"
+
+
+@pytest.mark.parametrize(("looks", "words"), [(1, "run"), (144, "144 runs")])
+def test_the_watchdog_is_said_to_have_looked_as_often_as_it_has(show: Show, looks: int, words: str) -> None:
+    page = show(watchdog={"state": "success", "ended_at": "2026-11-22T06:00:00Z", "looks": looks, "acted": []})
+    assert said(page, "Watchdog")[1] == f"nothing to do for this model in its last {words}"
+
+
 def test_a_time_that_is_not_known_is_not_1970(show: Show) -> None:
     report = row({"images": {"labelled": 9}})
     runs = [{"run_id": "a", "state": "success", "report": report, "report_problem": None}]
-    page = show(runs=runs, watchdog={"state": "success", "ended_at": None, "acted": []})
+    page = show(runs=runs, watchdog={"state": "success", "ended_at": None, "looks": 0, "acted": []})
     page.locator("tbody").wait_for()
     assert "1970" not in page.content()
 
