@@ -28,7 +28,7 @@ from include import journal
 FINAL_BUCKET = conf.get("label_detection", "final_bucket", fallback="my-final-bucket")
 #: Of a run's lines, those of an image that has its end; others are messages that come again, or were no image's.
 OUTCOMES = {"labelled", "rejected"}
-COLUMNS = ("key", "outcome", "label", "confidence", "left", "top", "width", "height", "at")
+COLUMNS = ("key", "outcome", "reason", "image", "label", "confidence", "left", "top", "width", "height", "at")
 
 with DAG(
     "label_table",
@@ -68,7 +68,8 @@ def _write(s3: Any, bucket: str, run_id: str) -> str:
 
 def _rows(line: dict[str, Any]) -> list[list[Any]]:
     """A line of the run's record, as rows of the table; its boxes are in ratios of the image's size."""
-    what = [_text(line["source"]["key"]) if line["source"] else "", line["outcome"]]
+    source, error = line["source"] or {}, line.get("error") or {}
+    what = [_text(source.get("key", "")), line["outcome"], _text(error.get("code", "")), _text(line.get("image") or "")]
     rows = []
     for label in line["labels"] or [{}]:
         box = (label.get("Geometry") or {}).get("BoundingBox") or {}

@@ -36,6 +36,13 @@ def test_a_run_has_its_table_whatever_its_id(aws: Aws, run_id: str) -> None:
     assert (row["key"], row["label"], row["confidence"], row["height"]) == ('a,"b"\n.png', "cat", "90.5", "0.4")
 
 
+def test_a_rejected_image_has_its_reason_and_where_it_lies(aws: Aws) -> None:
+    error = {"code": "InvalidImageFormatException", "message": "no"}
+    image = {"error": error, "image": "rejected/bad-0123456789.png"}
+    (row,) = table(aws, "run", line("bad.png", outcome="rejected") | image)
+    assert (row["reason"], row["image"]) == ("InvalidImageFormatException", "rejected/bad-0123456789.png")
+
+
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"], ids=ascii)
 def test_a_key_or_a_label_is_no_formula(aws: Aws, text: str) -> None:
     (row,) = table(aws, "run", line(text, {"Name": text, "Confidence": 90}))

@@ -230,7 +230,7 @@
       $("counts").textContent = `Run ${runId} of ${dagId}`; // what is wrong, the pictures say
       return;
     }
-    $("counts").textContent = `Run ${runId} of ${dagId}: ${found ? inShort(found) : "no report; it goes on, or the queue was empty and nothing was started"}`;
+    $("counts").textContent = `Run ${runId} of ${dagId}: ${found ? inShort(found) : "no report; it goes on, the queue was empty and nothing was started, or it was ended by hand"}`;
     if (!found) return;
     $("labels").replaceChildren(...found.labels.map(([name, count]) => element("option", {value: name, label: `${name} (${count})`})));
     const said = [...(found.problems || []), ...(found.warnings || [])];

@@ -57,6 +57,12 @@
     return [counts, now.age_problem || "How long the oldest has waited is not known: CloudWatch does not have it yet."];
   };
 
+  const warningOf = (...words) => {
+    const note = element("p", {className: "warning"}, [element("strong", {textContent: "Warning: "}), element("span", {}, words)]);
+    note.setAttribute("role", "alert");
+    return note;
+  };
+
   const nowOf = (now, dagId) => {
     const nobody = now.lease_problem ? "Who holds it is not known" : "No run holds it";
     const held = now.lease ? holderOf(now.lease, dagId) : nobody;
@@ -70,11 +76,7 @@
     const acted = dog.acted.map((one) => `${one.stopped ? "stopped the model" : "removed the lease"} of run ${one.run_id}: ${one.why}`);
     facts.push(fact("Watchdog", [looked, ...(acted.length ? acted : [`nothing to do for this model in its last ${dog.looks === 1 ? "run" : `${dog.looks} runs`}`])], dog.state === "failed" ? "late" : ""));
     const parts = [element("dl", {className: "now"}, facts)];
-    if (now.warning) {
-      const note = element("p", {className: "warning"}, [element("strong", {textContent: "Warning: "}), element("span", {textContent: now.warning})]);
-      note.setAttribute("role", "alert");
-      parts.unshift(note);
-    }
+    if (now.warning) parts.unshift(warningOf(now.warning));
     return parts;
   };
 
@@ -107,6 +109,17 @@
     return report.problems ? `${state}, ${whole(report.problems)} problem(s)` : state;
   };
 
+  const linkTo = (dagId, text, parameters) => element("a", {
+    textContent: text, href: `runs/${encodeURIComponent(dagId)}?${new URLSearchParams(parameters)}`,
+  });
+
+  // Of the newest run that has ended, when it is red.
+  const redOf = (dagId, runs) => {
+    const last = runs.find((run) => ["success", "failed"].includes(run.state));
+    if (!last || last.state !== "failed") return [];
+    return [warningOf("The last run failed: ", linkTo(dagId, last.run_id, {run_id: last.run_id}), ". What is wrong stands above its pictures, and in the log of its task write_report.")];
+  };
+
   const tableOf = (dagId, runs) => {
     const cell = (text, name = "") => element("td", {className: name, textContent: text});
     const number = (value, format) => cell(Number.isFinite(value) ? format(value) : "–", "number");
@@ -115,11 +128,10 @@
     const lines = runs.map((run) => {
       const {run_id, report} = run;
       const one = report || {};
-      const link = (text, more) => element("a", {textContent: text, href: `runs/${encodeURIComponent(dagId)}?${new URLSearchParams({run_id, ...more})}`});
       const rejected = number(one.rejected, whole);
-      if (one.rejected) rejected.replaceChildren(link(whole(one.rejected), {show: "rejected"}));
+      if (one.rejected) rejected.replaceChildren(linkTo(dagId, whole(one.rejected), {run_id, show: "rejected"}));
       return element("tr", {}, [
-        element("td", {}, [link(run_id, {})]), cell(stateOf(run)), number(one.labelled, whole), rejected, number(one.minutes, minutes),
+        element("td", {}, [linkTo(dagId, run_id, {run_id})]), cell(stateOf(run)), number(one.labelled, whole), rejected, number(one.minutes, minutes),
         number(one.cost_usd, usd), number(one.cost_per_1000_usd, usd), number(one.use, percent),
       ]);
     });
@@ -138,7 +150,7 @@
       const found = await ask(`${base}/runs${before ? `?before=${before}` : ""}`);
       runs = [...runs, ...found.runs];
       const rows = runs.filter((run) => run.report).map((run) => ({...run.report, at: `${run.run_id}, ${when(run.report.started_at)}`}));
-      const parts = plotsOf(rows);
+      const parts = [...redOf(pipeline.dag_id, runs), ...plotsOf(rows)];
       const all = element("div", {className: "scroll", tabIndex: 0}, [tableOf(pipeline.dag_id, runs)]);
       all.setAttribute("role", "region");
       all.setAttribute("aria-label", "Runs, the newest first");

@@ -37,7 +37,8 @@ const plots = (() => {
     const found = trend(values, format, worse);
     const top = Math.max(...values, 0) || 1;
     const step = WIDTH / Math.max(known.length, 12);
-    const last = values.length ? format(values[values.length - 1]) : "–";
+    const newest = known.length ? known[known.length - 1].value : NaN;
+    const last = Number.isFinite(newest) ? format(newest) : "–";
     const svg = shape("svg", {viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img"});
     svg.setAttribute("aria-label", `${title}: last ${last}; ${found.text}`);
     known.forEach(({run, value}, index) => {

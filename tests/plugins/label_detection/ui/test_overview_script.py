@@ -183,6 +183,26 @@ def test_the_rejected_of_a_run_are_a_link_to_them_and_the_costs_are_added_up(sho
     assert page.locator("summary").inner_text() == "2 runs, 2 with a report, together 1.50 USD"
 
 
+@pytest.mark.parametrize(
+    ("states", "said"),
+    [
+        (["running", "failed", "success"], "Warning: The last run failed: 1. What is wrong stands above its pictures"),
+        (["success", "failed"], None),
+        ([], None),
+    ],
+    ids=["the last that has ended", "an earlier one", "none"],
+)
+def test_a_last_run_that_is_red_stands_above_all(show: Show, states: list[str], said: str | None) -> None:
+    report = row({"problems": ["x"]})
+    runs = [
+        {"run_id": str(n), "state": state, "report": report, "report_problem": None} for n, state in enumerate(states)
+    ]
+    page = show(runs=runs)
+    page.locator("summary").wait_for()
+    warnings = page.get_by_role("alert").all_inner_texts()
+    assert [warning.partition(", and")[0] for warning in warnings] == ([said] if said else [])
+
+
 @pytest.mark.parametrize(("looks", "words"), [(1, "run"), (144, "144 runs")])
 def test_the_watchdog_is_said_to_have_looked_as_often_as_it_has(show: Show, looks: int, words: str) -> None:
     page = show(watchdog={"state": "success", "ended_at": "2026-11-22T06:00:00Z", "looks": looks, "acted": []})

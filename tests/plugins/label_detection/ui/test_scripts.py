@@ -65,6 +65,11 @@ def test_a_run_of_which_the_number_is_not_known_has_no_bar(page: Page) -> None:
     assert (found["bars"], found["words"]) == (2, "median 2.0 of 2 runs")
 
 
+def test_the_number_beside_a_plot_is_the_last_runs_or_not_known(page: Page) -> None:
+    assert page.evaluate(_PLOT, [[1, 3], "up"])["label"].startswith("Rejected: last 3.0;")
+    assert page.evaluate(_PLOT, [[1, None], "up"])["label"].startswith("Rejected: last –;")
+
+
 _CARD = """
 ([text, box]) => {
   const label = {name: text, confidence: 91.26, box};
