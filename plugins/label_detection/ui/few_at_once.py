@@ -6,11 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class FewAtOnceMiddleware:
-    """Lets `most` requests in, each until its last byte is sent: a picture is read from S3 bit by bit, by a thread."""
+    """Lets `most` requests work at once, until their last byte: a picture is read from S3 bit by bit, by a thread.
+
+    What is sent has no place while the browser takes its time over it: one that sleeps would keep it from all others.
+    """
 
     def __init__(self, app: ASGIApp, most: int) -> None:
         self._app = app
@@ -18,5 +21,19 @@ class FewAtOnceMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """An ASGI application."""
-        async with self._room:
-            await self._app(scope, receive, send)
+        is_in: bool = await self._room.acquire()
+
+        async def send_outside(message: Message) -> None:
+            nonlocal is_in
+            if is_in:  # not after a send that failed
+                is_in = False
+                self._room.release()
+            await send(message)
+            if message["type"] == "http.response.start" or message.get("more_body"):
+                is_in = await self._room.acquire()
+
+        try:
+            await self._app(scope, receive, send_outside)
+        finally:
+            if is_in:
+                self._room.release()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import dataclass, field
 from typing import Any
 
 import anyio.to_thread
@@ -13,6 +14,7 @@ from airflow.api_fastapi.core_api import security
 
 from label_detection.ui import clients
 from label_detection.ui.app import AT_ONCE, make_app
+from label_detection.ui.few_at_once import FewAtOnceMiddleware
 from tests.conftest import Aws
 from tests.plugins.label_detection.ui.conftest import DAG_ID, RUN_ID, Airflow
 
@@ -57,3 +59,76 @@ def test_there_are_more_threads_than_the_pages_take() -> None:
         return anyio.to_thread.current_default_thread_limiter().total_tokens
 
     assert asyncio.run(threads()) >= 2 * AT_ONCE
+
+
+async def picture(scope: Any, receive: Any, send: Any) -> None:
+    """An application's answer, in two pieces."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"a", "more_body": True})
+    await send({"type": "http.response.body", "body": b"b", "more_body": False})
+
+
+@dataclass
+class Browser:
+    """Takes an answer's messages, once it is awake."""
+
+    awake: asyncio.Event = field(default_factory=asyncio.Event)
+    is_there: bool = True
+    got: list[Any] = field(default_factory=list)
+
+    async def ask(self, pages: FewAtOnceMiddleware) -> None:
+        nothing: Any = None
+        await pages({}, nothing, self._take)
+
+    async def _take(self, message: Any) -> None:
+        if not self.is_there:
+            raise OSError("it is gone")
+        await self.awake.wait()
+        self.got.append(message)
+
+
+def test_a_browser_that_takes_nothing_keeps_no_other_waiting() -> None:
+    async def ask() -> None:
+        pages, asleep, awake = FewAtOnceMiddleware(picture, most=1), Browser(), Browser()
+        first = asyncio.create_task(asleep.ask(pages))
+        await asyncio.sleep(0)
+        awake.awake.set()
+        await asyncio.wait_for(awake.ask(pages), 5)
+        assert (len(asleep.got), len(awake.got)) == (0, 3)
+        asleep.awake.set()
+        await asyncio.wait_for(first, 5)
+        assert len(asleep.got) == 3
+
+    asyncio.run(ask())
+
+
+def test_browsers_that_go_away_leave_as_much_room_as_there_was() -> None:
+    started, is_over = [], asyncio.Event()
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        started.append(scope)
+        await is_over.wait()
+        await picture(scope, receive, send)
+
+    async def ask() -> None:
+        pages = FewAtOnceMiddleware(slow, most=2)
+        is_over.set()
+        for _ in range(3):
+            with pytest.raises(OSError, match="it is gone"):
+                await Browser(is_there=False).ask(pages)
+        asleep = asyncio.create_task(Browser().ask(pages))
+        await asyncio.sleep(0)
+        asleep.cancel()
+        await asyncio.wait([asleep])
+        is_over.clear()
+        started.clear()
+        browsers = [Browser() for _ in range(5)]
+        waiting = [asyncio.create_task(browser.ask(pages)) for browser in browsers]
+        await asyncio.sleep(0.01)
+        assert len(started) == 2
+        is_over.set()
+        for browser in browsers:
+            browser.awake.set()
+        await asyncio.wait_for(asyncio.gather(*waiting), 5)
+
+    asyncio.run(ask())
