@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PART = re.compile(r"\d{3,}-[0-9a-f]{8}-\d{6}\.jsonl")
 _LINES = 200
 _SECONDS = 10.0
+_MOST_LISTED = 1000  # AWS: objects in an answer
 
 
 def run_prefix(run_id: str) -> str:
@@ -95,20 +96,24 @@ class Journal:
             self._lines.clear()
 
 
-def list_parts(s3: S3Client, bucket: str, run_id: str, after: str | None = None, at_once: int = 1000) -> Iterator[str]:
+def list_parts(
+    s3: S3Client, bucket: str, run_id: str, after: str | None = None, at_once: int = _MOST_LISTED
+) -> Iterator[str]:
     """The names of a run's parts, in their order; `after`: only those that come after that one.
 
-    :param at_once: how many a request is answered with. S3: 1,000 at the most.
+    :param at_once: how many the first request is answered with.
     """
     prefix = f"{run_prefix(run_id)}images/"
-    start: Any = {"StartAfter": prefix + after} if after else {}
-    listed = s3.get_paginator("list_objects_v2").paginate(
-        Bucket=bucket, Prefix=prefix, PaginationConfig={"PageSize": at_once}, **start
-    )
-    for page in listed:
-        for entry in page.get("Contents", []):
+    more: Any = {"StartAfter": prefix + after} if after else {}
+    while True:
+        listed = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=at_once, **more)
+        for entry in listed.get("Contents", []):
             if PART.fullmatch(name := entry["Key"].removeprefix(prefix)):
                 yield name  # else: an image whose source key was chosen to lie here
+        if not listed["IsTruncated"]:
+            return
+        more = {"ContinuationToken": listed["NextContinuationToken"]}
+        at_once = _MOST_LISTED  # there may be any number of such images
 
 
 def read_part(s3: S3Client, bucket: str, run_id: str, name: str) -> list[bytes]:

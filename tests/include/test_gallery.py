@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from include.gallery import Gallery, Parts, Place, Show, Wanted
+from include.gallery import Gallery, Page, Parts, Place, Show, Wanted
 from include.labels import REJECTED, final_key
 from include.messages import ImageRef
 from tests.conftest import Aws
@@ -65,17 +65,31 @@ def test_pages_follow_each_other_without_a_gap_across_parts(aws: Aws, gallery: G
     assert sizes == [7, 7, 6]
 
 
-def test_the_first_page_reads_one_part_however_long_the_run(aws: Aws) -> None:
-    for number in range(40):
-        write(aws, part(number), [image_line(number * 30 + line) for line in range(30)])
+def page_and_requests(aws: Aws) -> tuple[Page, Counter[str]]:
+    """A run's first page, and what S3 was asked for it."""
     asked: Counter[str] = Counter()
     aws.s3.meta.events.register("before-call.s3", lambda model, **_: asked.update([model.name]), unique_id="count")
     try:
-        page = Gallery(aws.s3, aws.settings.final_bucket, RUN).page(Wanted(), None, 24)
+        return Gallery(aws.s3, aws.settings.final_bucket, RUN).page(Wanted(), None, 24), asked
     finally:
         aws.s3.meta.events.unregister("before-call.s3", unique_id="count")
+
+
+def test_the_first_page_reads_one_part_however_long_the_run(aws: Aws) -> None:
+    for number in range(40):
+        write(aws, part(number), [image_line(number * 30 + line) for line in range(30)])
+    page, asked = page_and_requests(aws)
     assert len(page.images) == 24
     assert asked == {"ListObjectsV2": 1, "GetObject": 1}
+
+
+def test_images_that_somebody_puts_before_the_parts_do_not_cost_a_request_for_each_two(aws: Aws) -> None:
+    for number in range(20):
+        write(aws, f"000-{number}.jsonl-0123456789", [])
+    write(aws, part(0), [image_line(0)])
+    page, asked = page_and_requests(aws)
+    assert len(page.images) == 1
+    assert asked == {"ListObjectsV2": 2, "GetObject": 1}
 
 
 def test_a_filter_reads_on_as_far_as_one_request_may_and_says_where_to_go_on(aws: Aws, gallery: Gallery) -> None:
