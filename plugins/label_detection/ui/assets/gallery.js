@@ -6,7 +6,7 @@
   const runId = new URLSearchParams(location.search).get("run_id") || "";
   const dagId = decodeURIComponent(location.pathname.split("/").pop());
   const filters = $("filters");
-  const state = {cursor: null, before: [], images: [], next: null, open: null, asked: 0};
+  const state = {wanted: {}, cursor: null, before: [], images: [], next: null, open: null, asked: 0};
 
   // Relative to this page: Airflow may stand under a path of its own.
   const address = (name, parameters = {}) => {
@@ -29,11 +29,13 @@
     } catch {
       // no words: the status must do
     }
+    if (answer.status === 422 && Array.isArray(detail)) detail = detail.map((one) => one.msg).join("; ");
     if (answer.status === 401) detail = "You are not logged in any more. Log in to Airflow, and load this page again.";
     if (answer.status === 403) detail = "You may not read the runs of this DAG.";
     throw new Error(typeof detail === "string" && detail ? detail : `Airflow's API server answered ${answer.status}.`);
   };
 
+  // What the form says; it counts once it is asked for.
   const wanted = () => {
     const given = Object.fromEntries(new FormData(filters));
     const parameters = {show: given.show};
@@ -44,7 +46,7 @@
   };
 
   const shownLabels = (image) => {
-    const least = Number(filters.least.value) || 0;
+    const least = Number(state.wanted.least) || 0;
     return image.labels.filter((label) => label.confidence >= least);
   };
 
@@ -72,7 +74,7 @@
   };
 
   const nothing = () => {
-    const exact = filters.label.value ? " A label is matched as it is, with its capitals." : "";
+    const exact = state.wanted.label ? " A label is matched as it is, with its capitals." : "";
     return `No pictures like that in this run.${exact}`;
   };
 
@@ -94,7 +96,7 @@
     for (const id of ["first", "previous", "next"]) $(id).disabled = true;
     tell(null);
     try {
-      const page = await ask("images", {...wanted(), ...(cursor ? {cursor} : {})});
+      const page = await ask("images", {...state.wanted, ...(cursor ? {cursor} : {})});
       if (asked !== state.asked) return;
       Object.assign(state, {cursor, images: page.images, next: page.next});
       $("images").replaceChildren(...page.images.map(card));
@@ -114,7 +116,7 @@
   };
 
   const remember = () => {
-    const parameters = new URLSearchParams({run_id: runId, ...wanted()});
+    const parameters = new URLSearchParams({run_id: runId, ...state.wanted});
     if (state.cursor) parameters.set("cursor", state.cursor);
     history.replaceState(null, "", `?${parameters}${state.open ? `#image=${state.open}` : ""}`);
     try { // the address of Airflow's own page leads here again
@@ -248,19 +250,22 @@
       tell(new Error("The address says no run: it must end in ?run_id= and a run's id. The tab of a run in Airflow has it."));
       return;
     }
+    state.wanted = wanted();
     const first = linked();
     const loaded = load(parameters.get("cursor"));
     summary();
     if (first) loaded.then(() => open(first));
   };
 
-  const filter = () => { state.before = []; load(null); };
+  const filter = () => { Object.assign(state, {wanted: wanted(), before: []}); load(null); };
   filters.addEventListener("submit", (event) => { event.preventDefault(); filter(); });
   filters.show.addEventListener("change", filter);
   $("clear").addEventListener("click", () => { filters.reset(); filter(); });
   // The button may be of no use on the page that comes: the focus goes where reading goes on.
   const turn = async (cursor) => {
+    const asked = state.asked + 1;
     await load(cursor);
+    if (asked !== state.asked) return;
     scrollTo(0, 0);
     const first = $("images").querySelector("button") || [$("next"), $("first")].find((button) => !button.disabled);
     if (first) first.focus({preventScroll: true});
