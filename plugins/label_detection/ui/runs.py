@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query
@@ -14,7 +13,7 @@ from include.journal import run_prefix
 from include.labels import document_key, rejected_message_key
 from include.run_history import labels_of
 from label_detection.ui.access import MAY_READ_RUNS, RunId, SettingsDep
-from label_detection.ui.answers import GoneError, data, page, said_in_words
+from label_detection.ui.answers import GoneError, UnreadableError, data, page, said_in_words
 from label_detection.ui.images import (
     READ_FINAL,
     PlaceText,
@@ -73,8 +72,12 @@ def image(run_id: RunId, image: PlaceText, settings: SettingsDep) -> Response:
     document: Any = None
     problem: str | None = "There is no document of it any more."
     if key := _document_of(found):
-        with suppress(GoneError):
+        try:
             document, problem = read_json(settings, key), None
+        except UnreadableError as error:
+            problem = str(error.detail)
+        except GoneError:
+            pass  # it has been said
     return data({"image": found, "document": document, "problem": problem})
 
 

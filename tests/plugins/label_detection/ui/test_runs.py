@@ -65,6 +65,21 @@ def test_one_image_comes_with_its_document(browser: TestClient, aws: Aws, images
     assert ask(browser, "image", image=bad["id"])["problem"] == "There is no document of it any more."
 
 
+@pytest.mark.parametrize(
+    ("body", "problem"), [(b"{", "is not JSON"), (b" " * 2_000_001, "is larger than")], ids=["no JSON", "large"]
+)
+def test_an_image_whose_document_cannot_be_read_is_there_all_the_same(
+    browser: TestClient, aws: Aws, images: Run, picture: bytes, body: bytes, problem: str
+) -> None:
+    key = images.labelled("a.png", picture, [CAT])
+    images.write()
+    (one,) = ask(browser, "images")["images"]
+    aws.s3.put_object(Bucket=aws.settings.final_bucket, Key=f"{key}.json", Body=body)
+    found = ask(browser, "image", image=one["id"])
+    assert (found["image"], found["document"]) == (one, None)
+    assert problem in found["problem"]
+
+
 def test_a_rejected_message_comes_with_its_document(browser: TestClient, aws: Aws) -> None:
     line = {"outcome": "rejected", "source": None, "labels": [], "reason": "message 12-ab", "image": None}
     put(aws, f"runs/{RUN_ID}/images/000-0123abcd-000000.jsonl", line)
