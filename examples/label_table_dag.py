@@ -46,8 +46,8 @@ with DAG(
         """The keys that were written: several runs may have ended since the last time."""
         s3 = S3Hook().conn
         runs = [event.extra for events in triggering_asset_events.values() for event in events]
-        # one that a person made in Airflow's UI tells of no run
-        return [_write(s3, run["final_bucket"], run["run_id"]) for run in runs if "run_id" in run]
+        # one that a person made in Airflow's UI tells of no run, and nobody's tells where to write
+        return [_write(s3, FINAL_BUCKET, run["run_id"]) for run in runs if "run_id" in run]
 
     write_table()
 
