@@ -15,26 +15,6 @@
     return url;
   };
 
-  const ask = async (name, parameters) => {
-    let answer;
-    try {
-      answer = await fetch(address(name, parameters), {headers: {Accept: "application/json"}});
-    } catch {
-      throw new Error("Airflow's API server does not answer. Is the network there?");
-    }
-    if (answer.ok) return answer.json();
-    let detail = "";
-    try {
-      detail = (await answer.json()).detail;
-    } catch {
-      // no words: the status must do
-    }
-    if (answer.status === 422 && Array.isArray(detail)) detail = detail.map((one) => one.msg).join("; ");
-    if (answer.status === 401) detail = "You are not logged in any more. Log in to Airflow, and load this page again.";
-    if (answer.status === 403) detail = "You may not read the runs of this DAG.";
-    throw new Error(typeof detail === "string" && detail ? detail : `Airflow's API server answered ${answer.status}.`);
-  };
-
   // What the form says; it counts once it is asked for.
   const wanted = () => {
     const given = Object.fromEntries(new FormData(filters));
@@ -96,7 +76,7 @@
     for (const id of ["first", "previous", "next"]) $(id).disabled = true;
     tell(null);
     try {
-      const page = await ask("images", {...state.wanted, ...(cursor ? {cursor} : {})});
+      const page = await ask(address("images", {...state.wanted, ...(cursor ? {cursor} : {})}));
       if (asked !== state.asked) return;
       Object.assign(state, {cursor, images: page.images, next: page.next});
       $("images").replaceChildren(...page.images.map(card));
@@ -186,7 +166,7 @@
     if (!$("large").open) $("large").showModal();
     remember();
     try {
-      const found = await ask("image", {image: id});
+      const found = await ask(address("image", {image: id}));
       if (state.open !== id) return;
       if (!known) show(found.image);
       $("large-problem").hidden = !found.problem;
@@ -227,7 +207,7 @@
   const summary = async () => {
     let found;
     try {
-      found = await ask("summary");
+      found = await ask(address("summary"));
     } catch {
       $("counts").textContent = `Run ${runId} of ${dagId}`; // what is wrong, the pictures say
       return;

@@ -5,19 +5,6 @@
   const status = document.getElementById("status");
   const LABELS = 6;
 
-  const ask = async (path) => {
-    let answer;
-    try {
-      answer = await fetch(new URL(path, location.href), {headers: {Accept: "application/json"}});
-    } catch {
-      throw new Error("Airflow's API server does not answer. Is the network there?");
-    }
-    if (answer.ok) return answer.json();
-    if (answer.status === 401) throw new Error("You are not logged in any more. Log in to Airflow, and load this page again.");
-    const detail = await answer.json().then((said) => said.detail, () => "");
-    throw new Error(typeof detail === "string" && detail ? detail : `Airflow's API server answered ${answer.status}.`);
-  };
-
   const when = (iso) => {
     const at = new Date(iso ?? NaN); // of null it would make 1970
     return Number.isNaN(at.getTime()) ? "" : `${at.toISOString().slice(0, 16).replace("T", " ")} UTC`;
