@@ -23,6 +23,7 @@ class ModelKind:
     :param shape: the same for people.
     :param hook: where its hook is, a `label_detection.hooks.model.ModelHook`.
     :param stop_command: what stops a model by hand.
+    :param console_page: of a model in the AWS console, without its host; the service's when none of its own is known.
     """
 
     name: str
@@ -30,6 +31,7 @@ class ModelKind:
     shape: str
     hook: str
     stop_command: Callable[[Model], str]
+    console_page: Callable[[Model], str]
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ KINDS = (
         stop_command=lambda model: (
             f"aws rekognition stop-project-version --project-version-arn {model.arn} --region {model.region}"
         ),
+        console_page=lambda model: f"rekognition/custom-labels?region={model.region}#/projects",
     ),
     ModelKind(
         name="sagemaker",
@@ -88,6 +91,7 @@ KINDS = (
         stop_command=lambda model: (
             f"aws sagemaker delete-endpoint --endpoint-name {endpoint_name(model)} --region {model.region}"
         ),
+        console_page=lambda model: f"sagemaker/home?region={model.region}#/endpoints/{endpoint_name(model)}",
     ),
     ModelKind(
         name="lookoutvision",
@@ -101,6 +105,7 @@ KINDS = (
             f"aws lookoutvision stop-model --project-name {model.parts['project']} "
             f"--model-version {model.parts['version']} --region {model.region}"
         ),
+        console_page=lambda model: f"console/home?region={model.region}",  # the service has ended
     ),
 )
 

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import requests
 
+from demo.chromium import chromium, installed
 from demo.environment import PROJECT, clean_own, cleaned
 from demo.waiting import wait_until
 from include.model_kinds import endpoint_name, model_of
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
+    from playwright.sync_api import Browser
 
 # Before the first import of Airflow: a home of its own, and nothing of the user's.
 clean_own()
@@ -252,6 +254,15 @@ def picture() -> bytes:
     """A PNG that the model takes: noise, 96 x 96."""
     pixels = np.random.default_rng(7).integers(0, 255, (96, 96, 3), dtype=np.uint8)
     return cv2.imencode(".png", pixels)[1].tobytes()
+
+
+@pytest.fixture(scope="module")  # while one is there, nothing else may run an event loop for long
+def chromium_browser() -> Iterator[Browser]:
+    """A real browser. In the gate a skipped test fails."""
+    if not installed():
+        pytest.skip("chromium is not installed")
+    with chromium() as browser:
+        yield browser
 
 
 #: Fixtures that bring up a real Airflow for many tests.

@@ -14,7 +14,7 @@ from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
 from airflow.sdk import BaseOperatorLink
 
 from include import journal
-from include.model_kinds import Model, endpoint_name, model_of
+from include.model_kinds import Model, model_of
 from include.settings import Settings
 
 if TYPE_CHECKING:
@@ -85,12 +85,8 @@ class ModelLink(ConsoleLink):
     name = "Model"
 
     def page(self, settings: Settings, model: Model, ti_key: Any) -> str:  # noqa: ARG002
-        """The project's page, or the endpoint's."""
-        if model.kind.name == "sagemaker":
-            return f"sagemaker/home?region={model.region}#/endpoints/{endpoint_name(model)}"
-        if model.kind.name == "rekognition":
-            return f"rekognition/custom-labels?region={model.region}#/projects"
-        return f"console/home?region={model.region}"
+        """As its kind says."""
+        return model.kind.console_page(model)
 
 
 def _bucket(bucket: str, model: Model, prefix: str = "") -> str:

@@ -9,12 +9,9 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from label_detection.ui import overview, pictures, runs
 from label_detection.ui.answers import ASSETS, words
-from label_detection.ui.few_at_once import FewAtOnceMiddleware
+from label_detection.ui.few_at_once import AT_ONCE, FewAtOnceMiddleware
 from label_detection.ui.policy import PolicyMiddleware
 
-#: Requests that are answered at once. Starlette: Airflow's own routes and these share 40 threads, and those that wait
-#: for a slow AWS must not have them all.
-AT_ONCE = 16
 _TYPES = {".css": "text/css", ".js": "text/javascript"}
 
 

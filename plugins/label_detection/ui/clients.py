@@ -15,8 +15,8 @@ from include.redaction import shown
 from include.settings import Settings
 from label_detection.hooks.brief import brief_config
 from label_detection.hooks.by_arn import hook_for
-from label_detection.hooks.clients import FEW_ATTEMPTS, client_config
 from label_detection.hooks.redacting import RedactingAwsHook
+from label_detection.ui.few_at_once import AT_ONCE
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -26,11 +26,8 @@ if TYPE_CHECKING:
 
 #: Seconds until a connection that was changed is read again.
 _KEPT_SECONDS = 300.0
-_WORKERS = 16
 #: A browser is waiting. AWS: a bucket with a KMS key takes signatures of version 4 alone.
-_CONFIG = client_config(_WORKERS, FEW_ATTEMPTS, "standard").merge(
-    Config(connect_timeout=5, read_timeout=15, signature_version="s3v4")
-)
+_CONFIG = brief_config().merge(Config(max_pool_connections=AT_ONCE, signature_version="s3v4"))
 #: What the provider's hook raises of a connection whose extras are not what it takes.
 _ODD_EXTRAS = (KeyError, NotImplementedError, TypeError, ValueError)
 _kept: dict[tuple[str, str, str], tuple[float, Any]] = {}
@@ -39,19 +36,19 @@ _lock = threading.Lock()
 
 def s3_client(settings: Settings) -> S3Client:
     """A client for the final bucket."""
-    client: S3Client = _client(settings, "s3", _CONFIG)
+    client: S3Client = _client(settings, "s3")
     return client
 
 
 def sqs_client(settings: Settings) -> SQSClient:
     """A client for the queue."""
-    client: SQSClient = _client(settings, "sqs", client_config(_WORKERS, FEW_ATTEMPTS, "standard"))
+    client: SQSClient = _client(settings, "sqs")
     return client
 
 
 def cloudwatch_client(settings: Settings) -> Any:
     """A client for the queue's metrics."""
-    return _client(settings, "cloudwatch", brief_config())
+    return _client(settings, "cloudwatch")
 
 
 def model_hook(settings: Settings) -> ModelHook:
@@ -66,10 +63,10 @@ def model_hook(settings: Settings) -> ModelHook:
     return hook
 
 
-def _client(settings: Settings, service: str, config: Config) -> Any:
+def _client(settings: Settings, service: str) -> Any:
     def make() -> Any:
         return RedactingAwsHook(
-            aws_conn_id=settings.aws_conn_id, region_name=settings.region, client_type=service, config=config
+            aws_conn_id=settings.aws_conn_id, region_name=settings.region, client_type=service, config=_CONFIG
         ).conn
 
     return _keep(settings, service, make)

@@ -9,6 +9,11 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
+#: Requests that are answered at once. Starlette: Airflow's own routes and these share 40 threads, and those that wait
+#: for a slow AWS must not have them all.
+AT_ONCE = 16
+
+
 class FewAtOnceMiddleware:
     """Lets `most` requests work at once, until their last byte: a picture is read from S3 bit by bit, by a thread.
 

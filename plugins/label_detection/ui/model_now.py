@@ -50,7 +50,7 @@ def model(session: Session, settings: Settings, state: ModelState | None, state_
     """
     held, lease_problem = _lease(session, settings.model_arn)
     left = _why_left(session, held) if held else None
-    facts = held.model_dump(mode="json", include={"dag_id", "run_id", "since", "until", "units"}) if held else None
+    facts = held.model_dump(mode="json", include={"dag_id", "run_id", "since", "until"}) if held else None
     return {
         "model": settings.model_arn,
         "state": _facts(state) if state else None,
@@ -155,7 +155,7 @@ def _acted(session: Session, pipeline: Pipeline) -> tuple[int, list[dict[str, An
     ).all()
     acted = [one for value in returned for one in _models(value)]
     own = [one for one in acted if one.get("dag_id") == pipeline.dag_id]
-    return len(returned), [{name: one.get(name) for name in ("run_id", "since", "why", "stopped")} for one in own[:10]]
+    return len(returned), [{name: one.get(name) for name in ("run_id", "why", "stopped")} for one in own[:10]]
 
 
 def _models(value: Any) -> list[dict[str, Any]]:

@@ -55,7 +55,7 @@ def runs(
     before: Annotated[int | None, Query(ge=1, le=_LARGEST_ID)] = None,
 ) -> Response:
     """The newest runs that Airflow knows, or those made before one; each with its report's numbers, if it has one."""
-    known = select(DagRun.id, DagRun.run_id, DagRun.run_after, DagRun.state).where(DagRun.dag_id == dag_id)
+    known = select(DagRun.id, DagRun.run_id, DagRun.state).where(DagRun.dag_id == dag_id)
     if before:
         known = known.where(DagRun.id < before)
     found = session.execute(known.order_by(DagRun.id.desc()).limit(_RUNS)).all()
@@ -64,13 +64,7 @@ def runs(
     with ThreadPoolExecutor(_AT_ONCE) as readers:
         rows = list(readers.map(partial(_row, settings), (run.run_id for run in found)))
     answer = [
-        {
-            "run_id": run.run_id,
-            "run_after": run.run_after.isoformat(),
-            "state": str(run.state),
-            "empty": run.run_id in empty,
-            **one,
-        }
+        {"run_id": run.run_id, "state": str(run.state), "empty": run.run_id in empty, **one}
         for run, one in zip(found, rows, strict=True)
     ]
     return data({"runs": answer, "before": found[-1].id if len(found) == _RUNS else None})

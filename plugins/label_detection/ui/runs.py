@@ -62,7 +62,7 @@ def images(
     except GoneError:
         raise HTTPException(404, "This page begins in a part of the journal that is gone.") from None
     answer = {"images": found.images, "next": str(found.next) if found.next else None}
-    return data(answer | {"lines": found.lines, "parts": found.parts, "unreadable": found.unreadable})
+    return data(answer | {"lines": found.lines, "unreadable": found.unreadable})
 
 
 @router.get("/image")

@@ -12,7 +12,6 @@ import pytest
 import requests
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, FrameLocator, Page
 
-from demo.chromium import chromium, installed
 from demo.once import upload
 from demo.pictures import Picture, examples, pictures
 from demo.world import World, WorldOptions
@@ -98,14 +97,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield Site(world, run_id, {picture.key: picture for picture in uploaded})
 
 
-@pytest.fixture(scope="package")
-def _browser() -> Iterator[Browser]:
-    if not installed():
-        pytest.skip("chromium is not installed")
-    with chromium() as browser:
-        yield browser
-
-
 @dataclass
 class Visitor:
     """A user at a browser; `trouble`: errors in its console, and dialogs that nobody asked for."""
@@ -140,12 +131,12 @@ class Visitor:
 
 
 @pytest.fixture
-def visit(_browser: Browser, site: Site) -> Iterator[Any]:
+def visit(chromium_browser: Browser, site: Site) -> Iterator[Any]:
     contexts: list[BrowserContext] = []
     visitors: list[Visitor] = []
 
     def make(user: str, width: int = 1280, height: int = 800, scheme: Any = "light") -> Visitor:
-        context = _browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        context = chromium_browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
         contexts.append(context)
         token = site.world.api.token(user, user)
         context.add_cookies([{"name": "_token", "value": token, "url": site.world.url}])

@@ -27,6 +27,7 @@ PARAMETER = ModelKind(
     shape="arn:aws:ssm:<region>:<account>:parameter/<name>",
     hook=f"{__name__}.ParameterModelHook",
     stop_command=lambda model: f"aws ssm put-parameter --name {model.parts['parameter']} --value off --overwrite",
+    console_page=lambda model: f"systems-manager/parameters?region={model.region}",
 )
 ARN = "arn:aws:ssm:us-east-1:123456789012:parameter/fourth-model"
 

@@ -8,9 +8,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from airflow.api_fastapi.common.db.common import _get_session
 from airflow.api_fastapi.core_api import security
+from airflow.models.base import Base
 from airflow.models.dag import DagModel
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.trigger import Trigger
+from airflow.models.variable import Variable
+from airflow.models.xcom import XComModel
 from fastapi.testclient import TestClient
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import StaticPool
 
 from include.journal import Journal
 from include.labeller import Outcome, Result
@@ -111,3 +121,14 @@ class Run:
 @pytest.fixture
 def images(aws: Aws) -> Run:
     return Run(aws)
+
+
+@pytest.fixture
+def database(browser: TestClient) -> Iterator[Session]:
+    """Those of Airflow's tables that the page reads."""
+    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    tables: Any = [one.__table__ for one in (DagRun, TaskInstance, Trigger, Variable, XComModel)]
+    Base.metadata.create_all(engine, tables=tables)
+    with Session(engine) as session:
+        browser.app.dependency_overrides[_get_session] = lambda: session  # type: ignore[attr-defined]
+        yield session

@@ -13,8 +13,8 @@ import pytest
 from airflow.api_fastapi.core_api import security
 
 from label_detection.ui import clients
-from label_detection.ui.app import AT_ONCE, make_app
-from label_detection.ui.few_at_once import FewAtOnceMiddleware
+from label_detection.ui.app import make_app
+from label_detection.ui.few_at_once import AT_ONCE, FewAtOnceMiddleware
 from tests.conftest import Aws
 from tests.plugins.label_detection.ui.conftest import DAG_ID, RUN_ID, Airflow
 

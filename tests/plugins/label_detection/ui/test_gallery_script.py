@@ -11,11 +11,8 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route
 
-from demo.chromium import chromium, installed
 from label_detection.ui.answers import ASSETS
 from label_detection.ui.policy import policy
-
-pytestmark = pytest.mark.skipif(not installed(), reason="chromium is not installed")
 
 SITE = "http://pages.test"
 PAGES = 4
@@ -32,7 +29,7 @@ def images(page: int) -> dict[str, Any]:
     image |= {"anomaly": None, "error": None, "at": None}
     found = [image | {"id": f"{cursor(page)[:-1]}{number}", "source": f"{page}.{number}"} for number in range(3)]
     end = page == PAGES - 1
-    return {"images": found, "next": None if end else cursor(page + 1), "lines": 3, "parts": 1, "unreadable": 0}
+    return {"images": found, "next": None if end else cursor(page + 1), "lines": 3, "unreadable": 0}
 
 
 @dataclass
@@ -74,20 +71,14 @@ class Server:
             route.fulfill(body=json.dumps(images(number)), content_type="application/json")
 
 
-@pytest.fixture(scope="module")
-def _browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
 @pytest.fixture
 def server() -> Server:
     return Server()
 
 
 @pytest.fixture
-def page(_browser: Browser, server: Server) -> Iterator[Page]:
-    page = _browser.new_page()
+def page(chromium_browser: Browser, server: Server) -> Iterator[Page]:
+    page = chromium_browser.new_page()
     trouble: list[str] = []
     page.on("pageerror", lambda error: trouble.append(str(error)))
     page.route("**/*", server.answer)

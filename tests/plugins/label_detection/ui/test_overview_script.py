@@ -9,13 +9,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Route
 
-from demo.chromium import chromium, installed
 from include.run_history import row
 from label_detection.ui.answers import ASSETS
 from label_detection.ui.policy import policy
 from tests.security.test_pages import MARKUP
-
-pytestmark = pytest.mark.skipif(not installed(), reason="chromium is not installed")
 
 SITE = "http://pages.test"
 PIPELINES = [{"name": "", "dag_id": "label_detection"}]
@@ -38,14 +35,8 @@ ON = {"phase": "running", "status": "RUNNING", "reason": "", "units": 2}
 Show = Callable[..., Page]
 
 
-@pytest.fixture(scope="module")
-def _browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
 @pytest.fixture
-def show(_browser: Browser) -> Iterator[Show]:
+def show(chromium_browser: Browser) -> Iterator[Show]:
     """The page with what `now` answers changed; with errors in its console it fails."""
     trouble: list[str] = []
     pages: list[Page] = []
@@ -64,7 +55,7 @@ def show(_browser: Browser) -> Iterator[Show]:
             else:
                 route.fulfill(path=ASSETS / path.removeprefix("assets/"))
 
-        page = _browser.new_page(viewport={"width": width, "height": 844}, color_scheme=scheme)
+        page = chromium_browser.new_page(viewport={"width": width, "height": 844}, color_scheme=scheme)
         pages.append(page)
         page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: trouble.append(str(error)))

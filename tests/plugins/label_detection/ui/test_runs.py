@@ -41,7 +41,7 @@ def test_images_come_with_their_boxes_and_what_the_model_says_of_them(
         {"name": "indoors", "confidence": 75, "box": None},
     ]
     assert second["error"] == {"code": "BadImage", "message": "no picture"}
-    assert (page["next"], page["lines"], page["parts"]) == (None, 2, 1)
+    assert (page["next"], page["lines"]) == (None, 2)
 
 
 def test_pages_are_asked_for_by_cursor(browser: TestClient, images: Run, picture: bytes) -> None:

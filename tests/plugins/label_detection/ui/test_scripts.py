@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from PIL import ExifTags, Image
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
-from demo.chromium import chromium, installed
 from label_detection.ui.answers import ASSETS
 from tests.security.test_pages import MARKUP
 
-pytestmark = pytest.mark.skipif(not installed(), reason="chromium is not installed")
-
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    with chromium() as browser:
-        page = browser.new_page()
-        for script in ("boxes.js", "plots.js"):
-            page.add_script_tag(path=ASSETS / script)
-        yield page
+def page(chromium_browser: Browser) -> Page:
+    page = chromium_browser.new_page()
+    for script in ("boxes.js", "plots.js"):
+        page.add_script_tag(path=ASSETS / script)
+    return page
 
 
 _PLOT = """
