@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 
 from include import aws_errors, labels
 from include.labels import REJECTED, Detection, Error, ModelInfo, RunInfo
-from include.messages import ImageRef, Message
+from include.messages import Ignored, ImageRef, Message
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -36,6 +36,7 @@ class Outcome(StrEnum):
 
     LABELLED = "labelled"
     REJECTED = "rejected"
+    UNREADABLE = "unreadable"  # S3 refuses the object to us; it stays where it is
     IGNORED = "ignored"  # nothing to do: gone, or overwritten and left for its own event
     FAILED = "failed"  # back to the queue; another delivery will try again
 
@@ -54,6 +55,7 @@ class Result:
     error: Error | None = None
     reason: str | None = None
     anomaly: dict[str, Any] | None = None  # as its document has it
+    ignored: Ignored | None = None
 
 
 class DetectError(Exception):
