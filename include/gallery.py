@@ -17,7 +17,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Self, TypeGuard
 
 from include.journal import list_parts, read_part
-from include.labels import REJECTED, final_key
+from include.labels import REJECTED, is_final_key
 from include.messages import ImageRef
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ def _is_picture(line: dict[str, Any]) -> bool:
         return False
     image = ImageRef(source["bucket"], source["key"], source.get("etag"))
     try:
-        return bool(line["image"] == final_key(image, REJECTED if line["outcome"] == "rejected" else ""))
+        return is_final_key(line["image"], image, REJECTED if line["outcome"] == "rejected" else "")
     except UnicodeEncodeError:  # half a surrogate pair: no object has such a key
         return False
 
