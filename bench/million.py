@@ -45,9 +45,10 @@ class QueueDouble:
     def keep(self, messages: Sequence[Message]) -> None:
         pass
 
-    def give_back(self, messages: Sequence[Message], seconds: float = 0) -> None:
+    def give_back(self, messages: Sequence[Message], seconds: float = 0) -> bool:
         if messages:
             raise AssertionError("nothing is to come back")
+        return True
 
     def delete(self, messages: Sequence[Message]) -> list[Message]:
         return []

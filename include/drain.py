@@ -223,8 +223,9 @@ class Drain:
         hidden = self._worker.work(message)
         if hidden is not None and self._stop.is_set():
             return  # it is given back with the rest, at once
-        self._returned.worked(message, time.monotonic() - begun, hidden)
+        took = time.monotonic() - begun
+        self._returned.worked(message, took, hidden)
         if hidden is None:
             self._in_flight.done(message)
-        else:
-            self._in_flight.give_back(message, seconds=hidden)
+        elif not self._in_flight.give_back(message, seconds=hidden):
+            self._returned.worked(message, took, self._queue.visibility_seconds)

@@ -83,11 +83,15 @@ class ImageQueue:
         """Hide messages for `visibility_seconds` from now."""
         self._hide(messages, self.visibility_seconds)
 
-    def give_back(self, messages: Sequence[Message], seconds: float = 0) -> None:
-        """Return messages to the queue: they can be received again after `seconds` (AWS: 12 hours at most)."""
-        self._hide(messages, min(math.ceil(seconds), _MAX_HIDDEN_SECONDS))
+    def give_back(self, messages: Sequence[Message], seconds: float = 0) -> bool:
+        """Return messages to the queue: they can be received again after `seconds` (AWS: 12 hours at most).
 
-    def _hide(self, messages: Sequence[Message], seconds: int) -> None:
+        False: SQS refused it for some, and they return by themselves within `visibility_seconds`.
+        """
+        return self._hide(messages, min(math.ceil(seconds), _MAX_HIDDEN_SECONDS))
+
+    def _hide(self, messages: Sequence[Message], seconds: int) -> bool:
+        done = True
         for batch in _batches(messages):
             answer = self.sqs.change_message_visibility_batch(
                 QueueUrl=self.url,
@@ -97,12 +101,14 @@ class ImageQueue:
                 ],
             )
             for failure in answer.get("Failed", []):
+                done = False
                 log.warning(
                     "message %s could not be hidden for %d s: %s; it returns by itself",
                     batch[int(failure["Id"])].id,
                     seconds,
                     failure.get("Message", failure["Code"]),
                 )
+        return done
 
     def delete(self, messages: Sequence[Message]) -> list[Message]:
         """Delete messages; those that SQS failed to delete are returned, to be tried again."""

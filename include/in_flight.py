@@ -68,16 +68,20 @@ class InFlight:
         with self._lock:
             self._done.update({m.receipt_handle: m for m in self._deliveries(message)})
 
-    def give_back(self, *messages: Message, seconds: float = 0) -> None:
-        """Make messages visible again after `seconds`. One that cannot be given back returns by itself."""
+    def give_back(self, *messages: Message, seconds: float = 0) -> bool:
+        """Make messages visible again after `seconds`.
+
+        False: some could not be given back, and return by themselves within the visibility timeout.
+        """
         with self._calls, self._lock:
             ours = {m.receipt_handle: m for message in messages for m in self._deliveries(message)}
             for receipt_handle in ours:
                 del self._held[receipt_handle]
         try:
-            self._queue.give_back(list(ours.values()), seconds)
+            return self._queue.give_back(list(ours.values()), seconds)
         except aws_errors.AWS_ERRORS as error:
             log.warning("%d messages could not be given back: %s; they return by themselves", len(ours), error)
+            return False
 
     def delete_done(self, at_least: int = 1) -> None:
         """Delete what is done, if there are `at_least` so many. What SQS fails to delete is tried again later.

@@ -76,6 +76,11 @@ def clear(aws: Aws) -> None:
         aws.sqs.delete_message(QueueUrl=aws.settings.queue_url, ReceiptHandle=message["ReceiptHandle"])
 
 
+def delay(aws: Aws, seconds: int) -> None:
+    """Give the queue a delay: a message that is sent from now on cannot be received for so long."""
+    aws.sqs.set_queue_attributes(QueueUrl=aws.settings.queue_url, Attributes={"DelaySeconds": str(seconds)})
+
+
 def wait_for(condition: Any, seconds: float = 10) -> None:
     until = time.monotonic() + seconds
     while not condition():

@@ -254,6 +254,16 @@ def test_a_failed_message_is_hidden_for_as_long_as_its_worker_says(
     assert second - first >= 2.5
 
 
+def test_a_failed_message_that_cannot_be_returned_is_waited_for_until_its_visibility_timeout(
+    aws: Aws, make_drain: MakeDrain, picture: bytes
+) -> None:
+    aws.upload("odd.png", picture)
+    aws.fail("sqs", "ChangeMessageVisibilityBatch", status=403, code="AccessDenied")
+    model = Model()
+    tally = make_drain(detect=model, max_receives=2, visibility_seconds=5).run()
+    assert (tally.failed, tally.rejected) == (1, 1)
+
+
 def test_a_message_that_comes_back_too_late_is_left_to_the_next_run_at_once(
     aws: Aws, make_drain: MakeDrain, picture: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
