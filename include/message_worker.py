@@ -62,12 +62,15 @@ class MessageWorker:
         with self._lock:
             return Tally(**{outcome.value: n for outcome, n in self._counts.items()})
 
-    def work(self, message: Message) -> bool:
-        """Whether each image of the message has its outcome; else it has to come again.
+    def work(self, message: Message) -> float | None:
+        """None: each image of the message has its outcome; else it is to come again, after so many seconds.
 
         :raises DrainError: when a service fails for reasons that are not an image's; RefusedError: when it refuses.
         """
         contents = messages.read(message.body)
+        return None if self._is_handled(message, contents) else 0.0
+
+    def _is_handled(self, message: Message, contents: messages.Contents) -> bool:
         try:
             return self._handle(message, contents)
         except aws_errors.AWS_ERRORS as error:
