@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -83,6 +84,16 @@ class Notes:
 
     def __str__(self) -> str:
         return "; ".join([*self.first, *([f"and {self.more} more"] if self.more else [])])
+
+
+class Ignored(StrEnum):
+    """Why an event or an image asks for nothing."""
+
+    TEST_EVENT = "test event"
+    REMOVED = "removed"
+    GONE = "gone"
+    OVERWRITTEN = "overwritten, its own event follows"
+    NOT_ARRIVAL = "not an arrival"
 
 
 @dataclass(frozen=True)
