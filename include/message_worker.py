@@ -37,6 +37,7 @@ class Tally:
     rejected: int = 0
     ignored: int = 0
     failed: int = 0
+    unreadable: int = 0
 
     def __str__(self) -> str:
         """In words, for the grid: `28 labelled, 5 rejected`."""
@@ -89,8 +90,9 @@ class MessageWorker:
                 failed |= result.outcome is Outcome.FAILED
         if problem := _problem(contents.problems, foreign):
             self._note(self._labeller.reject_message(message, problem))
-        if contents.ignored:
-            self._note(Result(Outcome.IGNORED, None, reason=f"message {message.id}: {contents.ignored}"))
+        for event in contents.ignored:
+            reason = f"message {message.id}: {event.event}"
+            self._note(Result(Outcome.IGNORED, event.image, reason=reason, ignored=event.why))
         return not failed
 
     def _label(self, image: ImageRef, message: Message) -> Result:

@@ -129,6 +129,24 @@ HUGE = [
 ]
 
 
+def texts_in_texts() -> str:
+    body = "1"
+    while len(body) < MIB // 2:
+        body = json.dumps(body)
+    return body
+
+
+NESTED = [
+    pytest.param(texts_in_texts, id="texts in texts"),
+    pytest.param(lambda: "[" * (MIB // 2) + "]" * (MIB // 2), id="lists in lists"),
+    pytest.param(lambda: '{"requestPayload":' * 50_000 + "1" + "}" * 50_000, id="envelopes in envelopes"),
+    pytest.param(lambda: filled("[", lambda _: '"1"', "]"), id="hundreds of thousands of texts"),
+    pytest.param(
+        lambda: filled('{"Records":[', lambda _: '{"Sns":{"Message":"[]"}}', "]}"), id="thousands of envelopes"
+    ),
+]
+
+
 @pytest.mark.parametrize("make", HUGE)
 def test_what_is_said_of_a_huge_message_is_short(
     aws: Aws, make_drain: MakeDrain, make: Callable[[], str], caplog: pytest.LogCaptureFixture
@@ -158,6 +176,17 @@ def test_a_thousand_events_of_one_image_in_one_message_label_it_once(
     assert outcomes(aws, image) == ["labelled"]
 
 
-@pytest.mark.parametrize("make", HUGE)
+@pytest.mark.parametrize("make", [*HUGE, *NESTED])
 def test_reading_a_huge_message_never_fails(make: Callable[[], str]) -> None:
     assert messages.read(make()).problems or messages.read(make()).images
+
+
+def test_an_etag_nested_as_deep_as_json_may_be_is_no_etag() -> None:
+    body = direct(record("a")).replace('"abc"', "[" * 500 + "]" * 500)
+    assert [image.etag for image in messages.read(body).images] == [None]
+
+
+def test_what_is_kept_of_thousands_of_ignored_events_is_bounded() -> None:
+    contents = messages.read(filled("[", lambda _: '{"Event":"s3:TestEvent"}', "]"))
+    assert len(contents.ignored) <= 2000
+    assert len(contents.ignored) + contents.more_ignored.total() > 40_000
