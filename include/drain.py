@@ -103,6 +103,7 @@ class Drain:
                     raise
                 finally:
                     self._finish_work_in_hand()
+            self._worker.conclude()
         except aws_errors.AWS_ERRORS as error:
             raise service_error(error, "the queue") from error
         finally:
@@ -223,7 +224,8 @@ class Drain:
 
     def _work(self, message: Message) -> None:
         """In a worker thread. A message is deleted when each of its images has an outcome."""
-        if self._worker.work(message):
+        seconds = self._worker.work(message)
+        if seconds is None:
             self._in_flight.done(message)
         elif not self._stop.is_set():  # else: given back with the rest
             self._in_flight.give_back(message)

@@ -140,11 +140,6 @@ class Labeller:
                 raise
             return _failed(image, _said(error), receives, soon=aws_errors.is_throttle(error))
 
-    def reject_message(self, message: Message, error: Error) -> Result:
-        """Keep a message that announces no image of ours; the body as it came."""
-        self.keep_message(message, error)
-        return Result(Outcome.REJECTED, None, error=error, reason=f"message {message.id}")
-
     def keep_message(self, message: Message, error: Error) -> None:
         """Write a message's document: its body as it came, and why it will not be delivered again."""
         document = labels.rejected_message(message, error, self.run)
