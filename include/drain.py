@@ -111,6 +111,7 @@ class Drain:
                     raise
                 finally:
                     self._finish_work_in_hand()
+            self._worker.conclude()
         except aws_errors.AWS_ERRORS as error:
             raise service_error(error, "the queue") from error
         finally:
