@@ -88,9 +88,6 @@ class MessageWorker:
         :raises DrainError: when a service fails for reasons that are not an image's; RefusedError: when it refuses.
         """
         contents = messages.read(message.body)
-        return None if self._is_handled(message, contents) else 0.0
-
-    def _is_handled(self, message: Message, contents: messages.Contents) -> bool:
         try:
             return self._handle(message, contents)
         except aws_errors.AWS_ERRORS as error:
