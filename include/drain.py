@@ -62,6 +62,7 @@ class Drain:
         workers: int,
         deadline: float,
         on_progress: Callable[[Tally], None] = lambda _: None,
+        patience: float = 0.0,  # noqa: ARG002  # the interface
     ) -> None:
         self._queue = queue
         self._journal = journal

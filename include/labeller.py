@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from include import aws_errors, labels
+from include.conditions import Conditions
 from include.labels import REJECTED, Detection, Error, ModelInfo, RunInfo
 from include.messages import ImageRef, Message
 
@@ -109,6 +110,8 @@ class Labeller:
     model: ModelInfo
     max_receives: int
     run: RunInfo
+    conditions: Conditions = field(default_factory=Conditions)
+    storage_class: str | None = None
     _labelled: deque[ImageRef] = field(default_factory=lambda: deque(maxlen=1))
 
     def label(self, image: ImageRef, receives: int) -> Result:

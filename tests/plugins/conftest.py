@@ -24,7 +24,7 @@ from botocore.loaders import JSONFileLoader
 from include.lease import Lease, lease_name
 from include.model_kinds import KINDS
 from include.plan import Plan
-from label_detection import exchange, experiences, leases, stopping
+from label_detection import exchange, experiences, lag, leases, stopping
 from label_detection.hooks.by_arn import hook_for
 from label_detection.hooks.model import ModelHook
 from label_detection.operators import model as model_operators
@@ -89,6 +89,7 @@ class Run:
             dag_id=self.dag_id,
             run_id=self.run_id,
             map_index=map_index,
+            try_number=1,
             xcom_push=partial(self._push, task_id),
             xcom_pull=self._pull,
             get_task_states=self._task_states,
@@ -176,6 +177,8 @@ def hook(aws: Aws) -> ModelHook:
 def quick(monkeypatch: pytest.MonkeyPatch, model_kind: str, tmp_path: Path) -> None:
     """Wait as the operators do, in fractions of the seconds."""
     monkeypatch.setattr(model_operators, "_LINGER_SECONDS", 0.5)
+    monkeypatch.setattr(lag, "LAG_SECONDS", 0.5)
+    monkeypatch.setattr(lag, "LOOK_SECONDS", 0.1)
     for name, seconds in (("ON_SECONDS", 0.1), ("_OFF_SECONDS", 0.1), ("_PATIENCE_SECONDS", 0.5)):
         monkeypatch.setattr(stopping, name, seconds)
     folder = Path(model_operators.__file__).parents[1] / "waiters"

@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from include.image_queue import ImageQueue
 from include.settings import Settings
-from label_detection import leases
+from label_detection import leases, preflight
 from label_detection.configuration import place_of, read_settings
 from label_detection.hooks.by_arn import model_hook
 from label_detection.hooks.clients import sqs_client
@@ -43,6 +43,7 @@ class QueueDepthSensor(BaseSensorOperator):
     def execute(self, context: Context) -> int:
         """Messages waiting; defers when there are none yet."""
         settings = self.settings = read_settings(context)
+        preflight.check_queue(settings, place_of(context))
         if visible := _look(context, settings):
             return self._found(visible)
         if _left_on(context, settings):
