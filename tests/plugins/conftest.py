@@ -8,16 +8,21 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import json
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 from airflow.sdk.bases.operator import ExecutorSafeguard
+from airflow.sdk.definitions.dag import _run_inline_trigger
+from airflow.sdk.serde import deserialize, serialize
 from botocore.config import Config
 from botocore.loaders import JSONFileLoader
 
@@ -120,9 +125,11 @@ class Run:
         exchange.push_plan(context, plan)
         return plan
 
-    def started(self, requested_at: datetime, deadline: datetime) -> None:
+    def started(self, requested_at: datetime, deadline: datetime, accepted_at: datetime | None = None) -> None:
         """Have asked for the model, as `start_model` leaves it."""
-        started = exchange.Started(requested_at=requested_at, adopted=False, units=2, deadline=deadline)
+        started = exchange.Started(
+            requested_at=requested_at, adopted=False, units=2, deadline=deadline, accepted_at=accepted_at
+        )
         self._push(exchange.START_TASK, "return_value", started.model_dump(mode="json"))
 
     def _push(self, task_id: str, key: str, value: Any) -> None:
@@ -143,6 +150,24 @@ def events_of(trigger: BaseTrigger, within: float) -> list[TriggerEvent]:
         return [event async for event in trigger.run()]
 
     return asyncio.run(asyncio.wait_for(collect(), within))
+
+
+@contextmanager
+def later(seconds: float, change: Callable[[], object]) -> Iterator[None]:
+    """Change something while the body waits for it."""
+    timer = threading.Timer(seconds, change)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.join()
+
+
+def dags_test_event(trigger: BaseTrigger) -> Any:
+    """What a trigger's first event is to its task under `airflow dags test`, by Airflow's own functions."""
+    ti: Any = SimpleNamespace(id=uuid4())
+    event = _run_inline_trigger(trigger, ti)
+    return deserialize(json.loads(json.dumps(serialize(event.payload))))
 
 
 @pytest.fixture(scope="session", autouse=True)
