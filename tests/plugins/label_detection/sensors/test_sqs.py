@@ -77,9 +77,7 @@ def test_the_trigger_it_defers_to_leads_back_to_it(aws: Aws, run: Run, sensor: Q
             resume(run, sensor, event.payload)
 
 
-def test_airflow_dags_test_hands_it_the_same_event_as_a_scheduler(
-    aws: Aws, run: Run, sensor: QueueDepthSensor
-) -> None:
+def test_airflow_dags_test_hands_it_the_same_event_as_a_scheduler(aws: Aws, run: Run, sensor: QueueDepthSensor) -> None:
     deferral = deferred(run, sensor)
     aws.upload("late.png", b"")
     assert resume(run, sensor, dags_test_event(deferral.trigger)) == 1
