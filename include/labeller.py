@@ -26,9 +26,9 @@ from include.messages import ImageRef, Message
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-#: Detects labels: `(image, min_confidence 0-100)`. Raises the three errors below, or lets an error through that is not
-#: the image's fault (access denied, the model is not running).
-Detect = Callable[[ImageRef, float], Detection]
+#: Detects labels: `(image, min_confidence 0-100; None: the model's own thresholds)`. Raises the three errors below, or
+#: lets an error through that is not the image's fault (access denied, the model is not running).
+Detect = Callable[[ImageRef, float | None], Detection]
 
 
 class Outcome(StrEnum):
@@ -65,7 +65,14 @@ class DetectError(Exception):
 
 
 class ImageRefusedError(DetectError):
-    """The model will never take this image: format, size, content."""
+    """The model will never take this image: format, size, content.
+
+    :param doubtful: by its code, the request may be to blame as well, and then every image is refused.
+    """
+
+    def __init__(self, error: Error, *, doubtful: bool = False) -> None:
+        super().__init__(error)
+        self.doubtful = doubtful
 
 
 class ImageUnreadableError(DetectError):

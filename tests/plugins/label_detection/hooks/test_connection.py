@@ -116,7 +116,7 @@ def test_a_switch_is_made_through_it(aws: Aws, proxy: ForwardProxy) -> None:
         pytest.param({"read_timeout": 5, "proxies": {"https": "http://p"}}, {"read_timeout": 9},
                      {"read_timeout": 9, "proxies": {"https": "http://p"}}, id="what we set holds, the rest is theirs"),
         pytest.param({"s3": {"addressing_style": "path"}}, {"s3": {"us_east_1_regional_endpoint": "regional"}},
-                     {"s3": {"addressing_style": "path", "us_east_1_regional_endpoint": "regional"}}, id="S3's options"),
+                     {"s3": {"addressing_style": "path", "us_east_1_regional_endpoint": "regional"}}, id="S3's"),
         pytest.param({"retries": {"max_attempts": 1}}, {}, {"retries": {"max_attempts": 1}}, id="nothing of ours"),
         pytest.param({}, {"connect_timeout": 3}, {"connect_timeout": 3}, id="nothing of theirs"),
     ],
