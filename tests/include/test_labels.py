@@ -125,6 +125,13 @@ def test_a_document_keeps_the_schema_as_it_is_stored(document: dict[str, Any]) -
     jsonschema.validate(json.loads(to_json(document)), schema, jsonschema.Draft202012Validator)
 
 
+def test_a_document_by_the_models_own_thresholds_says_null() -> None:
+    document = label_document(IMAGE, FINAL, Detection([]), replace(MODEL, min_confidence=None), RUN)
+    stored = json.loads(to_json(document))
+    jsonschema.validate(stored, json.loads(SCHEMA_FILE.read_text()), jsonschema.Draft202012Validator)
+    assert stored["model"] == {"arn": MODEL.arn, "min_confidence": None}
+
+
 @pytest.mark.parametrize("missing", ["schema", "source", "image", "model", "labels", "run"])
 def test_the_schema_misses_what_a_label_document_lacks(missing: str) -> None:
     document = {name: value for name, value in DOCUMENTS["labelled"].items() if name != missing}
