@@ -17,9 +17,9 @@ from include.image_objects import ImageObjects, NothingThereError
 from include.labels import Detection, Error
 from include.messages import ImageRef
 
-#: Detects labels: `(image, min_confidence 0-100)`. Raises the three errors below, or lets an error through that is not
-#: the image's fault (access denied, the model is not running).
-Detect = Callable[[ImageRef, float], Detection]
+#: Detects labels: `(image, min_confidence 0-100; None: the model's own thresholds)`. Raises the three errors below, or
+#: lets an error through that is not the image's fault (access denied, the model is not running).
+Detect = Callable[[ImageRef, float | None], Detection]
 
 
 class DetectError(Exception):
@@ -65,7 +65,7 @@ class Asker:
     :param max_receives: the delivery from which on an image can be to blame.
     """
 
-    def __init__(self, detect: Detect, objects: ImageObjects, min_confidence: float, max_receives: int) -> None:
+    def __init__(self, detect: Detect, objects: ImageObjects, min_confidence: float | None, max_receives: int) -> None:
         self._detect = detect
         self._objects = objects
         self._min_confidence = min_confidence

@@ -54,10 +54,13 @@ class Detection:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """The model that was asked, and the confidence (0-100) below which its labels were left out."""
+    """The model that was asked, and the confidence (0-100) below which its labels were left out.
+
+    `min_confidence` None: the model's own thresholds held.
+    """
 
     arn: str
-    min_confidence: float
+    min_confidence: float | None
 
 
 @dataclass(frozen=True)

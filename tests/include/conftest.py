@@ -42,7 +42,7 @@ def make_labeller(aws: Aws) -> MakeLabeller:
             "detect": model_hook(settings).detect,
             "source_bucket": settings.source_bucket,
             "final_bucket": settings.final_bucket,
-            "model": ModelInfo(settings.model_arn, settings.min_confidence),
+            "model": ModelInfo(settings.model_arn, settings.least_confidence),
             "max_receives": 5,
             "run": RUN,
         }

@@ -43,7 +43,7 @@ def paced_drain(aws: Aws, images_per_second: float) -> Drain:
         detect=paced_model_hook(settings, 32, pace).detect,
         source_bucket=settings.source_bucket,
         final_bucket=settings.final_bucket,
-        model=ModelInfo(settings.model_arn, settings.min_confidence),
+        model=ModelInfo(settings.model_arn, settings.least_confidence),
         max_receives=5,
         run=RUN,
     )

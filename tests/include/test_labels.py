@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
@@ -98,6 +99,13 @@ def test_a_document_keeps_the_schema_as_it_is_stored(document: dict[str, Any]) -
     schema = json.loads(SCHEMA_FILE.read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(json.loads(to_json(document)), schema, jsonschema.Draft202012Validator)
+
+
+def test_a_document_by_the_models_own_thresholds_says_null() -> None:
+    document = label_document(IMAGE, FINAL, Detection([]), replace(MODEL, min_confidence=None), RUN)
+    stored = json.loads(to_json(document))
+    jsonschema.validate(stored, json.loads(SCHEMA_FILE.read_text()), jsonschema.Draft202012Validator)
+    assert stored["model"] == {"arn": MODEL.arn, "min_confidence": None}
 
 
 @pytest.mark.parametrize("missing", ["schema", "source", "image", "model", "labels", "run"])

@@ -90,7 +90,7 @@ class AnalyseImagesOperator(BaseOperator):
             detect=naming(paced_model_hook(settings, MAX_WORKERS, pace).detect, settings.class_names),
             source_bucket=settings.source_bucket,
             final_bucket=settings.final_bucket,
-            model=ModelInfo(settings.model_arn, settings.min_confidence),
+            model=ModelInfo(settings.model_arn, settings.least_confidence),
             max_receives=settings.max_receives,
             run=run,
         )
