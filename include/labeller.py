@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from include import aws_errors, labels
-from include.labels import REJECTED, Detection, Error, ModelInfo, RunInfo
+from include.labels import REJECTED, Anomaly, Detection, Error, ModelInfo, RunInfo
 from include.messages import Ignored, ImageRef, Message
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class Labeller:
         final = ImageRef(self.final_bucket, labels.final_key(image))
         earlier = self._document(final) if receives > 1 else None
         if earlier and earlier["model"] == asdict(self.model):  # by a delivery that ended before its last step
-            found = Detection(earlier["labels"])
+            found = _detection(earlier)
         else:
             try:
                 found = self._labels_of(lying, receives)
@@ -296,6 +296,14 @@ class Labeller:
         except ClientError as error:
             if aws_errors.status(error) not in {404, 412}:
                 raise
+
+
+def _detection(document: dict[str, Any]) -> Detection:
+    """What an earlier delivery has written into a label document."""
+    match document.get("anomaly"):
+        case {"IsAnomalous": bool(is_anomalous), "Confidence": float() | int() as confidence}:
+            return Detection(document["labels"], Anomaly(is_anomalous, confidence))
+    return Detection(document["labels"])
 
 
 def _said(error: Exception) -> Error:
