@@ -56,7 +56,13 @@ def make_drain(aws: Aws, make_labeller: MakeLabeller) -> MakeDrain:
     """A drain; keyword arguments replace its parts."""
 
     def make(
-        *, workers: int = 4, seconds: float = 60, sqs: Any = None, visibility_seconds: int = 60, **parts: Any
+        *,
+        workers: int = 4,
+        seconds: float = 60,
+        sqs: Any = None,
+        visibility_seconds: int = 60,
+        patience: float = 0.0,
+        **parts: Any,
     ) -> Drain:
         labeller = make_labeller(**parts)
         return Drain(
@@ -66,6 +72,7 @@ def make_drain(aws: Aws, make_labeller: MakeLabeller) -> MakeDrain:
             Pace(1000, 0.1),
             workers=workers,
             deadline=time.time() + seconds,
+            patience=patience,
         )
 
     return make

@@ -13,6 +13,7 @@ from include.messages import ImageRef
 from tests.conftest import Aws
 from tests.include.conftest import RUN, MakeDrain, client
 from tests.include.images import FOUND
+from tests.include.queues import return_after
 from tests.include.test_messages import direct, record
 from tests.model_calls import KINDS
 
@@ -20,9 +21,11 @@ kinds = pytest.mark.kinds(*KINDS)
 
 
 @kinds
+@pytest.mark.usefixtures("quick_retries")
 def test_an_image_that_fails_is_tried_again_and_then_rejected(
-    aws: Aws, make_drain: MakeDrain, picture: bytes, quick_retries: None
+    aws: Aws, make_drain: MakeDrain, picture: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    return_after(monkeypatch, 0)
     aws.upload("good.png", picture)
     aws.upload("poison.png", picture + b"poison")  # in its name, and in its bytes, which is what some are sent
     aws.fail_model("detect", status=500, key="poison")
@@ -125,8 +128,9 @@ def test_half_a_surrogate_pair_in_an_event_ends_no_drain(aws: Aws, make_drain: M
 
 
 def test_a_message_that_fails_for_no_known_reason_is_kept_and_blocks_no_other(
-    aws: Aws, make_drain: MakeDrain, picture: bytes
+    aws: Aws, make_drain: MakeDrain, picture: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    return_after(monkeypatch, 0)
     aws.upload("stuck.png", picture)
     aws.upload("good.png", picture)
 

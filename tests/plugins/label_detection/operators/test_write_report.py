@@ -76,7 +76,7 @@ def test_the_report_says_what_was_done_and_what_it_cost(aws: Aws, done: Run) -> 
     assert report["images"] == {"labelled": 2, "rejected": 1, "ignored": 0, "failed": 1, "unreadable": 0}
     assert report["labels"] == {"scratch": 2}
     assert report["rejections"] == {"InvalidImageFormatException": 1}
-    assert report["queue"] == {"visible": 1, "in_flight": 0}
+    assert report["queue"] == {"visible": 1, "in_flight": 0, "delayed": 0}
     assert (report["run"]["dag_id"], report["run"]["run_id"]) == (DAG_ID, RUN_ID)
     assert report["run"]["started_at"] == "2026-11-22T06:00:00Z"
     model = report["model"]
