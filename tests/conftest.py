@@ -25,6 +25,7 @@ from demo.waiting import wait_until
 from include.model_kinds import endpoint_name, model_of
 from include.settings import Settings
 from tests.model_calls import CALLS, KINDS, Call, ModelCalls
+from tests.seed import SEED, VARIABLE
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -267,6 +268,11 @@ def chromium_browser() -> Iterator[Browser]:
 
 #: Fixtures that bring up a real Airflow for many tests.
 _WORLDS = {"_world", "site"}
+
+
+def pytest_report_header() -> str:
+    """With this seed the embedded AWS draws the same oddities again."""
+    return f"{VARIABLE}={SEED} (seed of the embedded AWS's oddities)"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
