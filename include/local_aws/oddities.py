@@ -49,25 +49,28 @@ _Seconds = Annotated[float, Field(ge=0, le=3600)]
 class Oddities(BaseModel, frozen=True, extra="forbid"):
     """The knobs."""
 
-    seed: int = Field(0, ge=0, description="what the random ones are drawn with; default: random, in the log")
+    seed: int = Field(default=0, ge=0, description="what the random ones are drawn with; default: random, in the log")
     count_age: Annotated[tuple[_Age, _Age], BeforeValidator(_ages)] = Field(
-        (0.0, 0.0),
+        default=(0.0, 0.0),
         description="how old the counts of GetQueueAttributes are, in seconds: LEAST-MOST, or one number",
     )
-    short_poll_share: _Share = Field(1.0, description="share of the messages that a poll without waiting sees, 0-1")
-    duplicate_share: _Share = Field(0.0, description="share of the messages that are delivered twice, 0-1")
+    short_poll_share: _Share = Field(
+        default=1.0, description="share of the messages that a poll without waiting sees, 0-1"
+    )
+    duplicate_share: _Share = Field(default=0.0, description="share of the messages that are delivered twice, 0-1")
     conditions: Conditions = Field(
-        Conditions.OBEYED,
+        default=Conditions.OBEYED,
         description="conditional puts, copies and deletes: obeyed as S3 does, refused with 501, or ignored",
     )
     ready_lag: _Seconds = Field(
-        0.0, description="seconds for which a model that has come to be RUNNING still answers ResourceNotReadyException"
+        default=0.0,
+        description="seconds for which a model that has come to be RUNNING still answers ResourceNotReadyException",
     )
     describe_lag: _Seconds = Field(
-        0.0, description="seconds for which DescribeProjectVersions shows the old state after a start or a stop"
+        default=0.0, description="seconds for which DescribeProjectVersions shows the old state after a start or a stop"
     )
     unreadable_buckets: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
-        (), description="buckets that Rekognition may not read, though its caller may; separated by commas"
+        default=(), description="buckets that Rekognition may not read, though its caller may; separated by commas"
     )
 
     def words(self) -> list[str]:
