@@ -109,10 +109,9 @@ class Asker:
         except aws_errors.AWS_ERRORS as error:
             if aws_errors.is_transient(error):
                 raise TryAgainError(_said(error), throttled=aws_errors.is_throttle(error)) from error
-            by_hook = isinstance(error, ClientError) and error.operation_name in _READS
-            if by_hook and (refusal := self._objects.refusal(image, error)):
-                raise refusal from error
-            raise
+            if not isinstance(error, ClientError) or error.operation_name not in _READS:
+                raise
+            raise self._objects.refusal(image, error) or error from None
 
 
 def _said(error: Exception) -> Error:

@@ -207,7 +207,7 @@ def _said(event: Any) -> _Said:
     )
 
 
-def _record(name: str, bucket: Any, key: str, rest: dict[str, Any]) -> _Said:
+def _record(name: str, bucket: Any, key: str, rest: Mapping[Any, Any]) -> _Said:
     """One record of S3's own format: the key is form-encoded, once."""
     name = name.removeprefix("s3:")
     arrival = name.startswith("ObjectCreated") or name == "ObjectRestore:Completed"
@@ -238,14 +238,15 @@ def _bare_detail(detail: dict[str, Any]) -> _Said:
     One that does not say is an arrival: whatever lies in the source bucket is to be labelled.
     """
     reason = detail.get("reason")
-    call = _letters(reason) if isinstance(reason, str) else ""
+    reason = reason if isinstance(reason, str) else ""
+    call = _letters(reason)
     if "deletion-type" in detail or call in _REMOVAL_CALLS:
         return _detail("Object Deleted", Ignored.REMOVED, detail)
     restored = "restore-expiry-time" in detail  # no other event with a storage class has it
     moved = any(name in detail for name in ("source-storage-class", "destination-storage-class"))
     moved = moved or "destination-access-tier" in detail
     arrival = call in _ARRIVAL_CALLS or restored or not (call or moved)
-    return _detail(reason if call else "an event without a name", _why_not(arrival), detail)
+    return _detail(reason or "an event without a name", _why_not(arrival), detail)
 
 
 def _api_call(name: str, call: dict[str, Any]) -> _Said:

@@ -265,9 +265,6 @@ class Settings(BaseModel):
         None,
         description="The role with which EventBridge Scheduler stops a model that nobody stopped; empty: no switch",
     )
-    final_storage_class: str = Field(
-        "", description="The storage class of the copies in the final bucket; empty: that of each original"
-    )
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
@@ -279,10 +276,6 @@ class Settings(BaseModel):
                 f"({self.min_inference_units}): raise the one or lower the other"
             )
         return self
-
-    def doubts(self) -> list[str]:
-        """Values that are legal and probably wrong, a line each."""
-        return []
 
     @property
     def least_confidence(self) -> float | None:

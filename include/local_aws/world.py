@@ -15,6 +15,7 @@ from include.local_aws.rekognition import models as rekognition
 from include.local_aws.sagemaker import models as sagemaker
 from include.local_aws.service_models import botocore_session
 from include.local_aws.settings import Answers, ModelKind, WorldSettings
+from include.local_aws.sqs.models import queues_of
 
 ACCESS_KEY = "local"  # any key will do: nothing is checked
 SECRET_KEY = "local"  # noqa: S105
@@ -31,13 +32,16 @@ TEMPLATE = Path(__file__).parents[1] / "cloudformation" / "template.yaml"
 
 @dataclass(frozen=True)
 class World:
-    """Where to find what was made; ``class_names`` in the order of their numbers, of a SageMaker model alone."""
+    """Where to find what was made.
+
+    ``class_names``: in the order of their numbers, only for a SageMaker model. ``queue_url``: None without a stack.
+    """
 
     endpoint: str
     region: str
     source_bucket: str
     final_bucket: str
-    queue_url: str
+    queue_url: str | None
     model_arn: str
     class_names: tuple[str, ...] | None
 
@@ -48,11 +52,14 @@ class World:
             "AWS_DEFAULT_REGION": self.region,
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
-            "AIRFLOW__LABEL_DETECTION__QUEUE_URL": self.queue_url,
-            "AIRFLOW__LABEL_DETECTION__SOURCE_BUCKET": self.source_bucket,
-            "AIRFLOW__LABEL_DETECTION__FINAL_BUCKET": self.final_bucket,
-            "AIRFLOW__LABEL_DETECTION__MODEL_ARN": self.model_arn,
         }
+        if self.queue_url is not None:
+            variables |= {
+                "AIRFLOW__LABEL_DETECTION__QUEUE_URL": self.queue_url,
+                "AIRFLOW__LABEL_DETECTION__SOURCE_BUCKET": self.source_bucket,
+                "AIRFLOW__LABEL_DETECTION__FINAL_BUCKET": self.final_bucket,
+            }
+        variables["AIRFLOW__LABEL_DETECTION__MODEL_ARN"] = self.model_arn
         if self.class_names is not None:
             variables["AIRFLOW__LABEL_DETECTION__CLASS_NAMES"] = ",".join(self.class_names)
         return variables
@@ -72,8 +79,10 @@ def make_world(endpoint: str, account_id: str, settings: WorldSettings, lookout:
     lookout.model = LookoutModel(settings.region, account_id, settings.model, AnomalyDetector(detector))
     sagemaker.backend_of(account_id, settings.region).teach(settings.model, detector)
     config_arns = _make_endpoint_configs(aws.client("sagemaker", **options), account_id, settings.region)
-    _make_stack(aws.client("cloudformation", **options), settings, project_arn, rekognition_arn)
-    queue_url = _emptied_queue(aws.client("sqs", **options), settings.queue)
+    queue_url = None
+    if not settings.models_only:
+        _make_stack(aws.client("cloudformation", **options), settings, project_arn, rekognition_arn)
+        queue_url = _emptied_queue(aws.client("sqs", **options), account_id, settings)
     arns = {
         ModelKind.REKOGNITION: rekognition_arn,
         ModelKind.SAGEMAKER: config_arns[settings.answers],
@@ -93,6 +102,8 @@ def make_world(endpoint: str, account_id: str, settings: WorldSettings, lookout:
 def _make_versions(account_id: str, settings: WorldSettings, detector: Detector) -> tuple[str, str]:
     """Rekognition's project and the versions of its model: the project's ARN and the first model's."""
     backend = rekognition.backend_of(account_id, settings.region)
+    if settings.pictures_endpoint is not None:
+        backend.read_pictures_from(settings.pictures_endpoint)
     version = backend.add_model(settings.project, settings.model_version, settings.model, detector)
     others = (str(number) for number in itertools.count(2) if str(number) != settings.model_version)
     for name in itertools.islice(others, settings.more_models):
@@ -132,11 +143,14 @@ def _make_stack(client: Any, settings: WorldSettings, project_arn: str, model_ar
     )
 
 
-def _emptied_queue(client: Any, name: str) -> str:
+def _emptied_queue(client: Any, account_id: str, settings: WorldSettings) -> str:
     """The queue's URL. Not the stack's own output: moto has AWS's host in it."""
-    url = str(client.get_queue_url(QueueName=name)["QueueUrl"])
+    url = str(client.get_queue_url(QueueName=settings.queue)["QueueUrl"])
+    (queue,) = (queue for queue in queues_of(account_id, settings.region) if queue.name == settings.queue)
     # S3 tests a new notification with a message. Nobody waits for it here, and it would start the model once.
     # Not purged: AWS allows that once a minute, and others may want to.
-    while test_event := client.receive_message(QueueUrl=url).get("Messages"):
-        client.delete_message(QueueUrl=url, ReceiptHandle=test_event[0]["ReceiptHandle"])
+    while queue.counts.visible:
+        for test_event in client.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages", []):
+            client.delete_message(QueueUrl=url, ReceiptHandle=test_event["ReceiptHandle"])
+    queue.settle_counts()
     return url

@@ -53,7 +53,8 @@ def make_labeller(aws: Aws) -> MakeLabeller:
 
 @pytest.fixture
 def make_drain(aws: Aws, make_labeller: MakeLabeller) -> MakeDrain:
-    """A drain; keyword arguments replace its parts."""
+    """A drain; keyword arguments replace its parts. Its tally counts deliveries, so none comes twice."""
+    aws.exactly_once()
 
     def make(
         *,

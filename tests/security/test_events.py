@@ -57,7 +57,7 @@ def test_an_object_elsewhere_is_neither_read_nor_copied_nor_deleted(
         return LABELS
 
     send(aws, wrap(foreign, aws.settings.source_bucket))
-    make_drain(detect=detect).run()
+    make_drain(detect=detect, max_receives=1).run()
     assert [image for image in asked if image.bucket == foreign] == []
     assert aws.s3.get_object(Bucket=foreign, Key="a.png")["Body"].read() == picture
     assert [key for key in aws.final_keys() if not key.startswith("rejected/messages/") and key != "a.png"] == []
@@ -71,7 +71,7 @@ def test_a_bucket_whose_name_is_nearly_ours_is_foreign(
     image = upload(aws, "a.png", picture)
     clear(aws)
     send(aws, direct(record("a.png", change(aws.settings.source_bucket))))
-    assert make_drain().run() == Tally(rejected=1)
+    assert make_drain(max_receives=1).run() == Tally(rejected=1)
     assert outcomes(aws, image) == ["pending"]
 
 
@@ -154,7 +154,7 @@ def test_what_is_said_of_a_huge_message_is_short(
     body = make()
     assert len(body) <= MIB
     send(aws, body)
-    make_drain().run()
+    make_drain(max_receives=1).run()
     (document,) = rejected_messages(aws)
     assert document["message"]["body"] == body
     assert len(document["error"]["message"]) < 5000

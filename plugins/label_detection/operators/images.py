@@ -109,7 +109,7 @@ class AnalyseImagesOperator(BaseOperator):
             max_receives=settings.max_receives,
             run=run,
             conditions=plan.conditions,
-            storage_class=settings.final_storage_class or None,
+            storage_class=settings.final_storage_class,
         )
         return Drain(
             ImageQueue(sqs_client(settings, attempts=FEW_ATTEMPTS), settings.queue_url),

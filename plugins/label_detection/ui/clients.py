@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 _KEPT_SECONDS = 300.0
 #: A browser is waiting. AWS: a bucket with a KMS key takes signatures of version 4 alone.
 _CONFIG = brief_config().merge(Config(max_pool_connections=AT_ONCE, signature_version="s3v4"))
-#: For links that a browser follows: the bucket's own host in its Region. By default botocore signs for S3's global host.
-#: That one answers 307 outside us-east-1, to a host for which the signature does not hold, and does not know Regions
-#: made since 2019. A bucket with dots in its name, which S3's certificate does not cover, stays in the link's path.
+#: For links that a browser follows: the bucket's own host in its Region. By default botocore signs for S3's global
+#: host. That one answers 307 outside us-east-1, to a host for which the signature does not hold, and does not know
+#: Regions made since 2019. A bucket with dots in its name, which S3's certificate does not cover, stays in the path.
 _LINK_CONFIG = _CONFIG.merge(Config(s3={"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"}))
 #: What the provider's hook raises of a connection whose extras are not what it takes.
 _ODD_EXTRAS = (KeyError, NotImplementedError, TypeError, ValueError)
