@@ -80,7 +80,7 @@ def test_with_the_policy_a_run_works_wholly(world: World, variables: Variables) 
     assert variables.lease(world.aws.settings) is None
     found = report(world.aws)
     assert found["warnings"] == found["problems"] == []
-    assert found["images"] == {"labelled": 3, "rejected": 3, "ignored": 1, "failed": 1}
+    assert found["images"] == {"labelled": 3, "rejected": 3, "ignored": 1, "failed": 1, "unreadable": 0}
 
 
 @pytest.mark.kinds(*KINDS)

@@ -30,7 +30,7 @@ def test_a_normal_run_labels_what_is_there_and_stops_the_model(pipeline: Pipelin
     assert all(state == "success" for of_task in states.values() for state in of_task)
     assert pipeline.model_history()[before:] == ON
     report = pipeline.report(run_id)
-    assert report["images"] == {"labelled": 30, "rejected": 1, "ignored": 0, "failed": 0}
+    assert report["images"] == {"labelled": 30, "rejected": 1, "ignored": 0, "failed": 0, "unreadable": 0}
     assert report["rejections"] == {"InvalidImageFormatException": 1}
     assert 0 < report["model"]["cost_usd"] < 1
     assert report["problems"] == []
