@@ -1,7 +1,7 @@
 """Resource types that moto's CloudFormation leaves out: it says CREATE_COMPLETE, and nothing is there.
 
 AWS::SQS::QueuePolicy, AWS::SNS::Subscription and AWS::CloudWatch::Alarm; buckets and their policies are with S3. An
-update replaces such a resource.
+update replaces such a resource. And the update of AWS::IAM::ManagedPolicy.
 """
 
 import json
@@ -9,9 +9,12 @@ from typing import Any
 
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.common_models import CloudFormationModel
+from moto.iam.models import ManagedPolicy, iam_backends
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
+from moto.utilities.utils import get_partition
 
+from include.local_aws import stack_creation
 from include.local_aws.stack_resource import StackResource
 
 
@@ -90,5 +93,30 @@ class Alarm(StackResource, CloudFormationModel):
         cloudwatch_backends[account_id][region].delete_alarms([physical_id])
 
 
+def _update_managed_policy(
+    cls: type[ManagedPolicy],
+    /,
+    original_resource: ManagedPolicy,
+    new_resource_name: str,
+    cloudformation_json: Any,
+    account_id: str,
+    region_name: str,
+) -> ManagedPolicy:
+    """AWS::IAM::ManagedPolicy: another document is a new version of the policy, another name is another policy."""
+    iam = iam_backends[account_id][get_partition(region_name)]
+    properties = cloudformation_json["Properties"]
+    attached = [role.name for role in iam.roles.values() if original_resource.arn in role.managed_policies]
+    if properties.get("ManagedPolicyName", original_resource.name) != original_resource.name:
+        made = cls.create_from_cloudformation_json(new_resource_name, cloudformation_json, account_id, region_name)
+        iam.delete_policy(original_resource.arn)
+        return made
+    iam.create_policy_version(original_resource.arn, json.dumps(properties["PolicyDocument"]), True)
+    for role in set(properties.get("Roles", [])) - set(attached):
+        iam.attach_role_policy(original_resource.arn, role)
+    return original_resource
+
+
 def install() -> None:
-    """Importing this is enough: moto finds what is there."""
+    """Change what moto has; it finds the classes of this file by itself."""
+    stack_creation.install()
+    ManagedPolicy.update_from_cloudformation_json = classmethod(_update_managed_policy)  # type: ignore[assignment,method-assign]
