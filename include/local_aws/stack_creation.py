@@ -134,11 +134,12 @@ def _roll_back_if_failed(stack: Stack) -> None:
             resource_type=failure.resource_type,
             resource_status="CREATE_FAILED",
             resource_status_reason=failure.reason,
+            resource_properties=None,
         )
     )
     stack._add_stack_event(
         "ROLLBACK_IN_PROGRESS",
-        f"The following resource(s) failed to create: [{failure.logical_id}]. Rollback requested by user.",
+        f"The following resource(s) failed to create: [{failure.logical_id}].",
     )
     try:
         stack.resource_map.delete()

@@ -1,7 +1,7 @@
 """Resource types that moto's CloudFormation leaves out: it says CREATE_COMPLETE, and nothing is there.
 
 AWS::SQS::QueuePolicy, AWS::SNS::Subscription and AWS::CloudWatch::Alarm; buckets and their policies are with S3. An
-update replaces such a resource. And the update of AWS::IAM::ManagedPolicy.
+update replaces such a resource. And the update and the deletion of AWS::IAM::ManagedPolicy.
 """
 
 import json
@@ -108,7 +108,7 @@ def _update_managed_policy(
     attached = [role.name for role in iam.roles.values() if original_resource.arn in role.managed_policies]
     if properties.get("ManagedPolicyName", original_resource.name) != original_resource.name:
         made = cls.create_from_cloudformation_json(new_resource_name, cloudformation_json, account_id, region_name)
-        iam.delete_policy(original_resource.arn)
+        _delete_managed_policy(cls, original_resource.arn, None, account_id, region_name)
         return made
     iam.create_policy_version(original_resource.arn, json.dumps(properties["PolicyDocument"]), True)
     for role in set(properties.get("Roles", [])) - set(attached):
@@ -116,7 +116,23 @@ def _update_managed_policy(
     return original_resource
 
 
+def _delete_managed_policy(
+    _: type[ManagedPolicy], /, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str
+) -> None:
+    """AWS::IAM::ManagedPolicy, by its ARN. Unlike AWS, also while a role has it by other hands."""
+    del cloudformation_json
+    iam = iam_backends[account_id][get_partition(region_name)]
+    for role in [role.name for role in iam.roles.values() if resource_name in role.managed_policies]:
+        iam.detach_role_policy(resource_name, role)
+    iam.delete_policy(resource_name)
+
+
 def install() -> None:
     """Change what moto has; it finds the classes of this file by itself."""
     stack_creation.install()
-    ManagedPolicy.update_from_cloudformation_json = classmethod(_update_managed_policy)  # type: ignore[assignment,method-assign]
+    changes = {
+        "update_from_cloudformation_json": classmethod(_update_managed_policy),
+        "delete_from_cloudformation_json": classmethod(_delete_managed_policy),
+    }
+    for name, function in changes.items():
+        setattr(ManagedPolicy, name, function)
