@@ -24,6 +24,7 @@ _S3_OPERATIONS = (
     ("GET", False, "versions", "ListObjectVersions"),
     ("GET", False, "notification", "GetBucketNotificationConfiguration"),
     ("GET", False, "location", "GetBucketLocation"),
+    ("GET", False, "requestPayment", "GetBucketRequestPayment"),
     ("GET", False, "", "ListObjects"),
     ("HEAD", False, "", "HeadBucket"),
     ("PUT", False, "notification", "PutBucketNotificationConfiguration"),

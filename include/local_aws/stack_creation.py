@@ -1,4 +1,4 @@
-"""How the creation of a stack fails in AWS, which moto leaves out.
+"""How the creation of a stack fails in AWS, and how conditions change with an update, which moto leaves out.
 
 A creation that fails half-way is rolled back: what was made is deleted, except resources with ``DeletionPolicy:
 Retain``, and the stack ends in ROLLBACK_COMPLETE, where it can only be deleted. ``RetainExceptOnCreate`` keeps a
@@ -26,6 +26,7 @@ _URL_SUFFIXES = {"aws-cn": "amazonaws.com.cn"}
 
 _moto_clean_json = parsing.clean_json
 _moto_create_resource = parsing.parse_and_create_resource
+_moto_update_resource = parsing.parse_and_update_resource
 _moto_load = ResourceMap.load
 _moto_create = ResourceMap.create
 _moto_delete = ResourceMap.delete
@@ -49,6 +50,7 @@ def install() -> None:
     """Change moto's stacks by name: they have no seam."""
     parsing.clean_json = _clean_json
     parsing.parse_and_create_resource = _create_resource
+    parsing.parse_and_update_resource = _update_resource
     changes: dict[type, dict[str, Any]] = {
         ResourceMap: {"load": _load, "create": _create, "delete": _delete},
         Stack: {"create_resources": _create_resources},
@@ -91,6 +93,20 @@ def _create_resource(
         raise
     except Exception as error:
         raise ResourceFailedError(logical_id, resource_json["Type"], str(error)) from error
+
+
+def _update_resource(
+    logical_id: str, resource_json: dict[str, Any], resources: ResourceMap, account_id: str, region_name: str
+) -> Any:
+    """With a condition that has changed, a resource comes or goes; moto updates what is not there."""
+    condition = resource_json.get("Condition")
+    wanted = not condition or resources.lazy_condition_map[condition]
+    there = resources._parsed_resources.get(logical_id)
+    if wanted and there is not None:
+        return _moto_update_resource(logical_id, resource_json, resources, account_id, region_name)
+    if there is not None:
+        resources._delete_resource(there, resource_json)
+    return _create_resource(logical_id, resource_json, resources, account_id, region_name)
 
 
 def _create(resources: ResourceMap, template: dict[str, Any]) -> bool:

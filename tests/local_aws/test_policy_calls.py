@@ -50,6 +50,11 @@ def cases(aws: Aws) -> dict[str, tuple[Callable[..., Any], dict[str, Any], Pairs
         "HeadObject": (s3.head_object, place, [("s3:GetObject", f"{SOURCE}/{KEY}")]),
         "GetObjectTagging": (s3.get_object_tagging, place, [("s3:GetObjectTagging", f"{SOURCE}/{KEY}")]),
         "HeadBucket": (s3.head_bucket, {"Bucket": aws.source}, [("s3:ListBucket", SOURCE)]),
+        "GetBucketRequestPayment": (
+            s3.get_bucket_request_payment,
+            {"Bucket": aws.source},
+            [("s3:GetBucketRequestPayment", SOURCE)],
+        ),
         "ListObjectsV2": (s3.list_objects_v2, {"Bucket": aws.source}, [("s3:ListBucket", SOURCE)]),
         "ListBuckets": (s3.list_buckets, {}, [("s3:ListAllMyBuckets", "*")]),
         "PutObject": (s3.put_object, {**place, "Body": b"1"}, [("s3:PutObject", f"{SOURCE}/{KEY}")]),
@@ -118,7 +123,16 @@ def cases(aws: Aws) -> dict[str, tuple[Callable[..., Any], dict[str, Any], Pairs
 
 
 NAMES = [
-    *("GetObject", "HeadObject", "GetObjectTagging", "HeadBucket", "ListObjectsV2", "ListBuckets", "PutObject"),
+    *(
+        "GetObject",
+        "HeadObject",
+        "GetObjectTagging",
+        "HeadBucket",
+        "GetBucketRequestPayment",
+        "ListObjectsV2",
+        "ListBuckets",
+        "PutObject",
+    ),
     *(
         "PutObject with tags",
         "CopyObject",

@@ -24,6 +24,7 @@ _S3_BUCKET = {
     "GetBucketNotificationConfiguration": "GetBucketNotification",
     "PutBucketNotificationConfiguration": "PutBucketNotification",
     "GetBucketLocation": "GetBucketLocation",
+    "GetBucketRequestPayment": "GetBucketRequestPayment",
     "PutBucketVersioning": "PutBucketVersioning",
     "PutBucketPolicy": "PutBucketPolicy",
     "CreateBucket": "CreateBucket",
