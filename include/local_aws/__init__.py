@@ -5,7 +5,9 @@
 What is not moto's own:
 
 * ``rekognition/``: Custom Labels' project versions with states and delays, inference units, a rate limit, the
-  service's errors, and a detector (``detector.py``) that finds what the pictures in the examples folder show;
+  service's errors, and a detector (``detector.py``) that finds what the pictures in the examples folder show.
+  With ``--pictures-endpoint`` it reads its pictures over HTTP from another S3, such as LocalStack's; with
+  ``--models-only`` there is no stack, so the models can stand beside another AWS;
 * ``sagemaker/`` and ``sagemaker_runtime/``: real-time endpoints that are created, in service, deleted and gone. Three
   endpoint configs are there: ``label-detection-object-detection``, ``label-detection-image-classification`` and
   ``label-detection-huggingface``. InvokeEndpoint takes PNG and JPEG and answers what the same detector finds, in the

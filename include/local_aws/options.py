@@ -47,6 +47,8 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
         model,
         ModelKind(given.model),
         Answers(given.answers),
+        given.models_only,
+        given.pictures_endpoint,
     )
     return Options(given.host, given.port, given.env_file, given.log_requests, world)
 
@@ -110,6 +112,18 @@ def _parser() -> argparse.ArgumentParser:
         default=0,
         help="further versions of the project, each a model of its own, named 2, 3 ...",
     )
+    add(
+        "--models-only",
+        action="store_true",
+        help="make the models alone, without the stack: no buckets, no queue; for use beside another AWS",
+    )
+    add(
+        "--pictures-endpoint",
+        type=_url,
+        default=None,
+        metavar="URL",
+        help="the S3 endpoint that Rekognition reads its pictures from over HTTP; default: the S3 of this process",
+    )
     add("--env-file", type=Path, default=None, help="file to write the environment variables to, once it serves")
     add("--log-requests", action="store_true", help="log a line per request")
     return parser
@@ -150,6 +164,12 @@ def _bucket(text: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", text):
         raise argparse.ArgumentTypeError(f"must be 3 to 63 lower-case letters, digits, dots and hyphens, not {text!r}")
     return text
+
+
+def _url(text: str) -> str:
+    if not re.fullmatch(r"https?://[^/\s]+/?", text):
+        raise argparse.ArgumentTypeError(f"must be a URL like http://127.0.0.1:4566, not {text!r}")
+    return text.rstrip("/")
 
 
 def _region(text: str) -> str:

@@ -33,7 +33,11 @@ class ModelSettings:
 
 @dataclass(frozen=True)
 class WorldSettings:
-    """The names of everything, how the models behave, and which of them the environment names."""
+    """The names of everything, how the models behave, and which of them the environment names.
+
+    ``models_only``: no stack, so neither buckets nor a queue. ``pictures_endpoint``: the S3 that Rekognition reads its
+    pictures from over HTTP; None: the S3 of this process.
+    """
 
     region: str
     source_bucket: str
@@ -47,6 +51,8 @@ class WorldSettings:
     model: ModelSettings
     model_kind: ModelKind
     answers: Answers
+    models_only: bool = False
+    pictures_endpoint: str | None = None
 
     @property
     def chosen_model(self) -> str:

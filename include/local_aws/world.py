@@ -31,13 +31,16 @@ TEMPLATE = Path(__file__).parents[1] / "cloudformation" / "template.yaml"
 
 @dataclass(frozen=True)
 class World:
-    """Where to find what was made; ``class_names`` in the order of their numbers, of a SageMaker model alone."""
+    """Where to find what was made.
+
+    ``class_names``: in the order of their numbers, only for a SageMaker model. ``queue_url``: None without a stack.
+    """
 
     endpoint: str
     region: str
     source_bucket: str
     final_bucket: str
-    queue_url: str
+    queue_url: str | None
     model_arn: str
     class_names: tuple[str, ...] | None
 
@@ -48,11 +51,14 @@ class World:
             "AWS_DEFAULT_REGION": self.region,
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
-            "AIRFLOW__LABEL_DETECTION__QUEUE_URL": self.queue_url,
-            "AIRFLOW__LABEL_DETECTION__SOURCE_BUCKET": self.source_bucket,
-            "AIRFLOW__LABEL_DETECTION__FINAL_BUCKET": self.final_bucket,
             "AIRFLOW__LABEL_DETECTION__MODEL_ARN": self.model_arn,
         }
+        if self.queue_url is not None:
+            variables |= {
+                "AIRFLOW__LABEL_DETECTION__QUEUE_URL": self.queue_url,
+                "AIRFLOW__LABEL_DETECTION__SOURCE_BUCKET": self.source_bucket,
+                "AIRFLOW__LABEL_DETECTION__FINAL_BUCKET": self.final_bucket,
+            }
         if self.class_names is not None:
             variables["AIRFLOW__LABEL_DETECTION__CLASS_NAMES"] = ",".join(self.class_names)
         return variables
@@ -72,8 +78,10 @@ def make_world(endpoint: str, account_id: str, settings: WorldSettings, lookout:
     lookout.model = LookoutModel(settings.region, account_id, settings.model, AnomalyDetector(detector))
     sagemaker.backend_of(account_id, settings.region).teach(settings.model, detector)
     config_arns = _make_endpoint_configs(aws.client("sagemaker", **options), account_id, settings.region)
-    _make_stack(aws.client("cloudformation", **options), settings, project_arn, rekognition_arn)
-    queue_url = _emptied_queue(aws.client("sqs", **options), settings.queue)
+    queue_url = None
+    if not settings.models_only:
+        _make_stack(aws.client("cloudformation", **options), settings, project_arn, rekognition_arn)
+        queue_url = _emptied_queue(aws.client("sqs", **options), settings.queue)
     arns = {
         ModelKind.REKOGNITION: rekognition_arn,
         ModelKind.SAGEMAKER: config_arns[settings.answers],
@@ -93,6 +101,8 @@ def make_world(endpoint: str, account_id: str, settings: WorldSettings, lookout:
 def _make_versions(account_id: str, settings: WorldSettings, detector: Detector) -> tuple[str, str]:
     """Rekognition's project and the versions of its model: the project's ARN and the first model's."""
     backend = rekognition.backend_of(account_id, settings.region)
+    if settings.pictures_endpoint is not None:
+        backend.read_pictures_from(settings.pictures_endpoint)
     version = backend.add_model(settings.project, settings.model_version, settings.model, detector)
     others = (str(number) for number in itertools.count(2) if str(number) != settings.model_version)
     for name in itertools.islice(others, settings.more_models):

@@ -16,7 +16,7 @@ from tests.local_aws.conftest import ROOT, Aws, command, running
 OPTIONS = (
     "--host --port --region --examples --model --answers --start-seconds --stop-seconds --rate --latency "
     "--source-bucket --final-bucket --queue --max-receive-count --project --model-version --more-models "
-    "--env-file --log-requests"
+    "--models-only --pictures-endpoint --env-file --log-requests"
 )
 
 
@@ -46,6 +46,7 @@ def test_help_explains_every_option() -> None:
         pytest.param(["--model", "bedrock"], "--model", id="no such service"),
         pytest.param(["--answers", "xml"], "--answers", id="no such format"),
         pytest.param(["--model-version", "lookoutvision"], "--model-version", id="name of another model"),
+        pytest.param(["--pictures-endpoint", "here"], "--pictures-endpoint", id="no URL"),
         pytest.param(["--speed", "9"], "--speed", id="no such option"),
     ],
 )

@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from moto.rekognition.models import RekognitionBackend, rekognition_backends
-from moto.s3.exceptions import S3ClientError
-from moto.s3.models import s3_backends
 from moto.utilities.utils import get_partition
 
 from include.local_aws.detector import Detector, Finding
 from include.local_aws.model_life import ModelStatus
-from include.local_aws.rekognition.exceptions import InvalidParameter, InvalidS3Object, ResourceNotFound
+from include.local_aws.rekognition.exceptions import InvalidParameter, ResourceNotFound
 from include.local_aws.rekognition.images import MAX_BYTES_FROM_S3, MAX_BYTES_IN_REQUEST, read_image
+from include.local_aws.rekognition.pictures import OtherS3, OwnS3, PictureStore, S3Object
 from include.local_aws.rekognition.project_version import ProjectVersion
-from include.local_aws.s3.models import LocalS3Backend
 from include.local_aws.settings import ModelSettings
 
 # Custom Labels names each label's own assumed threshold when none is given; here it is one for all.
@@ -33,16 +31,6 @@ class Project:
     versions: dict[str, ProjectVersion] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class ImageSource:
-    """Where the image of a request is: its bytes, or an S3 bucket, key and perhaps version."""
-
-    content: bytes | None = None
-    bucket: str = ""
-    key: str = ""
-    version_id: str | None = None
-
-
 class LocalRekognitionBackend(RekognitionBackend):
     """moto's Rekognition plus Custom Labels models that start, run, detect and stop.
 
@@ -54,6 +42,11 @@ class LocalRekognitionBackend(RekognitionBackend):
         self.projects: dict[str, Project] = {}
         self._lock = threading.Lock()
         self._detector: Detector | None = None
+        self._pictures: PictureStore = OwnS3(region_name, account_id)
+
+    def read_pictures_from(self, endpoint: str) -> None:
+        """From now on pictures are read over HTTP from the S3 at this endpoint."""
+        self._pictures = OtherS3(endpoint, self.region_name)
 
     def add_model(
         self, project_name: str, version_name: str, settings: ModelSettings, detector: Detector
@@ -101,7 +94,7 @@ class LocalRekognitionBackend(RekognitionBackend):
         return self.version(arn).stop()
 
     def find_custom_labels(
-        self, arn: str, source: ImageSource, min_confidence: float | None, max_results: int | None
+        self, arn: str, source: bytes | S3Object, min_confidence: float | None, max_results: int | None
     ) -> list[Finding]:
         """The labels of an image, surest first. Takes at least the model's latency."""
         if min_confidence is not None and not 0 <= min_confidence <= 100:
@@ -128,29 +121,15 @@ class LocalRekognitionBackend(RekognitionBackend):
                     return version
         raise ResourceNotFound()
 
-    def _look(self, source: ImageSource) -> list[Finding]:
+    def _look(self, source: bytes | S3Object) -> list[Finding]:
         if self._detector is None:
             raise ResourceNotFound()
-        if source.content is None:
-            content, limit = self._from_s3(source), MAX_BYTES_FROM_S3
+        if isinstance(source, S3Object):
+            content, limit = self._pictures.read(source), MAX_BYTES_FROM_S3
         else:
-            content, limit = source.content, MAX_BYTES_IN_REQUEST
+            content, limit = source, MAX_BYTES_IN_REQUEST
         picture = read_image(content, limit, self._detector.matching_side)
         return self._detector.find(picture.gray)
-
-    def _from_s3(self, source: ImageSource) -> bytes:
-        backend = s3_backends[self.account_id][get_partition(self.region_name)]
-        try:
-            with LocalS3Backend.lock:
-                if backend.get_bucket(source.bucket).region_name != self.region_name:
-                    raise InvalidS3Object()
-                stored = backend.get_object(source.bucket, source.key, version_id=source.version_id)
-                if stored is None:
-                    raise InvalidS3Object()
-                content: bytes = stored.value
-        except S3ClientError as error:
-            raise InvalidS3Object() from error
-        return content
 
 
 def install() -> None:

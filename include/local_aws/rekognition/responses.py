@@ -9,7 +9,8 @@ from moto.rekognition.responses import RekognitionResponse
 
 from include.local_aws.detector import Finding
 from include.local_aws.rekognition.exceptions import InvalidParameter
-from include.local_aws.rekognition.models import ImageSource, LocalRekognitionBackend, Project
+from include.local_aws.rekognition.models import LocalRekognitionBackend, Project
+from include.local_aws.rekognition.pictures import S3Object
 from include.local_aws.rekognition.project_version import ProjectVersion
 
 
@@ -51,7 +52,7 @@ class LocalRekognitionResponse(RekognitionResponse):
         )
         return json.dumps({"CustomLabels": [_label(finding) for finding in findings]})
 
-    def _image(self) -> ImageSource:
+    def _image(self) -> bytes | S3Object:
         image = self._get_param("Image") or {}
         place = image.get("S3Object")
         content = image.get("Bytes")
@@ -59,12 +60,12 @@ class LocalRekognitionResponse(RekognitionResponse):
             raise InvalidParameter("Image must have either Bytes or S3Object.")
         if place is None:
             try:
-                return ImageSource(b64decode(cast(str, content), validate=True))
+                return b64decode(cast(str, content), validate=True)
             except (binascii.Error, ValueError, TypeError) as error:
                 raise InvalidParameter("Image.Bytes is not base64.") from error
         if not place.get("Bucket") or not place.get("Name"):
             raise InvalidParameter("Image.S3Object must have Bucket and Name.")
-        return ImageSource(None, place["Bucket"], place["Name"], place.get("Version"))
+        return S3Object(place["Bucket"], place["Name"], place.get("Version"))
 
     def _text(self, name: str) -> str:
         value = self._get_param(name)
