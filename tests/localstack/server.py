@@ -1,4 +1,4 @@
-"""LocalStack as a process of its own, without Docker, and the embedded models that read their pictures from it."""
+"""Two AWSes as processes: LocalStack, without Docker, with the embedded models beside it; and the embedded AWS alone."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import boto3
+import requests
 from botocore.config import Config
 
 from demo.environment import cleaned, free_ports
@@ -31,19 +31,30 @@ PYTHON = "LABEL_DETECTION_LOCALSTACK"
 #: LocalStack reads the account from the access key. The embedded models belong to this one too.
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
+#: Options of the embedded AWS: quick models.
+MODEL_OPTIONS = {"rate": "0", "latency": "0", "start-seconds": "2", "stop-seconds": "1"}
 _SERVICES = "s3,sqs,sns,events,cloudformation,iam,scheduler,cloudwatch,sts"
 _START_SECONDS = 120
+MODELS_URL = "AWS_ENDPOINT_URL_REKOGNITION"
 _MODEL_ARN = "AIRFLOW__LABEL_DETECTION__MODEL_ARN"
 
 
-@dataclass(frozen=True)
-class SecondAws:
-    """LocalStack and the embedded models. `environment` leads boto3 to both, and names the model."""
+class Maker(StrEnum):
+    """Who wrote S3, SQS, SNS and EventBridge."""
 
+    LOCALSTACK = "LocalStack"
+    EMBEDDED = "the embedded AWS"
+
+
+@dataclass(frozen=True)
+class Aws:
+    """An AWS with the embedded models. `environment` leads boto3 to both, and names the model."""
+
+    maker: Maker
     environment: Mapping[str, str]
 
     def client(self, service: str) -> Any:
-        """A client of a service of LocalStack."""
+        """A client of a service."""
         return self._session.client(  # type: ignore[call-overload]
             service, endpoint_url=self.environment["AWS_ENDPOINT_URL"], config=Config(proxies={})
         )
@@ -73,28 +84,30 @@ class SecondAws:
 
     def control(self, page: str, method: str = "GET", body: object = None) -> Any:
         """Call a control page of the embedded models: `/_local/<page>`."""
-        return call_control_page(self.environment["AWS_ENDPOINT_URL_REKOGNITION"], page, method, body)
+        return call_control_page(self.environment[MODELS_URL], page, method, body)
 
 
 @contextmanager
-def serve(folder: Path) -> Iterator[SecondAws]:
-    """LocalStack and the embedded models; both have ended when this returns, also when this process is killed.
+def serve(maker: Maker, folder: Path) -> Iterator[Aws]:
+    """Start an AWS and the embedded models; all have ended when this returns, also when this process is killed.
 
     :raises demo.processes.ProcessDiedError: with the end of the log of the one that did not start.
     """
     family = Family(folder / "logs")
     try:
-        endpoint = _start_localstack(family, folder / "localstack")
+        endpoint = _start_localstack(family, folder / "localstack") if maker is Maker.LOCALSTACK else None
         models = _start_models(family, folder, endpoint)
-        credentials = {"AWS_ACCESS_KEY_ID": ACCOUNT, "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": REGION}
-        yield SecondAws(
-            credentials
-            | {
-                "AWS_ENDPOINT_URL": endpoint,
-                "AWS_ENDPOINT_URL_REKOGNITION": models["AWS_ENDPOINT_URL"],
+        yield Aws(
+            maker,
+            {
+                "AWS_ACCESS_KEY_ID": ACCOUNT,
+                "AWS_SECRET_ACCESS_KEY": "local",
+                "AWS_DEFAULT_REGION": REGION,
+                "AWS_ENDPOINT_URL": endpoint or models["AWS_ENDPOINT_URL"],
+                MODELS_URL: models["AWS_ENDPOINT_URL"],
                 _MODEL_ARN: models[_MODEL_ARN],
                 "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
-            }
+            },
         )
     finally:
         family.end()
@@ -132,27 +145,24 @@ def _python() -> str:
 
 
 def _answers(url: str) -> bool:
-    try:
-        with urlopen(url, timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (URLError, ConnectionError, TimeoutError):
-        return False
+    with requests.Session() as session:
+        session.trust_env = False
+        try:
+            return session.get(url, timeout=5).ok
+        except requests.RequestException:
+            return False
 
 
-def _start_models(family: Family, folder: Path, endpoint: str) -> dict[str, str]:
-    """Start the embedded models, which read their pictures from LocalStack's S3; their environment variables."""
+def _start_models(family: Family, folder: Path, endpoint: str | None) -> dict[str, str]:
+    """Start the embedded AWS without buckets and queue; its environment variables.
+
+    :param endpoint: of the S3 that the models read their pictures from; None: the embedded one.
+    """
     examples(folder / "examples")
     env_file = folder / "aws.env"
-    options = {
-        "port": "0",
-        "env-file": str(env_file),
-        "examples": str(folder / "examples"),
-        "rate": "0",
-        "latency": "0",
-        "start-seconds": "2",
-        "stop-seconds": "1",
-        "pictures-endpoint": endpoint,
-    }
+    options = {"port": "0", "env-file": str(env_file), "examples": str(folder / "examples"), **MODEL_OPTIONS}
+    if endpoint:
+        options["pictures-endpoint"] = endpoint
     words = [word for name, value in options.items() for word in (f"--{name}", value)]
     family.start("models", [sys.executable, "-m", "include.local_aws", "--models-only", *words], cleaned())
     wait_until(env_file.exists, _START_SECONDS, "the embedded models", family.check)
