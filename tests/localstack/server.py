@@ -1,4 +1,4 @@
-"""Two AWSes as processes: LocalStack, without Docker, with the embedded models beside it; and the embedded AWS alone."""
+"""Two AWSes as processes: LocalStack, without Docker, beside the embedded models; and the embedded AWS alone."""
 
 from __future__ import annotations
 
