@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -28,12 +28,13 @@ class Outcome(StrEnum):
     NOTHING = "nothing to do"  # the image is gone, nothing was written, the message is deleted
     KEPT = "message kept"  # under rejected/messages/
     STAYS = "stays in the source bucket"
+    UNREADABLE = "stays in the source bucket, message kept"
     UNCLEAR = "in more than one place"
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What to look for in the end: an image by bucket, key and eTag, or else a message by its id."""
+    """What to look for in the end: an image by bucket, key and eTag, a message by its id, or both."""
 
     image: ImageRef | None = None
     scene: str | None = None  # what the image shows; None: a text
@@ -111,7 +112,13 @@ def _events() -> Iterator[Case]:
     for number, outcome in enumerate((Outcome.LABELLED, Outcome.REJECTED, Outcome.LABELLED)):
         arrive = partial(_one_of_a_batch, number=number, scene=SCENES[0] if outcome is Outcome.LABELLED else None)
         yield Case(f"record {number + 1} of 3", "one message", outcome, arrive, messages=0 if number < 2 else 1)
-    yield Case("a bucket of others: its object", "events", Outcome.STAYS, _foreign)
+    yield Case("of a bucket of others", "events", Outcome.UNREADABLE, _foreign)
+    unreadable = {
+        "an archived image": {"StorageClass": "GLACIER"},
+        "encrypted with the uploader's own key": {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "0" * 32},
+    }
+    for what, more in unreadable.items():
+        yield Case(what, "events", Outcome.UNREADABLE, partial(_unreadable, name=f"{what}.png", more=more))
 
 
 def _messages_of_others() -> Iterator[Case]:
@@ -126,7 +133,6 @@ def _unknown_messages() -> Iterator[Case]:
         "no records": '{"Records": []}',
         "a record without an object": '{"Records": [{"eventName": "ObjectCreated:Put"}]}',
         "nested without end": "[" * 10_000,
-        "a bucket of others": _event(FOREIGN_BUCKET, "foreign.png", "0" * 32, 1),
     }
     for what, body in bodies.items():
         yield Case(what, "message", Outcome.KEPT, partial(_send, body=body))
@@ -203,9 +209,16 @@ def _one_of_a_batch(place: Place, number: int, scene: str | None) -> Trace:
 
 def _foreign(place: Place) -> Trace:
     answer = place.aws.s3.put_object(Bucket=FOREIGN_BUCKET, Key="foreign.png", Body=scenes()[SCENES[0]])
-    image = ImageRef(FOREIGN_BUCKET, "foreign.png", answer["ETag"].strip('"'))
-    _send(place, _event(image.bucket, image.key, image.etag or "", 1))
-    return Trace(image, SCENES[0])
+    return _announced(place, Trace(ImageRef(FOREIGN_BUCKET, "foreign.png", answer["ETag"].strip('"'))))
+
+
+def _unreadable(place: Place, name: str, more: dict[str, str]) -> Trace:
+    return _announced(place, _upload(place, f"{QUIET}/{name}", SCENES[0], **more))
+
+
+def _announced(place: Place, trace: Trace) -> Trace:
+    """Send the event of an image; message and image are looked for."""
+    return replace(trace, message_id=_send(place, _event_of(trace)).message_id)
 
 
 def _from_file(place: Place, file: Path) -> Trace:

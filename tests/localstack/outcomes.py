@@ -106,13 +106,14 @@ class _Looks:
         self._keys: dict[str, dict[str, str]] = {}
 
     def outcome(self, trace: Trace) -> Outcome:
+        kept = rejected_message_key(trace.message_id or "") in self._in(self._place.final_bucket)
         if trace.image is None:
-            kept = rejected_message_key(trace.message_id or "") in self._in(self._place.final_bucket)
             return Outcome.KEPT if kept else Outcome.NOTHING
         found = {
             outcome
             for outcome, is_there in {
-                Outcome.STAYS: self._in(trace.image.bucket).get(trace.image.key) == trace.image.etag,
+                Outcome.UNREADABLE if kept else Outcome.STAYS: self._in(trace.image.bucket).get(trace.image.key)
+                == trace.image.etag,
                 Outcome.LABELLED: self._has_pair(trace.image, ""),
                 Outcome.REJECTED: self._has_pair(trace.image, REJECTED),
             }.items()

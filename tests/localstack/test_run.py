@@ -109,5 +109,6 @@ def test_the_report_says_once_which_guarantee_is_weaker_here(ran: Ran) -> None:
 
 
 def test_the_dead_mans_switch_was_made_and_taken_away(ran: Ran, localstack: Aws) -> None:
-    assert "dead_man_switch_role_arn" in ran.pipeline.world.options.settings
+    assert "no dead man's switch" not in ran.pipeline.log(ran.run_id, "start_model")
+    assert not [warning for warning in ran.report["warnings"] if "switch" in warning]
     assert localstack.client("scheduler").list_schedules()["Schedules"] == []
