@@ -16,7 +16,6 @@ from tests.localstack.place import make_place
 from tests.localstack.server import Aws, Maker, serve
 
 GetAws = Callable[[Maker], Aws]
-GetArrived = Callable[[Maker], Arrived]
 #: Needs neither LocalStack nor a scheduler.
 _ALONE = "test_table.py"
 
@@ -43,17 +42,12 @@ def localstack(aws_of: GetAws) -> Aws:
 
 
 @pytest.fixture(scope="session")
-def arrived_on(aws_of: GetAws) -> Iterator[GetArrived]:
-    """What became of all cases on an AWS; the table is shown at the end of the session."""
-    found: dict[Maker, Arrived] = {}
-
-    def arrived_on(maker: Maker) -> Arrived:
-        if maker not in found:
-            found[maker] = arrive_and_run(make_place(aws_of(maker), "outcomes"), cases(maker))
-        return found[maker]
-
-    yield arrived_on
+def arrived(aws_of: GetAws, request: pytest.FixtureRequest) -> Arrived:
+    """What became of all cases on an AWS, the fixture's parameter; a row of the table at the end of the session."""
+    maker: Maker = request.param
+    found = arrive_and_run(make_place(aws_of(maker), "outcomes"), cases(maker))
     table.keep(found)
+    return found
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -67,13 +67,15 @@ def _plain(by_maker: Mapping[str, Counter[str]]) -> dict[str, dict[str, int]]:
     return {str(maker): dict(counts) for maker, counts in by_maker.items()}
 
 
+_FOUND: dict[Maker, Arrived] = {}
 #: The rows of this session.
 KEPT: list[Row] = []
 
 
-def keep(found: Mapping[Maker, Arrived]) -> None:
-    """Keep the rows for the end of the session, and for the docs."""
-    KEPT[:] = rows(found)
+def keep(arrived: Arrived) -> None:
+    """Keep what became of the cases on an AWS, for the end of the session and for the docs."""
+    _FOUND[arrived.place.aws.maker] = arrived
+    KEPT[:] = rows(_FOUND)
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_text(json.dumps([asdict(row) for row in KEPT], ensure_ascii=False, indent=1) + "\n")
 

@@ -6,29 +6,27 @@ import pytest
 
 from include.labels import final_key
 from tests.localstack.cases import CONTENT_TYPE, METADATA, TAGS, WITH_METADATA, Case, Outcome, cases
-from tests.localstack.conftest import GetArrived
-from tests.localstack.outcomes import document
+from tests.localstack.outcomes import Arrived, document
 from tests.localstack.server import Maker
 
 _CASES = [pytest.param(maker, case, id=f"{maker}-{case.name}") for maker in Maker for case in cases(maker)]
-each_aws = pytest.mark.parametrize("maker", Maker, ids=str)
+each_aws = pytest.mark.parametrize("arrived", Maker, ids=str, indirect=True)
 
 
-@pytest.mark.parametrize(("maker", "case"), _CASES)
-def test_what_arrives_has_its_outcome(arrived_on: GetArrived, maker: Maker, case: Case) -> None:
-    assert arrived_on(maker).outcome(case) is case.wanted
+@pytest.mark.parametrize(("arrived", "case"), _CASES, indirect=["arrived"])
+def test_what_arrives_has_its_outcome(arrived: Arrived, case: Case) -> None:
+    assert arrived.outcome(case) is case.wanted
 
 
 @each_aws
-def test_no_task_fails_and_no_message_is_left(arrived_on: GetArrived, maker: Maker) -> None:
-    arrived = arrived_on(maker)
+def test_no_task_fails_and_no_message_is_left(arrived: Arrived) -> None:
     assert arrived.failures == []
     assert arrived.place.is_empty()
 
 
 @each_aws
-def test_the_labels_are_those_of_the_picture(arrived_on: GetArrived, maker: Maker) -> None:
-    arrived, wrong, looked_at = arrived_on(maker), [], 0
+def test_the_labels_are_those_of_the_picture(arrived: Arrived) -> None:
+    wrong, looked_at = [], 0
     for case, trace, outcome in zip(arrived.cases, arrived.traces, arrived.seen, strict=True):
         if outcome is Outcome.LABELLED and trace.image and trace.scene:
             found = document(arrived.place, trace.image)
@@ -42,8 +40,7 @@ def test_the_labels_are_those_of_the_picture(arrived_on: GetArrived, maker: Make
 
 
 @each_aws
-def test_metadata_tags_and_content_type_go_along(arrived_on: GetArrived, maker: Maker) -> None:
-    arrived = arrived_on(maker)
+def test_metadata_tags_and_content_type_go_along(arrived: Arrived) -> None:
     (image,) = (trace.image for trace in arrived.traces if trace.image and trace.image.key == WITH_METADATA)
     s3, final = arrived.place.aws.s3, {"Bucket": arrived.place.final_bucket, "Key": final_key(image)}
     head = s3.head_object(**final)
