@@ -74,7 +74,7 @@ def _drain(orders: Orders) -> Drain:
         detect=detect,
         source_bucket=settings.source_bucket,
         final_bucket=settings.final_bucket,
-        model=ModelInfo(settings.model_arn, settings.min_confidence),
+        model=ModelInfo(settings.model_arn, settings.least_confidence),
         max_receives=settings.max_receives,
         run=run,
     )

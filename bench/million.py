@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from bench.usage import peak_bytes
 from include.drain import Drain
-from include.image_queue import BATCH, Depth
+from include.image_queue import BATCH
 from include.journal import Journal
 from include.labeller import Labeller
 from include.labels import Detection, ModelInfo, RunInfo
@@ -36,32 +36,31 @@ class QueueDouble:
 
     def __init__(self, images: int) -> None:
         self._numbers = iter(range(images))
-        self._left = images
         self._receives = itertools.count()
-
-    def depth(self) -> Depth:
-        return Depth(self._left, 0)
 
     def receive(self, most: int, wait_seconds: int) -> list[Message]:
         numbers = list(itertools.islice(self._numbers, min(most, BATCH)))
-        self._left -= len(numbers)
         return [Message(f"m-{number}", f"handle-{number}", _body(number)) for number in numbers]
 
     def keep(self, messages: Sequence[Message]) -> None:
         pass
 
-    def give_back(self, messages: Sequence[Message]) -> None:
+    def give_back(self, messages: Sequence[Message], seconds: float = 0) -> bool:
         if messages:
             raise AssertionError("nothing is to come back")
+        return True
 
     def delete(self, messages: Sequence[Message]) -> list[Message]:
         return []
 
 
 class S3Double:
-    """Takes everything; nothing is there that is looked for."""
+    """Takes everything; nothing is there that is looked for but the images of the source bucket."""
 
-    def head_object(self, **_: Any) -> Any:
+    def head_object(self, **request: Any) -> Any:
+        if request["Bucket"] == _SOURCE:
+            number = int(request["Key"].removeprefix("line 3/").removesuffix(".jpg"))
+            return {"ETag": f'"{number:032x}"'}
         answer: Any = {"Error": {"Code": "404"}, "ResponseMetadata": {"HTTPStatusCode": 404}}
         raise ClientError(answer, "HeadObject")
 

@@ -257,7 +257,7 @@ def _report(pictures: Sequence[Picture], documents: Sequence[_Document], after: 
         "rejected": (images["rejected"], len(pictures) - good),
         "labelled and ignored": (images["labelled"] + images["ignored"], events),
         "rejections": (after.report["rejections"], dict(Counter(p.refusal for p in pictures if p.refusal))),
-        "queue": (after.report["queue"], {"visible": 0, "in_flight": 0}),
+        "queue": (after.report["queue"], {"visible": 0, "in_flight": 0, "delayed": 0}),
         "problems": (after.report["problems"], []),
     }
     if images["labelled"] == good:

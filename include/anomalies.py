@@ -1,7 +1,8 @@
-"""What Amazon Lookout for Vision answered about an image, as labels and an anomaly."""
+"""What Amazon Lookout for Vision answered about an image, and its successor does, as labels and an anomaly."""
 
 from __future__ import annotations
 
+import base64
 import threading
 from collections.abc import Mapping
 from io import BytesIO
@@ -20,18 +21,21 @@ _SIDE = 1024
 _ONE_AT_A_TIME = threading.Lock()
 
 
-def detection_of(result: Mapping[str, Any], min_confidence: float) -> Detection:
+def detection_of(result: Mapping[str, Any], min_confidence: float | None) -> Detection:
     """A `DetectAnomalyResult`: its answer on the image is kept whatever it is, and has a label for each anomaly.
 
     Lookout is sure of the answer, not of each anomaly in it: they all have its confidence, 0-100 here, and it 0-1.
+
+    :param min_confidence: an anomaly that is less sure has no labels; None: each has them.
     """
+    least = 0.0 if min_confidence is None else min_confidence
     anomaly = Anomaly(bool(result["IsAnomalous"]), round(float(result["Confidence"]) * 100, 4))
     labels: list[dict[str, Any]] = []
-    if anomaly.is_anomalous and anomaly.confidence >= min_confidence:
+    if anomaly.is_anomalous and anomaly.confidence >= least:
         named = [found for found in result.get("Anomalies") or [] if found["Name"] != _BACKGROUND]
         mask = _small(result["AnomalyMask"]) if named and result.get("AnomalyMask") else None
         labels = [_label(found, anomaly.confidence, mask) for found in named]
-    if anomaly.is_anomalous and anomaly.confidence >= min_confidence and not labels:
+    if anomaly.is_anomalous and anomaly.confidence >= least and not labels:
         labels = [{"Name": _UNNAMED, "Confidence": anomaly.confidence}]
     return Detection(labels, anomaly)
 
@@ -46,8 +50,9 @@ def _label(found: Mapping[str, Any], confidence: float, mask: Image.Image | None
     return label
 
 
-def _small(mask: bytes) -> Image.Image:
-    """A mask as pixels, with every so many left out."""
+def _small(mask: bytes | str) -> Image.Image:
+    """A mask as pixels, with every so many left out. As a text it is base64, as every blob in JSON."""
+    mask = base64.b64decode(mask) if isinstance(mask, str) else mask
     with _ONE_AT_A_TIME, Image.open(BytesIO(mask), formats=("PNG",)) as picture:
         step = -(-max(picture.size) // _SIDE)
         size = (max(picture.width // step, 1), max(picture.height // step, 1))

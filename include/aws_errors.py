@@ -1,9 +1,12 @@
 """Which of AWS's errors pass by themselves. Asked after botocore's own retries are used up.
 
-The throttling codes are those that botocore's retry modes know (botocore.retries.standard).
+The throttling codes are those that botocore's retry modes know (botocore.retries.standard). They count whatever the
+HTTP status: in Rekognition's service model ThrottlingException is a fault of the service, so it comes with 500.
 """
 
 from __future__ import annotations
+
+from http import HTTPStatus
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -27,7 +30,7 @@ THROTTLES = frozenset(
         "RequestLimitExceeded",
         "TooManyRequestsException",
         "ProvisionedThroughputExceededException",
-        "LimitExceededException",
+        "LimitExceededException",  # of a call in _LIMITED_BY_RATE only
         "BandwidthLimitExceeded",
         "SlowDown",
         "EC2ThrottledException",
@@ -35,6 +38,11 @@ THROTTLES = frozenset(
         "TransactionInProgressException",
     }
 )
+#: Calls whose LimitExceededException is about their rate. Of any other call, such as StartProjectVersion, it names a
+#: quota of the account, which does not pass by itself.
+_LIMITED_BY_RATE = frozenset({"DetectCustomLabels"})
+#: S3 hands on what KMS says to it, with this before the code.
+_OF_KMS = "KMS."
 #: No answer, or half of one; or the instance's own metadata service had a hiccup.
 _LOST = (LostConnectionError, HTTPClientError, IncompleteReadError, CredentialRetrievalError, MetadataRetrievalError)
 _PASSING = frozenset(
@@ -43,6 +51,7 @@ _PASSING = frozenset(
         "RequestTimeoutException",
         "InternalError",
         "InternalServerError",
+        "InternalException",
         "ConditionalRequestConflict",  # S3: another request on the same key at the same moment
         "OperationAborted",
     }
@@ -66,13 +75,30 @@ def status(error: ClientError) -> int:
 
 def is_throttle(error: BaseException) -> bool:
     """Whether the service asks to be called less often."""
-    return isinstance(error, ClientError) and code(error) in THROTTLES
+    return isinstance(error, ClientError) and is_throttle_code(code(error), error.operation_name)
+
+
+def is_throttle_code(error_code: str, operation: str) -> bool:
+    """Whether an error code of an operation, such as `DetectCustomLabels`, asks to be called less often."""
+    if error_code == "LimitExceededException":
+        return operation in _LIMITED_BY_RATE
+    return error_code.removeprefix(_OF_KMS) in THROTTLES
+
+
+def is_not_implemented(error: BaseException) -> bool:
+    """Whether the service does not know the call, or one of its headers: S3s other than AWS's answer 501."""
+    return isinstance(error, ClientError) and (
+        code(error) == "NotImplemented" or status(error) == HTTPStatus.NOT_IMPLEMENTED
+    )
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same call can be expected to work later: throttles, 5xx, time-outs, lost connections."""
+    """Whether the same call can be expected to work later: throttles, 5xx but 501, time-outs, lost connections."""
     if isinstance(error, ClientError):
-        return is_throttle(error) or code(error) in _PASSING or status(error) >= 500
+        if is_not_implemented(error):
+            return False
+        passing = code(error).removeprefix(_OF_KMS) in _PASSING
+        return is_throttle(error) or passing or status(error) >= HTTPStatus.INTERNAL_SERVER_ERROR
     return isinstance(error, _LOST)
 
 

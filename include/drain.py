@@ -13,19 +13,24 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from include import aws_errors
-from include.image_queue import BATCH, Depth, ImageQueue
+from include.image_queue import BATCH, ImageQueue
 from include.in_flight import InFlight
 from include.journal import Journal
 from include.labeller import Labeller
 from include.message_worker import DrainError, MessageWorker, Tally, service_error
 from include.messages import Message
 from include.pace import Pace
+from include.returned import HIDDEN_SECONDS, Returned
 from include.signal_safe import SignalSafeEvent
 
 log = logging.getLogger(__name__)
 
+#: Every receive is a long poll of this many seconds. It asks all of SQS's servers and returns at once when one has a
+#: message; a short poll asks only some of them, so that an empty one says nothing.
 _POLL_SECONDS = 1
-#: Between two looks at a queue that seems empty, while images are at work here or with others.
+#: Empty polls in a row after which the queue is empty. Its counts do not tell: they may be a minute old.
+_EMPTY_POLLS = 2
+#: How often to look which workers are free, while there is work for all of them.
 _LOOK_SECONDS = 0.25
 _PROGRESS_SECONDS = 5.0
 #: After a stop, work in hand may end by itself for so long before its messages are given back all the same. Airflow
@@ -33,8 +38,6 @@ _PROGRESS_SECONDS = 5.0
 _STOP_GRACE_SECONDS = 2.0
 #: After the deadline, or when a worker failed, the others may end what they hold for so long, with the model on.
 _GRACE_SECONDS = 120.0
-#: A consumer without work waits for messages that others hold until those of a killed one are back, and so much longer.
-_PATIENCE_SECONDS = 15.0
 #: Trouble with SQS is sat out for so long. The loop does the waiting, not the client: a stop must not wait for that.
 _TROUBLE_SECONDS = 120.0
 #: How often the end of the journal is tried.
@@ -50,6 +53,8 @@ class Drain:
     :param workers: threads at the most; each works on one message at a time.
     :param deadline: seconds since the epoch; then no more messages are received.
     :param on_progress: called every few seconds with the tally so far.
+    :param patience: seconds from the start in which an empty queue does not end the drain while SQS counts messages
+        that others hold. A retry needs it: what its killed predecessor held comes back with its visibility timeout.
     """
 
     def __init__(
@@ -62,6 +67,7 @@ class Drain:
         workers: int,
         deadline: float,
         on_progress: Callable[[Tally], None] = lambda _: None,
+        patience: float = 0.0,
     ) -> None:
         self._queue = queue
         self._journal = journal
@@ -69,10 +75,12 @@ class Drain:
         self._workers = workers
         self._deadline = deadline
         self._on_progress = on_progress
+        self._patience = patience
         self._in_flight = InFlight(queue)
         self._working: set[Future[None]] = set()
-        self._worked_at = 0.0  # time.monotonic() when there last was work
-        self._known_empty = False  # whether the last to ask all of SQS's servers for messages got none
+        self._returned = Returned()
+        self._patient_until = 0.0  # on time.monotonic()
+        self._empty_polls = 0  # in a row
         self._stop = SignalSafeEvent()
         self._worker = MessageWorker(labeller, journal, pace, self._stop)
 
@@ -103,6 +111,7 @@ class Drain:
                     raise
                 finally:
                     self._finish_work_in_hand()
+            self._worker.conclude()
         except aws_errors.AWS_ERRORS as error:
             raise service_error(error, "the queue") from error
         finally:
@@ -112,7 +121,8 @@ class Drain:
         return self.tally
 
     def _receive_all(self, pool: ThreadPoolExecutor) -> None:
-        self._worked_at = well_at = progress_at = time.monotonic()
+        well_at = progress_at = time.monotonic()
+        self._patient_until = well_at + self._patience
         while not self._stop.is_set() and time.time() < self._deadline:
             try:
                 if self._receive_and_delete(pool):
@@ -132,40 +142,33 @@ class Drain:
         log.info("told to stop" if self._stop.is_set() else "the model's time is up: the rest waits for the next run")
 
     def _receive_and_delete(self, pool: ThreadPoolExecutor) -> bool:
-        """One turn with the queue; whether nothing is left in it."""
+        """One turn with the queue; whether the drain is at its end."""
         self._collect(timeout=0.0)
         most = min(self._workers, self._pace.images_at_once())
         room = most - len(self._working)
         if self._working and room < min(BATCH, max(most // 2, 1)):
             self._collect(timeout=_LOOK_SECONDS)  # a receive for each single image would double the calls to SQS
-        elif not self._receive(pool, room, wait_seconds=0):
-            return self._look_and_wait(pool, room)
-        self._worked_at = time.monotonic()
+        elif self._receive(pool, room):
+            self._empty_polls = 0
+        else:
+            self._empty_polls += 1
+            self._in_flight.delete_done()
+            return self._is_at_end()
         self._in_flight.delete_full_batches()
         return False
 
-    def _look_and_wait(self, pool: ThreadPoolExecutor, room: int) -> bool:
-        """Nothing came; whether nothing is left.
-
-        SQS: a short poll asks only some of its servers, and takes no time; a long poll asks all, and takes a second
-        when there is nothing, with the model on. So it is made once, while the last images are still at work, and
-        again only when the queue's depth says that it is worth it.
-        """
-        if self._working:
-            self._worked_at = time.monotonic()
-            self._in_flight.delete_full_batches()
-        else:
-            self._in_flight.delete_done()
-        depth = self._queue.depth()
-        if depth.visible or not self._known_empty:
-            self._known_empty = not self._receive(pool, room, wait_seconds=_POLL_SECONDS)
-        elif self._working:
-            self._collect(timeout=_LOOK_SECONDS)
-        elif depth.in_flight:  # with others, who may give them back
-            self._stop.wait(_LOOK_SECONDS)
-        else:
-            return True
-        return self._nothing_comes(depth)
+    def _is_at_end(self) -> bool:
+        """Whether nothing is left to do here, after an empty poll. What other consumers hold is theirs."""
+        self._collect(timeout=0.0)
+        if self._working or self._empty_polls < _EMPTY_POLLS or self._returned.is_one_awaited():
+            return False
+        if time.monotonic() < self._patient_until:
+            depth = self._queue.depth()  # zeros may be wrong for a minute; then the next run takes what comes back
+            if depth.visible or depth.in_flight:
+                return False
+        if left := self._returned.left():
+            log.warning("%d messages that failed come back too late: left to the next run", left)
+        return True
 
     def _write_journal(self, write: Callable[[], None]) -> bool:
         """The journal is for the report alone: trouble with it ends no drain. Its lines wait for the next part."""
@@ -181,15 +184,17 @@ class Drain:
             if self._write_journal(self._journal.write) or self._stop.wait(_POLL_SECONDS):
                 return
 
-    def _receive(self, pool: ThreadPoolExecutor, most: int, wait_seconds: int) -> bool:
-        """Give messages to workers, if there are any."""
-        received = self._queue.receive(most, wait_seconds)
-        if received:
-            self._known_empty = False
-        for message in received:
-            self._in_flight.hold(message)
-            self._working.add(pool.submit(self._work, message))
-        return bool(received)
+    def _receive(self, pool: ThreadPoolExecutor, most: int) -> bool:
+        """Give messages to workers; whether there were any to work on."""
+        before = len(self._working)
+        for message in self._queue.receive(most, _POLL_SECONDS):
+            if not self._in_flight.hold(message):
+                log.info("message %s was delivered twice; it is worked on once", message.id)
+            elif self._returned.is_in_time(message):
+                self._working.add(pool.submit(self._work, message))
+            else:
+                self._in_flight.give_back(message, seconds=HIDDEN_SECONDS)
+        return len(self._working) > before
 
     def _collect(self, timeout: float) -> None:
         """Note which workers are free again, waiting up to `timeout` seconds for the first; raises what one raised."""
@@ -213,17 +218,15 @@ class Drain:
         if error:
             raise error
 
-    def _nothing_comes(self, depth: Depth) -> bool:
-        """Whether there has been no work for so long that the messages of a killed consumer would be back."""
-        waited = time.monotonic() - self._worked_at
-        if self._working or waited <= self._queue.visibility_seconds + _PATIENCE_SECONDS:
-            return False
-        log.warning("the queue says %s, but nothing came for %.0f s: left to the next run", depth, waited)
-        return True
-
     def _work(self, message: Message) -> None:
         """In a worker thread. A message is deleted when each of its images has an outcome."""
-        if self._worker.work(message):
+        begun = time.monotonic()
+        hidden = self._worker.work(message)
+        if hidden is not None and self._stop.is_set():
+            return  # it is given back with the rest, at once
+        took = time.monotonic() - begun
+        self._returned.worked(message, took, hidden)
+        if hidden is None:
             self._in_flight.done(message)
-        elif not self._stop.is_set():  # else: given back with the rest
-            self._in_flight.give_back(message)
+        elif not self._in_flight.give_back(message, seconds=hidden):
+            self._returned.worked(message, took, self._queue.visibility_seconds)

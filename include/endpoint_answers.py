@@ -1,11 +1,13 @@
 """What SageMaker endpoints answer about an image, as labels of one shape: Amazon Rekognition's.
 
-Three formats are known by their shapes:
+Four formats are known by their shapes:
 
 * the built-in object detector: `{"prediction": [[class, score 0-1, xmin, ymin, xmax, ymax in ratios], ...]}`;
 * the built-in image classifier: `[probability of class 0, of class 1, ...]`;
 * the Hugging Face toolkit: `[{"label": "...", "score": 0-1, "box": {"xmin", "ymin", "xmax", "ymax" in pixels}}, ...]`,
-  without `box` for an image as a whole.
+  without `box` for an image as a whole;
+* the successor of Amazon Lookout for Vision (AWS Marketplace: Computer Vision Defect Detection Model):
+  `{"Source": ..., "IsAnomalous": true, "Confidence": 0-1}`, which `include.anomalies` reads as Lookout's own.
 
 The built-in ones have numbers for classes: a label's `Name` is that number, for `include.class_names` to name.
 """
@@ -16,7 +18,10 @@ import json
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, StrictBool, TypeAdapter, ValidationError
+
+from include import anomalies
+from include.labels import Detection
 
 #: A little over 1 is one that was rounded.
 _Score = Annotated[float, Field(ge=0, le=1.001, allow_inf_nan=False)]
@@ -40,19 +45,37 @@ class _Detections(BaseModel):
     prediction: list[tuple[_Edge, _Score, _Edge, _Edge, _Edge, _Edge]]
 
 
-_ANSWER: TypeAdapter[Any] = TypeAdapter(_Detections | list[_Found] | list[_Score])
+class _Verdict(BaseModel):
+    """The names are Lookout's."""
+
+    IsAnomalous: StrictBool
+    Confidence: _Score
 
 
-def labels_of(answer: bytes, width: int, height: int) -> list[dict[str, Any]]:
-    """The labels of an image of so many pixels, the surest first; confidence 0-100, boxes in ratios of its size.
+_ANSWER: TypeAdapter[Any] = TypeAdapter(_Detections | _Verdict | list[_Found] | list[_Score])
 
-    :raises ValueError: when the answer is in none of the three formats.
+
+def detection_of(answer: bytes, width: int, height: int, min_confidence: float | None) -> Detection:
+    """What an endpoint says of an image of so many pixels.
+
+    The labels are the surest first; confidence 0-100, boxes in ratios of the image's size.
+
+    :param min_confidence: labels that are less sure are left out; None: none is.
+    :raises ValueError: when the answer is in none of the four formats.
     """
     try:
-        read = _ANSWER.validate_python(json.loads(answer))
+        found = json.loads(answer)
+        read = _ANSWER.validate_python(found)
     except (ValidationError, ValueError):
         said = answer[:200].decode(errors="replace")
         raise ValueError(f"its answer is in no format that is known: {said!r}") from None
+    if isinstance(read, _Verdict):
+        return anomalies.detection_of(found, min_confidence)
+    least = 0.0 if min_confidence is None else min_confidence
+    return Detection([label for label in _labels(read, width, height) if label["Confidence"] >= least])
+
+
+def _labels(read: Any, width: int, height: int) -> list[dict[str, Any]]:
     if isinstance(read, _Detections):
         labels = [_label(str(int(found[0])), found[1], found[2:]) for found in read.prediction if found[0] >= 0]
     else:

@@ -17,7 +17,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Self, TypeGuard
 
 from include.journal import list_parts, read_part
-from include.labels import REJECTED, final_key
+from include.labels import REJECTED, is_final_key
 from include.messages import ImageRef
 
 if TYPE_CHECKING:
@@ -32,12 +32,14 @@ _SUFFIX = ".jsonl"
 
 
 class Show(StrEnum):
-    """Which images. `NOTHING`: labelled, and nothing was found in them."""
+    """Which images. `ALL`: those but the ignored ones; `NOTHING`: labelled, and nothing was found in them."""
 
     ALL = "all"
     LABELLED = "labelled"
     NOTHING = "nothing"
     REJECTED = "rejected"
+    UNREADABLE = "unreadable"
+    IGNORED = "ignored"
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Wanted:
         found = line["labels"]
         if self.show is Show.NOTHING and (line["outcome"] != "labelled" or found):
             return False
-        if self.show in {Show.LABELLED, Show.REJECTED} and line["outcome"] != self.show:
+        if self.show not in {Show.ALL, Show.NOTHING} and line["outcome"] != self.show:
             return False
         if self.label is None and not self.least and self.most == 100:
             return True
@@ -183,7 +185,7 @@ def _is_written_so(line: Any) -> bool:
     if not isinstance(line, dict) or not isinstance(line.get("labels"), list):
         return False
     source = line.get("source")
-    texts = [line.get(name) for name in ("image", "reason")]
+    texts = [line.get(name) for name in ("image", "reason", "ignored")]
     if isinstance(source, dict):
         texts += [source.get("bucket", 0), source.get("key", 0), source.get("etag")]
     elif source is not None:
@@ -205,7 +207,8 @@ def _take(
     if line is None:
         page.unreadable += 1
         return
-    if not _is_shown(line):
+    # An image that was labelled is ignored when its message comes again: that hides no label.
+    if not _is_shown(line) or (line["outcome"] == "ignored") is not (wanted.show is Show.IGNORED):
         return
     image, at = _identity(line), str(line.get("at"))
     if at < latest.get(image, ""):
@@ -218,8 +221,9 @@ def _take(
 
 
 def _is_shown(line: dict[str, Any]) -> bool:
-    """Whether it tells of an image in the final bucket, or of a message that was rejected."""
-    return line.get("outcome") == "rejected" or (line.get("outcome") == "labelled" and bool(line.get("image")))
+    """Whether it tells of an image in the final bucket, or of an image or a message that never gets there."""
+    outcome = line.get("outcome")
+    return outcome in {"rejected", "unreadable", "ignored"} or (outcome == "labelled" and bool(line.get("image")))
 
 
 def _identity(line: dict[str, Any]) -> Any:
@@ -236,6 +240,8 @@ def _image(line: dict[str, Any], place: Place) -> dict[str, Any]:
         "key": line.get("image"),
         "is_picture": _is_picture(line),
         "source": source.get("key") or line.get("reason"),
+        "reason": line.get("reason"),
+        "ignored": line.get("ignored"),
         "labels": [_label(label) for label in line["labels"][:LABELS]],
         "more_labels": max(len(line["labels"]) - LABELS, 0),
         "anomaly": _anomaly(line.get("anomaly")),
@@ -251,7 +257,7 @@ def _is_picture(line: dict[str, Any]) -> bool:
         return False
     image = ImageRef(source["bucket"], source["key"], source.get("etag"))
     try:
-        return bool(line["image"] == final_key(image, REJECTED if line["outcome"] == "rejected" else ""))
+        return is_final_key(line["image"], image, REJECTED if line["outcome"] == "rejected" else "")
     except UnicodeEncodeError:  # half a surrogate pair: no object has such a key
         return False
 

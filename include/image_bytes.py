@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,9 @@ _LYING = {5, 6, 7, 8}  # EXIF: turned by a quarter
 #: AWS: archived; encrypted with a key that only its owner has.
 _NEVER_READ = {"InvalidObjectState", "InvalidRequest"}
 _IHDR_ENDS = 33
+#: EXIF data is for JPEGs at first, where 64 KB are the most. A PNG with more chunks is made to keep a reader busy.
+_LONGEST_EXIF = 1024 * 1024
+_MOST_CHUNKS = 100_000
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -37,9 +41,12 @@ class ImageBytes:
     height: int
 
 
-def read_image(s3: S3Client, image: ImageRef, max_bytes: int) -> ImageBytes:
+def read_image(
+    s3: S3Client, image: ImageRef, max_bytes: int, make_room: Callable[[int], None] = lambda _: None
+) -> ImageBytes:
     """The very version that the event named.
 
+    :param make_room: called with its size in bytes before it is read.
     :raises ImageRefusedError: when it is no PNG or JPEG, or larger than `max_bytes`.
     :raises ImageUnreadableError: when it is gone, another version lies there, or S3 will not give this one.
     """
@@ -54,6 +61,7 @@ def read_image(s3: S3Client, image: ImageRef, max_bytes: int) -> ImageBytes:
         if answer["ContentLength"] > max_bytes:
             size = f"{answer['ContentLength']:,} bytes; the model takes {max_bytes:,} at the most"
             raise ImageRefusedError(Error("ImageTooLargeException", size))
+        make_room(answer["ContentLength"])
         return _look_at(body.read())
 
 
@@ -62,15 +70,45 @@ def _look_at(content: bytes) -> ImageBytes:
     try:
         with Image.open(BytesIO(content), formats=("PNG", "JPEG")) as picture:
             width, height = picture.size
-            # Of a PNG, only what stands before its pixels: to look behind them, Pillow decodes them all.
-            has_exif = picture.format != "PNG" or "exif" in picture.info
-            lying = has_exif and picture.getexif().get(_ORIENTATION) in _LYING
             content_type = _CONTENT_TYPES[str(picture.format)]
+            is_png = picture.format == "PNG"
+            orientation = _png_orientation(content) if is_png else picture.getexif().get(_ORIENTATION)
     except Exception as error:  # whatever it is: Pillow says in many ways that it cannot make sense of a file
-        if size := _png_size(content):  # it is strict about what a PNG may have beside its pixels
-            return ImageBytes(content, "image/png", *size)
-        raise ImageRefusedError(Error("InvalidImageFormatException", f"no PNG or JPEG to be read: {error}")) from error
-    return ImageBytes(content, content_type, *((height, width) if lying else (width, height)))
+        size = _png_size(content)  # it is strict about what a PNG may have beside its pixels
+        if not size:
+            said = f"no PNG or JPEG to be read: {error}"
+            raise ImageRefusedError(Error("InvalidImageFormatException", said)) from error
+        (width, height), content_type, orientation = size, "image/png", _png_orientation(content)
+    return ImageBytes(content, content_type, *((height, width) if orientation in _LYING else (width, height)))
+
+
+def _png_orientation(content: bytes) -> int | None:
+    """What a PNG's EXIF data says of how it is looked at, 1-8; None: nothing that can be read.
+
+    The chunk may stand before the pixels or after them (PNG 3rd edition, 11.3.4.5). Pillow looks behind the pixels only
+    after it has decoded them all.
+    """
+    for kind, data in _png_chunks(content):
+        if kind == b"eXIf":
+            exif = Image.Exif()
+            try:
+                exif.load(bytes(data[:_LONGEST_EXIF]))
+                return exif.get(_ORIENTATION)
+            except Exception:  # noqa: BLE001  # as above; an image is not refused for what stands beside its pixels
+                return None
+    return None
+
+
+def _png_chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    """Name and data of each chunk, without decoding any."""
+    whole, at = memoryview(content), len(_PNG)
+    for _ in range(_MOST_CHUNKS):
+        length, kind = int.from_bytes(whole[at : at + 4]), bytes(whole[at + 4 : at + 8])
+        data, end = whole[at + 8 : at + 8 + length], at + 12 + length
+        if end > len(whole) or kind == b"IEND":
+            return
+        yield kind, data
+        at = end
 
 
 def _png_size(content: bytes) -> tuple[int, int] | None:

@@ -1,8 +1,9 @@
-"""The queue as a consumer uses it: depth, receive, keep alive, delete in batches, give back."""
+"""The queue as a consumer uses it: depth, receive, keep alive, delete in batches, return."""
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,25 +19,32 @@ log = logging.getLogger(__name__)
 BATCH = 10
 #: How long a killed consumer's images wait.
 VISIBILITY_SECONDS = 60
+#: AWS: the longest visibility timeout.
+_MAX_HIDDEN_SECONDS = 43_200
 _COUNTS = (
     "ApproximateNumberOfMessages",
-    "ApproximateNumberOfMessagesDelayed",
     "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
 )
 
 
 @dataclass(frozen=True)
 class Depth:
-    """How many messages wait, and how many are with a consumer. SQS: approximate for up to a minute."""
+    """A queue's counts of messages. SQS: they may be a minute old.
+
+    :param visible: messages that can be received now.
+    :param in_flight: messages that a consumer holds, or returned with a delay.
+    :param delayed: messages that were sent with a delay, or to a queue with `DelaySeconds`, and cannot be received yet.
+    """
 
     visible: int
     in_flight: int
+    delayed: int = 0
 
     @classmethod
     def from_attributes(cls, attributes: Mapping[Any, str]) -> Depth:
-        """From GetQueueAttributes' answer; a delayed message counts as waiting."""
-        visible, delayed, in_flight = (int(attributes.get(name, 0)) for name in _COUNTS)
-        return cls(visible + delayed, in_flight)
+        """From GetQueueAttributes' answer."""
+        return cls(*(int(attributes.get(name, 0)) for name in _COUNTS))
 
     @staticmethod
     def attribute_names() -> list[Any]:
@@ -75,11 +83,15 @@ class ImageQueue:
         """Hide messages for `visibility_seconds` from now."""
         self._hide(messages, self.visibility_seconds)
 
-    def give_back(self, messages: Sequence[Message]) -> None:
-        """Make messages visible at once."""
-        self._hide(messages, 0)
+    def give_back(self, messages: Sequence[Message], seconds: float = 0) -> bool:
+        """Return messages to the queue: they can be received again after `seconds` (AWS: 12 hours at most).
 
-    def _hide(self, messages: Sequence[Message], seconds: int) -> None:
+        False: SQS refused it for some, and they return by themselves within `visibility_seconds`.
+        """
+        return self._hide(messages, min(math.ceil(seconds), _MAX_HIDDEN_SECONDS))
+
+    def _hide(self, messages: Sequence[Message], seconds: int) -> bool:
+        done = True
         for batch in _batches(messages):
             answer = self.sqs.change_message_visibility_batch(
                 QueueUrl=self.url,
@@ -89,12 +101,14 @@ class ImageQueue:
                 ],
             )
             for failure in answer.get("Failed", []):
+                done = False
                 log.warning(
-                    "message %s could not be %s: %s; it returns by itself",
+                    "message %s could not be hidden for %d s: %s; it returns by itself",
                     batch[int(failure["Id"])].id,
-                    "kept" if seconds else "given back",
+                    seconds,
                     failure.get("Message", failure["Code"]),
                 )
+        return done
 
     def delete(self, messages: Sequence[Message]) -> list[Message]:
         """Delete messages; those that SQS failed to delete are returned, to be tried again."""

@@ -25,7 +25,7 @@ class InFlight:
 
     def __init__(self, queue: ImageQueue) -> None:
         self._queue = queue
-        self._held: dict[str, Message] = {}  # by receipt handle: a message delivered twice is held twice
+        self._held: dict[str, Message] = {}  # by receipt handle: a message that was delivered twice has two
         self._done: dict[str, Message] = {}  # worked on, to be deleted
         self._lock = threading.Lock()  # of the two dicts
         self._calls = threading.Lock()  # a message is not kept while it is being deleted
@@ -51,24 +51,37 @@ class InFlight:
         with self._lock:
             return len(self._done)
 
-    def hold(self, message: Message) -> None:
-        """From now on the message is ours."""
+    def hold(self, message: Message) -> bool:
+        """From now on the message is ours; whether to work on it.
+
+        False: it is in hand already. SQS may deliver a message twice. The second delivery shares the end of the first.
+        """
         with self._lock:
+            first = self._deliveries(message)
             self._held[message.receipt_handle] = message
+            if any(m.receipt_handle in self._done for m in first):
+                self._done[message.receipt_handle] = message
+            return not first
 
     def done(self, message: Message) -> None:
         """The message has done its duty and is deleted with the next batch."""
         with self._lock:
-            self._done[message.receipt_handle] = message
+            self._done.update({m.receipt_handle: m for m in self._deliveries(message)})
 
-    def give_back(self, *messages: Message) -> None:
-        """Make messages visible again at once. One that cannot be given back returns by itself."""
+    def give_back(self, *messages: Message, seconds: float = 0) -> bool:
+        """Make messages visible again after `seconds`.
+
+        False: some could not be given back, and return by themselves within the visibility timeout.
+        """
         with self._calls, self._lock:
-            ours = [m for m in messages if self._held.pop(m.receipt_handle, None)]
+            ours = {m.receipt_handle: m for message in messages for m in self._deliveries(message)}
+            for receipt_handle in ours:
+                del self._held[receipt_handle]
         try:
-            self._queue.give_back(ours)
+            return self._queue.give_back(list(ours.values()), seconds)
         except aws_errors.AWS_ERRORS as error:
             log.warning("%d messages could not be given back: %s; they return by themselves", len(ours), error)
+            return False
 
     def delete_done(self, at_least: int = 1) -> None:
         """Delete what is done, if there are `at_least` so many. What SQS fails to delete is tried again later.
@@ -96,6 +109,9 @@ class InFlight:
     def delete_full_batches(self) -> None:
         """Delete what is done once it fills a batch."""
         self.delete_done(at_least=BATCH)
+
+    def _deliveries(self, message: Message) -> list[Message]:
+        return [held for held in self._held.values() if held.id == message.id]
 
     def _keep_alive(self) -> None:
         while not self._ended.wait(self._queue.visibility_seconds / _HEARTBEATS):

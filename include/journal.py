@@ -64,6 +64,7 @@ class Journal:
             "anomaly": result.anomaly,
             "error": asdict(result.error) if result.error else None,
             "reason": result.reason,
+            "ignored": result.ignored,
             "seconds": round(calls.seconds, 4) if calls and calls.seconds is not None else None,
             "throttled": calls.throttled if calls else 0,
             "worked": round(calls.worked, 4) if calls else None,
@@ -109,7 +110,7 @@ def list_parts(
         listed = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=at_once, **more)
         for entry in listed.get("Contents", []):
             if PART.fullmatch(name := entry["Key"].removeprefix(prefix)):
-                yield name  # else: an image whose source key was chosen to lie here
+                yield name  # else: an image that a version without `_/` put here for its source key
         if not listed["IsTruncated"]:
             return
         more = {"ContinuationToken": listed["NextContinuationToken"]}

@@ -17,6 +17,10 @@ from include.messages import MAX_KEY_BYTES, ImageRef, Message
 SCHEMA = "label-detection/1"
 SCHEMA_FILE = Path(__file__).with_name("label_document.schema.json")
 REJECTED = "rejected/"
+#: Where images go whose source keys begin with one of the final bucket's own folders: their readers and their
+#: life-cycle rules meet no picture.
+ASIDE = "_/"
+_OWN_FOLDERS = (REJECTED, "runs/", "reviews/", "exports/", ASIDE)
 _ID_DIGITS = 10
 _DOCUMENT_SUFFIX = ".json"
 
@@ -54,10 +58,13 @@ class Detection:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """The model that was asked, and the confidence (0-100) below which its labels were left out."""
+    """The model that was asked, and the confidence (0-100) below which its labels were left out.
+
+    `min_confidence` None: the model's own thresholds held.
+    """
 
     arn: str
-    min_confidence: float
+    min_confidence: float | None
 
 
 @dataclass(frozen=True)
@@ -72,9 +79,18 @@ class RunInfo:
 def final_key(image: ImageRef, prefix: str = "") -> str:
     """The key of an image in the final bucket: `<prefix><key>-<id><suffix>`, a function of bucket, key and eTag alone.
 
-    `part.png` becomes `part-1f0c9a7be2.png`. Cut before the id where the image's or its document's key would pass S3's
-    1,024 bytes.
+    `part.png` becomes `part-1f0c9a7be2.png`, `runs/part.png` `_/runs/part-….png`. Cut before the id where the image's
+    or its document's key would pass S3's 1,024 bytes.
     """
+    return _with_id(image, prefix + ASIDE if image.key.startswith(_OWN_FOLDERS) else prefix)
+
+
+def is_final_key(key: str, image: ImageRef, prefix: str = "") -> bool:
+    """Whether a key is that of an image in the final bucket, or was for a version that put none under `_/`."""
+    return key in {final_key(image, prefix), _with_id(image, prefix)}
+
+
+def _with_id(image: ImageRef, prefix: str) -> str:
     folder, slash, name = image.key.rpartition("/")
     stem, dot, suffix = name.rpartition(".")
     if not dot:

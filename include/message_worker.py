@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
+import time
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import islice
 
 from include import aws_errors, messages
-from include.journal import Journal
-from include.labeller import Labeller, Outcome, Result
+from include.doubts import ENOUGH, Doubt
+from include.image_objects import url
+from include.journal import Journal, list_parts, read_part
+from include.labeller import SHORT_SECONDS, Labeller, Outcome, Result, retry_seconds
 from include.labels import Error
 from include.messages import ImageRef, Message
 from include.pace import Calls, Pace
+from include.side_by_side import SideBySide
 from include.signal_safe import SignalSafeEvent
 
 log = logging.getLogger(__name__)
 
 #: So many images in a row given back: a service is down, and going on would only use up their deliveries.
 _FAILURES_IN_A_ROW = 20
+#: Threads that help with messages of several images, beside the worker threads themselves.
+_HELPERS = 16
+#: A message of more images is looked through before the model is asked: it may be old, and its images gone.
+_MANY = 10
+#: At the end of the queue another task's journal is waited for: seconds. One writes its lines every 10 s.
+_OTHERS_SECONDS = 12.0
+_LOOK_SECONDS = 2.0
+#: Parts of the run's journal that are read to find an image that was labelled.
+_PARTS = 50
 
 
 class DrainError(Exception):
@@ -26,7 +42,7 @@ class DrainError(Exception):
 
 
 class RefusedError(DrainError):
-    """A service refuses for good, such as access denied: trying again would not help."""
+    """A service refuses for good, such as access denied, or nothing went well: trying again now would not help."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +53,7 @@ class Tally:
     rejected: int = 0
     ignored: int = 0
     failed: int = 0
+    unreadable: int = 0
 
     def __str__(self) -> str:
         """In words, for the grid: `28 labelled, 5 rejected`."""
@@ -48,12 +65,16 @@ class MessageWorker:
 
     def __init__(self, labeller: Labeller, journal: Journal, pace: Pace, stop: SignalSafeEvent) -> None:
         self._labeller = labeller
+        self._doubts = labeller.doubts
         self._journal = journal
         self._pace = pace
         self._stop = stop
+        self._side_by_side = SideBySide(_HELPERS)
         self._counts: Counter[Outcome] = Counter()
-        self._failures_in_a_row = 0
+        self._failing: set[str] = set()  # since the last image that did not fail
+        self._last_failure: Error | None = None
         self._lock = threading.Lock()
+        self._deciding = threading.Lock()
 
     @property
     def tally(self) -> Tally:
@@ -61,8 +82,8 @@ class MessageWorker:
         with self._lock:
             return Tally(**{outcome.value: n for outcome, n in self._counts.items()})
 
-    def work(self, message: Message) -> bool:
-        """Whether each image of the message has its outcome; else it has to come again.
+    def work(self, message: Message) -> float | None:
+        """None: each image of the message has its outcome. Else: after how many seconds it has to come again.
 
         :raises DrainError: when a service fails for reasons that are not an image's; RefusedError: when it refuses.
         """
@@ -77,50 +98,167 @@ class MessageWorker:
             log.warning("%s failed", _names(message, contents), exc_info=True)
             return self._give_up_or_not(message, Error(type(error).__name__, str(error)))
 
-    def _handle(self, message: Message, contents: messages.Contents) -> bool:
-        """Bring each image and each problem of a message to its outcome; False when one has to come again."""
-        foreign = sorted({image.bucket for image in contents.images} - {self._labeller.source_bucket})
-        failed = False
-        for image in contents.images:
-            if self._stop.is_set():
-                return False
-            if image.bucket not in foreign:
-                result = self._label(image, message)
-                failed |= result.outcome is Outcome.FAILED
-        if problem := _problem(contents.problems, foreign):
-            self._note(self._labeller.reject_message(message, problem))
-        if contents.ignored:
-            self._note(Result(Outcome.IGNORED, None, reason=f"message {message.id}: {contents.ignored}"))
-        return not failed
+    def conclude(self) -> None:
+        """At the end of the queue.
 
-    def _label(self, image: ImageRef, message: Message) -> Result:
+        :raises RefusedError: when nothing went well, neither here nor in another task of the run, and something failed.
+        """
+        if self._stop.is_set():
+            return
+        self._end_if_all_are_refused(at_least=1, others_seconds=_OTHERS_SECONDS)
+        tally = self.tally
+        went_well = tally.labelled or tally.rejected or tally.unreadable
+        if self._last_failure and not went_well and not self._has_run_labelled(_OTHERS_SECONDS):
+            last = _shown(str(self._last_failure))
+            raise RefusedError(f"nothing was labelled, and {tally.failed} deliveries failed; the last error: {last}")
+
+    def _handle(self, message: Message, contents: messages.Contents) -> float | None:
+        """Bring each image and each problem of a message to its outcome, or say when it has to come again."""
+        ours = [image for image in contents.images if image.bucket == self._labeller.source_bucket]
+        foreign = sorted({image.bucket for image in contents.images} - {self._labeller.source_bucket})
+        if ours:
+            self._doubts.settle(Doubt.BUCKET)
+        elif foreign and self._may_be_ours(message):
+            return self._return_foreign(message, foreign)
+        results = self._label_all(ours, message)
+        if len(results) < len(ours):
+            return 0.0  # told to stop
+        unreadable = [result for result in results if result.outcome is Outcome.UNREADABLE]
+        if seconds := [result.retry_seconds for result in results if result.outcome is Outcome.FAILED]:
+            for result in unreadable:  # its message is kept when all others are done
+                self._note(replace(result, outcome=Outcome.FAILED, is_own=True))
+            return max(seconds)
+        self._keep(message, _problem(contents.problems, foreign), unreadable)
+        self._note_ignored(message, contents)
+        return None
+
+    def _label_all(self, images: Iterable[ImageRef], message: Message) -> list[Result]:
+        """The results of those images that were worked on, several at a time, those of one key one after the other."""
+        by_key: dict[str, list[ImageRef]] = {}
+        for image in images:
+            by_key.setdefault(image.key, []).append(image)
+        results: list[Result] = []
+        many = sum(map(len, by_key.values())) > _MANY
+
+        def label(same_key: list[ImageRef]) -> None:
+            for image in same_key:
+                if self._stop.is_set():
+                    return
+                result = self._label(image, message, look_first=many)
+                results.append(replace(result, labels=[]))  # there may be thousands
+
+        self._side_by_side.each(label, by_key.values())
+        return results
+
+    def _label(self, image: ImageRef, message: Message, *, look_first: bool) -> Result:
         with self._pace.image() as calls:
-            result = self._labeller.label(image, message.receives)
-        self._note(result, calls, message.sent_at)
+            result = self._labeller.label(image, message.receives, look_first=look_first)
+        if result.outcome is not Outcome.UNREADABLE:  # else: noted once its message is kept
+            self._note(result, calls, message.sent_at)
+        if result.is_own:
+            self._end_if_all_are_refused()
         return result
 
-    def _give_up_or_not(self, message: Message, error: Error) -> bool:
+    def _may_be_ours(self, message: Message) -> bool:
+        """Whether a message about another bucket may show that source_bucket is wrong, instead of the message."""
+        settled = self._doubts.is_settled(Doubt.BUCKET)
+        return not settled and message.receives < self._labeller.max_receives
+
+    def _return_foreign(self, message: Message, foreign: list[str]) -> float:
+        words = messages.Notes()
+        for bucket in foreign:
+            words.append(repr(bucket))
+        error = Error("ForeignBucket", f"objects of {words}, where source_bucket is {self._labeller.source_bucket!r}")
+        before = self._doubts.note(Doubt.BUCKET, f"message {message.id}", error)
+        seconds = retry_seconds(message.receives) if before else SHORT_SECONDS
+        self._note(Result(Outcome.FAILED, None, error=error, reason=f"message {message.id}", is_own=True))
+        self._end_if_all_are_refused()
+        return seconds
+
+    def _give_up_or_not(self, message: Message, error: Error) -> float | None:
         """A message that fails for no known reason is kept as rejected after `max_receives`; its object stays."""
         if message.receives < self._labeller.max_receives:
             self._note(Result(Outcome.FAILED, None, error=error, reason=f"message {message.id}"))
-            return False
-        self._note(self._labeller.reject_message(message, error))
-        return True
+            return retry_seconds(message.receives)
+        self._keep(message, error, [])
+        return None
+
+    def _keep(self, message: Message, problem: Error | None, unreadable: list[Result]) -> None:
+        """Keep a message that has a problem, or announces images that cannot be read: one document, then the counts."""
+        if not problem and not unreadable:
+            return
+        words = messages.Notes([problem.message] if problem else [])
+        for result in unreadable:
+            words.append(f"{url(result.source)}: {result.error}" if result.source else str(result.error))
+        first = problem or unreadable[0].error
+        self._labeller.keep_message(message, Error(first.code if first else "", str(words)))
+        if problem:
+            self._note(Result(Outcome.REJECTED, None, error=problem, reason=f"message {message.id}"))
+        for result in unreadable:
+            self._note(replace(result, reason=f"message {message.id} is kept"))
+
+    def _end_if_all_are_refused(self, at_least: int = ENOUGH, others_seconds: float = 0.0) -> None:
+        """:raises RefusedError: when so many were refused, none went well, and nothing shows that others do."""
+        with self._deciding:
+            for doubt in self._doubts.counted(at_least):
+                if not self._labeller.has_evidence(doubt) and not self._has_run_labelled(others_seconds):
+                    raise RefusedError(_shown(self._doubts.text(doubt)))
+
+    def _has_run_labelled(self, seconds: float) -> bool:
+        """Whether any task of the run has labelled an image; looks again for so many seconds."""
+        until = time.monotonic() + seconds
+        while not (found := self._is_labelled_in_journal()) and time.monotonic() < until:
+            if self._stop.wait(_LOOK_SECONDS):
+                return True  # told to stop: no longer of interest
+        if found:
+            self._doubts.settle(*Doubt)
+        return found
+
+    def _is_labelled_in_journal(self) -> bool:
+        labeller = self._labeller
+        place = labeller.s3, labeller.final_bucket, labeller.run.run_id
+        try:
+            for part in islice(list_parts(*place), _PARTS):
+                if any(json.loads(line)["outcome"] == Outcome.LABELLED for line in read_part(*place, part)):
+                    return True
+        except aws_errors.AWS_ERRORS as error:
+            log.warning("the run's journal could not be read: %s", error)
+        return False
+
+    def _note_ignored(self, message: Message, contents: messages.Contents) -> None:
+        for event in contents.ignored:
+            reason = f"message {message.id}: {event.event}"
+            self._note(Result(Outcome.IGNORED, event.image, reason=reason, ignored=event.why))
+        for why, count in contents.more_ignored.items():
+            self._note(Result(Outcome.IGNORED, None, reason=f"message {message.id}: {count} more", ignored=why))
 
     def _note(self, result: Result, calls: Calls | None = None, announced_at: float | None = None) -> None:
         self._journal.add(result, calls, announced_at)
-        self._count(result.outcome)
-        what = _url(result.source) if result.source else ""
+        what = _shown(url(result.source)) if result.source else ""
         if result.error:
             log.warning("%s: %s %s: %s", result.outcome, what, result.reason or "", _shown(str(result.error)))
         elif result.outcome is Outcome.IGNORED:
             log.info("%s: %s %s", result.outcome, what, _shown(result.reason or ""))
+        self._count(result)
 
-    def _count(self, outcome: Outcome) -> None:
+    def _count(self, result: Result) -> None:
+        """Count an outcome.
+
+        A failure that is the image's own says nothing of the services. Of others, once something was labelled, only
+        different images count: a few that fail each time they come must not end the drain.
+
+        :raises DrainError: when too many failed in a row.
+        """
         with self._lock:
-            self._counts[outcome] += 1
-            self._failures_in_a_row = self._failures_in_a_row + 1 if outcome is Outcome.FAILED else 0
-            if self._failures_in_a_row >= _FAILURES_IN_A_ROW:
+            self._counts[result.outcome] += 1
+            if result.outcome is not Outcome.FAILED:
+                self._failing.clear()
+            elif not result.is_own:
+                self._last_failure = result.error
+                what = url(result.source) if result.source else result.reason or ""
+                again = "" if self._counts[Outcome.LABELLED] else f" {self._counts[Outcome.FAILED]}"
+                self._failing.add(what + again)
+            if len(self._failing) >= _FAILURES_IN_A_ROW:
                 raise DrainError(f"{_FAILURES_IN_A_ROW} images in a row failed; the last errors are in the log above")
 
 
@@ -132,16 +270,12 @@ def service_error(error: Exception, what: str) -> DrainError:
 
 def _names(message: Message, contents: messages.Contents) -> str:
     """Which message and images an error is about, for a log."""
-    images = ", ".join(_url(image) for image in contents.images[:3])
+    images = ", ".join(_shown(url(image)) for image in contents.images[:3])
     return f"message {message.id}: {images or 'no image'}"
 
 
-def _url(image: ImageRef) -> str:
-    """For logs and errors: a line break or an escape sequence in a key is shown, not obeyed."""
-    return _shown(f"s3://{image.bucket}/{image.key}")
-
-
 def _shown(text: str) -> str:
+    """For logs and errors: a line break or an escape sequence in a key is shown, not obeyed."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 

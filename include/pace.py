@@ -164,9 +164,20 @@ class Pace:
         with self._lock:
             self._seconds_per_image += _NEWEST * (calls.worked - self._seconds_per_image)
 
+    def pause(self, seconds: float) -> bool:
+        """Wait in the calling thread before a call is sent again. False, at once: the pace has ended."""
+        if not self.ended:
+            self._sleep(seconds)
+        return not self.ended
+
     def end(self) -> None:
         """Nobody waits any longer."""
         self._ended.set()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the consumer was told to end."""
+        return self._ended.is_set()
 
     def _calls(self) -> Calls:
         calls: Calls = getattr(self._own, "calls", None) or Calls()  # a call that is made for no image counts nowhere

@@ -6,6 +6,7 @@ What is wrong with one is that one's problem: it is there, says so, and does not
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from include import pipelines_text, settings
+from include.model_kinds import model_of
 from include.pipelines_text import UnreadableError
 from include.settings import PIPELINES, SECTION, Place, Settings, SettingsError, environment_name
 
@@ -29,9 +31,11 @@ _NOT_SHARED = {
     "queue_url": "they would take each other's images",
     "final_bucket": "their runs' reports have the same keys",
 }
-#: AWS: a queue's host in its URL, in the forms that it has and had.
+#: AWS: the Region in a queue's host, in the forms that it has and had: regional, FIPS, dual-stack, an interface VPC
+#: endpoint's (its own name and that of a zone), and the oldest.
 _SQS_HOSTS = (
-    re.compile(r"sqs(?:-fips)?\.(?P<region>[a-z\d-]+)\.(?:amazonaws\.com(?:\.cn)?|api\.aws)"),
+    re.compile(r"(?:[a-z\d-]+\.)?sqs(?:-fips)?\.(?P<region>[a-z\d-]+)\.(?:vpce\.)?amazonaws\.com(?:\.cn)?"),
+    re.compile(r"(?:[a-z\d-]+\.)?sqs(?:-fips)?\.(?P<region>[a-z\d-]+)\.api\.(?:aws|amazonwebservices\.com\.cn)"),
     re.compile(r"(?P<region>[a-z\d-]+)\.queue\.amazonaws\.com(?:\.cn)?"),
 )
 _OLD_SQS_HOST = "queue.amazonaws.com"  # AWS: us-east-1
@@ -235,21 +239,26 @@ def _things(pipeline: Pipeline) -> dict[str, str]:
     if right.get("model_arn"):
         found["model_arn"] = right["model_arn"].casefold()
     if right.get("queue_url"):
-        found["queue_url"] = _queue(right["queue_url"])
+        found["queue_url"] = _queue(right["queue_url"], right.get("model_arn"))
     return found
 
 
-def _queue(url: str) -> str:
-    """A queue by its Region or host, and its path; AWS answers to several hosts for one queue."""
+def _queue(url: str, model_arn: str | None) -> str:
+    """A queue by its Region, account and name, whatever host its URL has.
+
+    The Region is the host's. A host that says none, such as a company's own name for a VPC endpoint, means the model's
+    Region: the client sends to its own host there, and only account and name of the URL count.
+    """
     host, _, path = url.partition("://")[2].partition("/")
     host = host.lower().removesuffix(":443").removesuffix(":80")
+    regions = [match["region"] for pattern in _SQS_HOSTS if (match := pattern.fullmatch(host))]
     if host == _OLD_SQS_HOST:
-        host = "us-east-1"
-    for pattern in _SQS_HOSTS:
-        if match := pattern.fullmatch(host):
-            host = match["region"]
-    return f"{host}/{'/'.join(part for part in path.split('/') if part)}"
+        regions = ["us-east-1"]
+    region = regions[0] if regions else model_of(model_arn).region if model_arn else host
+    return "/".join([region, *[part for part in path.split("/") if part][-2:]])
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False)
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value).strip()

@@ -140,6 +140,8 @@ class Report(BaseModel):
             "images": totals["images"],
             "labels": totals["labels"],
             "rejections": totals["rejections"],
+            "ignored": totals["ignored"],
+            "unreadable": totals["unreadable"],
             "queue": facts["queue"],
             "model": {
                 "arn": self.plan.settings.model_arn,

@@ -5,15 +5,25 @@ One definition serves the configuration file, environment variables, the trigger
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from croniter import CroniterError, croniter
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
+from include import class_names
 from include.model_kinds import model_of
 from include.redaction import redact
 
@@ -29,6 +39,21 @@ TOPIC_ARN = re.compile(r"arn:[a-z\d-]+:sns:(?P<region>[a-z\d-]+):\d{12}:[a-zA-Z0
 _ROLE_ARN = re.compile(r"arn:[a-z\d-]+:iam::\d{12}:role/[\w+=,.@/-]+")
 #: AWS: 3-63 characters; lower-case letters, digits, dots and hyphens; begins and ends with a letter or digit.
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+#: AWS: endings of names that are no general purpose bucket's, and what each is. S3 announces uploads under the bucket's
+#: own name, and an alias of the source bucket would be another final bucket in name alone.
+_NO_BUCKETS = {
+    "--x-s3": "an S3 Express One Zone directory bucket, which announces no uploads",
+    "-s3alias": "an access point's alias",
+    "--ol-s3": "an Object Lambda access point's alias",
+    ".mrap": "a multi-Region access point's alias",
+    "--table-s3": "an S3 table bucket",
+}
+#: AWS: storage classes whose objects can be read at once.
+StorageClass = Literal["STANDARD", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"]
+#: `min_confidence`: the service's own thresholds hold.
+MODEL = "model"
+#: Below it, nearly everything is a label: who sets it has thought of a scale of 0-1.
+_ODD_CONFIDENCE = 1.0
 _PRESETS = {"@once", "@continuous", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly"}
 
 
@@ -72,14 +97,38 @@ def _schedule(value: str) -> str:
     return value
 
 
-def _names(value: Any) -> Any:
-    """Names with commas between them; or as JSON, for those that have commas."""
-    if not isinstance(value, str):
-        return value
+def _bucket(value: str) -> str:
+    if value.startswith("arn:"):
+        raise ValueError("must be the name of an S3 bucket, and is an ARN: give the bucket's own name")
+    for ending, what in _NO_BUCKETS.items():
+        if value.endswith(ending):
+            raise ValueError(
+                f"must be the name of a general purpose S3 bucket, and is {what}: give such a bucket's name"
+            )
+    return value
+
+
+def _confidence(value: Any) -> Any:
+    """What can be a number, as it is; `model` in small letters."""
+    if isinstance(value, str) and value.strip().lower() == MODEL:
+        return MODEL
     try:
-        return json.loads(value) if value.startswith("[") else [name.strip() for name in value.split(",")]
-    except json.JSONDecodeError:
-        raise ValueError('must be names with commas between them, or JSON such as ["leaf, dry", "leaf"]') from None
+        if not isinstance(value, bool):
+            float(value)
+            return value
+    except (TypeError, ValueError):
+        pass
+    raise ValueError(f"must be a number from 0 to 100, or {MODEL!r} for the model's own thresholds")
+
+
+def _storage_class(value: Any) -> Any:
+    readable = StorageClass.__args__  # type: ignore[attr-defined]
+    if value is not None and value not in readable:
+        raise ValueError(
+            f"must be empty (each copy keeps the class of its original) or one of {', '.join(readable)}: of another "
+            "class, S3 has no objects, or gives them out only after hours"
+        )
+    return value
 
 
 def _is_cron(value: str) -> bool:
@@ -96,9 +145,18 @@ _QueueUrl = Annotated[
         "the URL of an SQS queue, as `aws sqs get-queue-url` prints it",
     ),
 ]
-_Bucket = Annotated[str, _matching(_BUCKET, "the name of an S3 bucket, without s3:// and without a path")]
+_Bucket = Annotated[
+    str,
+    AfterValidator(_bucket),
+    _matching(_BUCKET, "the name of an S3 bucket, without s3:// and without a path"),
+]
+_Confidence = Annotated[
+    Annotated[float, Field(ge=0, le=100), Tag("number")] | Annotated[Literal["model"], Tag("word")],
+    Discriminator(lambda value: "word" if value == MODEL else "number"),
+    BeforeValidator(_confidence),
+]
 _ModelArn = Annotated[str, AfterValidator(lambda value: model_of(value).arn)]
-_ClassNames = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_names)]
+_ClassNames = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(class_names.read)]
 _TopicArn = Annotated[
     str, _matching(TOPIC_ARN, "the ARN of a standard SNS topic: arn:aws:sns:<region>:<account>:<name>")
 ]
@@ -127,15 +185,16 @@ class Settings(BaseModel):
         description="How long an empty queue is watched before the run is skipped",
         json_schema_extra={"run": True},
     )
-    min_confidence: float = Field(
+    min_confidence: _Confidence = Field(
         70,
-        ge=0,
-        le=100,
-        description="Labels the model is less sure of are left out, 0-100",
+        validate_default=True,
+        description="Labels the model is less sure of are left out, 0-100; `model`: the model's own thresholds hold",
         json_schema_extra={"run": True},
     )
     class_names: _ClassNames = Field(
-        (), description="What the classes are called of a model that numbers them, from 0 on: with commas, or as JSON"
+        (),
+        description="What the classes are called of a model that numbers them, from 0 on: with commas, as a JSON "
+        "list, or as the model's `id2label`",
     )
     max_model_minutes: float = Field(
         60,
@@ -185,7 +244,14 @@ class Settings(BaseModel):
         description="Which delivery rejects an image that the model fails on, if it still answers for another one",
         json_schema_extra={"run": True},
     )
-    aws_conn_id: str = Field("aws_default", description="The Airflow connection; its credentials are used")
+    final_storage_class: Annotated[StorageClass | None, BeforeValidator(_storage_class)] = Field(
+        None,
+        description="The storage class of images in the final bucket: one of S3's that can be read at once, such as "
+        "`STANDARD_IA`; empty: each copy keeps the class of its original",
+    )
+    aws_conn_id: str = Field(
+        "aws_default", description="The Airflow connection; its credentials are used, and its `config_kwargs`"
+    )
     watchdog_grace_minutes: float = Field(
         15,
         ge=0,
@@ -210,6 +276,21 @@ class Settings(BaseModel):
                 f"({self.min_inference_units}): raise the one or lower the other"
             )
         return self
+
+    @property
+    def least_confidence(self) -> float | None:
+        """`min_confidence` as a model hook takes it: 0-100; None: the model's own thresholds hold."""
+        return None if self.min_confidence == MODEL else float(self.min_confidence)
+
+    def doubts(self) -> list[str]:
+        """Values that may be meant and probably are not; a line for each."""
+        least = self.least_confidence
+        if least is not None and 0 < least <= _ODD_CONFIDENCE:
+            return [
+                f"min_confidence is {least:g}: values are 0-100, and {least:g} lets nearly everything through; set "
+                f"{least * 100:g} if that is meant, or 0 for everything"
+            ]
+        return []
 
     @property
     def region(self) -> str:
@@ -268,7 +349,15 @@ def options_table() -> str:
     """The options as a Markdown table, for the README and the DAG's page."""
     lines = ["| option | default | for one run | |", "|---|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        default = "off" if field.default is None else "none" if field.default == () else f"`{field.default}`"
+        default = (
+            "empty"
+            if name == "final_storage_class"
+            else "off"
+            if field.default is None
+            else "none"
+            if field.default == ()
+            else f"`{field.default}`"
+        )
         default = "**required**" if field.is_required() else default
         lines.append(f"| `{name}` | {default} | {'yes' if name in run_options() else ''} | {field.description} |")
     return "\n".join([*lines, f"| `{PIPELINES}` | off |  | {_PIPELINES_DESCRIPTION} |"])

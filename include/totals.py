@@ -8,7 +8,17 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel
+
+from include.messages import Ignored
+
+#: Images of a kind that are kept by name.
+_MOST_NAMED = 1000
+#: Ignored images that are hardly in the bucket: no room is taken for them from those that may be. A run has many where
+#: messages come twice, or where the bucket announces what the pipeline deletes.
+_AWAY = {Ignored.GONE, Ignored.REMOVED}
+#: The reason in a line of a version that did not write one.
+_NOT_RECORDED = "reason not recorded"
 
 
 class Counts(BaseModel):
@@ -18,6 +28,23 @@ class Counts(BaseModel):
     rejected: int = 0
     ignored: int = 0
     failed: int = 0
+    unreadable: int = 0
+
+
+class NamedImage(BaseModel):
+    """An image in the source bucket, what became of it, and when."""
+
+    bucket: str
+    key: str
+    why: str
+    at: AwareDatetime
+
+
+class NamedImages(BaseModel):
+    """The first images of a kind, each once, and how many lines of the journal there are for others."""
+
+    first: list[NamedImage] = []
+    more: int = 0
 
 
 class Calls(BaseModel):
@@ -49,6 +76,8 @@ class Lag(BaseModel):
 class Totals(BaseModel):
     """A journal, added up.
 
+    `ignored`: messages and images that there was nothing to do for, by reason; `ignored_images`: those of them that
+    named an image (of many that are gone only the first); `unreadable`: objects that S3 refuses, `why` with its error.
     `seconds_per_image`: the mean time an image was worked on, without those that waited for a throttled call;
     `by_second`: images that the model answered for, by the second since 1970 in which they ended;
     `throttled_by_second`: sends of theirs that were throttled.
@@ -57,6 +86,9 @@ class Totals(BaseModel):
     images: Counts
     labels: dict[str, int]
     rejections: dict[str, int]
+    ignored: dict[str, int] = {}
+    ignored_images: NamedImages = NamedImages()
+    unreadable: NamedImages = NamedImages()
     calls: Calls = Calls()
     lag: Lag = Lag()
     seconds_per_image: float | None = None
@@ -69,6 +101,8 @@ def add_up(lines: Iterable[dict[str, Any]]) -> Totals:
     outcomes: Counter[str] = Counter()
     found: Counter[str] = Counter()
     rejections: Counter[str] = Counter()
+    ignored: Counter[str] = Counter()
+    ignored_images, away, unreadable = _Named(), _Named(), _Named()
     milliseconds: Counter[int] = Counter()
     by_second: Counter[int] = Counter()
     throttled: Counter[int] = Counter()
@@ -79,6 +113,11 @@ def add_up(lines: Iterable[dict[str, Any]]) -> Totals:
         found.update({label["Name"] for label in line["labels"]})
         if line["outcome"] == "rejected":
             rejections[line["error"]["code"]] += 1
+        elif line["outcome"] == "ignored":
+            ignored[why := line.get("ignored") or _NOT_RECORDED] += 1
+            (away if why in _AWAY else ignored_images).add(line, why)
+        elif line["outcome"] == "unreadable":
+            unreadable.add(line, _error(line))
         second = int(datetime.fromisoformat(line["at"]).timestamp())
         throttled[second] += line.get("throttled", 0)  # not in a journal of a version before this
         if (lag := line.get("lag")) is not None and line["outcome"] in {"labelled", "rejected"}:
@@ -92,12 +131,42 @@ def add_up(lines: Iterable[dict[str, Any]]) -> Totals:
         images=Counts(**outcomes),
         labels=dict(found.most_common()),
         rejections=dict(rejections.most_common()),
+        ignored=dict(ignored.most_common()),
+        ignored_images=ignored_images.images(then=away),
+        unreadable=unreadable.images(),
         calls=_calls(milliseconds, throttled.total()),
         lag=_lag(lags),
         seconds_per_image=worked / images if images else None,
         by_second=dict(by_second),
         throttled_by_second=dict(+throttled),
     )
+
+
+class _Named:
+    """Images by name, as they are met: the first ones, with what was said of them last."""
+
+    def __init__(self) -> None:
+        self._first: dict[tuple[str, str], NamedImage] = {}
+        self._more = 0
+
+    def add(self, line: dict[str, Any], why: str) -> None:
+        if not (source := line.get("source")):
+            return
+        name = source["bucket"], source["key"]
+        if name in self._first or len(self._first) < _MOST_NAMED:
+            self._first[name] = NamedImage(bucket=name[0], key=name[1], why=why, at=line["at"])
+        else:
+            self._more += 1
+
+    def images(self, then: _Named | None = None) -> NamedImages:
+        """These, and others where there is room for them; of those `more` does not tell."""
+        first = [*self._first.values(), *(then._first.values() if then else [])]
+        return NamedImages(first=first[:_MOST_NAMED], more=self._more)
+
+
+def _error(line: dict[str, Any]) -> str:
+    error = line.get("error")
+    return f"{error['code']}: {error['message']}" if error else line.get("reason") or _NOT_RECORDED
 
 
 def _lag(seconds: Counter[int]) -> Lag:

@@ -25,12 +25,14 @@ from demo.waiting import wait_until
 from include.model_kinds import endpoint_name, model_of
 from include.settings import Settings
 from tests.model_calls import CALLS, KINDS, Call, ModelCalls
+from tests.seed import SEED, VARIABLE
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
     from playwright.sync_api import Browser
 
 # Before the first import of Airflow: a home of its own, and nothing of the user's.
@@ -40,6 +42,8 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW_CONN_AWS_DEFAULT"] = "aws://"
 
 START_SECONDS = STOP_SECONDS = 1.0
+#: Seconds: long enough that a test would notice, short enough that it does not take long.
+READY_LAG = DESCRIBE_LAG = 0.3
 #: Versions of the project beside the settings' model.
 MORE_MODELS = ("2", "3")
 OPTION = "AIRFLOW__LABEL_DETECTION__"
@@ -92,8 +96,9 @@ class Aws:
         self.control("faults", "PUT", faults)
 
     def upload(self, key: str, body: bytes, **more: Any) -> str:
-        """Put an object into the source bucket, which announces it; its eTag without quotes."""
+        """Put an object into the source bucket, which announces it; its eTag without quotes. The counts have it."""
         answer = self.s3.put_object(Bucket=self.settings.source_bucket, Key=key, Body=body, **more)
+        self.settle()
         return answer["ETag"].strip('"')
 
     def keys(self, bucket: str) -> list[str]:
@@ -114,10 +119,32 @@ class Aws:
         return self.s3.get_object(Bucket=self.settings.final_bucket, Key=key)["Body"].read()
 
     def depth(self) -> tuple[int, int]:
-        """Messages waiting and in flight."""
-        names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        attributes: Any = self.sqs.get_queue_attributes(QueueUrl=self.settings.queue_url, AttributeNames=names)
-        return tuple(int(attributes["Attributes"][name]) for name in names)  # type: ignore[return-value]
+        """Messages waiting and in flight, exactly and now, whatever GetQueueAttributes says."""
+        queue = self.queue(self.settings.queue_url)
+        return queue["visible"], queue["in_flight"]
+
+    def queue(self, url: str) -> dict[str, int]:
+        """How many messages of a queue are `visible`, `in_flight`, `delayed`, exactly and now."""
+        found: dict[str, int] = self.control(f"queues/{url.rpartition('/')[2]}")
+        return found
+
+    def take_all(self, url: str) -> list[MessageTypeDef]:
+        """All messages of a queue that can be received, deleted from it."""
+        found: list[MessageTypeDef] = []
+        while self.queue(url)["visible"]:
+            answer = self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+            for message in answer.get("Messages", []):
+                found.append(message)
+                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return found
+
+    def settle(self) -> None:
+        """Let the time pass after which GetQueueAttributes has what is there now."""
+        self.control("queues", "DELETE")
+
+    def exactly_once(self) -> None:
+        """No message is delivered twice until the test ends."""
+        self.control("oddities", "PUT", {"duplicate_share": 0})
 
 
 @pytest.fixture(scope="session")
@@ -134,6 +161,9 @@ def _aws_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
         "rate": "0",
         "latency": "0",
         "more-models": str(len(MORE_MODELS)),
+        "ready-lag": str(READY_LAG),
+        "describe-lag": str(DESCRIBE_LAG),
+        "seed": str(SEED),
     }
     command = [sys.executable, "-m", "include.local_aws", *(word for o, v in options.items() for word in (f"--{o}", v))]
     with (folder / "aws.log").open("w") as log:
@@ -193,7 +223,8 @@ def model_kind() -> str:
 def aws(_aws_server: Aws, model_kind: str, monkeypatch: pytest.MonkeyPatch) -> Aws:
     """Buckets and a queue of the test's own, and a model that was never started; the environment points to them."""
     shared = replace(_aws_server, calls=CALLS[model_kind])
-    shared.control("faults", "DELETE")
+    for page in ("faults", "oddities", "objects"):
+        shared.control(page, "DELETE")
     for version in ("", *MORE_MODELS):
         shared.put_model("TRAINING_COMPLETED", version)
     for schedule in shared.schedules():
@@ -212,8 +243,8 @@ def aws(_aws_server: Aws, model_kind: str, monkeypatch: pytest.MonkeyPatch) -> A
             ]
         },
     )
-    for _ in shared.sqs.receive_message(QueueUrl=own["queue_url"]).get("Messages", []):
-        shared.sqs.purge_queue(QueueUrl=own["queue_url"])  # s3:TestEvent
+    shared.sqs.purge_queue(QueueUrl=own["queue_url"])  # s3:TestEvent
+    shared.settle()
     environment = {OPTION + option.upper(): value for option, value in own.items()}
     for variable, value in (shared.environment | environment).items():
         monkeypatch.setenv(variable, value)
@@ -225,18 +256,13 @@ class Topic:
     """An SNS topic that somebody listens to."""
 
     arn: str
-    sqs: SQSClient
+    aws: Aws
     queue_url: str
 
     def published(self) -> list[tuple[str, str]]:
-        """Subject and text of each message since the last look."""
-        found: list[tuple[str, str]] = []
-        while messages := self.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10).get("Messages"):
-            for message in messages:
-                body = json.loads(message["Body"])
-                found.append((body["Subject"], body["Message"]))
-                self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
-        return found
+        """Subject and text of each message since the last look; one that SQS delivers twice is one."""
+        bodies = {message["MessageId"]: json.loads(message["Body"]) for message in self.aws.take_all(self.queue_url)}
+        return [(body["Subject"], body["Message"]) for body in bodies.values()]
 
 
 @pytest.fixture
@@ -246,7 +272,7 @@ def topic(aws: Aws) -> Topic:
     arn = aws.sns.create_topic(Name=name)["TopicArn"]
     queue_url = aws.sqs.create_queue(QueueName=name)["QueueUrl"]
     aws.sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=f"arn:aws:sqs:us-east-1:123456789012:{name}")
-    return Topic(arn, aws.sqs, queue_url)
+    return Topic(arn, aws, queue_url)
 
 
 @pytest.fixture(scope="session")
@@ -267,6 +293,11 @@ def chromium_browser() -> Iterator[Browser]:
 
 #: Fixtures that bring up a real Airflow for many tests.
 _WORLDS = {"_world", "site"}
+
+
+def pytest_report_header() -> str:
+    """With this seed the embedded AWS draws the same oddities again."""
+    return f"{VARIABLE}={SEED} (seed of the embedded AWS's oddities)"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

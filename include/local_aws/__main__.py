@@ -22,17 +22,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parse_options(arguments)
     # Not at the top: moto takes a second to import, and help and wrong options should not.
     from include.local_aws.lookoutvision.models import LookoutProjects
+    from include.local_aws.oddities import OdditiesInForce
     from include.local_aws.scheduler.firing import ScheduleRunner
     from include.local_aws.server import ACCOUNT_ID, build_server
     from include.local_aws.world import make_world, session
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("botocore").setLevel(logging.WARNING)
-    settings, lookout = options.world, LookoutProjects()
+    log.info("oddities (seed %d): %s", options.oddities.seed, "; ".join(options.oddities.words()) or "none")
+    settings, lookout, oddities = options.world, LookoutProjects(), OdditiesInForce(options.oddities)
     try:
-        server = build_server(
-            options.host, options.port, settings.region, settings.chosen_model, lookout, options.log_requests
-        )
+        server = build_server(options.host, options.port, settings, lookout, oddities, options.log_requests)
     except OSError as error:
         fail(f"cannot listen on {options.host}:{options.port}: {error}")
     threading.Thread(target=server.serve_forever, name="server", daemon=True).start()

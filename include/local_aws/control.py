@@ -3,15 +3,18 @@
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from include.local_aws.faults import Faults, InvalidFaultError, StartResponse, WsgiApp
 from include.local_aws.model_life import ON, ModelLife, ModelStatus
+from include.local_aws.oddities import InvalidOddityError, OdditiesInForce
 from include.local_aws.policy.document import InvalidPolicyError
 from include.local_aws.policy.middleware import PolicyInForce
+from include.local_aws.s3.troubles import InvalidTroubleError, Troubles
 from include.local_aws.scheduler.models import Fired
+from include.local_aws.sqs.models import LocalQueue
 
 PREFIX = "/_local/"
 _MODEL_MEMBERS = ("status", "message", "start_outcome", "rate", "latency")
@@ -21,28 +24,44 @@ class BadRequestError(ValueError):
     """The request's JSON is not what the page takes."""
 
 
+_REFUSALS = (BadRequestError, InvalidFaultError, InvalidPolicyError, InvalidOddityError, InvalidTroubleError)
+
+
+@dataclass(frozen=True)
+class InForce:
+    """What the control pages put in force."""
+
+    faults: Faults
+    policy: PolicyInForce
+    oddities: OdditiesInForce
+    troubles: Troubles
+
+
+@dataclass(frozen=True)
+class State:
+    """Where the pages look: on each request, since moto's reset removes models, schedules and queues."""
+
+    models: Callable[[], Sequence[ModelLife]]
+    fired: Callable[[], Sequence[Fired]]
+    queues: Callable[[], Sequence[LocalQueue]]
+
+
 class ControlPages:
     """Answers the control pages and hands every other request to the application.
 
-    ``find_models`` and ``fired`` look on each request: moto's reset removes models and schedules. ``chosen`` is the
-    name of the model that is shown when none is asked for.
+    ``chosen`` is the name of the model that is shown when none is asked for.
     """
 
-    def __init__(
-        self,
-        app: WsgiApp,
-        faults: Faults,
-        policy: PolicyInForce,
-        find_models: Callable[[], Sequence[ModelLife]],
-        chosen: str,
-        fired: Callable[[], Sequence[Fired]],
-    ):
+    def __init__(self, app: WsgiApp, in_force: InForce, state: State, chosen: str):
         self._app = app
-        self._faults = faults
-        self._policy = policy
-        self._find_models = find_models
+        self._faults = in_force.faults
+        self._policy = in_force.policy
+        self._oddities = in_force.oddities
+        self._troubles = in_force.troubles
+        self._find_models = state.models
+        self._fired = state.fired
+        self._queues = state.queues
         self._chosen = chosen
-        self._fired = fired
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -51,7 +70,7 @@ class ControlPages:
             return self._app(environ, start_response)
         try:
             status, answer = self._answer(path.removeprefix(PREFIX), environ)
-        except (BadRequestError, InvalidFaultError, InvalidPolicyError) as error:
+        except _REFUSALS as error:
             status, answer = "400 Bad Request", {"error": str(error)}
         start_response(status, [("Content-Type", "application/json")])
         return [json.dumps(answer, indent=2).encode() + b"\n"]
@@ -62,15 +81,18 @@ class ControlPages:
             "models": (self._models, ("GET",)),
             "faults": (self._faults_page, ("GET", "PUT", "DELETE")),
             "policy": (self._policy_page, ("GET", "PUT", "DELETE")),
+            "oddities": (self._oddities_page, ("GET", "PUT", "DELETE")),
+            "objects": (self._objects_page, ("GET", "PUT", "DELETE")),
+            "queues": (self._queues_page, ("GET", "DELETE")),
             "schedules": (self._schedules, ("GET",)),
         }
-        name, _, model = page.partition("/")
-        if name not in pages or (model and name != "model"):
+        name, _, rest = page.partition("/")
+        if name not in pages or (rest and name not in ("model", "queues")):
             return "404 Not Found", {"error": f"the control pages are {', '.join(PREFIX + page for page in pages)}"}
         answer, methods = pages[name]
         if environ["REQUEST_METHOD"] not in methods:
             return "405 Method Not Allowed", {"error": f"{environ['REQUEST_METHOD']} is not for {PREFIX}{page}"}
-        return answer(model, environ)
+        return answer(rest, environ)
 
     def _models(self, *_: Any) -> tuple[str, Any]:
         return "200 OK", [_describe(model) for model in self._find_models()]
@@ -93,6 +115,28 @@ class ControlPages:
         if environ["REQUEST_METHOD"] != "GET":
             self._policy.replace(_json(environ) if environ["REQUEST_METHOD"] == "PUT" else None)
         return "200 OK", self._policy.describe()
+
+    def _oddities_page(self, _: str, environ: dict[str, Any]) -> tuple[str, Any]:
+        if environ["REQUEST_METHOD"] == "PUT":
+            self._oddities.change(_json(environ))
+        elif environ["REQUEST_METHOD"] == "DELETE":
+            self._oddities.reset()
+        return "200 OK", self._oddities.describe()
+
+    def _objects_page(self, _: str, environ: dict[str, Any]) -> tuple[str, Any]:
+        if environ["REQUEST_METHOD"] != "GET":
+            self._troubles.replace(_json(environ) if environ["REQUEST_METHOD"] == "PUT" else [])
+        return "200 OK", self._troubles.describe()
+
+    def _queues_page(self, name: str, environ: dict[str, Any]) -> tuple[str, Any]:
+        queues = [queue for queue in self._queues() if name in ("", queue.name)]
+        if name and not queues:
+            return "404 Not Found", {"error": f"there is no standard queue {name}"}
+        if environ["REQUEST_METHOD"] == "DELETE":
+            for queue in queues:
+                queue.settle_counts()
+        found = [{"name": queue.name, **asdict(queue.counts)} for queue in queues]
+        return "200 OK", found[0] if name else found
 
     def _schedules(self, *_: Any) -> tuple[str, Any]:
         return "200 OK", [_describe_fired(fired) for fired in list(self._fired())]

@@ -4,7 +4,8 @@ A fault is JSON:
 
 ``service``      rekognition, s3, sqs, sns ...: the name requests are signed for; ``*`` for every service
 ``operation``    StopProjectVersion, PutObject ..., or ``*`` for every operation of the service
-``status``       the HTTP status of the answer, 300-599; default 500
+``status``       the HTTP status of the answer, 300-599; default: the one that the service's model gives the code,
+                 500 for a code that is not in the model
 ``code``         the error's code; default InternalServerError
 ``message``      the error's text; default "Injected fault."
 ``when``         ``before`` (default): the call is not carried out; ``after``: it is, and its answer is replaced
@@ -31,7 +32,7 @@ from dataclasses import asdict, dataclass, replace
 from random import Random
 from typing import Any
 
-from include.local_aws.operations import Operation, Request, error_answer, operation_of
+from include.local_aws.operations import Operation, Request, error_answer, modelled_status, operation_of
 
 StartResponse = Callable[..., Any]
 WsgiApp = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
@@ -55,7 +56,7 @@ class Fault:
 
     service: str
     operation: str
-    status: int = 500
+    status: int | None = None
     code: str = "InternalServerError"
     message: str = "Injected fault."
     when: str = "before"
@@ -157,7 +158,8 @@ class FaultMiddleware:
         fault = self._faults.take(operation, request)
         if fault is None:
             return self._app(environ, start_response)
-        outcome = "reset" if fault.reset else f"{fault.status} {fault.code}"
+        status = fault.status or modelled_status(operation, fault.code) or 500
+        outcome = "reset" if fault.reset else f"{status} {fault.code}"
         log.info("fault %s %s:%s: %s", fault.when, operation.service, operation.name, outcome)
         if fault.when == "after":
             self._carry_out(environ)
@@ -165,7 +167,7 @@ class FaultMiddleware:
             time.sleep(fault.delay)
         if fault.reset:
             raise ConnectionCutError
-        answer = error_answer(operation, request.method, fault.status, fault.code, fault.message)
+        answer = error_answer(operation, request.method, status, fault.code, fault.message)
         start_response(f"{answer.status} Injected Fault", list(answer.headers))
         return [answer.body]
 
@@ -192,7 +194,7 @@ _Check = Callable[[Any], bool]
 _MEMBERS: dict[str, tuple[_Check, str]] = {
     "service": (lambda value: isinstance(value, str) and value != "", "a text"),
     "operation": (lambda value: isinstance(value, str) and value != "", "a text"),
-    "status": (lambda value: _is_whole(value, 300, 599), "a number from 300 to 599"),
+    "status": (lambda value: value is None or _is_whole(value, 300, 599), "a number from 300 to 599, or null"),
     "code": (lambda value: isinstance(value, str), "a text"),
     "message": (lambda value: isinstance(value, str), "a text"),
     "when": (lambda value: value in ("before", "after"), "before or after"),

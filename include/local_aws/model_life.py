@@ -104,6 +104,7 @@ class ModelLife:
         self.start_outcome = ModelStatus.RUNNING
         self._clock = clock
         self._lock = threading.RLock()
+        self._started_at: float | None = None
         self._due: StateChange | None = None
         self._due_message: str | None = None
         self._message = _MESSAGES[ModelStatus.TRAINING_COMPLETED]
@@ -142,6 +143,13 @@ class ModelLife:
         with self._lock:
             self._settle()
             return tuple(self._history)
+
+    @property
+    def started_for(self) -> float | None:
+        """Seconds since a start ended in RUNNING; None if the model is in another state, or was put there."""
+        with self._lock:
+            self._settle()
+            return None if self._started_at is None else self._clock() - self._started_at
 
     def seconds_in(self, states: frozenset[ModelStatus]) -> float:
         """Seconds spent in any of the states, the present one included."""
@@ -210,11 +218,13 @@ class ModelLife:
         if self._due is not None and self._clock() >= self._due.at:
             due, self._due = self._due, None
             self._enter(due.status, self._due_message, due.at)
+            self._started_at = due.at if due.status is ModelStatus.RUNNING else None
 
     def _enter(self, status: ModelStatus, message: str | None = None, at: float | None = None) -> None:
         now = self._clock() if at is None else at
         self._message = _MESSAGES.get(status, "") if message is None else message
         self._history.append(StateChange(status, now))
+        self._started_at = None
         if status is ModelStatus.RUNNING:
             self.first_detect_at = self.last_detect_at = None
             self._tokens = max(1.0, self.settings.rate * self.min_units)

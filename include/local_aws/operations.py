@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -11,10 +12,12 @@ from xml.sax.saxutils import escape
 
 from botocore.exceptions import UnknownServiceError
 
-from include.local_aws.service_models import service_model
+from include.local_aws.service_models import service_model, service_shapes
 
 _CREDENTIAL = re.compile(r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/aws4_request")
 
+# Services whose clients are named otherwise than what their requests are signed for.
+_CLIENTS = {"monitoring": "cloudwatch"}
 # Two services that sign alike. SageMaker itself is no REST service.
 _REST_CLIENTS = {"sagemaker": "sagemaker-runtime"}
 
@@ -143,6 +146,30 @@ def error_answer(operation: Operation, method: str, status: int, code: str, mess
             ("x-amzn-RequestId", request_id),
         )
     return ErrorAnswer(status, headers, body)
+
+
+def modelled_status(operation: Operation, code: str) -> int | None:
+    """The HTTP status that the service's model gives an error: its own, or 500 for a fault, or 400; None: not there."""
+    service = _CLIENTS.get(operation.service, operation.service)
+    if operation.protocol == "rest-json":
+        service = _REST_CLIENTS.get(service, service)
+    return error_statuses(service).get(code)
+
+
+@lru_cache
+def error_statuses(client: str) -> Mapping[str, int]:
+    """The statuses of a service's modelled errors, by code. ``client``: its name in boto3; unknown: no errors."""
+    try:
+        shapes = service_shapes(client)
+    except UnknownServiceError:
+        return {}
+    statuses = {}
+    for name, shape in shapes.items():
+        if shape.get("exception") or "error" in shape:
+            error = shape.get("error", {})
+            status = error.get("httpStatusCode") or (500 if shape.get("fault") else 400)
+            statuses[name] = statuses[error.get("code", name)] = int(status)
+    return statuses
 
 
 def _service_of_target(prefix: str) -> str:

@@ -3,6 +3,7 @@
 import argparse
 import math
 import re
+import secrets
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,18 +12,20 @@ from typing import NoReturn
 
 import botocore.session
 
+from include.local_aws.oddities import PRESETS, InvalidOddityError, Oddities, changed
 from include.local_aws.settings import Answers, ModelKind, ModelSettings, WorldSettings
 
 
 @dataclass(frozen=True)
 class Options:
-    """Where to serve, what to make, where to write the environment."""
+    """Where to serve, what to make, how odd it is, where to write the environment."""
 
     host: str
     port: int
     env_file: Path | None
     log_requests: bool
     world: WorldSettings
+    oddities: Oddities
 
 
 def parse_options(arguments: Sequence[str] | None = None) -> Options:
@@ -50,7 +53,13 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
         given.models_only,
         given.pictures_endpoint,
     )
-    return Options(given.host, given.port, given.env_file, given.log_requests, world)
+    return Options(given.host, given.port, given.env_file, given.log_requests, world, _oddities(given))
+
+
+def _oddities(given: argparse.Namespace) -> Oddities:
+    """The preset with what was given beside it, and a seed."""
+    knobs = {name: getattr(given, name) for name in Oddities.model_fields if hasattr(given, name)}
+    return changed(PRESETS[given.oddities], {"seed": secrets.randbelow(1_000_000)} | knobs)
 
 
 class _OneLineParser(argparse.ArgumentParser):
@@ -124,9 +133,45 @@ def _parser() -> argparse.ArgumentParser:
         metavar="URL",
         help="the S3 endpoint that Rekognition reads its pictures from over HTTP; default: the S3 of this process",
     )
+    _add_oddities(parser)
     add("--env-file", type=Path, default=None, help="file to write the environment variables to, once it serves")
     add("--log-requests", action="store_true", help="log a line per request")
     return parser
+
+
+def _add_oddities(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--oddities",
+        choices=list(PRESETS),
+        default="all",
+        metavar="PRESET",
+        help="what is on of all that AWS may do within its documents: all; quick: what makes nothing slower; none. "
+        "Each can be set by itself too",
+    )
+    for name, field in Oddities.model_fields.items():
+        values = [f"{preset}: {_shown(getattr(oddities, name))}" for preset, oddities in PRESETS.items()]
+        is_random = name == "seed"
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=_oddity(name),
+            default=argparse.SUPPRESS,
+            metavar="VALUE",
+            help=str(field.description).replace("%", "%%") + ("" if is_random else f" ({', '.join(values)})"),
+        )
+
+
+def _shown(value: object) -> str:
+    return "-".join(f"{part:g}" for part in value) or "none" if isinstance(value, tuple) else str(value)
+
+
+def _oddity(name: str) -> Callable[[str], object]:
+    def read(text: str) -> object:
+        try:
+            return getattr(changed(Oddities(), {name: text}), name)
+        except InvalidOddityError as error:
+            raise argparse.ArgumentTypeError(str(error).removeprefix(f"{name}: ")) from error
+
+    return read
 
 
 def _number(least: float) -> Callable[[str], float]:

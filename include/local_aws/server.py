@@ -12,18 +12,22 @@ from werkzeug.serving import BaseWSGIServer, DechunkedInput, make_server
 
 from include.local_aws import stacks
 from include.local_aws.cloudwatch import models as cloudwatch
-from include.local_aws.control import ControlPages
+from include.local_aws.control import ControlPages, InForce, State
 from include.local_aws.faults import ConnectionCutError, FaultMiddleware, Faults
 from include.local_aws.lookoutvision.models import LookoutProjects
 from include.local_aws.lookoutvision.responses import LookoutVisionApp
 from include.local_aws.model_life import ModelLife
+from include.local_aws.oddities import OdditiesInForce
 from include.local_aws.policy.middleware import PolicyInForce, PolicyMiddleware
 from include.local_aws.rekognition import models as rekognition
 from include.local_aws.s3 import models as s3
+from include.local_aws.s3.middleware import S3Middleware
+from include.local_aws.s3.troubles import Troubles
 from include.local_aws.sagemaker import models as sagemaker
 from include.local_aws.sagemaker_runtime import models as sagemaker_runtime
 from include.local_aws.scheduler import models as scheduler
 from include.local_aws.scheduler.models import Fired
+from include.local_aws.settings import WorldSettings
 from include.local_aws.sqs import models as sqs
 
 log = logging.getLogger(__name__)
@@ -125,14 +129,19 @@ class CachingDispatcher(DomainDispatcherApplication):
         return self._backends[host]
 
 
-def build_server(
-    host: str, port: int, region: str, chosen_model: str, lookout: LookoutProjects, log_requests: bool
-) -> BaseWSGIServer:
-    """A threaded server with the embedded AWS on it, bound but not yet serving; port 0 picks a free one."""
-    for service in (cloudwatch, rekognition, s3, sagemaker, sagemaker_runtime, scheduler, sqs, stacks):
+def _install(oddities: OdditiesInForce, troubles: Troubles) -> None:
+    """Make moto serve what is here."""
+    for service in (cloudwatch, sagemaker, sagemaker_runtime, scheduler, stacks):
         service.install()
+    rekognition.install(oddities)
+    sqs.install(oddities)
+    s3.install(troubles)
 
-    def find_models() -> list[ModelLife]:
+
+def _state(region: str, lookout: LookoutProjects) -> State:
+    """Where the control pages look."""
+
+    def models() -> list[ModelLife]:
         projects = rekognition.backend_of(ACCOUNT_ID, region).projects.values()
         versions = [version for project in projects for version in project.versions.values()]
         hosted = [] if lookout.model is None else [lookout.model]
@@ -141,9 +150,22 @@ def build_server(
     def fired() -> list[Fired]:
         return scheduler.backend_of(ACCOUNT_ID, region).fired
 
-    faults, policy = Faults(), PolicyInForce()
-    services = LookoutVisionApp(CachingDispatcher(), lookout)
-    app = FaultMiddleware(PolicyMiddleware(services, policy, ACCOUNT_ID), faults)
-    pages = ControlPages(app, faults, policy, find_models, chosen_model, fired)
+    return State(models, fired, lambda: sqs.queues_of(ACCOUNT_ID, region))
+
+
+def build_server(
+    host: str,
+    port: int,
+    settings: WorldSettings,
+    lookout: LookoutProjects,
+    oddities: OdditiesInForce,
+    log_requests: bool,
+) -> BaseWSGIServer:
+    """A threaded server with the embedded AWS on it, bound but not yet serving; port 0 picks a free one."""
+    in_force = InForce(Faults(), PolicyInForce(), oddities, Troubles())
+    _install(oddities, in_force.troubles)
+    services = S3Middleware(LookoutVisionApp(CachingDispatcher(), lookout), oddities, ACCOUNT_ID)
+    app = FaultMiddleware(PolicyMiddleware(services, in_force.policy, ACCOUNT_ID), in_force.faults)
+    pages = ControlPages(app, in_force, _state(settings.region, lookout), settings.chosen_model)
     handler = LoggingHandler if log_requests else KeepAliveHandler
     return make_server(host, port, pages, threaded=True, request_handler=handler)

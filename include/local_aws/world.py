@@ -15,6 +15,7 @@ from include.local_aws.rekognition import models as rekognition
 from include.local_aws.sagemaker import models as sagemaker
 from include.local_aws.service_models import botocore_session
 from include.local_aws.settings import Answers, ModelKind, WorldSettings
+from include.local_aws.sqs.models import queues_of
 
 ACCESS_KEY = "local"  # any key will do: nothing is checked
 SECRET_KEY = "local"  # noqa: S105
@@ -51,7 +52,6 @@ class World:
             "AWS_DEFAULT_REGION": self.region,
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
-            "AIRFLOW__LABEL_DETECTION__MODEL_ARN": self.model_arn,
         }
         if self.queue_url is not None:
             variables |= {
@@ -59,6 +59,7 @@ class World:
                 "AIRFLOW__LABEL_DETECTION__SOURCE_BUCKET": self.source_bucket,
                 "AIRFLOW__LABEL_DETECTION__FINAL_BUCKET": self.final_bucket,
             }
+        variables["AIRFLOW__LABEL_DETECTION__MODEL_ARN"] = self.model_arn
         if self.class_names is not None:
             variables["AIRFLOW__LABEL_DETECTION__CLASS_NAMES"] = ",".join(self.class_names)
         return variables
@@ -81,7 +82,7 @@ def make_world(endpoint: str, account_id: str, settings: WorldSettings, lookout:
     queue_url = None
     if not settings.models_only:
         _make_stack(aws.client("cloudformation", **options), settings, project_arn, rekognition_arn)
-        queue_url = _emptied_queue(aws.client("sqs", **options), settings.queue)
+        queue_url = _emptied_queue(aws.client("sqs", **options), account_id, settings)
     arns = {
         ModelKind.REKOGNITION: rekognition_arn,
         ModelKind.SAGEMAKER: config_arns[settings.answers],
@@ -142,11 +143,14 @@ def _make_stack(client: Any, settings: WorldSettings, project_arn: str, model_ar
     )
 
 
-def _emptied_queue(client: Any, name: str) -> str:
+def _emptied_queue(client: Any, account_id: str, settings: WorldSettings) -> str:
     """The queue's URL. Not the stack's own output: moto has AWS's host in it."""
-    url = str(client.get_queue_url(QueueName=name)["QueueUrl"])
+    url = str(client.get_queue_url(QueueName=settings.queue)["QueueUrl"])
+    (queue,) = (queue for queue in queues_of(account_id, settings.region) if queue.name == settings.queue)
     # S3 tests a new notification with a message. Nobody waits for it here, and it would start the model once.
     # Not purged: AWS allows that once a minute, and others may want to.
-    while test_event := client.receive_message(QueueUrl=url).get("Messages"):
-        client.delete_message(QueueUrl=url, ReceiptHandle=test_event[0]["ReceiptHandle"])
+    while queue.counts.visible:
+        for test_event in client.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages", []):
+            client.delete_message(QueueUrl=url, ReceiptHandle=test_event["ReceiptHandle"])
+    queue.settle_counts()
     return url

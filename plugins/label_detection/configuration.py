@@ -90,15 +90,26 @@ def _schemas() -> dict[str, Any]:
     return schemas
 
 
+#: A number from 0 to 100, or `model`, typed into a text field.
+_CONFIDENCE = r"^(model|100(\.0*)?|[0-9]{1,2}(\.[0-9]*)?)$"
+
+
 def _param(name: str, schema: dict[str, Any], pipeline: Pipeline) -> Param:
+    types, more = [schema.get("type")], {}
+    if (
+        "oneOf" in schema
+    ):  # a number or a word; the form shows the field of the first type, and one for numbers has no words
+        types, more = ["string", "number"], {"pattern": _CONFIDENCE, "examples": [settings.MODEL]}
+        schema = {**schema, **next(each for each in schema["oneOf"] if each["type"] == "number")}
     limits = {key: schema[key] for key in ("minimum", "maximum", "exclusiveMinimum") if key in schema}
     configured = shown(_text(pipeline.read(name)) or schema["default"])
     return Param(
         None,
-        type=["null", schema["type"]],
+        type=["null", *types],
         title=name.replace("_", " ").capitalize(),
         description=f"{schema['description']}. Empty: as configured ({configured}).",
         **limits,
+        **more,
     )
 
 

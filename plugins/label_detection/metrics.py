@@ -28,10 +28,14 @@ COUNTERS = {
     "label_detection.images.labelled": Metric("images labelled", lambda report: report.totals.images.labelled),
     "label_detection.images.rejected": Metric("images rejected", lambda report: report.totals.images.rejected),
     "label_detection.images.ignored": Metric(
-        "messages and images that there was nothing to do for", lambda report: report.totals.images.ignored
+        "messages and images that there was nothing to do for; `report.json` has their number by reason",
+        lambda report: report.totals.images.ignored,
     ),
     "label_detection.images.failed": Metric(
         "deliveries that were given back", lambda report: report.totals.images.failed
+    ),
+    "label_detection.images.unreadable": Metric(
+        "images that S3 refuses to the pipeline", lambda report: report.totals.images.unreadable
     ),
     "label_detection.throttled": Metric("sends that the model throttled", lambda report: report.totals.calls.throttled),
     "label_detection.model.seconds": Metric("how long the model was on", lambda report: round(report.minutes * 60)),

@@ -105,6 +105,7 @@ def test_an_empty_param_is_as_configured(param: str) -> None:
         ("min_confidence", 0),
         ("min_confidence", 100),
         ("min_confidence", 99.5),
+        ("min_confidence", "model"),
         ("wait_minutes", 0),
         ("wait_minutes", 720),
         ("max_model_minutes", 0.5),
@@ -124,12 +125,27 @@ def test_a_param_within_its_limits_is_taken_by_the_form_and_the_run(param: str, 
     assert getattr(settings_with(param, value), param) == value
 
 
+@pytest.mark.parametrize("text", ["85", "0", "100", "99.5", "0.7"])
+def test_a_confidence_that_is_typed_into_the_forms_text_field_is_a_number_for_the_run(text: str) -> None:
+    assert validate("min_confidence", text) == text
+    assert settings_with("min_confidence", text).least_confidence == float(text)
+
+
+def test_the_form_offers_the_models_own_thresholds() -> None:
+    param = parse().params.get_param("min_confidence")
+    assert param.schema["examples"] == ["model"]
+    assert next(kind for kind in param.schema["type"] if kind != "null") == "string", "a number field takes no word"
+
+
 @pytest.mark.parametrize(
     ("param", "value"),
     [
         ("min_confidence", 101),
         ("min_confidence", -1),
         ("min_confidence", "high"),
+        ("min_confidence", "101"),
+        ("min_confidence", "1e3"),
+        ("min_confidence", "the model"),
         ("min_confidence", True),
         ("min_confidence", [70]),
         ("wait_minutes", -1),

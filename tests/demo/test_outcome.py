@@ -65,7 +65,7 @@ def good_report() -> dict[str, Any]:
         "images": {"labelled": 4, "rejected": 1, "ignored": 1, "failed": 0},
         "labels": {"cup": 2},
         "rejections": {"InvalidImageFormatException": 1},
-        "queue": {"visible": 0, "in_flight": 0},
+        "queue": {"visible": 0, "in_flight": 0, "delayed": 0},
         "model": {"minutes": 0.55, "cost_usd": 0.04, "units": 1},
         "problems": [],
     }

@@ -42,7 +42,7 @@ def make_labeller(aws: Aws) -> MakeLabeller:
             "detect": model_hook(settings).detect,
             "source_bucket": settings.source_bucket,
             "final_bucket": settings.final_bucket,
-            "model": ModelInfo(settings.model_arn, settings.min_confidence),
+            "model": ModelInfo(settings.model_arn, settings.least_confidence),
             "max_receives": 5,
             "run": RUN,
         }
@@ -53,10 +53,17 @@ def make_labeller(aws: Aws) -> MakeLabeller:
 
 @pytest.fixture
 def make_drain(aws: Aws, make_labeller: MakeLabeller) -> MakeDrain:
-    """A drain; keyword arguments replace its parts."""
+    """A drain; keyword arguments replace its parts. Its tally counts deliveries, so none comes twice."""
+    aws.exactly_once()
 
     def make(
-        *, workers: int = 4, seconds: float = 60, sqs: Any = None, visibility_seconds: int = 60, **parts: Any
+        *,
+        workers: int = 4,
+        seconds: float = 60,
+        sqs: Any = None,
+        visibility_seconds: int = 60,
+        patience: float = 0.0,
+        **parts: Any,
     ) -> Drain:
         labeller = make_labeller(**parts)
         return Drain(
@@ -66,6 +73,7 @@ def make_drain(aws: Aws, make_labeller: MakeLabeller) -> MakeDrain:
             Pace(1000, 0.1),
             workers=workers,
             deadline=time.time() + seconds,
+            patience=patience,
         )
 
     return make

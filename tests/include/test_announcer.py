@@ -23,7 +23,7 @@ from include.backfill import Chunk, Picture, write_chunks
 from include.messages import ImageRef
 from tests.conftest import Aws
 from tests.include.conftest import client
-from tests.include.queues import wait_for
+from tests.include.queues import receive, wait_for
 from tests.include.test_backfill import HARD_KEYS
 
 FIRST = datetime(2026, 1, 3, 6, 0, tzinfo=UTC)
@@ -54,7 +54,8 @@ def announcer(aws: Aws, chunk: Chunk, **parts: Any) -> Announcer:
 def announced(aws: Aws) -> list[str]:
     """The keys on the queue, as a consumer receives them; they stay invisible."""
     keys = []
-    while received := aws.sqs.receive_message(QueueUrl=aws.settings.queue_url, MaxNumberOfMessages=10).get("Messages"):
+    aws.exactly_once()
+    while received := receive(aws):
         for message in received:
             contents = messages.read(message["Body"])
             assert not contents.problems

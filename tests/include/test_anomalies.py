@@ -39,6 +39,10 @@ def test_the_answer_is_kept_and_has_a_label_for_each_anomaly(answer: dict[str, A
     assert all(label["Confidence"] == pytest.approx(90) for label in found.labels)
 
 
+def test_by_the_models_own_thresholds_each_anomaly_has_its_label() -> None:
+    assert [label["Name"] for label in detection_of(result(True, 0.01, anomaly("scratch")), None).labels] == ["scratch"]
+
+
 def test_an_anomaly_is_where_its_colour_is_in_the_mask() -> None:
     mask = np.full((100, 200, 3), 255, np.uint8)
     mask[10:30, 20:60] = (0x1F, 0x77, 0xB4)[::-1]

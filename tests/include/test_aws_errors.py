@@ -21,10 +21,10 @@ from include.aws_errors import code, is_throttle, is_transient, message
 URL = "https://s3.amazonaws.com"
 
 
-def answer(status: int, name: str) -> ClientError:
+def answer(status: int, name: str, operation: str = "PutObject") -> ClientError:
     return ClientError(
         {"Error": {"Code": name, "Message": "words"}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]
-        "PutObject",
+        operation,
     )
 
 
@@ -34,7 +34,17 @@ def answer(status: int, name: str) -> ClientError:
         pytest.param(answer(503, "SlowDown"), True, True, id="SlowDown"),
         pytest.param(answer(400, "ThrottlingException"), True, True, id="throttled"),
         pytest.param(answer(400, "ProvisionedThroughputExceededException"), True, True, id="over the model's rate"),
-        pytest.param(answer(400, "LimitExceededException"), True, True, id="over a limit"),
+        *(
+            pytest.param(answer(status, name), True, True, id=f"{name} with {status}")
+            for name in ("ThrottlingException", "SlowDown", "TooManyRequestsException", "KMS.ThrottlingException")
+            for status in (400, 429, 500, 503)
+        ),
+        pytest.param(answer(400, "LimitExceededException", "DetectCustomLabels"), True, True, id="over a limit"),
+        pytest.param(answer(400, "LimitExceededException", "StartProjectVersion"), False, False, id="over a quota"),
+        pytest.param(answer(501, "NotImplemented"), False, False, id="not implemented"),
+        pytest.param(answer(501, ""), False, False, id="501 of another S3"),
+        pytest.param(answer(400, "KMS.DisabledException"), False, False, id="a disabled key"),
+        pytest.param(answer(400, "KMS.InternalException"), True, False, id="trouble of KMS"),
         pytest.param(answer(500, "InternalError"), True, False, id="500"),
         pytest.param(answer(502, ""), True, False, id="502 of a proxy"),
         pytest.param(answer(400, "RequestTimeout"), True, False, id="the request took too long"),

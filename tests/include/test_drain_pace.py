@@ -5,27 +5,23 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
-from include import drain as drain_module
 from include.drain import Drain
 from include.image_queue import ImageQueue
 from include.journal import Journal, read_lines
 from include.labeller import Labeller
-from include.labels import Detection, ModelInfo
+from include.labels import ModelInfo
 from include.message_worker import Tally
 from include.pace import Pace
 from label_detection.hooks.by_arn import paced_model_hook
 from tests.conftest import Aws
 from tests.include.conftest import RUN, MakeDrain, client
-from tests.include.images import FOUND
+from tests.include.queues import Watched
 from tests.model_calls import KINDS
 
 RATE, LATENCY = 20.0, 0.1
-FAILED: Any = {"ResponseMetadata": {"HTTPStatusCode": 503}}
 
 
 @pytest.fixture
@@ -43,7 +39,7 @@ def paced_drain(aws: Aws, images_per_second: float) -> Drain:
         detect=paced_model_hook(settings, 32, pace).detect,
         source_bucket=settings.source_bucket,
         final_bucket=settings.final_bucket,
-        model=ModelInfo(settings.model_arn, settings.min_confidence),
+        model=ModelInfo(settings.model_arn, settings.least_confidence),
         max_receives=5,
         run=RUN,
     )
@@ -87,100 +83,6 @@ def test_the_journal_says_how_long_the_answers_took(limited: Aws, picture: bytes
     paced_drain(limited, RATE).run()
     lines = list(read_lines(limited.s3, limited.settings.final_bucket, RUN.run_id))
     assert all(LATENCY <= line["seconds"] <= line["worked"] < 5 for line in lines)
-
-
-class Watched:
-    """SQS, and when and how it was asked for messages."""
-
-    def __init__(self) -> None:
-        self._sqs = client("sqs")
-        self.received: list[tuple[float, int, int]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._sqs, name)
-
-    def receive_message(self, **arguments: Any) -> Any:
-        begun = time.monotonic()
-        answer = self._sqs.receive_message(**arguments)
-        self.received.append((begun, arguments["WaitTimeSeconds"], len(answer.get("Messages", []))))
-        return answer
-
-
-def test_the_one_long_poll_that_finds_nothing_is_made_while_the_last_images_are_at_work(
-    aws: Aws, make_drain: MakeDrain, picture: bytes
-) -> None:
-    upload(aws, 5, picture)
-    answered: list[float] = []
-
-    def slow(*_: Any) -> Detection:
-        time.sleep(1.5)
-        answered.append(time.monotonic())
-        return FOUND
-
-    sqs = Watched()
-    assert make_drain(detect=slow, sqs=sqs).run() == Tally(labelled=5)
-    (long_poll,) = [begun for begun, seconds, got in sqs.received if not got and seconds]
-    assert long_poll < max(answered)
-
-
-def test_messages_that_a_short_poll_does_not_find_are_found(aws: Aws, make_drain: MakeDrain, picture: bytes) -> None:
-    upload(aws, 5, picture)
-
-    class Sampled(Watched):
-        """A short poll asks only some of SQS's servers: here, those that have nothing."""
-
-        def receive_message(self, **arguments: Any) -> Any:
-            return super().receive_message(**arguments) if arguments["WaitTimeSeconds"] else {}
-
-    assert make_drain(sqs=Sampled()).run() == Tally(labelled=5)
-
-
-def test_nor_are_messages_left_that_the_queue_does_not_count_yet(
-    aws: Aws, make_drain: MakeDrain, picture: bytes
-) -> None:
-    upload(aws, 5, picture)
-
-    class Late(Watched):
-        """Its counts are behind, and a short poll asks the wrong servers."""
-
-        def get_queue_attributes(self, **arguments: Any) -> Any:
-            return {"Attributes": {}}
-
-        def receive_message(self, **arguments: Any) -> Any:
-            return super().receive_message(**arguments) if arguments["WaitTimeSeconds"] else {}
-
-    assert make_drain(sqs=Late()).run() == Tally(labelled=5)
-
-
-def test_a_queue_in_trouble_after_long_work_is_not_taken_for_one_that_nothing_comes_from(
-    aws: Aws, make_drain: MakeDrain, picture: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(drain_module, "_PATIENCE_SECONDS", 0.5)
-    upload(aws, 40, picture)
-
-    class Troubled(Watched):
-        """After two seconds of steady work one call fails, and the next short poll finds nothing."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.begun = time.monotonic()
-            self.trouble = [{}, ClientError({"Error": {"Code": "ServiceUnavailable"}, **FAILED}, "ReceiveMessage")]
-
-        def receive_message(self, **arguments: Any) -> Any:
-            if self.trouble and time.monotonic() - self.begun > 2:
-                answer = self.trouble.pop()
-                if isinstance(answer, Exception):
-                    raise answer
-                return answer
-            return super().receive_message(**arguments)
-
-    def slow(*_: Any) -> Detection:
-        time.sleep(0.2)
-        return FOUND
-
-    sqs = Troubled()
-    assert make_drain(detect=slow, sqs=sqs, workers=2, visibility_seconds=1).run() == Tally(labelled=40)
-    assert sqs.trouble == []
 
 
 def test_a_receive_is_for_several_images(aws: Aws, make_drain: MakeDrain, picture: bytes) -> None:

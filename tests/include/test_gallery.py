@@ -23,6 +23,11 @@ def part(number: int, task: int = 0) -> str:
 AT = "2026-11-22T06:00:00Z"
 
 
+def unseen_line(number: int, outcome: str, at: str = AT, **more: Any) -> dict[str, Any]:
+    """An image that never came to the final bucket."""
+    return image_line(number, outcome, at) | {"image": None, "error": None} | more
+
+
 def image_line(number: int, outcome: str = "labelled", at: str = AT, **labels: float) -> dict[str, Any]:
     image = ImageRef("source", f"{number}.png", f"e{number}")
     return {
@@ -140,6 +145,42 @@ def test_an_image_delivered_twice_is_there_once_with_its_last_line(aws: Aws, gal
     assert sources(gallery.page(Wanted(Show.LABELLED), None, 24).images) == ["1"]
 
 
+DENIED = {"code": "AccessDenied", "message": "no"}
+
+
+@pytest.mark.parametrize(
+    ("show", "found"),
+    [
+        (Show.ALL, ["1", "2"]),
+        (Show.LABELLED, ["1"]),
+        (Show.UNREADABLE, ["2"]),
+        (Show.IGNORED, ["1", "3", "message m: s3:TestEvent"]),
+        (Show.REJECTED, []),
+    ],
+)
+def test_what_s3_refuses_is_among_all_and_what_is_ignored_is_shown_when_it_is_asked_for(
+    aws: Aws, gallery: Gallery, show: Show, found: list[str]
+) -> None:
+    test = {"source": None, "reason": "message m: s3:TestEvent", "ignored": "test event"}
+    lines = [
+        image_line(1, cat=90),
+        unseen_line(1, "ignored", "2026-11-22T06:05:00Z", ignored="gone"),  # its message came twice
+        unseen_line(2, "unreadable", error=DENIED, reason="message m is kept"),
+        unseen_line(3, "ignored", ignored="not an arrival"),
+        unseen_line(4, "ignored") | test,
+    ]
+    write(aws, part(0), lines)
+    images = gallery.page(Wanted(show), None, 24).images
+    assert sources(images) == found
+    assert all(image["is_picture"] is (image["outcome"] == "labelled") for image in images)
+    assert {image["ignored"] for image in images if image["outcome"] == "ignored"} <= {
+        "gone",
+        "not an arrival",
+        "test event",
+    }
+    assert [image["error"] for image in images if image["outcome"] == "unreadable"] in ([], [DENIED])
+
+
 def test_lines_of_no_image_are_left_out_and_broken_ones_counted(aws: Aws, gallery: Gallery) -> None:
     ignored = {**image_line(1), "outcome": "ignored", "image": None}
     message = {**image_line(2, "rejected"), "source": None, "image": None, "reason": "message abc"}
@@ -160,6 +201,7 @@ EDITED: dict[str, Any] = {
     "the source's key is a list": {"source": {"bucket": "b", "key": ["a.png"], "etag": None}},
     "the image is a number": {"image": 5},
     "the reason is a list": {"source": None, "reason": ["a"]},
+    "why it was ignored is a list": {"ignored": ["gone"]},
 }
 
 
@@ -205,6 +247,16 @@ def test_what_is_shown_of_an_edited_line_is_json_of_the_types_that_a_page_expect
     assert first["labels"][0]["confidence"] == 0
     assert second["error"] == {"code": "E", "message": "m"}
     json.dumps(first, allow_nan=False)
+
+
+def test_a_journal_of_a_version_that_put_no_picture_aside_shows_its_pictures(aws: Aws, gallery: Gallery) -> None:
+    image = ImageRef("source", "runs/1.png", "e1")
+    source = {"bucket": image.bucket, "key": image.key, "etag": image.etag}
+    keys = [final_key(image), final_key(image).removeprefix("_/"), "runs/1.png"]
+    write(aws, part(0), [{**image_line(n), "source": {**source}, "image": key} for n, key in enumerate(keys)][:2])
+    write(aws, part(1), [{**image_line(2), "source": source, "image": keys[2]}])
+    shown = [gallery.image(Place(part(0), 0)), gallery.image(Place(part(0), 1)), gallery.image(Place(part(1), 0))]
+    assert [image and image["is_picture"] for image in shown] == [True, True, False]
 
 
 def test_a_run_without_a_journal_has_an_empty_page(gallery: Gallery) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 import zlib
 from dataclasses import replace
 from io import BytesIO
@@ -28,6 +29,28 @@ def picture(kind: str, orientation: int | None = None) -> bytes:
     return body.getvalue()
 
 
+def chunks_of(body: bytes) -> list[bytes]:
+    """A PNG's chunks, each with its length and check sum."""
+    found, at = [], 8
+    while at < len(body):
+        end = at + 12 + int.from_bytes(body[at : at + 4])
+        found.append(body[at:end])
+        at = end
+    return found
+
+
+def with_exif_after_the_pixels(orientation: int, more: bytes = b"", exif: bytes = b"") -> bytes:
+    """PNG allows the chunk anywhere before the end. `more`: a chunk between; `exif`: another one in its place."""
+    chunks = chunks_of(picture("PNG", orientation))
+    own = next(chunk for chunk in chunks if chunk[4:8] == b"eXIf")
+    others = [chunk for chunk in chunks if chunk != own]
+    return b"\x89PNG\r\n\x1a\n" + b"".join([*others[:-1], more, exif or own, others[-1]])
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
 def bomb() -> bytes:
     """A small PNG whose header says that it is huge."""
     body = picture("PNG")
@@ -44,6 +67,28 @@ def bomb() -> bytes:
         pytest.param(picture("JPEG", orientation=3), "image/jpeg", (120, 80), id="JPEG upside down"),
         pytest.param(picture("JPEG", orientation=6), "image/jpeg", (80, 120), id="JPEG on its side"),
         pytest.param(picture("PNG", orientation=8), "image/png", (80, 120), id="PNG on its side"),
+        pytest.param(with_exif_after_the_pixels(6), "image/png", (80, 120), id="PNG on its side, said at its end"),
+        pytest.param(with_exif_after_the_pixels(3), "image/png", (120, 80), id="PNG upside down, said at its end"),
+        pytest.param(
+            with_exif_after_the_pixels(6, more=chunk(b"tEXt", b"Comment\0fine")),
+            "image/png",
+            (80, 120),
+            id="PNG on its side, said behind a text",
+        ),
+        pytest.param(
+            with_exif_after_the_pixels(6, exif=chunk(b"eXIf", b"not EXIF at all")),
+            "image/png",
+            (120, 80),
+            id="PNG with EXIF data at its end that is none",
+        ),
+        pytest.param(
+            with_exif_after_the_pixels(6, more=chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(3_000_000)))),
+            "image/png",
+            (80, 120),
+            id="PNG on its side with megabytes of text",
+        ),
+        pytest.param(with_exif_after_the_pixels(6)[:-30], "image/png", (120, 80), id="PNG cut off in its EXIF data"),
+        pytest.param(picture("PNG") + chunk(b"eXIf", b"x" * 20), "image/png", (120, 80), id="EXIF data after the end"),
     ],
 )
 def test_an_image_is_read_as_it_is_and_measured_as_it_is_looked_at(
@@ -78,6 +123,15 @@ def with_chunk(kind: bytes, data: bytes, wrong: int = 0) -> bytes:
     body = picture("PNG")
     chunk = struct.pack(">I", len(data)) + kind + data + struct.pack(">I", (zlib.crc32(kind + data) + wrong) % 2**32)
     return body[:33] + chunk + body[33:]
+
+
+def test_a_png_of_a_million_chunks_is_looked_at_in_no_time(aws: Aws) -> None:
+    body = with_exif_after_the_pixels(6, more=chunk(b"teSt", b"") * 1_000_000)
+    image = upload(aws, "part.png", body)
+    started = time.process_time()
+    read = read_image(client("s3"), image, len(body))
+    assert (read.width, read.height) == (120, 80), "its EXIF data is not looked for so far behind"
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from include.labels import REJECTED, SCHEMA_FILE, final_key
 from include.messages import ImageRef
 from tests.conftest import Aws
 from tests.include.conftest import MakeLabeller
-from tests.include.images import FOUND, GIF, TEXT, outcomes, upload
+from tests.include.images import FOUND, GIF, TEXT, detect, outcomes, upload
 from tests.include.test_messages import KEYS
 from tests.model_calls import KINDS
 
@@ -44,6 +44,35 @@ def test_type_metadata_and_tags_go_along(aws: Aws, make_labeller: MakeLabeller, 
     head = aws.s3.head_object(**copied)
     assert (head["ContentType"], head["Metadata"]) == ("image/png", {"line": "3"})
     assert aws.s3.get_object_tagging(**copied)["TagSet"] == [{"Key": "shift", "Value": "night"}]
+
+
+@pytest.mark.parametrize(
+    ("original", "wanted", "copied"),
+    [
+        pytest.param(None, None, "STANDARD", id="standard"),
+        pytest.param("STANDARD_IA", None, "STANDARD_IA", id="seldom read"),
+        pytest.param("INTELLIGENT_TIERING", None, "INTELLIGENT_TIERING", id="tiering"),
+        pytest.param("STANDARD_IA", "ONEZONE_IA", "ONEZONE_IA", id="the option says another"),
+        pytest.param("STANDARD_IA", "STANDARD", "STANDARD", id="the option says standard"),
+    ],
+)
+def test_a_copy_keeps_its_storage_class_or_has_the_one_that_is_wanted(
+    aws: Aws, make_labeller: MakeLabeller, picture: bytes, original: str | None, wanted: str | None, copied: str
+) -> None:
+    image = upload(aws, "a.png", picture, **({"StorageClass": original} if original else {}))
+    make_labeller(storage_class=wanted, detect=detect).label(image, 1)
+    head = aws.s3.head_object(Bucket=aws.settings.final_bucket, Key=final_key(image))
+    assert head.get("StorageClass", "STANDARD") == copied
+
+
+def test_the_copy_of_a_restored_object_is_not_archived(aws: Aws, make_labeller: MakeLabeller, picture: bytes) -> None:
+    image = upload(aws, "a.png", picture, StorageClass="GLACIER")
+    aws.s3.restore_object(
+        Bucket=image.bucket, Key="a.png", RestoreRequest={"Days": 1, "GlacierJobParameters": {"Tier": "Standard"}}
+    )
+    assert make_labeller(detect=detect).label(image, 1).outcome is Outcome.LABELLED
+    head = aws.s3.head_object(Bucket=aws.settings.final_bucket, Key=final_key(image))
+    assert head.get("StorageClass", "STANDARD") == "STANDARD"
 
 
 @pytest.mark.parametrize(

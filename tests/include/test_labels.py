@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
@@ -19,6 +20,7 @@ from include.labels import (
     RunInfo,
     document_key,
     final_key,
+    is_final_key,
     label_document,
     rejected_document,
     rejected_message,
@@ -39,6 +41,9 @@ RUN = RunInfo("label_detection", "manual__2026-11-22T06:00:00+00:00", 0)
         pytest.param("v1.2/part", r"v1\.2/part-[0-9a-f]{10}", id="a dot in the folder alone"),
         pytest.param(".png", r"-[0-9a-f]{10}\.png", id="nothing but a suffix"),
         pytest.param("猫+é%.jpeg", r"猫\+é%-[0-9a-f]{10}\.jpeg", id="beyond ASCII"),
+        pytest.param("runs", r"runs-[0-9a-f]{10}", id="named as a folder of the bucket"),
+        pytest.param("line/runs/a.png", r"line/runs/a-[0-9a-f]{10}\.png", id="a folder of that name deeper down"),
+        pytest.param("Runs/a.png", r"Runs/a-[0-9a-f]{10}\.png", id="in capitals"),
     ],
 )
 def test_the_id_stands_before_the_suffix(key: str, final: str) -> None:
@@ -71,6 +76,26 @@ def test_no_key_passes_1024_bytes_and_the_id_stays(key: str, prefix: str) -> Non
     assert final.startswith(prefix)
 
 
+@pytest.mark.parametrize("folder", ["rejected/", "runs/", "reviews/", "exports/", "_/"])
+@pytest.mark.parametrize("name", ["", "a.png", "a", "runs/a.png", "messages/a.png", "x" * 1010, "/" * 900])
+def test_a_key_that_begins_with_a_folder_of_the_bucket_goes_aside(folder: str, name: str) -> None:
+    image = ImageRef("parts", folder + name, "abc")
+    assert final_key(image).startswith(f"_/{folder}")
+    assert final_key(image, REJECTED).startswith(f"rejected/_/{folder}")
+    for prefix in ("", REJECTED):
+        assert len(document_key(final_key(image, prefix)).encode()) <= 1024
+
+
+@pytest.mark.parametrize("prefix", ["", REJECTED], ids=["labelled", "rejected"])
+def test_a_final_key_of_a_version_without_the_folder_aside_is_known(prefix: str) -> None:
+    image = ImageRef("parts", "runs/a.png", "abc")
+    before = final_key(image, prefix).replace("_/", "")
+    assert is_final_key(before, image, prefix)
+    assert is_final_key(final_key(image, prefix), image, prefix)
+    assert not is_final_key("runs/a.png", image, prefix)
+    assert not is_final_key(before, replace(image, etag="e2"), prefix)
+
+
 def test_a_key_that_fits_is_not_cut() -> None:
     key = "x" * 996 + ".png"
     assert final_key(ImageRef("parts", key, "abc")).startswith("x" * 996 + "-")
@@ -98,6 +123,13 @@ def test_a_document_keeps_the_schema_as_it_is_stored(document: dict[str, Any]) -
     schema = json.loads(SCHEMA_FILE.read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(json.loads(to_json(document)), schema, jsonschema.Draft202012Validator)
+
+
+def test_a_document_by_the_models_own_thresholds_says_null() -> None:
+    document = label_document(IMAGE, FINAL, Detection([]), replace(MODEL, min_confidence=None), RUN)
+    stored = json.loads(to_json(document))
+    jsonschema.validate(stored, json.loads(SCHEMA_FILE.read_text()), jsonschema.Draft202012Validator)
+    assert stored["model"] == {"arn": MODEL.arn, "min_confidence": None}
 
 
 @pytest.mark.parametrize("missing", ["schema", "source", "image", "model", "labels", "run"])

@@ -65,6 +65,8 @@ def test_a_runs_params_win_over_a_pipelines_options() -> None:
     [
         pytest.param("min_confidence", 80, 80, id="a number"),
         pytest.param("min_confidence", 99.5, 99.5, id="half a number"),
+        pytest.param("min_confidence", "model", "model", id="a word for a number"),
+        pytest.param("class_names", {"0": "ok", "1": "scratched"}, ("ok", "scratched"), id="an object of names"),
         pytest.param("min_confidence", "80", 80, id="a number as a text"),
         pytest.param("schedule", None, "", id="null as a schedule is by hand only"),
         pytest.param("schedule", "", "", id="so is an empty one"),
@@ -238,6 +240,12 @@ def test_the_first_has_the_right_also_while_something_else_is_wrong_with_it() ->
         "https://eu-west-1.queue.amazonaws.com/123456789012/queue-1",
         "https://sqs-fips.eu-west-1.amazonaws.com/123456789012/queue-1",
         "https://sqs.eu-west-1.api.aws/123456789012/queue-1",
+        "https://sqs-fips.eu-west-1.api.aws/123456789012/queue-1",
+        "https://vpce-0a1b-xyz.sqs.eu-west-1.vpce.amazonaws.com/123456789012/queue-1",
+        "https://vpce-0a1b-xyz-eu-west-1a.sqs.eu-west-1.vpce.amazonaws.com/123456789012/queue-1",
+        "https://sqs.vpc.example.com/123456789012/queue-1",
+        "http://127.0.0.1:4566/queue/eu-west-1/123456789012/queue-1",
+        "http://[::1/123456789012/queue-1",
         "  https://sqs.eu-west-1.amazonaws.com/123456789012/queue-1 ",
     ],
 )
@@ -252,10 +260,20 @@ def test_one_queue_is_one_however_it_is_written(url: str) -> None:
         "https://sqs.us-east-1.amazonaws.com/123456789012/queue-1",
         "https://sqs.eu-west-1.amazonaws.com/210987654321/queue-1",
         "https://sqs.eu-west-1.amazonaws.com/123456789012/Queue-1",
-        "http://127.0.0.1:4566/123456789012/queue-1",
-        "http://[::1/123456789012/queue-1",
+        "https://vpce-0a1b-xyz.sqs.us-east-1.vpce.amazonaws.com/123456789012/queue-1",
+        "https://queue.amazonaws.com/123456789012/queue-1",
+        "https://cn-north-1.queue.amazonaws.com.cn/123456789012/queue-1",
+        "https://sqs.cn-north-1.amazonaws.com.cn/123456789012/queue-1",
     ],
-    ids=["another Region", "another account", "another name", "another server", "a server that cannot be"],
+    ids=[
+        "another Region",
+        "another account",
+        "another name",
+        "a VPC endpoint in another Region",
+        "the oldest host, of us-east-1",
+        "the old host of another partition",
+        "another partition",
+    ],
 )
 def test_another_queue_is_another(url: str) -> None:
     assert problems(named(first=options(1), second=options(2, queue_url=url))["second"]) == []

@@ -142,3 +142,18 @@ def test_the_page_gives_times_to_the_second() -> None:
 def test_the_summary_says_what_was_done_and_what_it_cost() -> None:
     model = ModelUse(units=1, requested_at=ASKED, stopped_at=ASKED + timedelta(minutes=30))
     assert report(model).summary() == "3 labelled; model on for 30.0 minutes, about 2.00 USD"
+
+
+@pytest.mark.parametrize(
+    ("depth", "words"),
+    [
+        pytest.param(Depth(2, 1), "2 waiting, 1 in flight</td>", id="none delayed"),
+        pytest.param(Depth(0, 0, 3), "0 waiting, 0 in flight, 3 delayed</td>", id="three delayed"),
+    ],
+)
+def test_the_page_says_what_is_left_in_the_queue(depth: Depth, words: str) -> None:
+    assert words in report(BUSY, queue=depth, totals=busy_totals()).to_html()
+
+
+def test_the_queue_of_a_report_without_delayed_messages_can_be_read() -> None:
+    assert report(BUSY, queue={"visible": 2, "in_flight": 1}).queue == Depth(2, 1, delayed=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from include import settings
@@ -73,6 +75,20 @@ def test_every_problem_has_one_line_of_its_own() -> None:
         pytest.param("schedule", "61 * * * *", "cron expression", id="minute 61"),
         pytest.param("min_confidence", "101", "less than or equal to 100", id="confidence over 100"),
         pytest.param("min_confidence", "nan", "less than or equal to 100", id="confidence not a number"),
+        pytest.param("min_confidence", "high", "a number from 0 to 100, or 'model'", id="confidence in a word"),
+        pytest.param("source_bucket", "parts--use1-az4--x-s3", "Express One Zone", id="S3 Express"),
+        pytest.param("final_bucket", "parts--use1-az4--x-s3", "Express One Zone", id="S3 Express for the outcome"),
+        pytest.param("source_bucket", "arn:aws:s3:::parts", "is an ARN", id="a bucket's ARN"),
+        pytest.param(
+            "source_bucket", "arn:aws:s3:eu-west-1:123456789012:accesspoint/in", "is an ARN", id="an access point"
+        ),
+        pytest.param("source_bucket", "in-x7ab-s3alias", "access point's alias", id="an access point's alias"),
+        pytest.param("source_bucket", "in-x7ab--ol-s3", "Object Lambda", id="an Object Lambda access point's alias"),
+        pytest.param("final_bucket", "mfzwi23gnjvgw.mrap", "multi-Region", id="a multi-Region access point's alias"),
+        pytest.param("final_bucket", "parts--table-s3", "table bucket", id="a table bucket"),
+        pytest.param("final_storage_class", "DEEP_ARCHIVE", "only after hours", id="an archive"),
+        pytest.param("final_storage_class", "standard_ia", "STANDARD_IA", id="a storage class in small letters"),
+        pytest.param("final_storage_class", "COLD", "one of STANDARD", id="no storage class"),
         pytest.param("max_model_minutes", "0", "greater than or equal to 0.01", id="no time for the model"),
         pytest.param("max_model_minutes", "721", "less than or equal to 720", id="model longer than 12 hours"),
         pytest.param("max_tasks", "2.5", "integer", id="half a task"),
@@ -125,6 +141,56 @@ def test_a_run_cannot_change_where_images_come_from_and_go() -> None:
     assert load(RIGHT.get, {"source_bucket": "another"}).source_bucket == RIGHT["source_bucket"]
 
 
+@pytest.mark.parametrize(
+    ("value", "least"),
+    [("model", None), (" Model ", None), ("82.5", 82.5), ("0", 0.0), (100, 100.0)],
+    ids=["the model's own", "in capitals", "a number as a text", "everything", "a number"],
+)
+def test_the_least_confidence_is_a_number_or_the_models_own(value: Any, least: float | None) -> None:
+    options: dict[str, Any] = RIGHT | {"min_confidence": value}
+    loaded = load(options.get)
+    assert loaded.least_confidence == least
+    assert Settings.model_validate(loaded.model_dump(mode="json")) == loaded
+    assert load(RIGHT.get, {"min_confidence": value}) == loaded
+
+
+@pytest.mark.parametrize(
+    ("value", "doubts"),
+    [
+        ("0.7", ["min_confidence is 0.7: values are 0-100, and 0.7 lets nearly everything through; set 70 if that is"]),
+        (
+            "1",
+            ["min_confidence is 1: values are 0-100, and 1 lets nearly everything through; set 100 if that is meant"],
+        ),
+        ("0", []),
+        ("1.5", []),
+        ("70", []),
+        ("model", []),
+    ],
+    ids=["a ratio", "all of a ratio", "everything", "little", "usual", "the model's own"],
+)
+def test_a_confidence_that_was_meant_as_a_ratio_is_taken_with_a_doubt(value: str, doubts: list[str]) -> None:
+    found = load((RIGHT | {"min_confidence": value}).get).doubts()
+    assert [line[: len(doubt)] for line, doubt in zip(found, doubts, strict=True)] == doubts
+
+
+@pytest.mark.parametrize("value", ["STANDARD", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"])
+def test_copies_may_have_any_storage_class_that_can_be_read_at_once(value: str) -> None:
+    loaded = load((RIGHT | {"final_storage_class": value}).get)
+    assert loaded.final_storage_class == value
+    assert Settings.model_validate(loaded.model_dump(mode="json")) == loaded
+
+
+def test_copies_keep_the_class_of_their_originals_unless_one_is_set() -> None:
+    assert load((RIGHT | {"final_storage_class": ""}).get).final_storage_class is None
+
+
+def test_settings_that_an_older_version_wrote_are_read() -> None:
+    stored = load(RIGHT.get).model_dump(mode="json")
+    del stored["final_storage_class"]
+    assert Settings.model_validate(stored) == load(RIGHT.get)
+
+
 def test_an_empty_value_of_an_optional_option_is_its_default() -> None:
     assert load((RIGHT | {"max_tasks": "", "aws_conn_id": " "}).get) == load(RIGHT.get)
 
@@ -136,10 +202,18 @@ def test_an_empty_value_of_an_optional_option_is_its_default() -> None:
         pytest.param("leaf", ("leaf",), id="one"),
         pytest.param("leaf, weed ,stone", ("leaf", "weed", "stone"), id="with commas"),
         pytest.param('["leaf, dry", "weed"]', ("leaf, dry", "weed"), id="JSON"),
+        pytest.param("['leaf', 'weed']", ("leaf", "weed"), id="a list as Python prints it"),
+        pytest.param('{"0": "ok", "1": "scratched"}', ("ok", "scratched"), id="id2label"),
+        pytest.param('{"1": "scratched", "0": "ok"}', ("ok", "scratched"), id="id2label in another order"),
+        pytest.param("{0: 'ok', 1: 'scratched'}", ("ok", "scratched"), id="id2label as Python prints it"),
+        pytest.param('{"LABEL_0": "ok", "LABEL_1": "scratched"}', ("ok", "scratched"), id="by Hugging Face's names"),
+        pytest.param({"0": "ok", "1": "scratched"}, ("ok", "scratched"), id="id2label as an object"),
+        pytest.param({0: "ok", 1: "scratched"}, ("ok", "scratched"), id="id2label with numbers"),
     ],
 )
-def test_names_of_classes_are_given_with_commas_or_as_json(value: str | None, names: tuple[str, ...]) -> None:
-    loaded = load((RIGHT | {"class_names": value}).get)
+def test_names_of_classes_are_given_with_commas_as_json_or_as_id2label(value: Any, names: tuple[str, ...]) -> None:
+    options: dict[str, Any] = RIGHT | {"class_names": value}
+    loaded = load(options.get)
     assert loaded.class_names == names
     assert Settings.model_validate(loaded.model_dump(mode="json")) == loaded
 
@@ -150,6 +224,14 @@ def test_names_of_classes_are_given_with_commas_or_as_json(value: str | None, na
         pytest.param('["leaf, dry"', "names with commas between them, or JSON", id="broken JSON"),
         pytest.param("leaf,,weed", "at least 1 character", id="no name"),
         pytest.param("[1]", "valid string", id="a number"),
+        pytest.param('{"0": 7}', "valid string", id="a number for a name"),
+        pytest.param('{"0": "ok", "2": "scratched"}', "no name for class 1, and one for class 2", id="a gap"),
+        pytest.param('{"1": "ok", "2": "scratched"}', "no name for class 0", id="from 1 on"),
+        pytest.param('{"ok": 0, "scratched": 1}', "a model's id2label has, and 'ok' is none", id="label2id"),
+        pytest.param('{"0": "ok", "0": "fine"}', "names a class twice", id="a number twice"),
+        pytest.param('{"0": "ok", "LABEL_0": "fine"}', "names class 0 twice", id="a number in two forms"),
+        pytest.param("{0: 'ok'", "names with commas between them, or JSON", id="broken Python"),
+        pytest.param("[" * 5000, "names with commas between them, or JSON", id="nested too deeply"),
     ],
 )
 def test_names_of_classes_that_are_none_are_said(value: str, says: str) -> None:

@@ -49,6 +49,40 @@ def test_images_labels_and_rejections_are_counted() -> None:
     assert totals.rejections == {"ImageTooLargeException": 1}
 
 
+def source(key: str) -> dict[str, str]:
+    return {"bucket": "parts", "key": key, "etag": "e"}
+
+
+def test_what_is_ignored_is_counted_by_reason_and_named_what_is_gone_last() -> None:
+    lines = [
+        line("ignored", ignored="gone", source=source("gone.png")),
+        line("ignored", ignored="not an arrival", source=source("tagged.png")),
+        line("ignored", ignored="not an arrival", source=source("tagged.png"), at="2026-11-22T06:00:09Z"),
+        line("ignored", ignored="test event", source=None),
+        line("ignored", source=source("old.png"), reason="gone"),
+    ]
+    totals = add_up(lines)
+    assert totals.ignored == {"not an arrival": 2, "gone": 1, "test event": 1, "reason not recorded": 1}
+    named = totals.ignored_images.first
+    assert [image.key for image in named] == ["tagged.png", "old.png", "gone.png"]
+    assert [image.at.second for image in named] == [9, 0, 0]
+
+
+def test_an_unreadable_image_is_counted_and_named_with_its_error() -> None:
+    denied = {"code": "AccessDenied", "message": "no"}
+    totals = add_up([line("unreadable", source=source("a.png"), error=denied)] * 2)
+    assert totals.images == Counts(unreadable=2)
+    assert [(image.key, image.why) for image in totals.unreadable.first] == [("a.png", "AccessDenied: no")]
+
+
+def test_of_thousands_of_images_a_thousand_are_named_and_those_that_may_be_there_come_first() -> None:
+    lines = [line("ignored", ignored="gone", source=source(f"{n}.png")) for n in range(1500)]
+    lines += [line("ignored", ignored="not an arrival", source=source(f"{n}.png")) for n in range(1500, 2600)]
+    named = add_up(lines).ignored_images
+    assert (len(named.first), named.more) == (1000, 100)
+    assert {image.why for image in named.first} == {"not an arrival"}
+
+
 def test_an_empty_journal_has_no_times() -> None:
     totals = add_up([])
     assert (totals.calls, totals.seconds_per_image, totals.by_second) == (Calls(), None, {})

@@ -17,6 +17,7 @@ import requests
 from botocore.config import Config
 
 from tests.local_aws.pictures import save_examples
+from tests.seed import SEED
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,6 +72,12 @@ class Aws:
         """Every model's control page."""
         return list(requests.get(f"{self.endpoint}/_local/models", timeout=10).json())
 
+    def control(self, page: str, method: str = "GET", body: Any = None) -> Any:
+        """A control page's answer."""
+        answer = requests.request(method, f"{self.endpoint}/_local/{page}", json=body, timeout=10)
+        answer.raise_for_status()
+        return answer.json()
+
     def faults(self, *faults: dict[str, Any]) -> requests.Response:
         return requests.put(f"{self.endpoint}/_local/faults", json=list(faults), timeout=10)
 
@@ -117,12 +124,14 @@ def until(condition: Callable[[], Any], seconds: float) -> Any:
 def receive(sqs: Any, queue_url: str, seconds: int = 0) -> list[dict[str, Any]]:
     """Every message that is there, deleted; waits up to ``seconds`` for the first."""
     found: list[dict[str, Any]] = []
-    while messages := sqs.receive_message(
-        QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=0 if found else seconds
-    ).get("Messages"):
-        found += messages
-        for message in messages:
+    page = f"{sqs.meta.endpoint_url}/_local/queues/{queue_url.rpartition('/')[2]}"
+    while (not found and seconds) or requests.get(page, timeout=10).json()["visible"]:
+        messages = sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=seconds or 1)
+        found += messages.get("Messages", [])
+        for message in messages.get("Messages", []):
             sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+        if not messages.get("Messages"):
+            return found
     return found
 
 
@@ -135,7 +144,10 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def shared_aws(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> Iterator[Aws]:
-    options = ("--start-seconds", "0.3", "--stop-seconds", "0.3", "--rate", "0", "--latency", "0")
+    options = (
+        *("--start-seconds", "0.3", "--stop-seconds", "0.3", "--rate", "0", "--latency", "0"),
+        *("--ready-lag", "0.2", "--describe-lag", "0.2", "--seed", str(SEED)),
+    )
     with running(tmp_path_factory.mktemp("aws"), "--examples", str(examples), *options) as aws:
         yield aws
 
@@ -144,6 +156,8 @@ def shared_aws(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> Iter
 def aws(shared_aws: Aws) -> Aws:
     """The embedded AWS with its models never started, no faults, and an empty queue and source bucket."""
     shared_aws.faults()
+    shared_aws.control("oddities", "DELETE")
+    shared_aws.control("objects", "DELETE")
     for model in shared_aws.models():
         shared_aws.model(model["name"], status="TRAINING_COMPLETED", start_outcome="RUNNING", rate=0, latency=0)
     s3 = shared_aws.client("s3")
@@ -152,6 +166,14 @@ def aws(shared_aws: Aws) -> Aws:
             s3.delete_object(Bucket=bucket, Key=found["Key"])
     receive(shared_aws.client("sqs"), shared_aws.queue_url)
     return shared_aws
+
+
+@pytest.fixture
+def plain_aws(aws: Aws) -> Aws:
+    """The embedded AWS without its oddities, for what must be exact."""
+    knobs = {"count_age": 0, "short_poll_share": 1, "duplicate_share": 0, "ready_lag": 0, "describe_lag": 0}
+    aws.control("oddities", "PUT", knobs)
+    return aws
 
 
 @pytest.fixture

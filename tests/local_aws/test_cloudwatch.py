@@ -8,6 +8,8 @@ import pytest
 
 from tests.local_aws.conftest import Aws
 
+#: Messages are received once, and at once.
+pytestmark = pytest.mark.usefixtures("plain_aws")
 Ask = Any
 
 

@@ -16,7 +16,8 @@ from tests.local_aws.conftest import ROOT, Aws, command, running
 OPTIONS = (
     "--host --port --region --examples --model --answers --start-seconds --stop-seconds --rate --latency "
     "--source-bucket --final-bucket --queue --max-receive-count --project --model-version --more-models "
-    "--models-only --pictures-endpoint --env-file --log-requests"
+    "--models-only --pictures-endpoint --oddities --seed --count-age --short-poll-share --duplicate-share --conditions "
+    "--ready-lag --describe-lag --unreadable-buckets --env-file --log-requests"
 )
 
 
@@ -47,6 +48,14 @@ def test_help_explains_every_option() -> None:
         pytest.param(["--answers", "xml"], "--answers", id="no such format"),
         pytest.param(["--model-version", "lookoutvision"], "--model-version", id="name of another model"),
         pytest.param(["--pictures-endpoint", "here"], "--pictures-endpoint", id="no URL"),
+        pytest.param(["--oddities", "some"], "--oddities", id="no such preset"),
+        pytest.param(["--seed", "-1"], "--seed", id="no seed"),
+        pytest.param(["--count-age", "5-999"], "--count-age", id="older than it remembers"),
+        pytest.param(["--count-age", "1-2-3"], "--count-age", id="three ages"),
+        pytest.param(["--short-poll-share", "1.5"], "--short-poll-share", id="more than all"),
+        pytest.param(["--duplicate-share", "often"], "--duplicate-share", id="no share"),
+        pytest.param(["--conditions", "maybe"], "--conditions", id="no such mode"),
+        pytest.param(["--ready-lag", "-1"], "--ready-lag", id="ready too early"),
         pytest.param(["--speed", "9"], "--speed", id="no such option"),
     ],
 )

@@ -44,7 +44,8 @@ def test_the_project_arn_cannot_be_made_from_the_models(aws: Aws, rekognition: A
     assert aws.model_arn.startswith(project.rpartition("/")[0] + "/version/1/")
 
 
-def test_a_model_is_started_and_stopped_and_botocores_waiter_sees_it(aws: Aws, rekognition: Any) -> None:
+def test_a_model_is_started_and_stopped_and_botocores_waiter_sees_it(plain_aws: Aws, rekognition: Any) -> None:
+    aws = plain_aws
     assert status(rekognition) == "TRAINING_COMPLETED"
     began = time.monotonic()
     start = rekognition.start_project_version(ProjectVersionArn=aws.model_arn, MinInferenceUnits=2, MaxInferenceUnits=3)
@@ -114,9 +115,9 @@ def test_the_model_knows_its_first_and_last_detect_since_it_runs(aws: Aws, rekog
     assert aws.model()["first_detect_at"] is None
 
 
-def test_a_start_can_be_made_to_fail(aws: Aws, rekognition: Any) -> None:
-    aws.model(start_outcome="FAILED")
-    rekognition.start_project_version(ProjectVersionArn=aws.model_arn, MinInferenceUnits=1)
+def test_a_start_can_be_made_to_fail(plain_aws: Aws, rekognition: Any) -> None:
+    plain_aws.model(start_outcome="FAILED")
+    rekognition.start_project_version(ProjectVersionArn=plain_aws.model_arn, MinInferenceUnits=1)
     assert until(lambda: status(rekognition) != "STARTING", 5)
     assert status(rekognition) == "FAILED"
 
@@ -288,7 +289,7 @@ def test_units_set_the_pace_for_all_clients_together() -> None:
 
 def test_over_the_rate_it_throttles_and_a_detection_takes_its_time(tmp_path: Path, examples: Path) -> None:
     options = ("--rate", "5", "--latency", "0.4", "--start-seconds", "0", "--examples", str(examples))
-    with running(tmp_path, *options) as aws:
+    with running(tmp_path, *options, "--ready-lag", "0") as aws:
         rekognition = aws.client("rekognition")
         rekognition.start_project_version(ProjectVersionArn=aws.model_arn, MinInferenceUnits=1)
         image = {"Bytes": png(photograph("moon"))}

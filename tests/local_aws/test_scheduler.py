@@ -15,6 +15,8 @@ from botocore.exceptions import ClientError
 from tests.local_aws.conftest import Aws, running, until
 from tests.local_aws.test_faults import fault
 
+#: Messages are received once, and at once.
+pytestmark = pytest.mark.usefixtures("plain_aws")
 ROLE = "arn:aws:iam::123456789012:role/switch"
 OFF: Any = {"Mode": "OFF"}
 

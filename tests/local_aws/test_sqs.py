@@ -14,6 +14,8 @@ from botocore.exceptions import ClientError
 from include.local_aws.sqs.models import LocalSQSBackend
 from tests.local_aws.conftest import Aws, receive
 
+#: Plain queues: the odd ones are in test_queue_oddities.py.
+pytestmark = pytest.mark.usefixtures("plain_aws")
 COUNTS = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed"]
 
 

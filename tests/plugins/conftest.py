@@ -89,6 +89,7 @@ class Run:
             dag_id=self.dag_id,
             run_id=self.run_id,
             map_index=map_index,
+            try_number=1,
             xcom_push=partial(self._push, task_id),
             xcom_pull=self._pull,
             get_task_states=self._task_states,

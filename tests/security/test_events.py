@@ -57,7 +57,7 @@ def test_an_object_elsewhere_is_neither_read_nor_copied_nor_deleted(
         return LABELS
 
     send(aws, wrap(foreign, aws.settings.source_bucket))
-    make_drain(detect=detect).run()
+    make_drain(detect=detect, max_receives=1).run()
     assert [image for image in asked if image.bucket == foreign] == []
     assert aws.s3.get_object(Bucket=foreign, Key="a.png")["Body"].read() == picture
     assert [key for key in aws.final_keys() if not key.startswith("rejected/messages/") and key != "a.png"] == []
@@ -71,7 +71,7 @@ def test_a_bucket_whose_name_is_nearly_ours_is_foreign(
     image = upload(aws, "a.png", picture)
     clear(aws)
     send(aws, direct(record("a.png", change(aws.settings.source_bucket))))
-    assert make_drain().run() == Tally(rejected=1)
+    assert make_drain(max_receives=1).run() == Tally(rejected=1)
     assert outcomes(aws, image) == ["pending"]
 
 
@@ -129,6 +129,24 @@ HUGE = [
 ]
 
 
+def texts_in_texts() -> str:
+    body = "1"
+    while len(body) < MIB // 2:
+        body = json.dumps(body)
+    return body
+
+
+NESTED = [
+    pytest.param(texts_in_texts, id="texts in texts"),
+    pytest.param(lambda: "[" * (MIB // 2) + "]" * (MIB // 2), id="lists in lists"),
+    pytest.param(lambda: '{"requestPayload":' * 50_000 + "1" + "}" * 50_000, id="envelopes in envelopes"),
+    pytest.param(lambda: filled("[", lambda _: '"1"', "]"), id="hundreds of thousands of texts"),
+    pytest.param(
+        lambda: filled('{"Records":[', lambda _: '{"Sns":{"Message":"[]"}}', "]}"), id="thousands of envelopes"
+    ),
+]
+
+
 @pytest.mark.parametrize("make", HUGE)
 def test_what_is_said_of_a_huge_message_is_short(
     aws: Aws, make_drain: MakeDrain, make: Callable[[], str], caplog: pytest.LogCaptureFixture
@@ -136,7 +154,7 @@ def test_what_is_said_of_a_huge_message_is_short(
     body = make()
     assert len(body) <= MIB
     send(aws, body)
-    make_drain().run()
+    make_drain(max_receives=1).run()
     (document,) = rejected_messages(aws)
     assert document["message"]["body"] == body
     assert len(document["error"]["message"]) < 5000
@@ -158,6 +176,17 @@ def test_a_thousand_events_of_one_image_in_one_message_label_it_once(
     assert outcomes(aws, image) == ["labelled"]
 
 
-@pytest.mark.parametrize("make", HUGE)
+@pytest.mark.parametrize("make", [*HUGE, *NESTED])
 def test_reading_a_huge_message_never_fails(make: Callable[[], str]) -> None:
     assert messages.read(make()).problems or messages.read(make()).images
+
+
+def test_an_etag_nested_as_deep_as_json_may_be_is_no_etag() -> None:
+    body = direct(record("a")).replace('"abc"', "[" * 500 + "]" * 500)
+    assert [image.etag for image in messages.read(body).images] == [None]
+
+
+def test_what_is_kept_of_thousands_of_ignored_events_is_bounded() -> None:
+    contents = messages.read(filled("[", lambda _: '{"Event":"s3:TestEvent"}', "]"))
+    assert len(contents.ignored) <= 2000
+    assert len(contents.ignored) + contents.more_ignored.total() > 40_000

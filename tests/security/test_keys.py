@@ -17,6 +17,8 @@ from tests.include.conftest import RUN, MakeDrain
 from tests.include.images import TEXT, outcomes, upload
 from tests.include.test_backfill import HARD_KEYS
 
+#: Under the final bucket's own folders, which have readers and life-cycle rules of their own.
+OF_THE_BUCKET = ["runs/r/report.json", "rejected/a.png", "reviews/a.png/1.json", "exports/e/a.png", "_/runs/a.png"]
 STRANGE = [
     *HARD_KEYS,
     "..",
@@ -36,6 +38,7 @@ STRANGE = [
     "x" * 1024,
     "x." + "y" * 1022,
     "/" * 1024,
+    *OF_THE_BUCKET,
 ]
 
 
@@ -53,6 +56,10 @@ def test_whatever_its_key_an_image_has_its_outcome_in_its_own_place(
     assert [outcomes(aws, image) for image in images] == [[outcome]] * len(images)
     finals = [final_key(image, prefix) for image in images]
     assert sorted(aws.final_keys()) == sorted([*finals, *map(document_key, finals)])
+    aside = [final for final in finals if final.startswith(f"{prefix}_/")]
+    assert [image.key for image, final in zip(images, finals, strict=True) if final in aside] == OF_THE_BUCKET
+    journal = [key for key in aws.keys(aws.settings.final_bucket) if key.startswith("runs/")]
+    assert [key for key in journal if not OTHERS.fullmatch(key)] == []
 
 
 @pytest.mark.parametrize("body", [None, TEXT, b'{"schema": "label-detection/1", "labels": []}'], ids=repr)

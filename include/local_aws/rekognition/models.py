@@ -11,7 +11,8 @@ from moto.utilities.utils import get_partition
 
 from include.local_aws.detector import Detector, Finding
 from include.local_aws.model_life import ModelStatus
-from include.local_aws.rekognition.exceptions import InvalidParameter, ResourceNotFound
+from include.local_aws.oddities import OdditiesInForce
+from include.local_aws.rekognition.exceptions import InvalidParameter, InvalidS3Object, ResourceNotFound
 from include.local_aws.rekognition.images import MAX_BYTES_FROM_S3, MAX_BYTES_IN_REQUEST, read_image
 from include.local_aws.rekognition.pictures import OtherS3, OwnS3, PictureStore, S3Object
 from include.local_aws.rekognition.project_version import ProjectVersion
@@ -36,6 +37,8 @@ class LocalRekognitionBackend(RekognitionBackend):
 
     Empty until ``add_model``; moto's reset empties it again.
     """
+
+    oddities = OdditiesInForce()
 
     def __init__(self, region_name: str, account_id: str):
         super().__init__(region_name, account_id)
@@ -62,7 +65,11 @@ class LocalRekognitionBackend(RekognitionBackend):
             project = self.projects.setdefault(project_arn, Project(project_name, project_arn, time.time()))
             self._detector = detector
         version = ProjectVersion(
-            f"{prefix}/{project_name}/version/{version_name}/{version_digits}", project.arn, version_name, settings
+            f"{prefix}/{project_name}/version/{version_name}/{version_digits}",
+            project.arn,
+            version_name,
+            settings,
+            self.oddities,
         )
         project.versions[version_name] = version
         return version
@@ -125,6 +132,8 @@ class LocalRekognitionBackend(RekognitionBackend):
         if self._detector is None:
             raise ResourceNotFound()
         if isinstance(source, S3Object):
+            if source.bucket in self.oddities.now.unreadable_buckets:
+                raise InvalidS3Object()
             content, limit = self._pictures.read(source), MAX_BYTES_FROM_S3
         else:
             content, limit = source, MAX_BYTES_IN_REQUEST
@@ -132,8 +141,9 @@ class LocalRekognitionBackend(RekognitionBackend):
         return self._detector.find(picture.gray)
 
 
-def install() -> None:
+def install(oddities: OdditiesInForce) -> None:
     """Make moto serve this Rekognition; before its first request."""
+    LocalRekognitionBackend.oddities = oddities
     rekognition_backends.backend = LocalRekognitionBackend
 
 

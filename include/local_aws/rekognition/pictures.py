@@ -13,6 +13,7 @@ from moto.utilities.utils import get_partition
 
 from include.local_aws.rekognition.exceptions import InvalidS3Object
 from include.local_aws.s3.models import LocalS3Backend
+from include.local_aws.s3.troubles import RefusedError, check_read, is_archived
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,11 @@ class OwnS3:
                 if backend.get_bucket(place.bucket).region_name != self._region:
                     raise InvalidS3Object()
                 stored = backend.get_object(place.bucket, place.key, version_id=place.version_id)
-                if stored is None:
+                if stored is None or is_archived(stored):
                     raise InvalidS3Object()
+                check_read(stored, LocalS3Backend.troubles, None)
                 content: bytes = stored.value
-        except S3ClientError as error:
+        except (S3ClientError, RefusedError) as error:
             raise InvalidS3Object() from error
         return content
 

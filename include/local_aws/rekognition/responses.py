@@ -100,19 +100,20 @@ def _project(project: Project) -> dict[str, Any]:
 
 
 def _version(version: ProjectVersion) -> dict[str, Any]:
+    shown = version.describe()
     description: dict[str, Any] = {
         "ProjectVersionArn": version.arn,
         "CreationTimestamp": version.created,
-        "Status": version.status,
-        "StatusMessage": version.message,
+        "Status": shown.status,
+        "StatusMessage": shown.message,
         "BillableTrainingTimeInSeconds": 3600,
         "TrainingEndTimestamp": version.created,
         "Feature": "CUSTOM_LABELS",
     }
-    if version.units:
-        description["MinInferenceUnits"] = version.min_units
-        if version.max_units is not None:
-            description["MaxInferenceUnits"] = version.max_units
+    if shown.min_units:
+        description["MinInferenceUnits"] = shown.min_units
+        if shown.max_units is not None:
+            description["MaxInferenceUnits"] = shown.max_units
     return description
 
 

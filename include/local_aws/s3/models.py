@@ -8,12 +8,17 @@ from moto.s3.models import S3Backend, s3_backends
 
 from include.local_aws.s3 import cloud_formation
 from include.local_aws.s3.events import event_bridge_message, s3_event
+from include.local_aws.s3.troubles import Troubles
 
 
 class LocalS3Backend(S3Backend):
-    """moto's S3; whoever reads or changes objects holds ``lock``, one for all accounts."""
+    """moto's S3; whoever reads or changes objects holds ``lock``, one for all accounts.
+
+    ``troubles``: the objects that it refuses to give.
+    """
 
     lock = threading.RLock()
+    troubles = Troubles()
 
     @property
     def _url_module(self) -> Any:
@@ -22,11 +27,12 @@ class LocalS3Backend(S3Backend):
         return urls
 
 
-def install() -> None:
+def install(troubles: Troubles) -> None:
     """Make moto serve this S3; before its first request.
 
     The two event functions have no seam in moto, so they are replaced by name.
     """
+    LocalS3Backend.troubles = troubles
     s3_backends.backend = LocalS3Backend
     cloud_formation.install()
     notifications._get_s3_event = s3_event

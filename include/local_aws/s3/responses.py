@@ -1,13 +1,23 @@
-"""moto's S3 answers under one lock, with the conditions on copies and deletes that moto leaves out."""
+"""moto's S3 answers under one lock, with what moto leaves out: conditions on copies and deletes, refused objects."""
 
 from typing import Any
 
 from moto.core.common_types import TYPE_RESPONSE
-from moto.s3.exceptions import MissingKey, PreconditionFailed
+from moto.s3.exceptions import MissingKey, PreconditionFailed, S3ClientError
 from moto.s3.responses import S3Response
 
+from include.local_aws.operations import Operation, error_answer
 from include.local_aws.s3.copy_source import CopySource
 from include.local_aws.s3.models import LocalS3Backend
+from include.local_aws.s3.troubles import (
+    KEY_DIGEST,
+    SOURCE_KEY_DIGEST,
+    RefusedError,
+    Trouble,
+    check_head,
+    check_read,
+    remember_key,
+)
 
 
 class LocalS3Response(S3Response):
@@ -16,7 +26,13 @@ class LocalS3Response(S3Response):
     def key_response(self, request: Any, full_url: str, headers: Any) -> TYPE_RESPONSE:
         """A request for an object."""
         with LocalS3Backend.lock:
-            return super().key_response(request, full_url, headers)
+            try:
+                return super().key_response(request, full_url, headers)
+            except RefusedError as refused:
+                answer = error_answer(
+                    Operation("s3", "", "s3"), request.method, refused.status, refused.code, refused.message
+                )
+                return answer.status, dict(answer.headers), answer.body
 
     def bucket_response(self, request: Any, full_url: str, headers: Any) -> TYPE_RESPONSE:
         """A request for a bucket."""
@@ -28,10 +44,51 @@ class LocalS3Response(S3Response):
         source = CopySource.parse(self.headers["x-amz-copy-source"])
         wanted = self.headers.get("x-amz-copy-source-if-match")
         stored = self.backend.get_object(source.bucket, source.key, version_id=source.version_id)
-        if wanted is not None and stored is not None and not _matches(wanted, stored.etag):
-            raise PreconditionFailed("x-amz-copy-source-If-Match")
+        if stored is not None:
+            check_read(stored, LocalS3Backend.troubles, self.headers.get(SOURCE_KEY_DIGEST))
+            if wanted is not None and not _matches(wanted, stored.etag):
+                raise PreconditionFailed("x-amz-copy-source-If-Match")
         self._check_target()
-        return super().copy_object()
+        answer = super().copy_object()
+        self._remember_key()
+        return answer
+
+    def put_object(self) -> TYPE_RESPONSE:
+        """PutObject, perhaps with a customer's key."""
+        answer = super().put_object()
+        self._remember_key()
+        return answer
+
+    def head_object(self, bucket_name: str, query: dict[str, Any], key_name: str, headers: Any) -> TYPE_RESPONSE:
+        """HeadObject, if S3 says anything about the object."""
+        if (stored := self._stored()) is not None:
+            check_head(stored, LocalS3Backend.troubles, headers.get(KEY_DIGEST))
+        return super().head_object(bucket_name, query, key_name, headers)
+
+    def get_object(self) -> TYPE_RESPONSE:
+        """GetObject, if S3 gives the object."""
+        if (stored := self._stored()) is not None:
+            check_read(stored, LocalS3Backend.troubles, self.headers.get(KEY_DIGEST))
+        return super().get_object()
+
+    def get_object_tagging(self) -> TYPE_RESPONSE:
+        """GetObjectTagging: to whom the object is denied its tags are too."""
+        if (stored := self._stored()) is not None and LocalS3Backend.troubles.of(stored) is Trouble.DENIED:
+            check_head(stored, LocalS3Backend.troubles, None)
+        return super().get_object_tagging()
+
+    def _stored(self) -> Any:
+        """The object that the request is about, None if it is not there."""
+        version_id = self.querystring.get("versionId", [None])[0]
+        try:
+            return self.backend.get_object(self.bucket_name, self.parse_key_name(), version_id=version_id)
+        except S3ClientError:
+            return None
+
+    def _remember_key(self) -> None:
+        stored = self.backend.get_object(self.bucket_name, self.parse_key_name())
+        if stored is not None:
+            remember_key(stored, self.headers.get(KEY_DIGEST))
 
     def delete_object(self) -> TYPE_RESPONSE:
         """DeleteObject, under If-Match.

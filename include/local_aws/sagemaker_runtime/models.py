@@ -13,7 +13,7 @@ from include.local_aws.sagemaker_runtime.exceptions import Model, Validation
 from include.local_aws.settings import Answers
 
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
-MAX_BYTES = 6_291_456
+MAX_BYTES = 26_214_400
 CONTENT_TYPES = ("image/png", "image/jpeg", "application/x-image")
 
 

@@ -4,8 +4,10 @@ Amazon Lookout for Vision ended on 2025-10-31. Its file here has the four operat
 and is enough of a model for botocore to make a client of it.
 """
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import botocore.session
 from botocore.model import ServiceModel
@@ -22,3 +24,11 @@ def botocore_session() -> botocore.session.Session:
 def service_model(service: str) -> ServiceModel:
     """A service's model, by the name of its client; botocore's UnknownServiceError."""
     return botocore_session().get_service_model(service)
+
+
+@lru_cache
+def service_shapes(service: str) -> Mapping[str, Any]:
+    """The shapes of a service's model as JSON: botocore's own classes leave out which errors are faults."""
+    loader = botocore_session().get_component("data_loader")
+    shapes: Mapping[str, Any] = loader.load_service_model(service, "service-2")["shapes"]
+    return shapes

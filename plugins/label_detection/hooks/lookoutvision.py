@@ -7,6 +7,7 @@ AWS ended the service on 2025-10-31, and botocore has dropped it since: what is 
 from __future__ import annotations
 
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,13 +17,21 @@ from botocore.loaders import create_loader
 
 from include import aws_errors
 from include.anomalies import detection_of
+from include.image_bytes import ImageBytes
 from include.labeller import ImageRefusedError, TryAgainError
 from include.labels import Detection, Error
 from include.messages import ImageRef
 from include.model_kinds import model_of
 from include.pace import Pace
-from label_detection.hooks.model import ModelInUseError, ModelState, Phase, ServiceEndedError, StopTarget
-from label_detection.hooks.pacing import keep_pace
+from label_detection.hooks.model import (
+    ModelInUseError,
+    ModelState,
+    Phase,
+    QuotaExceededError,
+    ServiceEndedError,
+    StopTarget,
+)
+from label_detection.hooks.pacing import Load, keep_pace
 from label_detection.hooks.source_images import SendsImages
 
 _PACKAGE = Path(__file__).parents[1]
@@ -47,6 +56,8 @@ _REMEDIES = {
     "TRAINING_FAILED": "its training failed: train it again",
     "DELETING": "it is being deleted: set model_arn to another version",
 }
+#: Of a call to detect: the model is not hosted.
+_NOT_READY = "ConflictException"
 
 
 class LookoutVisionModelHook(SendsImages):
@@ -121,6 +132,11 @@ class LookoutVisionModelHook(SendsImages):
             self.api.start_model(**self.waiter_args(), MinInferenceUnits=units, **most)
         except self.api.exceptions.ConflictException as error:
             raise ModelInUseError(aws_errors.message(error)) from error
+        except self.api.exceptions.ServiceQuotaExceededException as error:
+            raise QuotaExceededError(
+                f"the service does not start the model with {units} inference units, because a quota of the account "
+                f"is used up: {aws_errors.message(error)}: stop another model, or lower min_inference_units"
+            ) from error
 
     def stop(self) -> None:
         """Ask for the model's end."""
@@ -138,23 +154,33 @@ class LookoutVisionModelHook(SendsImages):
 
     def keep_pace(self, pace: Pace) -> None:
         """DetectAnomalies keeps it."""
-        keep_pace(self.api, "DetectAnomalies", pace)
-        _ = self._s3  # made here, and not by each thread
+        self._paced(pace)
+        keep_pace(self.api, "DetectAnomalies", pace, self.describe, _load_of)
 
-    def detect(self, image: ImageRef, min_confidence: float) -> Detection:
-        """Whether an image is anomalous, and what is."""
-        picture = self.read(image)
+    def detect(self, image: ImageRef, min_confidence: float | None) -> Detection:
+        """Whether an image is anomalous, and what is; an anomaly that is less sure than wanted has no labels."""
+        with self.picture(image) as picture:
+            answer = self._ask(picture)
+            try:
+                return detection_of(answer["DetectAnomalyResult"], min_confidence)
+            except (LookupError, OSError, TypeError, ValueError) as error:
+                said = f"its answer is not understood: {type(error).__name__}: {error}"
+                raise TryAgainError(Error("UnknownAnswer", said), throttled=False) from error
+
+    def _ask(self, picture: ImageBytes) -> dict[str, Any]:
         try:
-            answer = self.api.detect_anomalies(
-                **self.waiter_args(), Body=picture.content, ContentType=picture.content_type
+            answer: dict[str, Any] = self.api.detect_anomalies(
+                **self.waiter_args(), Body=BytesIO(picture.content), ContentType=picture.content_type
             )
         except ClientError as error:
-            if aws_errors.code(error) == "ValidationException":
-                problem = Error(aws_errors.code(error), aws_errors.message(error))
-                raise ImageRefusedError(problem) from error
+            code, problem = aws_errors.code(error), Error(aws_errors.code(error), aws_errors.message(error))
+            if code == "ValidationException":  # said of an image, and of a wrong request
+                raise ImageRefusedError(problem, doubtful=True) from error
+            if code == _NOT_READY and self._told_to_end():  # no longer waited for
+                raise TryAgainError(problem, throttled=True) from error
             raise
-        try:
-            return detection_of(answer["DetectAnomalyResult"], min_confidence)
-        except (LookupError, OSError, TypeError, ValueError) as error:
-            said = f"its answer is not understood: {type(error).__name__}: {error}"
-            raise TryAgainError(Error("UnknownAnswer", said), throttled=False) from error
+        return answer
+
+
+def _load_of(response: dict[str, Any]) -> Load:
+    return Load.NOT_READY if response.get("Error", {}).get("Code") == _NOT_READY else Load.NORMAL

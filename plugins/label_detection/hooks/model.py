@@ -67,6 +67,13 @@ class ModelInUseError(Exception):
     """The service will not start or stop the model in the state it is in now."""
 
 
+class QuotaExceededError(Exception):
+    """The account may not have more of the service now: a quota. The message names it and says what to do.
+
+    A request that is sent again gets the same answer, until another model is stopped or AWS has raised the quota.
+    """
+
+
 class ModelHook(Protocol):
     """One model at one service. Waiters `model_running` and `model_stopped` come from the hook's waiter file.
 
@@ -81,17 +88,23 @@ class ModelHook(Protocol):
     def start(self, units: int, max_units: int | None = None) -> None:
         """Ask for the model; its service may add units, up to `max_units`.
 
-        :raises ModelInUseError: when it is not off.
+        :raises ModelInUseError: when it is not off; QuotaExceededError: when the account's quota is used up.
         """
 
     def stop(self) -> None:
         """Ask for its end. :raises ModelInUseError: when it is not running; LookupError: when there is none."""
 
     def keep_pace(self, pace: Pace) -> None:
-        """From now on each send of `detect` waits for its turn, and tells the pace whether it was throttled."""
+        """From now on each send of `detect` waits for its turn, and tells the pace whether it was throttled.
 
-    def detect(self, image: ImageRef, min_confidence: float) -> Detection:
-        """What is in an image (`include.labeller.Detect` says which errors mean what)."""
+        And `detect` waits for a model that is on and says that it is not ready yet, until the pace ends.
+        """
+
+    def detect(self, image: ImageRef, min_confidence: float | None) -> Detection:
+        """What is in an image (`include.labeller.Detect` says which errors mean what).
+
+        :param min_confidence: 0-100; None: the model's own thresholds hold.
+        """
 
     def stop_target(self) -> StopTarget:
         """The same for somebody who has no hook: the dead man's switch."""

@@ -1,16 +1,40 @@
-"""Hooks whose clients' errors hold no secrets, wherever they are shown: logs, documents, notices, XCom."""
+"""The AWS hook that all others derive from.
+
+Its clients' errors hold no secrets, wherever they are shown: logs, documents, notices, XCom. And its clients follow the
+connection's `config_kwargs` also where the caller gives a configuration.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError
 
 from include.redaction import redact
 
+if TYPE_CHECKING:
+    from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
+
 
 class RedactingAwsHook(AwsBaseHook):
-    """An AWS hook; its clients, the asynchronous ones too, redact an error before it is raised."""
+    """An AWS hook; its clients, the asynchronous ones too, redact an error before it is raised.
+
+    :param config: what a client must have. It is merged over the connection's `config_kwargs` (proxies, S3 addressing,
+        user agent), which the provider's hook drops when it is given a configuration.
+    """
+
+    @cached_property
+    def conn_config(self) -> AwsConnectionWrapper:
+        """The connection, with the merged configuration. :raises ValueError: when its `config_kwargs` are not right."""
+        found: AwsConnectionWrapper = super().conn_config
+        kwargs = found.extra_config.get("config_kwargs")
+        if self._config and kwargs:
+            found.botocore_config = _merged(_config_of(kwargs, self.aws_conn_id), self._config)
+        return found
 
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
         """As the provider's; botocore's clients take over their session's event handlers."""
@@ -31,3 +55,20 @@ def _redact_answer(parsed: Any, **_: Any) -> None:
 def _redact_exception(exception: BaseException, **_: Any) -> None:
     """No answer, or half of one: the exception names the endpoint."""
     exception.args = tuple(redact(part) if isinstance(part, str) else part for part in exception.args)
+
+
+def _config_of(kwargs: Any, aws_conn_id: str | None) -> Config:
+    try:
+        unsigned = {"signature_version": UNSIGNED} if kwargs.get("signature_version") == "unsigned" else {}
+        return Config(**{**kwargs, **unsigned})
+    except (AttributeError, BotoCoreError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"config_kwargs in the extra of the connection {aws_conn_id} cannot be used: {redact(str(error))}: "
+            "correct them; they are the arguments of botocore.config.Config"
+        ) from None
+
+
+def _merged(theirs: Config, ours: Config) -> Config:
+    """Ours over theirs, also within `s3`, which has several options in one."""
+    merged = theirs.merge(ours)
+    return merged.merge(Config(s3={**theirs.s3, **ours.s3})) if theirs.s3 and ours.s3 else merged

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from include import aws_errors
-from include.labeller import ImageRefusedError, ImageUnreadableError
+from include.labeller import ImageRefusedError, ImageUnreadableError, TryAgainError
 from include.labels import Detection, Error
 from include.messages import ImageRef
 from include.model_kinds import model_of
 from include.pace import Pace
-from label_detection.hooks.model import ModelInUseError, ModelState, Phase, StopTarget
-from label_detection.hooks.pacing import keep_pace
+from label_detection.hooks.model import ModelInUseError, ModelState, Phase, QuotaExceededError, StopTarget
+from label_detection.hooks.pacing import Load, keep_pace
+from label_detection.hooks.quotas import send_once
 from label_detection.hooks.redacting import RedactingAwsHook
 
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ _REMEDIES = {
     "EXPIRED": "AWS has let it expire: train a new version and set model_arn to that",
 }
 _IMAGE_REFUSED = {"InvalidImageFormatException", "ImageTooLargeException", "InvalidParameterException"}
+#: Said of an image of too many or too few pixels, and of a wrong request.
+_DOUBTFUL = "InvalidParameterException"
+_NOT_READY = "ResourceNotReadyException"
+_QUOTA = "LimitExceededException"
 
 
 class RekognitionModelHook(RedactingAwsHook):
@@ -56,6 +61,7 @@ class RekognitionModelHook(RedactingAwsHook):
         parts = model_of(model_arn).parts
         self.model_arn = model_arn
         self.project, self.version = parts["project"], parts["version"]
+        self._pace: Pace | None = None
 
     @property
     def api(self) -> RekognitionClient:
@@ -101,10 +107,17 @@ class RekognitionModelHook(RedactingAwsHook):
     def start(self, units: int, max_units: int | None = None) -> None:
         """Ask for the model with `units` inference units; AWS may add some, up to `max_units`."""
         most: dict[str, Any] = {} if max_units is None else {"MaxInferenceUnits": max_units}
+        send_once(self.api, "StartProjectVersion", _QUOTA)
         try:
             self.api.start_project_version(ProjectVersionArn=self.model_arn, MinInferenceUnits=units, **most)
         except self.api.exceptions.ResourceInUseException as error:
             raise ModelInUseError(aws_errors.message(error)) from error
+        except self.api.exceptions.LimitExceededException as error:
+            raise QuotaExceededError(
+                f"Amazon Rekognition does not start the model with {units} inference units, because a quota of the "
+                f"account for Custom Labels (running models, inference units) is used up: {aws_errors.message(error)}: "
+                "stop another model, lower min_inference_units and max_inference_units, or have AWS raise the quota"
+            ) from error
 
     def stop(self) -> None:
         """Ask for the model's end."""
@@ -125,21 +138,32 @@ class RekognitionModelHook(RedactingAwsHook):
 
     def keep_pace(self, pace: Pace) -> None:
         """DetectCustomLabels keeps it."""
-        keep_pace(self.api, "DetectCustomLabels", pace)
+        self._pace = pace
+        keep_pace(self.api, "DetectCustomLabels", pace, self.describe, _load_of)
 
-    def detect(self, image: ImageRef, min_confidence: float) -> Detection:
-        """The custom labels of an image in S3, as the service answers them."""
+    def detect(self, image: ImageRef, min_confidence: float | None) -> Detection:
+        """The custom labels of an image in S3, as the service answers them.
+
+        :param min_confidence: 0-100; None: it is not sent, and each label's own assumed threshold holds.
+        """
+        least: dict[str, Any] = {} if min_confidence is None else {"MinConfidence": min_confidence}
         try:
             answer = self.api.detect_custom_labels(
                 ProjectVersionArn=self.model_arn,
                 Image={"S3Object": {"Bucket": image.bucket, "Name": image.key}},
-                MinConfidence=min_confidence,
+                **least,
             )
         except ClientError as error:
             code, problem = aws_errors.code(error), Error(aws_errors.code(error), aws_errors.message(error))
             if code in _IMAGE_REFUSED:
-                raise ImageRefusedError(problem) from error
+                raise ImageRefusedError(problem, doubtful=code == _DOUBTFUL) from error
             if code == "InvalidS3ObjectException":
                 raise ImageUnreadableError(problem) from error
+            if code == _NOT_READY and self._pace and self._pace.ended:  # no longer waited for: the task must end
+                raise TryAgainError(problem, throttled=True) from error
             raise
         return Detection([dict(label) for label in answer["CustomLabels"]])
+
+
+def _load_of(response: dict[str, Any]) -> Load:
+    return Load.NOT_READY if response.get("Error", {}).get("Code") == _NOT_READY else Load.NORMAL

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,14 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from include import aws_errors
-from include.endpoint_answers import labels_of
-from include.labeller import TryAgainError
+from include.endpoint_answers import detection_of
+from include.image_bytes import ImageBytes
+from include.labeller import ImageRefusedError, TryAgainError
 from include.labels import Detection, Error
 from include.messages import ImageRef
 from include.model_kinds import endpoint_name, model_of
 from include.pace import Pace
-from label_detection.hooks.model import ModelInUseError, ModelState, Phase, StopTarget
+from label_detection.hooks.model import ModelInUseError, ModelState, Phase, QuotaExceededError, StopTarget
 from label_detection.hooks.pacing import Load, keep_pace
 from label_detection.hooks.redacting import RedactingAwsHook
 from label_detection.hooks.source_images import SendsImages
@@ -40,6 +42,9 @@ _PHASES = {
 }
 _NONE = "NoEndpoint"  # ours: SageMaker has no word for it
 _INVALID = "ValidationException"
+#: Of a call to an endpoint: what it does not take; or there is no such endpoint, for the runtime at least.
+_INVALID_CALL = {_INVALID, "ValidationError"}
+_TOO_LARGE = 413
 #: AWS: a model has 60 s to answer.
 _ANSWER_SECONDS = 70
 #: What a container answers that has too much to do: it queues requests, and refuses them when there are too many.
@@ -56,7 +61,9 @@ class SageMakerModelHook(SendsImages):
     """
 
     STATUS = "EndpointStatus"
-    max_bytes = 6 * 1024 * 1024  # AWS: InvokeEndpoint's body
+    #: AWS's FAQ of SageMaker hosting: 25 MB to a real-time endpoint. The service model and older pages say 6 MB. A
+    #: container may take less.
+    max_bytes = 25 * 1024 * 1024
 
     def __init__(self, model_arn: str, **kwargs: Any) -> None:
         super().__init__(client_type="sagemaker", **kwargs)
@@ -121,8 +128,15 @@ class SageMakerModelHook(SendsImages):
         try:
             self.api.create_endpoint(EndpointName=self.endpoint, EndpointConfigName=self.endpoint_config)
         except ClientError as error:
-            if aws_errors.code(error) == _INVALID and "already existing" in aws_errors.message(error):
-                raise ModelInUseError(aws_errors.message(error)) from error
+            said = aws_errors.message(error)
+            if aws_errors.code(error) == _INVALID and "already existing" in said:
+                raise ModelInUseError(said) from error
+            if aws_errors.code(error) == "ResourceLimitExceeded":
+                raise QuotaExceededError(
+                    f"Amazon SageMaker makes no endpoint of {self.endpoint_config!r}, because the account's quota of "
+                    f"instances for endpoints is used up: {said}: delete another endpoint, use fewer or other "
+                    "instances in the endpoint configuration, or have AWS raise the quota"
+                ) from error
             raise
 
     def stop(self) -> None:
@@ -143,33 +157,40 @@ class SageMakerModelHook(SendsImages):
 
     def keep_pace(self, pace: Pace) -> None:
         """InvokeEndpoint keeps it. An endpoint itself is hardly ever throttled: its container says what is too much."""
-        keep_pace(self.runtime, "InvokeEndpoint", pace, _load_of)
-        _ = self._s3  # made here, and not by each thread
+        self._paced(pace)
+        keep_pace(self.runtime, "InvokeEndpoint", pace, self.describe, _load_of)
 
-    def detect(self, image: ImageRef, min_confidence: float) -> Detection:
-        """What the endpoint answers, of that what is at least so sure."""
-        picture = self.read(image)
+    def detect(self, image: ImageRef, min_confidence: float | None) -> Detection:
+        """What the endpoint answers, of that what is at least so sure; None: all of it."""
+        with self.picture(image) as picture:
+            answer = self._ask(picture)
+            try:
+                return detection_of(answer, picture.width, picture.height, min_confidence)
+            except (ArithmeticError, LookupError, OSError, TypeError, ValueError) as error:
+                raise TryAgainError(Error("UnknownAnswer", str(error)), throttled=False) from error
+
+    def _ask(self, picture: ImageBytes) -> bytes:
         try:
             answer = self.runtime.invoke_endpoint(
                 EndpointName=self.endpoint,
                 ContentType=picture.content_type,
                 Accept="application/json",
-                Body=picture.content,
+                Body=BytesIO(picture.content),  # of bytes, botocore makes a copy to send
             )
+            return answer["Body"].read()
         except ClientError as error:
             problem = Error(aws_errors.code(error), aws_errors.message(error))
+            if _TOO_LARGE in {_original_status(error.response), aws_errors.status(error)}:
+                raise ImageRefusedError(problem) from error
             # A container says the same of an image that it cannot read and of a model that is broken: another image,
             # which it has labelled before, tells them apart. One that is busy says nothing about the image.
             if problem.code == "ModelError":
                 raise TryAgainError(problem, throttled=_original_status(error.response) in _BUSY) from error
-            if problem.code == "ModelNotReadyException":
+            if problem.code == "ModelNotReadyException" or (_is_absent(error.response) and self._told_to_end()):
                 raise TryAgainError(problem, throttled=True) from error
+            if problem.code in _INVALID_CALL and not _is_absent(error.response):
+                raise ImageRefusedError(problem, doubtful=True) from error
             raise
-        try:
-            labels = labels_of(answer["Body"].read(), picture.width, picture.height)
-        except (ArithmeticError, ValueError) as error:
-            raise TryAgainError(Error("UnknownAnswer", str(error)), throttled=False) from error
-        return Detection([label for label in labels if label["Confidence"] >= min_confidence])
 
     def _not_made(self) -> ModelState:
         """What there is to say of the configuration, without an endpoint.
@@ -204,9 +225,17 @@ def _original_status(response: Mapping[str, Any]) -> int | None:
 
 def _load_of(response: Mapping[str, Any]) -> Load:
     code, status = response.get("Error", {}).get("Code"), _original_status(response)
-    if code == "ModelNotReadyException" or (code == "ModelError" and status in _BUSY):
-        return Load.BUSY
-    return Load.SILENT if code == "ModelError" and status in _SILENT else Load.NORMAL
+    if code == "ModelNotReadyException" or _is_absent(response):
+        return Load.NOT_READY
+    if code != "ModelError":
+        return Load.NORMAL
+    return Load.BUSY if status in _BUSY else Load.SILENT if status in _SILENT else Load.NORMAL
+
+
+def _is_absent(response: Mapping[str, Any]) -> bool:
+    """Whether the runtime knows no such endpoint: there is none, or it has just come into service."""
+    error = response.get("Error", {})
+    return error.get("Code") in _INVALID_CALL and "not found" in str(error.get("Message", "")).lower()
 
 
 def _is_missing(error: ClientError) -> bool:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from include.byte_budget import ByteBudget, NoRoomError
 from include.image_bytes import ImageBytes, read_image
+from include.labeller import TryAgainError
+from include.labels import Error
 from include.messages import ImageRef
+from include.pace import Pace
 from label_detection.hooks.redacting import RedactingAwsHook
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+#: Images in a task's memory at one time. Amazon MWAA: the smallest worker has 2 GB for five tasks; a task takes about
+#: 200 MB without images, so that 200 MB are left for those of each.
+MEMORY_BYTES = 128 * 1024 * 1024
 
 
 class SendsImages(RedactingAwsHook):
@@ -18,6 +28,11 @@ class SendsImages(RedactingAwsHook):
 
     #: The largest image that it takes, in bytes.
     max_bytes: int
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._pace: Pace | None = None
+        self._memory = ByteBudget(MEMORY_BYTES)
 
     @cached_property
     def _s3(self) -> S3Client:
@@ -31,6 +46,25 @@ class SendsImages(RedactingAwsHook):
         client: S3Client = hook.conn
         return client
 
-    def read(self, image: ImageRef) -> ImageBytes:
-        """An image's bytes; its errors are those of `include.image_bytes.read_image`."""
-        return read_image(self._s3, image, self.max_bytes)
+    def _paced(self, pace: Pace) -> None:
+        self._pace = pace
+        _ = self._s3  # made here, and not by each thread
+
+    def _told_to_end(self) -> bool:
+        return self._pace is not None and self._pace.ended
+
+    @contextmanager
+    def picture(self, image: ImageRef) -> Iterator[ImageBytes]:
+        """An image's bytes, for the time of the block; its errors are those of `include.image_bytes.read_image`.
+
+        Waits while the images of other threads fill the memory.
+
+        :raises TryAgainError: when the task was told to end meanwhile.
+        """
+        announced = min(image.size if image.size is not None else self.max_bytes, self.max_bytes)
+        try:
+            with self._memory.room(announced, self._told_to_end) as room:
+                yield read_image(self._s3, image, self.max_bytes, room.resize)
+        except NoRoomError:
+            said = "the task was told to end before there was room for the image in its memory"
+            raise TryAgainError(Error("NoRoom", said), throttled=True) from None

@@ -77,7 +77,7 @@ class PlanBackfillOperator(BaseOperator):
         place = f"s3://{settings.source_bucket}/{options.prefix}"
         self.log.info("%s: %s", place, survey)
         self.log.info("to label these takes %s", effort)
-        waiting = depth.visible + depth.in_flight
+        waiting = depth.visible + depth.in_flight + depth.delayed
         if waiting and survey.pictures:
             messages = f"{waiting:,} message{'s' if waiting != 1 else ''}"
             announced = f"{min(waiting, survey.pictures):,} of these pictures may be announced already"

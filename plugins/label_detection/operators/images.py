@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from include.class_names import naming
 from include.drain import Drain
-from include.image_queue import ImageQueue
+from include.image_queue import VISIBILITY_SECONDS, ImageQueue
 from include.journal import Journal
 from include.labeller import Labeller
 from include.labels import ModelInfo, RunInfo
@@ -25,6 +25,9 @@ from label_detection.links.pages import PicturesLink
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+#: How long a retry waits for the messages that its killed predecessor held.
+_PATIENCE_SECONDS = VISIBILITY_SECONDS + 15.0
 
 
 class AnalyseImagesOperator(BaseOperator):
@@ -90,7 +93,7 @@ class AnalyseImagesOperator(BaseOperator):
             detect=naming(paced_model_hook(settings, MAX_WORKERS, pace).detect, settings.class_names),
             source_bucket=settings.source_bucket,
             final_bucket=settings.final_bucket,
-            model=ModelInfo(settings.model_arn, settings.min_confidence),
+            model=ModelInfo(settings.model_arn, settings.least_confidence),
             max_receives=settings.max_receives,
             run=run,
         )
@@ -102,6 +105,7 @@ class AnalyseImagesOperator(BaseOperator):
             workers=MAX_WORKERS,
             deadline=started.deadline.timestamp(),
             on_progress=self._say,
+            patience=_PATIENCE_SECONDS if ti.try_number > 1 else 0.0,
         )
 
     def _say(self, tally: Tally) -> None:

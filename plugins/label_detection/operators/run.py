@@ -12,14 +12,15 @@ from botocore.exceptions import ClientError
 from include import aws_errors, journal
 from include.image_queue import ImageQueue
 from include.labels import to_json
+from include.left_behind import THREADS, find_left_behind, unreadable_warnings
 from include.plan import Plan, make_plan
 from include.report import ModelUse, Report
 from include.settings import Settings
-from include.totals import add_up
+from include.totals import Totals, add_up
 from label_detection import exchange, experiences, leases, metrics
 from label_detection.configuration import place_of, read_settings
 from label_detection.hooks.by_arn import model_hook
-from label_detection.hooks.clients import s3_client, sqs_client
+from label_detection.hooks.clients import FEW_ATTEMPTS, s3_client, sqs_client
 from label_detection.hooks.model import ModelState, Phase
 from label_detection.links.console import FinalBucketLink, ModelLink, QueueLink, RunFolderLink, SourceBucketLink
 from label_detection.links.pages import PicturesLink
@@ -94,7 +95,7 @@ class WriteReportOperator(BaseOperator):
     operator_extra_links = (PicturesLink(), RunFolderLink(), FinalBucketLink())
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """The report, as it is stored, but for its labels and rejections."""
+        """The report, as it is stored, but for what grows with the run."""
         states = self._states(context)
         failed, followed = (_in_state(states, state) for state in ("failed", "upstream_failed"))
         plan = exchange.pull_plan(context)
@@ -165,17 +166,19 @@ class WriteReportOperator(BaseOperator):
         s3 = s3_client(settings)
         run_id, now = context["run_id"], datetime.now(UTC)
         totals = add_up(journal.read_lines(s3, settings.final_bucket, run_id))
+        queue = ImageQueue(sqs_client(settings), settings.queue_url).depth()
+        stay = self._what_stays(settings, totals, queue.visible)
         summary = Report(
             dag_id=context["ti"].dag_id,
             run_id=run_id,
             started_at=context["dag_run"].start_date or now,
             ended_at=now,
             totals=totals,
-            queue=ImageQueue(sqs_client(settings), settings.queue_url).depth(),
+            queue=queue,
             model=self._model_use(context, plan),
             plan=plan,
             problems=problems,
-            warnings=warnings,
+            warnings=[*warnings, *stay],
         )
         prefix = journal.run_prefix(run_id)
         for name, body, kind in (
@@ -185,6 +188,15 @@ class WriteReportOperator(BaseOperator):
             s3.put_object(Bucket=settings.final_bucket, Key=prefix + name, Body=body, ContentType=kind)
         self.log.info("%s; s3://%s/%s", summary.summary(), settings.final_bucket, prefix)
         return summary
+
+    def _what_stays(self, settings: Settings, totals: Totals, waiting: int) -> list[str]:
+        """Warnings about images that stay in the source bucket though no message on the queue announces them."""
+        s3 = s3_client(settings, THREADS, FEW_ATTEMPTS)
+        left = find_left_behind(s3, settings.source_bucket, totals.ignored_images)
+        warnings = unreadable_warnings(totals.unreadable) + left.warnings(waiting)
+        for warning in warnings:
+            self.log.warning("%s", warning)
+        return warnings
 
     def _model_use(self, context: Context, plan: Plan) -> ModelUse:
         started, stopped = exchange.pull_started(context), exchange.pull_stopped(context)
@@ -200,8 +212,8 @@ class WriteReportOperator(BaseOperator):
 
 
 def _for_xcom(report: dict[str, Any]) -> dict[str, Any]:
-    """Without what grows with the model's labels: XCom is a row in Airflow's database."""
-    return {name: value for name, value in report.items() if name not in {"labels", "rejections"}}
+    """Without what grows with the model's labels, and the list of unreadable objects: XCom is a row in a database."""
+    return {name: value for name, value in report.items() if name not in {"labels", "rejections", "unreadable"}}
 
 
 def _in_state(states: dict[str, str], state: str) -> list[str]:

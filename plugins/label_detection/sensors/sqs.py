@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import BaseSensorOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from include.image_queue import ImageQueue
+from include.image_queue import Depth, ImageQueue
 from include.settings import Settings
 from label_detection import leases
 from label_detection.configuration import place_of, read_settings
@@ -32,7 +32,8 @@ class QueueDepthSensor(BaseSensorOperator):
     A model that an earlier run of this DAG left on, because its stop failed or the run was deleted, is stopped by this
     run, images or not.
 
-    It receives no message: counting costs nothing and hides nothing from the analysis.
+    It receives no message: counting costs nothing and hides nothing from the analysis. Messages that SQS delays do not
+    start a model: they cannot be received yet. The log says how many there are.
 
     **When it is red:** its log names each option that is missing or wrong, or says that the queue cannot be reached
     (its URL, the Region, or the permission `sqs:GetQueueAttributes`). Nothing was started; mend it and clear the task.
@@ -43,15 +44,17 @@ class QueueDepthSensor(BaseSensorOperator):
     def execute(self, context: Context) -> int:
         """Messages waiting; defers when there are none yet."""
         settings = self.settings = read_settings(context)
-        if visible := _look(context, settings):
-            return self._found(visible)
+        depth = _look(context, settings)
+        if depth.visible:
+            return self._found(depth.visible)
         if _left_on(context, settings):
             self.log.warning("no images are waiting, but an earlier run left the model on: this one stops it")
             return 0
         if not settings.wait_minutes:
-            raise AirflowSkipException("no images are waiting")
+            raise AirflowSkipException(f"no images are waiting{_delayed(depth.delayed)}")
         wait = timedelta(minutes=settings.wait_minutes)
-        self.log.info("no images yet; watching the queue for %g minutes", settings.wait_minutes)
+        minutes = settings.wait_minutes
+        self.log.info("no images yet%s; watching the queue for %g minutes", _delayed(depth.delayed), minutes)
         self.defer(
             trigger=QueueDepthTrigger(
                 queue_url=settings.queue_url,
@@ -67,7 +70,7 @@ class QueueDepthSensor(BaseSensorOperator):
         """After the deferral."""
         self.settings = read_settings(context)  # for its links: it is another process by now
         if not event["visible"]:
-            raise AirflowSkipException("no images came")
+            raise AirflowSkipException(f"no images came{_delayed(event.get('delayed', 0))}")
         return self._found(event["visible"])
 
     def _found(self, visible: int) -> int:
@@ -83,10 +86,14 @@ def _left_on(context: Context, settings: Settings) -> bool:
     return model_hook(settings).describe().is_on
 
 
-def _look(context: Context, settings: Settings) -> int:
+def _delayed(messages: int) -> str:
+    return f" ({messages} delayed by SQS: they cannot be received yet)" if messages else ""
+
+
+def _look(context: Context, settings: Settings) -> Depth:
     sqs = sqs_client(settings)
     try:
-        return ImageQueue(sqs, settings.queue_url).depth().visible
+        return ImageQueue(sqs, settings.queue_url).depth()
     except sqs.exceptions.QueueDoesNotExist:
         place = place_of(context)
         raise AirflowFailException(

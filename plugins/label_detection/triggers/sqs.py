@@ -14,7 +14,7 @@ from label_detection.hooks.redacting import RedactingAwsHook
 
 
 class QueueDepthTrigger(BaseTrigger):
-    """Fires with `{"visible": n}` when messages are waiting, or with 0 at `until`.
+    """Fires with `{"visible": n, "delayed": n}` when messages can be received, or without one at `until`.
 
     :param until: an absolute time, ISO 8601 with its offset: a trigger that is restarted does not wait anew.
     :param poll_seconds: between two looks.
@@ -46,6 +46,6 @@ class QueueDepthTrigger(BaseTrigger):
                 depth = Depth.from_attributes(answer["Attributes"])
                 left = (until - datetime.now(UTC)).total_seconds()
                 if depth.visible or left <= 0:
-                    yield TriggerEvent({"visible": depth.visible})
+                    yield TriggerEvent({"visible": depth.visible, "delayed": depth.delayed})
                     return
                 await asyncio.sleep(min(self.poll_seconds, left))

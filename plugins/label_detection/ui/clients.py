@@ -28,15 +28,30 @@ if TYPE_CHECKING:
 _KEPT_SECONDS = 300.0
 #: A browser is waiting. AWS: a bucket with a KMS key takes signatures of version 4 alone.
 _CONFIG = brief_config().merge(Config(max_pool_connections=AT_ONCE, signature_version="s3v4"))
+#: For links that a browser follows: the bucket's own host in its Region. By default botocore signs for S3's global
+#: host. That one answers 307 outside us-east-1, to a host for which the signature does not hold, and does not know
+#: Regions made since 2019. A bucket with dots in its name, which S3's certificate does not cover, stays in the path.
+_LINK_CONFIG = _CONFIG.merge(Config(s3={"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"}))
 #: What the provider's hook raises of a connection whose extras are not what it takes.
 _ODD_EXTRAS = (KeyError, NotImplementedError, TypeError, ValueError)
+#: Seconds that a request waits for another one that makes a client of the same connection: a role that cannot be
+#: assumed takes minutes, and the requests that wait must not have all the pages' threads.
+_WAIT_SECONDS = 5.0
 _kept: dict[tuple[str, str, str], tuple[float, Any]] = {}
+#: One for each connection; `_lock` is held for no longer than a look into a dictionary.
+_making: dict[str, threading.Lock] = {}
 _lock = threading.Lock()
 
 
 def s3_client(settings: Settings) -> S3Client:
     """A client for the final bucket."""
     client: S3Client = _client(settings, "s3")
+    return client
+
+
+def link_client(settings: Settings) -> S3Client:
+    """A client that signs links to the final bucket for browsers."""
+    client: S3Client = _client(settings, "s3", _LINK_CONFIG, "links")
     return client
 
 
@@ -63,25 +78,41 @@ def model_hook(settings: Settings) -> ModelHook:
     return hook
 
 
-def _client(settings: Settings, service: str) -> Any:
+def _client(settings: Settings, service: str, config: Config = _CONFIG, what: str | None = None) -> Any:
     def make() -> Any:
         return RedactingAwsHook(
-            aws_conn_id=settings.aws_conn_id, region_name=settings.region, client_type=service, config=_CONFIG
+            aws_conn_id=settings.aws_conn_id, region_name=settings.region, client_type=service, config=config
         ).conn
 
-    return _keep(settings, service, make)
+    return _keep(settings, what or service, make)
 
 
 def _keep(settings: Settings, what: str, make: Callable[[], Any]) -> Any:
+    """A client that was made before, or a new one. Only requests for the same connection wait for it to be made."""
     name = settings.aws_conn_id, settings.region, what
+    if found := _look(name):
+        return found
+    with _lock:
+        making = _making.setdefault(settings.aws_conn_id, threading.Lock())
+    if not making.acquire(timeout=_WAIT_SECONDS):
+        words = f"The connection {settings.aws_conn_id} takes long to log in to AWS. Load this page again in a minute."
+        raise HTTPException(503, words)
+    try:
+        return _look(name) or _remember(name, make())
+    except (AirflowException, *_ODD_EXTRAS) as error:
+        words = f"The connection {settings.aws_conn_id} cannot be used on the API server: {shown(error)}"
+        raise HTTPException(503, words) from error
+    finally:
+        making.release()
+
+
+def _look(name: tuple[str, str, str]) -> Any:
     with _lock:
         until, made = _kept.get(name, (0.0, None))
-        if time.monotonic() < until:
-            return made
-        try:
-            made = make()
-        except (AirflowException, *_ODD_EXTRAS) as error:
-            words = f"The connection {settings.aws_conn_id} cannot be used on the API server: {shown(error)}"
-            raise HTTPException(503, words) from error
+    return made if time.monotonic() < until else None
+
+
+def _remember(name: tuple[str, str, str], made: Any) -> Any:
+    with _lock:
         _kept[name] = time.monotonic() + _KEPT_SECONDS, made
-        return made
+    return made

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 router = APIRouter(prefix="/runs/{dag_id}", dependencies=[MAY_READ_RUNS])
 
 _LINK_SECONDS = 60
+#: AWS's own, in each partition that the internet reaches.
+_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu")
 #: Of a picture that goes through the API server. AWS: the largest image that Rekognition takes from S3 has 15 MB.
 _MOST_BYTES = 16 * 1024 * 1024
 _CHUNK = 256 * 1024
@@ -42,13 +44,13 @@ def picture(run_id: RunId, image: PlaceText, settings: SettingsDep) -> Response:
     found = find_image(settings, run_id, image)
     if not found["is_picture"]:
         raise HTTPException(404, "This line of the journal names no picture of the pipeline's.")
-    s3 = clients.s3_client(settings)
+    links = clients.link_client(settings)
     with said_in_words(final_bucket(settings), READ_FINAL):
-        if reaches_browsers(s3):
+        if reaches_browsers(links):
             headers = {"Cache-Control": f"private, max-age={_LINK_SECONDS - 15}", **_OF_A_LOGIN}
-            return RedirectResponse(_link(s3, settings.final_bucket, found["key"]), 302, headers)
+            return RedirectResponse(_link(links, settings.final_bucket, found["key"]), 302, headers)
         try:
-            return _through(s3, settings.final_bucket, found["key"])
+            return _through(clients.s3_client(settings), settings.final_bucket, found["key"])
         except GoneError:
             raise HTTPException(404, "This picture is not in the final bucket any more.") from None
 
@@ -56,15 +58,15 @@ def picture(run_id: RunId, image: PlaceText, settings: SettingsDep) -> Response:
 def reaches_browsers(s3: S3Client) -> bool:
     """Whether a browser can be sent to where this client goes: AWS itself, not an endpoint of somebody's network."""
     host = urlsplit(s3.meta.endpoint_url).hostname or ""
-    return host.endswith((".amazonaws.com", ".amazonaws.com.cn")) and ".vpce." not in host
+    return host.endswith(_DOMAINS) and ".vpce." not in host
 
 
 def pictures_from(dag_id: str) -> str | None:
     """The origin that a run's pictures come from; None: the API server's own, or something is wrong."""
     try:
         settings = settings_of(pipeline_of(dag_id))
-        s3 = clients.s3_client(settings)
-        link = urlsplit(_link(s3, settings.final_bucket, "a")) if reaches_browsers(s3) else None
+        links = clients.link_client(settings)
+        link = urlsplit(_link(links, settings.final_bucket, "a")) if reaches_browsers(links) else None
     except (HTTPException, *AWS_ERRORS):  # the page's script is told by the next request
         return None
     return f"{link.scheme}://{link.netloc}" if link else None

@@ -29,8 +29,14 @@ from label_detection.ui.pictures import pictures_from
 from label_detection.ui.policy import REPORT_POLICY
 
 router = APIRouter(prefix="/runs/{dag_id}", dependencies=[MAY_READ_RUNS])
-#: What a journal says of a rejected message.
-_MESSAGE = re.compile(r"message (?P<id>[\w-]{1,100})", re.ASCII)
+#: What a journal says of a message that is kept.
+_MESSAGE = re.compile(r"message (?P<id>[\w-]{1,100})( is kept)?", re.ASCII)
+#: Where there is no document, and why.
+_NO_DOCUMENT = {
+    "ignored": "What is ignored has no document.",
+    "unreadable": "S3 refuses this object: it has no document. Its message is kept under rejected/messages/ in the "
+    "final bucket, or in the queue's dead-letter queue.",
+}
 #: What the head of the page has of a report.
 _SHORT = {"images": dict, "model": dict, "problems": list, "warnings": list}
 #: Labels that the filter proposes: those on most images.
@@ -70,7 +76,7 @@ def image(run_id: RunId, image: PlaceText, settings: SettingsDep) -> Response:
     """One image with the document that lies beside it, or why there is none."""
     found = find_image(settings, run_id, image)
     document: Any = None
-    problem: str | None = "There is no document of it any more."
+    problem: str | None = _NO_DOCUMENT.get(found["outcome"], "There is no document of it any more.")
     if key := _document_of(found):
         try:
             document, problem = read_json(settings, key), None
@@ -82,10 +88,10 @@ def image(run_id: RunId, image: PlaceText, settings: SettingsDep) -> Response:
 
 
 def _document_of(image: dict[str, Any]) -> str | None:
-    """The key of an image's document, or of a message's that was rejected."""
+    """The key of an image's document, or of a message's that is kept."""
     if image["key"]:
         return document_key(image["key"]) if image["is_picture"] else None
-    message = _MESSAGE.fullmatch(str(image["source"]))
+    message = _MESSAGE.fullmatch(str(image["reason"])) if image["outcome"] != "ignored" else None
     return rejected_message_key(message["id"]) if message else None
 
 

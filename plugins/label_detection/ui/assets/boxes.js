@@ -47,7 +47,10 @@ const boxes = (() => {
   };
 
   const describe = (image, labels) => {
-    if (image.outcome === "rejected") return `${image.source}: rejected, ${image.error ? image.error.code : "for no known reason"}`;
+    const code = image.error ? image.error.code : "for no known reason";
+    if (image.outcome === "rejected") return `${image.source}: rejected, ${code}`;
+    if (image.outcome === "unreadable") return `${image.source}: S3 refuses it, ${code}`;
+    if (image.outcome === "ignored") return `${image.source}: ignored, ${image.ignored || image.reason || "for no known reason"}`;
     const found = labels.length ? labels.map(words).join("; ") : "nothing found";
     return `${image.source}: ${found}`;
   };
@@ -55,10 +58,10 @@ const boxes = (() => {
   const picture = (image, labels, address, lazy) => {
     const frame = element("div", {className: "picture"});
     const missing = (text) => frame.replaceChildren(element("p", {className: "missing", textContent: text}));
-    if (!image.is_picture) {
-      missing(image.key ? "Not a picture of this pipeline's" : "A message without a picture");
-      return frame;
-    }
+    if (image.outcome === "unreadable") missing("S3 refuses this object: it stays in the source bucket");
+    else if (image.outcome === "ignored") missing("Nothing is kept of what is ignored");
+    else if (!image.is_picture) missing(image.key ? "Not a picture of this pipeline's" : "A message without a picture");
+    if (frame.hasChildNodes()) return frame;
     const img = element("img", {alt: describe(image, labels), decoding: "async", loading: lazy ? "lazy" : "eager"});
     const svg = document.createElementNS(SVG, "svg");
     svg.setAttribute("aria-hidden", "true");
@@ -89,9 +92,11 @@ const boxes = (() => {
   };
 
   const outcome = (image, labels) => {
-    if (image.outcome === "rejected") {
-      const error = image.error || {};
-      return element("p", {className: "outcome rejected", textContent: `Rejected: ${error.code}: ${error.message}`});
+    const error = image.error || {};
+    const bad = {rejected: "Rejected", unreadable: "S3 refuses it"}[image.outcome];
+    if (bad) return element("p", {className: "outcome rejected", textContent: `${bad}: ${error.code}: ${error.message}`});
+    if (image.outcome === "ignored") {
+      return element("p", {className: "outcome", textContent: `Ignored: ${image.ignored || image.reason || "for no known reason"}`});
     }
     return labels.length ? null : element("p", {className: "outcome", textContent: "Nothing found"});
   };

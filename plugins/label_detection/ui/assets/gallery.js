@@ -60,7 +60,8 @@
 
   const said = (page) => {
     const count = page.images.length;
-    let text = `${count} ${count === 1 ? "picture" : "pictures"}`;
+    const what = state.wanted.show === "ignored" ? "ignored message" : "picture";
+    let text = `${count} ${count === 1 ? what : `${what}s`}`;
     if (!count && !page.next && !state.cursor) {
       text = page.lines ? nothing() : "This run has no journal of pictures: it looked at none, or not yet.";
     } else if (!count && !page.next) text = "No more pictures like that.";
@@ -140,7 +141,7 @@
     $("large-picture").replaceChildren(frame);
     const facts = [boxes.outcome(image, labels), boxes.anomaly(image)].filter(Boolean).map((fact) => fact.textContent);
     $("large-outcome").textContent = [...facts, image.at ? `${facts.length ? "at" : "labelled at"} ${image.at}` : ""].filter(Boolean).join("; ");
-    $("large-outcome").className = image.outcome === "rejected" ? "rejected" : "quiet";
+    $("large-outcome").className = ["rejected", "unreadable"].includes(image.outcome) ? "rejected" : "quiet";
     showLabels(labels, frame);
     const number = state.images.findIndex((one) => one.id === image.id);
     $("large-previous").disabled = number <= 0;

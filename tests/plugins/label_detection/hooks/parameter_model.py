@@ -70,15 +70,19 @@ class ParameterModelHook(SendsImages):
         )
 
     def keep_pace(self, pace: Pace) -> None:
-        keep_pace(self.conn, "GetParameter", pace)
+        self._paced(pace)
+        keep_pace(self.conn, "GetParameter", pace, self.describe)
 
-    def detect(self, image: ImageRef, min_confidence: float) -> Detection:
-        picture: ImageBytes = self.read(image)
+    def detect(self, image: ImageRef, min_confidence: float | None) -> Detection:
+        with self.picture(image) as picture:
+            return self._look_at(picture, min_confidence or 0.0)
+
+    def _look_at(self, picture: ImageBytes, least: float) -> Detection:
         value = self.conn.get_parameter(Name=self.name)["Parameter"]["Value"]
         if value != Phase.RUNNING.value:
             raise LookupError(f"the model is {value}")
         labels = [{"Name": "thing", "Confidence": 90.0, "Pixels": picture.width * picture.height}]
-        return Detection([label for label in labels if label["Confidence"] >= min_confidence])
+        return Detection([label for label in labels if label["Confidence"] >= least])
 
     def _put(self, value: str, only_from: Phase) -> None:
         state = self.describe()

@@ -299,7 +299,7 @@ def test_an_answer_in_no_known_format_is_the_models_trouble(
     aws: Aws, hook: SageMakerModelHook, picture: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aws.put_model("RUNNING")
-    monkeypatch.setattr("label_detection.hooks.sagemaker.labels_of", unknown)
+    monkeypatch.setattr("label_detection.hooks.sagemaker.detection_of", unknown)
     with pytest.raises(TryAgainError, match="UnknownAnswer: no format") as again:
         hook.detect(upload(aws, "a.png", picture), 50)
     assert not again.value.throttled

@@ -83,7 +83,7 @@ def test_a_dry_run_counts_and_announces_nothing(
         "pictures": 2,
         "left_out": {"other": 1, "folder": 1},
         "runs": 1,
-        "queue": {"visible": 4, "in_flight": 0},
+        "queue": {"visible": 4, "in_flight": 0, "delayed": 0},
         "dry_run": True,
     }
     assert "2 pictures" in log

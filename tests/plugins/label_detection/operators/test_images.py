@@ -205,6 +205,16 @@ def _collect(ended: list[Any], work: Callable[[], Any]) -> None:
         ended.append(error)
 
 
+def test_a_retry_waits_for_what_its_killed_predecessor_held(aws: Aws, running: Run, picture: bytes) -> None:
+    aws.upload("1.png", picture)
+    held = aws.sqs.receive_message(QueueUrl=aws.settings.queue_url, VisibilityTimeout=5, WaitTimeSeconds=1)
+    assert held["Messages"]
+    context = running.context("analyse_images", map_index=0)
+    assert running.execute(operator(), context)["labelled"] == 0
+    context["ti"].try_number = 2
+    assert running.execute(operator(), context)["labelled"] == 1
+
+
 def test_run_by_itself_it_says_what_it_belongs_to(aws: Aws, run: Run) -> None:
     with pytest.raises(ValueError, match="this run has no plan: run it together with plan_run"):
         run.execute(operator())

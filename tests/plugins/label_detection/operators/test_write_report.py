@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from include.journal import Journal
 from include.labeller import Outcome, Result
 from include.labels import Error, RunInfo
-from include.messages import ImageRef
+from include.messages import Ignored, ImageRef
 from label_detection.hooks import clients
 from label_detection.operators.run import SUMMARY, WriteReportOperator
 from tests.plugins.conftest import DAG_ID, RUN_ID, Run
@@ -72,11 +72,11 @@ def stored(aws: Aws) -> Any:
 def test_the_report_says_what_was_done_and_what_it_cost(aws: Aws, done: Run) -> None:
     kept = write(done).keys()
     report = stored(aws)
-    assert report.keys() - kept == {"labels", "rejections"}, "XCom is no place for what grows"
-    assert report["images"] == {"labelled": 2, "rejected": 1, "ignored": 0, "failed": 1}
+    assert report.keys() - kept == {"labels", "rejections", "unreadable"}, "XCom is no place for what grows"
+    assert report["images"] == {"labelled": 2, "rejected": 1, "ignored": 0, "failed": 1, "unreadable": 0}
     assert report["labels"] == {"scratch": 2}
     assert report["rejections"] == {"InvalidImageFormatException": 1}
-    assert report["queue"] == {"visible": 1, "in_flight": 0}
+    assert report["queue"] == {"visible": 1, "in_flight": 0, "delayed": 0}
     assert (report["run"]["dag_id"], report["run"]["run_id"]) == (DAG_ID, RUN_ID)
     assert report["run"]["started_at"] == "2026-11-22T06:00:00Z"
     model = report["model"]
@@ -247,6 +247,59 @@ def test_what_went_wrong_beside_the_run_is_in_the_report_and_the_log_and_fails_n
     lines = [line for line in capsys.readouterr().out.splitlines() if "[warning" in line]
     for warning in report["warnings"]:
         assert sum(warning in line for line in lines) == 1
+
+
+def note(aws: Aws, *results: Result) -> None:
+    journal = Journal(aws.s3, aws.settings.final_bucket, RunInfo(DAG_ID, RUN_ID, 2))
+    for result in results:
+        journal.add(result)
+    journal.write()
+
+
+def test_an_ignored_message_whose_image_stays_is_a_warning_with_its_key_and_its_reason(
+    aws: Aws, done: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ref = ImageRef(aws.settings.source_bucket, "there.png", aws.upload("there.png", b"1"))
+    gone = ImageRef(aws.settings.source_bucket, "gone.png", "e")
+    note(
+        aws,
+        Result(Outcome.IGNORED, ref, reason="message 1: ObjectTagging:Put", ignored=Ignored.NOT_ARRIVAL),
+        Result(Outcome.IGNORED, gone, reason="gone", ignored=Ignored.GONE),
+        Result(Outcome.IGNORED, None, reason="message 2: s3:TestEvent", ignored=Ignored.TEST_EVENT),
+    )
+    report = write(done)
+    assert report["ignored"] == {"not an arrival": 1, "gone": 1, "test event": 1}
+    (warning,) = report["warnings"]
+    assert "'there.png'" in warning
+    assert "2 messages still wait" in warning
+    assert report["problems"] == []
+    assert sum(warning in line for line in capsys.readouterr().out.splitlines()) == 1
+    page = aws.read(f"runs/{RUN_ID}/report.html").decode()
+    assert "<td>not an arrival</td>" in page
+
+
+def test_an_object_that_s3_refuses_is_in_the_report_and_a_warning_and_fails_nothing(aws: Aws, done: Run) -> None:
+    image = ImageRef(aws.settings.source_bucket, "<odd>.png", "e")
+    note(aws, Result(Outcome.UNREADABLE, image, error=Error("AccessDenied", "the owner's")))
+    (warning,) = write(done)["warnings"]
+    assert "'<odd>.png'" in warning
+    report = stored(aws)
+    assert report["images"]["unreadable"] == 1
+    (refused,) = report["unreadable"]["first"]
+    assert (refused["key"], refused["why"]) == ("<odd>.png", "AccessDenied: the owner's")
+    page = aws.read(f"runs/{RUN_ID}/report.html").decode()
+    assert "<h2>S3 refuses</h2>" in page
+    assert "<code>&lt;odd&gt;.png</code>" in page
+
+
+def test_an_s3_that_does_not_say_what_stays_fails_no_report(
+    aws: Aws, done: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "client_config", lambda *_: Config(retries={"total_max_attempts": 1}))
+    note(aws, Result(Outcome.IGNORED, ImageRef(aws.settings.source_bucket, "a.png"), ignored=Ignored.OVERWRITTEN))
+    aws.fail("s3", "HeadObject", status=500, code="InternalError")
+    (warning,) = write(done)["warnings"]
+    assert warning.startswith("1 more images of ignored messages")
 
 
 def test_a_cleared_run_that_is_skipped_has_no_report_although_its_first_time_had_a_plan(done: Run) -> None:

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from label_detection.sensors.sqs import QueueDepthSensor
 from label_detection.triggers.sqs import QueueDepthTrigger
+from tests.include.queues import delay
 from tests.plugins.conftest import Run, events_of
 
 if TYPE_CHECKING:
@@ -75,6 +76,38 @@ def test_the_trigger_it_defers_to_leads_back_to_it(aws: Aws, run: Run, sensor: Q
     else:
         with pytest.raises(AirflowSkipException, match="no images came"):
             resume(run, sensor, event.payload)
+
+
+def test_messages_that_sqs_delays_start_nothing_and_are_named(aws: Aws, run: Run, sensor: QueueDepthSensor) -> None:
+    delay(aws, 600)
+    for number in range(3):
+        aws.upload(f"{number}.png", b"")
+    run.params = {"wait_minutes": 0}
+    with pytest.raises(AirflowSkipException, match=r"no images are waiting \(3 delayed by SQS"):
+        run.execute(sensor)
+    run.params = {"wait_minutes": 0.01}
+    deferral = deferred(run, sensor)
+    assert isinstance(deferral.trigger, QueueDepthTrigger)
+    (event,) = events_of(deferral.trigger, within=10)
+    with pytest.raises(AirflowSkipException, match=r"no images came \(3 delayed by SQS"):
+        resume(run, sensor, event.payload)
+
+
+def test_a_message_whose_delay_has_ended_starts_a_run(aws: Aws, run: Run, sensor: QueueDepthSensor) -> None:
+    delay(aws, 2)
+    aws.upload("1.png", b"")
+    deferral = deferred(run, sensor)
+    assert isinstance(deferral.trigger, QueueDepthTrigger)
+    deferral.trigger.poll_seconds = 0.2
+    (event,) = events_of(deferral.trigger, within=10)
+    assert resume(run, sensor, event.payload) == 1
+
+
+def test_an_event_of_the_version_before_is_understood(run: Run, sensor: QueueDepthSensor, aws: Aws) -> None:
+    assert aws.depth() == (0, 0)
+    assert resume(run, sensor, {"visible": 2}) == 2
+    with pytest.raises(AirflowSkipException, match=r"^no images came$"):
+        resume(run, sensor, {"visible": 0})
 
 
 def test_with_nothing_to_wait_for_an_empty_queue_skips_the_run_at_once(

@@ -13,6 +13,7 @@ from airflow.sdk.module_loading import import_string
 from botocore.exceptions import ClientError
 
 from label_detection.triggers.sqs import QueueDepthTrigger
+from tests.include.queues import delay
 from tests.plugins.conftest import events_of
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def test_it_fires_when_images_are_waiting_already(aws: Aws) -> None:
     for number in range(3):
         aws.upload(f"{number}.png", b"")
     (event,) = events_of(trigger_until(aws, 60), within=5)
-    assert event.payload == {"visible": 3}
+    assert event.payload == {"visible": 3, "delayed": 0}
 
 
 def test_it_fires_when_an_image_comes(aws: Aws) -> None:
@@ -57,26 +58,33 @@ def test_it_fires_when_an_image_comes(aws: Aws) -> None:
     upload.start()
     (event,) = events_of(trigger_until(aws, 60), within=10)
     upload.join()
-    assert event.payload == {"visible": 1}
+    assert event.payload == {"visible": 1, "delayed": 0}
     assert time.monotonic() - began >= 1
 
 
 def test_it_fires_with_nothing_when_its_time_is_up(aws: Aws) -> None:
     began = time.monotonic()
     (event,) = events_of(trigger_until(aws, 1.5, poll_seconds=60), within=10)
-    assert event.payload == {"visible": 0}
+    assert event.payload == {"visible": 0, "delayed": 0}
     assert 1 < time.monotonic() - began < 6
+
+
+def test_delayed_messages_do_not_count_as_waiting(aws: Aws) -> None:
+    delay(aws, 600)
+    aws.upload("1.png", b"")
+    (event,) = events_of(trigger_until(aws, 1), within=10)
+    assert event.payload == {"visible": 0, "delayed": 1}
 
 
 def test_a_time_that_has_passed_ends_it_at_once(aws: Aws) -> None:
     (event,) = events_of(trigger_until(aws, -3600, poll_seconds=60), within=5)
-    assert event.payload == {"visible": 0}
+    assert event.payload == {"visible": 0, "delayed": 0}
 
 
 def test_images_that_wait_count_even_when_its_time_has_passed(aws: Aws) -> None:
     aws.upload("waiting.png", b"")
     (event,) = events_of(trigger_until(aws, -3600), within=5)
-    assert event.payload == {"visible": 1}
+    assert event.payload == {"visible": 1, "delayed": 0}
 
 
 def test_a_trigger_that_is_restarted_does_not_wait_anew(aws: Aws) -> None:
@@ -84,7 +92,7 @@ def test_a_trigger_that_is_restarted_does_not_wait_anew(aws: Aws) -> None:
     time.sleep(1.5)
     began = time.monotonic()
     (event,) = events_of(import_string(path)(**arguments), within=5)
-    assert event.payload == {"visible": 0}
+    assert event.payload == {"visible": 0, "delayed": 0}
     assert time.monotonic() - began < 1.4
 
 

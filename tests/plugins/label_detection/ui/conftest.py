@@ -63,6 +63,7 @@ def airflow(monkeypatch: pytest.MonkeyPatch) -> Airflow:
     monkeypatch.setattr(security, "get_auth_manager", lambda: stand_in)
     monkeypatch.setattr(DagModel, "get_team_name", lambda dag_id: None)
     monkeypatch.setattr(clients, "_kept", {})
+    monkeypatch.setattr(clients, "_making", {})
     return stand_in
 
 

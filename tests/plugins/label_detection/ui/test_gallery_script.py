@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route
 
+from include.gallery import Show
 from label_detection.ui.answers import ASSETS
 from label_detection.ui.policy import policy
 
@@ -164,3 +165,15 @@ def test_what_cannot_be_asked_is_said_in_words(page: Page) -> None:
     page.goto(f"{SITE}/runs/label_detection?run_id=r&least=500")
     page.locator("#problem:visible").wait_for()
     assert page.locator("#problem").inner_text() == "Input should be less than or equal to 100"
+
+
+@pytest.mark.parametrize(("shown", "count"), [("ignored", "3 ignored messages"), ("unreadable", "3 pictures")])
+def test_every_outcome_can_be_asked_for(page: Page, server: Server, shown: str, count: str) -> None:
+    page.get_by_role("combobox", name="Show").select_option(shown)
+    page.locator("#status", has_text=count).wait_for()
+    assert server.asked[-1] == {"run_id": "r", "show": shown}
+
+
+def test_the_page_has_every_filter_that_the_server_has(page: Page) -> None:
+    options = page.get_by_role("combobox", name="Show").locator("option")
+    assert [option.get_attribute("value") for option in options.all()] == [show.value for show in Show]

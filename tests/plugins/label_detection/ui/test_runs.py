@@ -89,6 +89,27 @@ def test_a_rejected_message_comes_with_its_document(browser: TestClient, aws: Aw
     assert ask(browser, "image", image=image["id"])["document"] == {"message": {"id": "12-ab", "body": "?"}}
 
 
+def test_an_object_that_s3_refuses_comes_with_its_message(browser: TestClient, aws: Aws) -> None:
+    source = {"bucket": "b", "key": "a.png", "etag": "e"}
+    line = {"outcome": "unreadable", "source": source, "labels": [], "reason": "message 12-ab is kept", "image": None}
+    put(aws, f"runs/{RUN_ID}/images/000-0123abcd-000000.jsonl", line)
+    (image,) = ask(browser, "images", show="unreadable")["images"]
+    assert "Its message is kept" in ask(browser, "image", image=image["id"])["problem"]
+    put(aws, "rejected/messages/12-ab.json", {"message": {"id": "12-ab", "body": "?"}})
+    assert ask(browser, "image", image=image["id"])["document"] == {"message": {"id": "12-ab", "body": "?"}}
+
+
+def test_what_is_ignored_comes_with_its_reason_and_has_no_document(browser: TestClient, images: Run, aws: Aws) -> None:
+    line = {"outcome": "ignored", "source": None, "labels": [], "reason": "message 12-ab", "ignored": "test event"}
+    put(aws, f"runs/{RUN_ID}/images/000-0123abcd-000000.jsonl", line)
+    put(aws, "rejected/messages/12-ab.json", {})
+    assert ask(browser, "images")["images"] == []
+    (image,) = ask(browser, "images", show="ignored")["images"]
+    assert (image["source"], image["ignored"]) == ("message 12-ab", "test event")
+    found = ask(browser, "image", image=image["id"])
+    assert (found["document"], found["problem"]) == (None, "What is ignored has no document.")
+
+
 def test_a_journal_that_names_another_key_opens_no_document_beside_it(
     browser: TestClient, aws: Aws, images: Run
 ) -> None:

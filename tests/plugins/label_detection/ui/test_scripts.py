@@ -89,6 +89,50 @@ def test_names_and_keys_are_text(page: Page, text: str) -> None:
     assert found["alt"] == f"{text}: {text}, 91.3 %"
 
 
+_WORDS = """
+(image) => {
+  const root = boxes.element("div", {}, [boxes.outcome(image, []), boxes.picture(image, [], "about:blank", true)]);
+  return {words: root.querySelector(".outcome").textContent, missing: root.querySelector(".missing").textContent,
+    heard: boxes.describe(image, []), asked: root.querySelectorAll("img").length,
+    bad: root.querySelectorAll(".rejected").length};
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("image", "words", "missing", "heard", "bad"),
+    [
+        (
+            {"outcome": "unreadable", "error": {"code": "AccessDenied", "message": "the owner's"}},
+            "S3 refuses it: AccessDenied: the owner's",
+            "S3 refuses this object: it stays in the source bucket",
+            "a.png: S3 refuses it, AccessDenied",
+            1,
+        ),
+        (
+            {"outcome": "ignored", "ignored": "not an arrival", "reason": "message m: ObjectTagging:Put"},
+            "Ignored: not an arrival",
+            "Nothing is kept of what is ignored",
+            "a.png: ignored, not an arrival",
+            0,
+        ),
+        (
+            {"outcome": "ignored", "ignored": None, "reason": "gone"},
+            "Ignored: gone",
+            "Nothing is kept of what is ignored",
+            "a.png: ignored, gone",
+            0,
+        ),
+    ],
+    ids=["unreadable", "ignored", "ignored, by a version before"],
+)
+def test_what_never_came_to_the_final_bucket_says_why(
+    page: Page, image: dict[str, Any], words: str, missing: str, heard: str, bad: int
+) -> None:
+    found = page.evaluate(_WORDS, image | {"source": "a.png", "key": None, "is_picture": False, "labels": []})
+    assert found == {"words": words, "missing": missing, "heard": heard, "asked": 0, "bad": bad}
+
+
 _DRAW = """
 async ([labels, address]) => {
   const image = {outcome: "labelled", source: "a.jpg", key: "a.jpg", is_picture: true};

@@ -1,0 +1,148 @@
+"""What AWS may do within its documents and a kind emulator does not: each a knob, all drawn with one seed.
+
+``/_local/oddities`` and the command line have the same knobs. ``Oddities()`` has all of them off.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from enum import StrEnum
+from random import Random
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+
+#: Seconds. Queues remember their counts for this long.
+MAX_COUNT_AGE = 300.0
+
+
+class InvalidOddityError(ValueError):
+    """The value is not one of the knob's; the text says which knob and what is wrong."""
+
+
+class Conditions(StrEnum):
+    """What this S3 does with conditional writes, copies and deletes; other makers' S3s do not all obey them."""
+
+    OBEYED = "obeyed"
+    REFUSED = "refused"
+    IGNORED = "ignored"
+
+
+def _ages(value: Any) -> Any:
+    """Least and most, from a pair, a number, or a text such as ``1-5``."""
+    parts = value.split("-") if isinstance(value, str) else value
+    if isinstance(parts, int | float):
+        parts = [parts]
+    return [*parts, *parts] if isinstance(parts, list) and len(parts) == 1 else parts
+
+
+def _names(value: Any) -> Any:
+    return [name for name in value.split(",") if name] if isinstance(value, str) else value
+
+
+_Age = Annotated[float, Field(ge=0, le=MAX_COUNT_AGE)]
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Seconds = Annotated[float, Field(ge=0, le=3600)]
+
+
+class Oddities(BaseModel, frozen=True, extra="forbid"):
+    """The knobs."""
+
+    seed: int = Field(default=0, ge=0, description="what the random ones are drawn with; default: random, in the log")
+    count_age: Annotated[tuple[_Age, _Age], BeforeValidator(_ages)] = Field(
+        default=(0.0, 0.0),
+        description="how old the counts of GetQueueAttributes are, in seconds: LEAST-MOST, or one number",
+    )
+    short_poll_share: _Share = Field(
+        default=1.0, description="share of the messages that a poll without waiting sees, 0-1"
+    )
+    duplicate_share: _Share = Field(default=0.0, description="share of the messages that are delivered twice, 0-1")
+    conditions: Conditions = Field(
+        default=Conditions.OBEYED,
+        description="conditional puts, copies and deletes: obeyed as S3 does, refused with 501, or ignored",
+    )
+    ready_lag: _Seconds = Field(
+        default=0.0,
+        description="seconds for which a model that has come to be RUNNING still answers ResourceNotReadyException",
+    )
+    describe_lag: _Seconds = Field(
+        default=0.0, description="seconds for which DescribeProjectVersions shows the old state after a start or a stop"
+    )
+    unreadable_buckets: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
+        default=(), description="buckets that Rekognition may not read, though its caller may; separated by commas"
+    )
+
+    def words(self) -> list[str]:
+        """A few words for each oddity that is on."""
+        least, most = self.count_age
+        on = {
+            f"queue counts are {least:g} to {most:g} s old": most > 0,
+            f"a short poll sees {self.short_poll_share:.0%} of the messages": self.short_poll_share < 1,
+            f"{self.duplicate_share:.0%} of the messages are delivered twice": self.duplicate_share > 0,
+            f"S3's conditions are {self.conditions}": self.conditions is not Conditions.OBEYED,
+            f"a running model is not ready for {self.ready_lag:g} s": self.ready_lag > 0,
+            f"Describe lags {self.describe_lag:g} s behind Start and Stop": self.describe_lag > 0,
+            f"Rekognition may not read {', '.join(self.unreadable_buckets)}": bool(self.unreadable_buckets),
+        }
+        return [words for words, is_on in on.items() if is_on]
+
+
+#: What is on by default: everything that a test would notice; what makes nothing slower; nothing.
+PRESETS: Mapping[str, Oddities] = {
+    "all": Oddities(count_age=(1, 5), short_poll_share=0.5, duplicate_share=0.01, ready_lag=1, describe_lag=1),
+    "quick": Oddities(short_poll_share=0.5, duplicate_share=0.01),
+    "none": Oddities(),
+}
+
+
+def changed(oddities: Oddities, changes: Any) -> Oddities:
+    """The oddities with these members changed, given as decoded JSON; InvalidOddityError."""
+    if not isinstance(changes, dict):
+        raise InvalidOddityError("the oddities must be a JSON object")
+    try:
+        return Oddities.model_validate(oddities.model_dump() | changes)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["type"] == "extra_forbidden":
+            knobs = ", ".join(Oddities.model_fields)
+            raise InvalidOddityError(f"there is no oddity {first['loc'][0]!r}: it may have {knobs}") from error
+        raise InvalidOddityError(f"{first['loc'][0]}: {first['msg']}, not {first['input']!r}") from error
+
+
+class OdditiesInForce:
+    """The oddities that hold now, and their dice; safe under threads."""
+
+    def __init__(self, at_start: Oddities | None = None) -> None:
+        self._at_start = at_start or Oddities()
+        self._lock = threading.Lock()
+        self._dice: dict[str, Random] = {}
+        self.now = self._at_start
+
+    def change(self, changes: Any) -> None:
+        """Change members, given as decoded JSON; a seed begins all draws again. InvalidOddityError changes nothing."""
+        oddities = changed(self.now, changes)
+        with self._lock:
+            self.now = oddities
+            if "seed" in changes:
+                self._dice.clear()
+
+    def reset(self) -> None:
+        """Back to what was on at the start; the draws go on."""
+        self.now = self._at_start
+
+    def describe(self) -> dict[str, Any]:
+        """The oddities as JSON; ``on``: in words."""
+        return {**self.now.model_dump(mode="json"), "on": self.now.words()}
+
+    def draw(self, what: str) -> float:
+        """A number from 0 up to 1. Each of ``what`` has dice of its own, so that one oddity does not move another."""
+        with self._lock:
+            if what not in self._dice:
+                self._dice[what] = Random(f"{self.now.seed} {what}")  # noqa: S311
+            return self._dice[what].random()
+
+    def count_age(self) -> float:
+        """How old a count is, in seconds."""
+        least, most = self.now.count_age
+        return least + (most - least) * self.draw("count_age") if most > 0 else 0.0

@@ -1,0 +1,20 @@
+"""Requests that a quota refuses: a quota does not pass within seconds, as throttling does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def send_once(client: Any, operation: str, code: str) -> None:
+    """Have a client not send a call of an operation again that was refused with an error code.
+
+    botocore's modes `standard` and `adaptive` take LimitExceededException for throttling.
+    """
+
+    def decide(response: tuple[Any, dict[str, Any]] | None, **_: Any) -> bool | None:
+        """False: not again; None leaves it to botocore."""
+        refused = response is not None and response[1].get("Error", {}).get("Code") == code
+        return False if refused else None
+
+    event = f"needs-retry.{client.meta.service_model.service_id.hyphenize()}.{operation}"
+    client.meta.events.register(event, decide, unique_id=f"quota {operation}")
