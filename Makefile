@@ -9,6 +9,10 @@ VENV := .venv
 LOCK := requirements.lock
 # What Amazon MWAA runs.
 PYTHON312 := 3.12
+# What LocalStack runs on.
+PYTHON311 ?= $(shell for python in python3.11 "$$HOME"/.pyenv/versions/3.11*/bin/python; do \
+	if "$$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; \
+	then echo "$$python"; break; fi; done)
 # Of the faults: all, or the part that the gate runs.
 PART := faults
 # Whose model the demo and the faults run with, and how many pipelines the demo has; not from the environment, where
@@ -16,6 +20,9 @@ PART := faults
 MODEL :=
 PIPELINES :=
 BIN := $(VENV)/bin
+# LocalStack's own environment, and its lock file, which is copied there when all of it was installed.
+LOCALSTACK := .venv-localstack
+LOCALSTACK_LOCK := constraints/localstack.lock
 # The lock file that was installed, copied when all of it was: an interrupted setup leaves none.
 STAMP := $(VENV)/requirements.lock
 # One file for all Pythons from 3.11 on. The direct requirements are what the lock has.
@@ -26,7 +33,7 @@ PYTHON ?= $(shell for python in python3.12 python3.11 python3.13 python3 python;
 	then echo $$python; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-other test-newest test-mwaa faults compose bench package env configure up down lint lock constraints move
+.PHONY: help setup demo test test-other test-newest test-mwaa test-localstack faults compose bench package env configure up down lint lock constraints move
 
 # The user's own Airflow, AWS account and Python settings are none of our business.
 unexport $(filter AIRFLOW% _AIRFLOW% AWS_% BOTO% MOTO_% PYTHON% PIP_TARGET PIP_PREFIX PIP_USER,$(.VARIABLES))
@@ -59,6 +66,9 @@ test-mwaa: package ## the package on a Python 3.12 with what Amazon MWAA has, an
 		-r dist/mwaa/requirements.txt -c constraints/$(AIRFLOW).txt
 	@.venv-mwaa/bin/python --version
 	@LABEL_DETECTION_MWAA_PYTHON=$(CURDIR)/.venv-mwaa/bin/python $(BIN)/python -m pytest tests/release/test_mwaa.py
+
+test-localstack: setup $(LOCALSTACK)/localstack.lock ## the pipeline on LocalStack, an AWS of another maker, without Docker; needs Python 3.11
+	@LABEL_DETECTION_LOCALSTACK=$(CURDIR)/$(LOCALSTACK)/bin/python $(BIN)/python -m pytest -m localstack --tb=short tests/localstack
 
 faults: setup ## break a real Airflow on Postgres in every way we know, and see the model off and no image lost; PART=gate: some of it; MODEL=sagemaker
 	@[ "$(PART)" != faults ] || rm -rf .results/$(or $(MODEL),rekognition)
@@ -96,6 +106,7 @@ lint: setup ## ruff and mypy
 lock: setup ## the requirements and locks again, from pyproject.toml and constraints/; what fits already stays as it is
 	@$(COMPILE) --group dev -c constraints/$(AIRFLOW).txt pyproject.toml -o requirements.lock
 	@$(COMPILE) --group dev -c constraints/$(OTHER_AIRFLOW).txt pyproject.toml -o constraints/$(OTHER_AIRFLOW).lock
+	@$(COMPILE) constraints/localstack.in -o $(LOCALSTACK_LOCK)
 	@$(COMPILE) $(DIRECT) pyproject.toml -o requirements.txt
 	@$(COMPILE) $(DIRECT) --group dev pyproject.toml -o requirements-dev.txt
 
@@ -123,3 +134,13 @@ $(STAMP): $(LOCK)
 	$(BIN)/python -c 'import ssl; assert ssl.create_default_context().get_ca_certs()' 2>/dev/null && export UV_SYSTEM_CERTS=1; \
 	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode -r $(LOCK); \
 	cp $(LOCK) $(STAMP)
+
+$(LOCALSTACK)/localstack.lock: $(LOCALSTACK_LOCK) $(STAMP)
+	@if cmp -s $(LOCALSTACK_LOCK) $@; then touch $@; exit; fi; \
+	set -e; \
+	[ -n "$(PYTHON311)" ] || { echo "make test-localstack: no Python 3.11 found: install one, or name it with PYTHON311=/path/to/python3.11" >&2; exit 1; }; \
+	rm -f $@; \
+	[ -w "$${XDG_CACHE_HOME:-$$HOME}" ] || export UV_NO_CACHE=1; \
+	$(BIN)/uv venv --quiet --clear --no-python-downloads --python "$(PYTHON311)" $(LOCALSTACK); \
+	$(BIN)/uv pip install --quiet --python $(LOCALSTACK)/bin/python -r $(LOCALSTACK_LOCK); \
+	cp $(LOCALSTACK_LOCK) $@

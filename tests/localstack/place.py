@@ -1,0 +1,118 @@
+"""Buckets, queue, topics and rules: every way on which S3 announces an image to the queue."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from demo.waiting import wait_until
+from tests.localstack.server import ACCOUNT, REGION, Aws, Maker
+
+_WAIT_SECONDS = 60
+
+
+class Way(StrEnum):
+    """How an upload is announced. The value is the folder of the source bucket that is announced so."""
+
+    DIRECT = "direct"
+    SNS = "sns"
+    RAW = "sns-raw"  # raw message delivery: the queue gets what S3 sent, without SNS's envelope
+    EVENTBRIDGE = "eventbridge"
+    EVENTBRIDGE_SNS = "eventbridge-sns"
+
+
+#: moto, which the embedded AWS is made of, knows no topics as targets of EventBridge's rules.
+WAYS = {Maker.LOCALSTACK: tuple(Way), Maker.EMBEDDED: tuple(way for way in Way if way is not Way.EVENTBRIDGE_SNS)}
+
+#: Folders whose uploads are not announced, and whose deleted objects are.
+QUIET, REMOVED = "quiet", "removed"
+FOREIGN_BUCKET = "outcomes-foreign"
+
+
+@dataclass(frozen=True)
+class Place:
+    """The source bucket, the final bucket and the queue."""
+
+    aws: Aws
+    source_bucket: str
+    final_bucket: str
+    queue_url: str
+
+    def waiting(self) -> int:
+        """Messages that are waiting in the queue."""
+        return self._depth()[0]
+
+    def is_empty(self) -> bool:
+        """Whether no message waits, is delayed or in flight."""
+        return self._depth() == (0, 0, 0)
+
+    def wait_for_messages(self, count: int) -> None:
+        """Wait until a number of messages has arrived in the queue."""
+        wait_until(lambda: self.waiting() >= count, _WAIT_SECONDS, f"{count} messages in the queue")
+
+    def _depth(self) -> tuple[int, ...]:
+        names: Any = [f"ApproximateNumberOfMessages{which}" for which in ("", "NotVisible", "Delayed")]
+        answer: Any = self.aws.sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=names)["Attributes"]
+        return tuple(int(answer[name]) for name in names)
+
+
+def make_place(aws: Aws, name: str) -> Place:
+    """Make it all. Each way has a folder of the source bucket."""
+    place = Place(aws, f"{name}-source", f"{name}-final", aws.sqs.create_queue(QueueName=name)["QueueUrl"])
+    for bucket in (place.source_bucket, place.final_bucket, FOREIGN_BUCKET):
+        aws.s3.create_bucket(Bucket=bucket)
+    queue_arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
+    topics = {way: _topic(aws, f"{name}-{way}", queue_arn, raw=way is Way.RAW) for way in (Way.SNS, Way.RAW)}
+    bus_topic = _topic(aws, f"{name}-{Way.EVENTBRIDGE_SNS}", queue_arn, raw=False)
+    _allow(aws, place.queue_url, queue_arn)
+    _rule(aws, f"{name}-queue", f"{Way.EVENTBRIDGE}/", queue_arn)
+    _rule(aws, f"{name}-topic", f"{Way.EVENTBRIDGE_SNS}/", bus_topic)
+    aws.s3.put_bucket_notification_configuration(
+        Bucket=place.source_bucket,
+        NotificationConfiguration={
+            "QueueConfigurations": [
+                {"QueueArn": queue_arn, **_events(Way.DIRECT, "s3:ObjectCreated:*")},
+                {"QueueArn": queue_arn, **_events(REMOVED, "s3:ObjectRemoved:*")},
+            ],
+            "TopicConfigurations": [
+                {"TopicArn": arn, **_events(way, "s3:ObjectCreated:*")} for way, arn in topics.items()
+            ],
+            "EventBridgeConfiguration": {},
+        },
+    )
+    return place
+
+
+def _events(folder: str, event: str) -> Any:
+    rules = [{"Name": "prefix", "Value": f"{folder}/"}]
+    return {"Events": [event], "Filter": {"Key": {"FilterRules": rules}}}
+
+
+def _topic(aws: Aws, name: str, queue_arn: str, *, raw: bool) -> str:
+    sns = aws.client("sns")
+    arn = str(sns.create_topic(Name=name)["TopicArn"])
+    attributes = {"RawMessageDelivery": "true"} if raw else {}
+    sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=queue_arn, Attributes=attributes)
+    return arn
+
+
+def _allow(aws: Aws, queue_url: str, queue_arn: str) -> None:
+    """AWS needs this policy; LocalStack does not look at it."""
+    services: Sequence[str] = [f"{service}.amazonaws.com" for service in ("s3", "sns", "events")]
+    allow = {"Effect": "Allow", "Principal": {"Service": services}, "Action": "sqs:SendMessage", "Resource": queue_arn}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    aws.sqs.set_queue_attributes(QueueUrl=queue_url, Attributes={"Policy": policy})
+
+
+def _rule(aws: Aws, name: str, prefix: str, target_arn: str) -> None:
+    pattern = {
+        "source": ["aws.s3"],
+        "detail-type": ["Object Created", "Object Deleted"],
+        "detail": {"object": {"key": [{"prefix": prefix}]}},
+    }
+    events = aws.client("events")
+    events.put_rule(Name=name, EventPattern=json.dumps(pattern))
+    events.put_targets(Rule=name, Targets=[{"Id": "1", "Arn": target_arn}])

@@ -1,0 +1,169 @@
+"""Two AWSes as processes: LocalStack, without Docker, beside the embedded models; and the embedded AWS alone."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import requests
+from botocore.config import Config
+
+from demo.environment import cleaned, free_ports
+from demo.pictures import examples
+from demo.processes import Family
+from demo.waiting import wait_until
+from demo.world import call_control_page
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+#: The Python that has LocalStack: `make test-localstack` sets it.
+PYTHON = "LABEL_DETECTION_LOCALSTACK"
+#: LocalStack reads the account from the access key. The embedded models belong to this one too.
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+#: Options of the embedded AWS: quick models.
+MODEL_OPTIONS = {"rate": "0", "latency": "0", "start-seconds": "2", "stop-seconds": "1"}
+_SERVICES = "s3,sqs,sns,events,cloudformation,iam,scheduler,cloudwatch,sts"
+_START_SECONDS = 120
+MODELS_URL = "AWS_ENDPOINT_URL_REKOGNITION"
+_MODEL_ARN = "AIRFLOW__LABEL_DETECTION__MODEL_ARN"
+
+
+class Maker(StrEnum):
+    """Who wrote S3, SQS, SNS and EventBridge."""
+
+    LOCALSTACK = "LocalStack"
+    EMBEDDED = "the embedded AWS"
+
+
+@dataclass(frozen=True)
+class Aws:
+    """An AWS with the embedded models. `environment` leads boto3 to both, and names the model."""
+
+    maker: Maker
+    environment: Mapping[str, str]
+
+    def client(self, service: str) -> Any:
+        """A client of a service."""
+        return self._session.client(  # type: ignore[call-overload]
+            service, endpoint_url=self.environment["AWS_ENDPOINT_URL"], config=Config(proxies={})
+        )
+
+    @cached_property
+    def _session(self) -> boto3.Session:
+        return boto3.Session(
+            self.environment["AWS_ACCESS_KEY_ID"], self.environment["AWS_SECRET_ACCESS_KEY"], region_name=REGION
+        )
+
+    @cached_property
+    def s3(self) -> S3Client:
+        """A client of S3."""
+        found: S3Client = self.client("s3")
+        return found
+
+    @cached_property
+    def sqs(self) -> SQSClient:
+        """A client of SQS."""
+        found: SQSClient = self.client("sqs")
+        return found
+
+    @property
+    def model_arn(self) -> str:
+        """The ARN of the embedded model."""
+        return self.environment[_MODEL_ARN]
+
+    def control(self, page: str, method: str = "GET", body: object = None) -> Any:
+        """Call a control page of the embedded models: `/_local/<page>`."""
+        return call_control_page(self.environment[MODELS_URL], page, method, body)
+
+
+@contextmanager
+def serve(maker: Maker, folder: Path) -> Iterator[Aws]:
+    """Start an AWS and the embedded models; all have ended when this returns, also when this process is killed.
+
+    :raises demo.processes.ProcessDiedError: with the end of the log of the one that did not start.
+    """
+    family = Family(folder / "logs")
+    try:
+        endpoint = _start_localstack(family, folder / "localstack") if maker is Maker.LOCALSTACK else None
+        models = _start_models(family, folder, endpoint)
+        yield Aws(
+            maker,
+            {
+                "AWS_ACCESS_KEY_ID": ACCOUNT,
+                "AWS_SECRET_ACCESS_KEY": "local",
+                "AWS_DEFAULT_REGION": REGION,
+                "AWS_ENDPOINT_URL": endpoint or models["AWS_ENDPOINT_URL"],
+                MODELS_URL: models["AWS_ENDPOINT_URL"],
+                _MODEL_ARN: models[_MODEL_ARN],
+                "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
+            },
+        )
+    finally:
+        family.end()
+
+
+def _start_localstack(family: Family, folder: Path) -> str:
+    """Start LocalStack and wait until it is ready; its endpoint URL."""
+    folder.mkdir(parents=True)
+    (port,) = free_ports(1)
+    address = f"127.0.0.1:{port}"
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "NO_PROXY": "*",
+        "GATEWAY_LISTEN": address,
+        "LOCALSTACK_HOST": address,  # in the URLs of queues: its own host name would need a DNS server
+        "SQS_ENDPOINT_STRATEGY": "path",
+        "DNS_ADDRESS": "0",  # no DNS server
+        "SERVICES": _SERVICES,
+        "EAGER_SERVICE_LOADING": "1",
+        "SKIP_SSL_CERT_DOWNLOAD": "1",
+        "DISABLE_EVENTS": "1",
+    }
+    family.start("localstack", [_python(), "-m", "localstack.runtime.main"], environment)
+    wait_until(lambda: _answers(f"http://{address}/_localstack/health"), _START_SECONDS, "LocalStack", family.check)
+    return f"http://{address}"
+
+
+def _python() -> str:
+    python = os.environ.get(PYTHON, "")
+    if not Path(python).is_file():
+        raise FileNotFoundError(f"{PYTHON} names no Python with LocalStack ({python!r}): run make test-localstack")
+    return python
+
+
+def _answers(url: str) -> bool:
+    with requests.Session() as session:
+        session.trust_env = False
+        try:
+            return session.get(url, timeout=5).ok
+        except requests.RequestException:
+            return False
+
+
+def _start_models(family: Family, folder: Path, endpoint: str | None) -> dict[str, str]:
+    """Start the embedded AWS without buckets and queue; its environment variables.
+
+    :param endpoint: of the S3 that the models read their pictures from; None: the embedded one.
+    """
+    examples(folder / "examples")
+    env_file = folder / "aws.env"
+    options = {"port": "0", "env-file": str(env_file), "examples": str(folder / "examples"), **MODEL_OPTIONS}
+    if endpoint:
+        options["pictures-endpoint"] = endpoint
+    words = [word for name, value in options.items() for word in (f"--{name}", value)]
+    family.start("models", [sys.executable, "-m", "include.local_aws", "--models-only", *words], cleaned())
+    wait_until(env_file.exists, _START_SECONDS, "the embedded models", family.check)
+    return dict(line.split("=", 1) for line in env_file.read_text().splitlines() if "=" in line)

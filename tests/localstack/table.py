@@ -1,0 +1,97 @@
+"""The table of outcomes: what arrives, what must become of it, and what did, on each AWS.
+
+`python -m tests.localstack.table` writes the rows of the last `make test-localstack` into `docs/aws.md`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+
+from demo.environment import PROJECT
+from tests.localstack.outcomes import Arrived
+from tests.localstack.server import Maker
+from tests.system.faults import kept_rows
+
+RESULTS = PROJECT / ".results" / "outcomes-on-each-aws.json"
+DOCS = PROJECT / "docs" / "aws.md"
+BEGIN = "<!-- outcomes: written by make test-localstack -->"
+END = "<!-- end of outcomes -->"
+_COLUMNS = ("what arrives", "how", "number", "must be", *Maker)
+
+
+@dataclass(frozen=True)
+class Row:
+    """Things of one kind. `seen`: the number of each outcome, by AWS; an AWS that cannot send them is not there."""
+
+    what: str
+    way: str
+    number: int
+    wanted: str
+    seen: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def cells(self) -> tuple[str, ...]:
+        """The row, as it is shown."""
+        return (self.what, self.way, str(self.number), self.wanted, *(self._seen_on(maker) for maker in Maker))
+
+    def _seen_on(self, maker: Maker) -> str:
+        if maker not in self.seen:
+            return "not there"
+        seen = self.seen[maker]
+        if set(seen) == {self.wanted}:
+            return f"{seen[self.wanted]} {self.wanted}"
+        return "**" + ", ".join(f"{number} {outcome}" for outcome, number in sorted(seen.items())) + "**"
+
+
+def rows(found: Mapping[Maker, Arrived]) -> list[Row]:
+    """A row for all odd keys of a way, and one for each other case."""
+    numbers: Counter[tuple[str, str, str]] = Counter()
+    seen: dict[tuple[str, str, str], dict[str, Counter[str]]] = {}
+    for maker, arrived in found.items():
+        here: Counter[tuple[str, str, str]] = Counter()
+        for case, outcome in zip(arrived.cases, arrived.seen, strict=True):
+            what = "a key with " if case.what.startswith("a key with ") else case.what
+            kind = (what, case.way, str(case.wanted))
+            here[kind] += 1
+            seen.setdefault(kind, {}).setdefault(maker, Counter())[str(outcome)] += 1
+        numbers |= here
+    return [
+        Row("an odd key" if what.endswith(" ") else what, way, numbers[what, way, wanted], wanted, _plain(by_maker))
+        for (what, way, wanted), by_maker in seen.items()
+    ]
+
+
+def _plain(by_maker: Mapping[str, Counter[str]]) -> dict[str, dict[str, int]]:
+    return {str(maker): dict(counts) for maker, counts in by_maker.items()}
+
+
+_FOUND: dict[Maker, Arrived] = {}
+#: The rows of this session.
+KEPT: list[Row] = []
+
+
+def keep(arrived: Arrived) -> None:
+    """Keep what became of the cases on an AWS, for the end of the session and for the docs."""
+    _FOUND[arrived.place.aws.maker] = arrived
+    KEPT[:] = rows(_FOUND)
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text(json.dumps([asdict(row) for row in KEPT], ensure_ascii=False, indent=1) + "\n")
+
+
+def as_text(found: Iterable[Row]) -> str:
+    """The table for a terminal."""
+    cells = [_COLUMNS, *(row.cells() for row in found)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(_COLUMNS))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
+
+
+def markdown(found: Iterable[Row]) -> str:
+    """The table for the docs."""
+    return kept_rows.markdown(_COLUMNS, [row.cells() for row in found])
+
+
+if __name__ == "__main__":
+    kept = [Row(**row) for row in json.loads(RESULTS.read_text())]
+    kept_rows.write(DOCS, BEGIN, END, markdown(kept))

@@ -1,0 +1,114 @@
+"""A whole run of the DAG on a real Airflow, whose AWS is LocalStack; the models alone are the embedded ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from demo.environment import free_ports
+from demo.pictures import examples
+from demo.waiting import wait_until
+from demo.world import World, WorldOptions
+from include.labels import document_key, final_key
+from include.messages import ImageRef
+from tests.localstack.cases import SCENES
+from tests.localstack.server import MODEL_OPTIONS, MODELS_URL, Aws
+from tests.localstack.stack import make
+from tests.system.faults.outcomes.sample_pictures import TEXT, scenes, with_own_bytes
+from tests.system.pipeline import DAG_ID, Pipeline
+
+STACK = "label-detection"
+PICTURES = 30
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A run that has ended, and what was uploaded before it: each picture's scene."""
+
+    pipeline: Pipeline
+    run_id: str
+    state: str
+    uploaded: dict[ImageRef, str]
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """Its report."""
+        return self.pipeline.report(self.run_id)
+
+
+@pytest.fixture(scope="module")
+def ran(localstack: Aws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+    """One run for all tests in here: a stack, an Airflow on it, uploads, and the DAG triggered."""
+    stack = make(localstack, STACK)
+    assert stack.status() == "CREATE_COMPLETE"
+    folder = tmp_path_factory.mktemp("world")
+    examples(folder / "examples")
+    with World(folder, _options(localstack, stack.options(), str(folder / "examples"))) as world:
+        pipeline = Pipeline(world, localstack.s3, localstack.sqs)
+        assert world.model()["arn"] == world.setting("model_arn")
+        uploaded = _upload(pipeline)
+        world.api.wait_for_dag(DAG_ID, check=world.check)
+        run_id = pipeline.trigger(max_tasks=2)
+        yield Ran(pipeline, run_id, pipeline.finish(run_id), uploaded)
+
+
+def _options(aws: Aws, options: dict[str, str], pictures: str) -> WorldOptions:
+    """A world whose own embedded AWS is asked for its model alone."""
+    (port,) = free_ports(1)
+    ours = {"port": str(port), "examples": pictures, "pictures-endpoint": aws.environment["AWS_ENDPOINT_URL"]}
+    models = {MODELS_URL: f"http://127.0.0.1:{port}"}
+    return WorldOptions(
+        aws=MODEL_OPTIONS | ours,
+        settings={"schedule": "", "wait_minutes": "0", **options},
+        environment={**aws.environment, **models},
+    )
+
+
+def _upload(pipeline: Pipeline) -> dict[ImageRef, str]:
+    """Pictures, and a text; each announced."""
+    bucket, found = pipeline.world.setting("source_bucket"), {}
+    for number in range(PICTURES):
+        scene = SCENES[number % len(SCENES)]
+        key = f"line 3/{number}+é.png"
+        body = with_own_bytes(scenes()[scene], key)
+        etag = pipeline.s3.put_object(Bucket=bucket, Key=key, Body=body)["ETag"].strip('"')
+        found[ImageRef(bucket, key, etag)] = scene
+    pipeline.s3.put_object(Bucket=bucket, Key="text.png", Body=TEXT)
+    wait_until(lambda: pipeline.depth()[0] > PICTURES, 30, "the announcements")
+    return found
+
+
+def test_the_run_is_green_and_the_model_was_on_once_and_is_off(ran: Ran) -> None:
+    assert ran.state == "success", ran.report["problems"]
+    assert ran.pipeline.model_history()[-4:] == ["STARTING", "RUNNING", "STOPPING", "STOPPED"]
+
+
+def test_every_picture_is_labelled_with_what_it_shows(ran: Ran) -> None:
+    found = {}
+    for image in ran.uploaded:
+        key = document_key(final_key(image))
+        answer = ran.pipeline.s3.get_object(Bucket=ran.pipeline.world.setting("final_bucket"), Key=key)
+        found[image] = {label["Name"] for label in json.loads(answer["Body"].read())["labels"]}
+    assert found == {image: {scene.rsplit(" ", 1)[0]} for image, scene in ran.uploaded.items()}
+
+
+def test_nothing_is_left_and_the_report_says_so(ran: Ran) -> None:
+    assert (ran.pipeline.keys("source_bucket"), ran.pipeline.depth()) == ([], (0, 0))
+    images = ran.report["images"]
+    assert (images["labelled"], images["rejected"], images["failed"]) == (PICTURES, 1, 0)
+    assert ran.report["problems"] == []
+
+
+def test_the_report_says_once_which_guarantee_is_weaker_here(ran: Ran) -> None:
+    weaker = [warning for warning in ran.report["warnings"] if "delete" in warning and "If-Match" in warning]
+    assert len(weaker) == 1, ran.report["warnings"]
+
+
+def test_the_dead_mans_switch_was_made_and_taken_away(ran: Ran, localstack: Aws) -> None:
+    assert "no dead man's switch" not in ran.pipeline.log(ran.run_id, "start_model")
+    assert not [warning for warning in ran.report["warnings"] if "switch" in warning]
+    assert localstack.client("scheduler").list_schedules()["Schedules"] == []
