@@ -32,7 +32,11 @@ class Depth:
 
 @dataclass(frozen=True)
 class Aftermath:
-    """The world after a run. `model`: as `/_local/model` describes it; `report`: report.json, None if there is none."""
+    """The world after a run.
+
+    `model`: as `/_local/model` describes it; `report`: report.json, None if there is none; `second_deliveries`: how
+    many messages the queue has delivered twice.
+    """
 
     final: Mapping[str, Stored]
     source_keys: tuple[str, ...]
@@ -41,6 +45,7 @@ class Aftermath:
     model: Mapping[str, Any]
     run_state: str
     report: Mapping[str, Any] | None
+    second_deliveries: int = 0
 
 
 def read_bucket(s3: S3Client, bucket: str) -> dict[str, Stored]:
@@ -68,6 +73,7 @@ def gather(
     model: Mapping[str, Any],
     run_id: str,
     run_state: str,
+    second_deliveries: int = 0,
 ) -> Aftermath:
     """Look at everything; `settings`: queue_url, source_bucket and final_bucket."""
     final = read_bucket(s3, settings["final_bucket"])
@@ -80,6 +86,7 @@ def gather(
         model=model,
         run_state=run_state,
         report=json.loads(report.body) if report else None,
+        second_deliveries=second_deliveries,
     )
 
 

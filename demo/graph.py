@@ -10,7 +10,7 @@ from demo.chromium import chromium
 from demo.environment import clean_own
 from demo.photographs import encode, photograph
 from demo.processes import signals_raise
-from demo.world import World, WorldOptions
+from demo.world import ODDITIES, World, WorldOptions
 
 _DAG = "label_detection"
 _IMAGES = 60
@@ -18,7 +18,9 @@ _IMAGES = 60
 
 def main(picture: Path) -> None:
     """Bring a world up, let it run once, and take the picture of that run's graph."""
-    options = WorldOptions(settings={"schedule": "", "wait_minutes": "0"}, aws={"start-seconds": "3", "rate": "20"})
+    options = WorldOptions(
+        settings={"schedule": "", "wait_minutes": "0"}, aws={"start-seconds": "3", "rate": "20", **ODDITIES}
+    )
     with tempfile.TemporaryDirectory() as folder, World(Path(folder), options, print) as world:
         world.api.wait_for_dag(_DAG, check=world.check)
         s3, bucket, body = world.s3, world.setting("source_bucket"), encode(photograph("astronaut.png"), ".jpg")

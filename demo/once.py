@@ -25,7 +25,7 @@ from demo.pictures import HARD_KEYS, Picture, examples, pictures
 from demo.pipeline import Pipeline, Run, only_pipeline
 from demo.processes import Interrupted, ProcessDiedError
 from demo.verdict import tell, tell_problems
-from demo.world import World, WorldOptions
+from demo.world import ODDITIES, World, WorldOptions
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -68,7 +68,7 @@ def _one(console: Console, folder: Path, kind: Kind) -> Sequence[str]:
     _introduce(console, SERVICES[kind].about)
     examples(folder / "examples")
     options = WorldOptions(
-        aws={"examples": str(folder / "examples"), "model": kind.value},
+        aws={"examples": str(folder / "examples"), "model": kind.value, **ODDITIES},
         settings={"schedule": "", "price_per_unit_hour": str(SERVICES[kind].price)},
     )
     with show(console) as display, World(folder, options, display.say) as world:
@@ -91,7 +91,9 @@ def _two(console: Console, folder: Path) -> Sequence[str]:
         return {str(pipeline.name): pipeline.options for pipeline in pipelines}
 
     options = WorldOptions(
-        aws={"examples": str(folder / "examples"), **two_pipelines.AWS}, settings={"schedule": ""}, pipelines=make
+        aws={"examples": str(folder / "examples"), **two_pipelines.AWS, **ODDITIES},
+        settings={"schedule": ""},
+        pipelines=make,
     )
     with show(console) as display, World(folder, options, display.say) as world:
         ended = _run(world, display, pipelines)
@@ -161,7 +163,16 @@ def _run(world: World, display: Show, pipelines: Sequence[Pipeline]) -> list[_En
 
 def _ended(world: World, run: Run, state: str, uploaded: Sequence[Picture]) -> _Ended:
     pipeline = run.pipeline
-    after = gather(world.s3, world.sqs, pipeline.options, pipeline.model(world), run.run_id, state)
+    queue = world.control(f"queues/{pipeline.options['queue_url'].rpartition('/')[2]}")
+    after = gather(
+        world.s3,
+        world.sqs,
+        pipeline.options,
+        pipeline.model(world),
+        run.run_id,
+        state,
+        queue["second_deliveries"],
+    )
     return _Ended(run, uploaded, after, list(_failures(world.api, run)))
 
 

@@ -246,13 +246,13 @@ def _model(after: Aftermath) -> Iterator[str]:
 
 
 def _report(pictures: Sequence[Picture], documents: Sequence[_Document], after: Aftermath) -> Iterator[str]:
-    """The report's numbers: a second event for a picture counts as labelled again or as ignored."""
+    """The report's numbers: a second event or delivery for a picture counts as labelled again or as ignored."""
     if after.report is None:
         yield "there is no report.json"
         return
     images = after.report["images"]
     good = sum(picture.is_good for picture in pictures)
-    events = sum(picture.uploads for picture in pictures if picture.is_good)
+    events = sum(picture.uploads for picture in pictures if picture.is_good) + after.second_deliveries
     expected: dict[str, tuple[object, object]] = {
         "rejected": (images["rejected"], len(pictures) - good),
         "labelled and ignored": (images["labelled"] + images["ignored"], events),

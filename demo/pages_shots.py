@@ -16,7 +16,7 @@ from demo.environment import clean_own
 from demo.once import upload
 from demo.pictures import examples, pictures
 from demo.processes import signals_raise
-from demo.world import World, WorldOptions
+from demo.world import ODDITIES, World, WorldOptions
 
 _DAG = "label_detection"
 #: Runs before the one that is shown: enough to compare the last five with those before.
@@ -31,7 +31,13 @@ def main(folder: Path) -> None:
         examples(place / "examples")
         options = WorldOptions(
             settings={"schedule": "", "wait_minutes": "0"},
-            aws={"examples": str(place / "examples"), "start-seconds": "3", "stop-seconds": "1", "rate": "20"},
+            aws={
+                "examples": str(place / "examples"),
+                "start-seconds": "3",
+                "stop-seconds": "1",
+                "rate": "20",
+                **ODDITIES,
+            },
         )
         with World(place / "world", options, print) as world, chromium() as browser:
             world.api.wait_for_dag(_DAG, check=world.check)

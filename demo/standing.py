@@ -28,7 +28,7 @@ from demo.kinds import SERVICES, Kind, kind_of
 from demo.pictures import examples
 from demo.processes import ProcessDiedError
 from demo.waiting import wait_until
-from demo.world import AWS, COMPONENTS, World, WorldOptions
+from demo.world import AWS, COMPONENTS, ODDITIES, World, WorldOptions
 
 PORT = 8080
 _SETTINGS = {"schedule": "*/2 * * * *", "wait_minutes": "1.5"}
@@ -150,7 +150,7 @@ def hold(folder: Path, kind: Kind) -> int:
     me = {"pid": os.getpid(), "started_at": started_at(os.getpid())}
     (folder / _HOLDER).write_text(json.dumps(me))
     options = WorldOptions(
-        aws={"examples": str(folder / _EXAMPLES), "model": kind.value, **_ANSWERS},
+        aws={"examples": str(folder / _EXAMPLES), "model": kind.value, **_ANSWERS, **ODDITIES},
         settings={**_SETTINGS, "price_per_unit_hour": str(SERVICES[kind].price)},
         port=PORT,
     )

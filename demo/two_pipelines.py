@@ -68,8 +68,9 @@ def _stack(world: World, name: str, model_arn: str) -> dict[str, str]:
     # Not the stack's own output: the embedded AWS has Amazon's host in it.
     queue_url = world.sqs.get_queue_url(QueueName=name)["QueueUrl"]
     # S3 tests a new notification with a message, which the reports would count.
-    while test_event := world.sqs.receive_message(QueueUrl=queue_url).get("Messages"):
-        world.sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=test_event[0]["ReceiptHandle"])
+    while world.control(f"queues/{name}")["visible"]:
+        for test_event in world.sqs.receive_message(QueueUrl=queue_url, WaitTimeSeconds=1).get("Messages", []):
+            world.sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=test_event["ReceiptHandle"])
     return {"queue_url": queue_url, "source_bucket": f"{name}-source", "final_bucket": f"{name}-final"}
 
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 #: Airflow's processes, in the order they are started: the slowest to answer first.
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 AWS = "aws"
+#: How odd the demo's embedded AWS is: as odd as it can be without being slower.
+ODDITIES = {"oddities": "quick"}
 _PIPELINES = "pipelines.json"
 _START_SECONDS = 180
 _HEALTHY = ("metadatabase", "scheduler", "dag_processor", "triggerer")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from mmap import mmap
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 from PIL import Image
@@ -17,6 +18,7 @@ from include.labels import Error
 from include.messages import ImageRef
 
 if TYPE_CHECKING:
+    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
 
 _CONTENT_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "MPO": "image/jpeg"}  # MPO: several JPEGs in one file
@@ -25,6 +27,7 @@ _LYING = {5, 6, 7, 8}  # EXIF: turned by a quarter
 #: AWS: archived; encrypted with a key that only its owner has.
 _NEVER_READ = {"InvalidObjectState", "InvalidRequest"}
 _IHDR_ENDS = 33
+_CHUNK = 64 * 1024
 #: EXIF data is for JPEGs at first, where 64 KB are the most. A PNG with more chunks is made to keep a reader busy.
 _LONGEST_EXIF = 1024 * 1024
 _MOST_CHUNKS = 100_000
@@ -33,9 +36,12 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 @dataclass(frozen=True)
 class ImageBytes:
-    """A PNG or a JPEG. `width` and `height`: pixels, as it is looked at, turned as its EXIF data says."""
+    """A PNG or a JPEG. `content`: as an open file, at its beginning.
 
-    content: bytes
+    `width` and `height`: pixels, as it is looked at, turned as its EXIF data says.
+    """
+
+    content: mmap
     content_type: str
     width: int
     height: int
@@ -57,18 +63,30 @@ def read_image(
         if aws_errors.status(error) in {404, 412} or aws_errors.code(error) in _NEVER_READ:
             raise ImageUnreadableError(Error(aws_errors.code(error), aws_errors.message(error))) from error
         raise
-    with answer["Body"] as body:
+    with closing(answer["Body"]) as body:
         if answer["ContentLength"] > max_bytes:
             size = f"{answer['ContentLength']:,} bytes; the model takes {max_bytes:,} at the most"
             raise ImageRefusedError(Error("ImageTooLargeException", size))
         make_room(answer["ContentLength"])
-        return _look_at(body.read())
+        content = _read(body, answer["ContentLength"])
+    found = _look_at(content)
+    content.seek(0)
+    return found
 
 
-def _look_at(content: bytes) -> ImageBytes:
+def _read(body: StreamingBody, size: int) -> mmap:
+    """The bytes in pages of their own. The heap of a process with many threads keeps several times what they need."""
+    content = mmap(-1, max(size, 1))
+    for chunk in body.iter_chunks(_CHUNK):
+        content.write(chunk)
+    return content
+
+
+def _look_at(content: mmap) -> ImageBytes:
     """Its header alone: what is wrong with its pixels the model finds out."""
     try:
-        with Image.open(BytesIO(content), formats=("PNG", "JPEG")) as picture:
+        content.seek(0)
+        with Image.open(cast("IO[bytes]", content), formats=("PNG", "JPEG")) as picture:
             width, height = picture.size
             content_type = _CONTENT_TYPES[str(picture.format)]
             is_png = picture.format == "PNG"
@@ -82,7 +100,7 @@ def _look_at(content: bytes) -> ImageBytes:
     return ImageBytes(content, content_type, *((height, width) if orientation in _LYING else (width, height)))
 
 
-def _png_orientation(content: bytes) -> int | None:
+def _png_orientation(content: mmap) -> int | None:
     """What a PNG's EXIF data says of how it is looked at, 1-8; None: nothing that can be read.
 
     The chunk may stand before the pixels or after them (PNG 3rd edition, 11.3.4.5). Pillow looks behind the pixels only
@@ -99,7 +117,7 @@ def _png_orientation(content: bytes) -> int | None:
     return None
 
 
-def _png_chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
+def _png_chunks(content: mmap) -> Iterator[tuple[bytes, memoryview]]:
     """Name and data of each chunk, without decoding any."""
     whole, at = memoryview(content), len(_PNG)
     for _ in range(_MOST_CHUNKS):
@@ -111,9 +129,9 @@ def _png_chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
         at = end
 
 
-def _png_size(content: bytes) -> tuple[int, int] | None:
+def _png_size(content: mmap) -> tuple[int, int] | None:
     """What a PNG's header says; None: it is none, or of more pixels than Pillow takes."""
-    if not content.startswith(_PNG) or content[12:16] != b"IHDR" or len(content) < _IHDR_ENDS:
+    if content[: len(_PNG)] != _PNG or content[12:16] != b"IHDR" or len(content) < _IHDR_ENDS:
         return None
     width, height = struct.unpack(">II", content[16:24])
     return (width, height) if 0 < width * height <= (Image.MAX_IMAGE_PIXELS or 0) else None

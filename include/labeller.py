@@ -70,6 +70,11 @@ class Result:
     retry_seconds: float = 0.0
     is_own: bool = False
 
+    @property
+    def is_final(self) -> bool:
+        """Whether the image has its outcome, so that its message need not come again for it."""
+        return self.outcome in {Outcome.LABELLED, Outcome.REJECTED, Outcome.IGNORED}
+
 
 #: When a message is to come again: after its first delivery, then four times as late each time, at most 15 minutes.
 SHORT_SECONDS = 2.0

@@ -27,6 +27,7 @@ class Lease(BaseModel):
     aws_conn_id: str = "aws_default"
     sns_topic_arn: str | None = None
     dead_man_switch: bool = False  # whether one was to be made, or an earlier run left one
+    start_asked: bool = False  # whether the holder has asked for the model since, or was about to
 
     def is_of(self, dag_id: str, run_id: str) -> bool:
         """Whether it is this run's."""

@@ -33,6 +33,8 @@ _MANY = 10
 #: At the end of the queue another task's journal is waited for: seconds. One writes its lines every 10 s.
 _OTHERS_SECONDS = 12.0
 _LOOK_SECONDS = 2.0
+#: Messages of several images that came back for some of them: what is done is remembered for so many.
+_REMEMBERED = 1000
 #: Parts of the run's journal that are read to find an image that was labelled.
 _PARTS = 50
 
@@ -70,6 +72,7 @@ class MessageWorker:
         self._pace = pace
         self._stop = stop
         self._side_by_side = SideBySide(_HELPERS)
+        self._done: dict[str, set[ImageRef]] = {}  # by the id of a message that was returned to the queue
         self._counts: Counter[Outcome] = Counter()
         self._failing: set[str] = set()  # since the last image that did not fail
         self._last_failure: Error | None = None
@@ -114,30 +117,33 @@ class MessageWorker:
 
     def _handle(self, message: Message, contents: messages.Contents) -> float | None:
         """Bring each image and each problem of a message to its outcome, or say when it has to come again."""
-        ours = [image for image in contents.images if image.bucket == self._labeller.source_bucket]
+        ours = dict.fromkeys(image for image in contents.images if image.bucket == self._labeller.source_bucket)
         foreign = sorted({image.bucket for image in contents.images} - {self._labeller.source_bucket})
         if ours:
             self._doubts.settle(Doubt.BUCKET)
         elif foreign and self._may_be_ours(message):
             return self._return_foreign(message, foreign)
-        results = self._label_all(ours, message)
-        if len(results) < len(ours):
+        done = self._done.pop(message.id, set())
+        results = self._label_all([image for image in ours if image not in done], message)
+        if len(results) + len(done) < len(ours):
             return 0.0  # told to stop
-        unreadable = [result for result in results if result.outcome is Outcome.UNREADABLE]
-        if seconds := [result.retry_seconds for result in results if result.outcome is Outcome.FAILED]:
+        unreadable = [result for result in results.values() if result.outcome is Outcome.UNREADABLE]
+        if seconds := [result.retry_seconds for result in results.values() if result.outcome is Outcome.FAILED]:
             for result in unreadable:  # its message is kept when all others are done
                 self._note(replace(result, outcome=Outcome.FAILED, is_own=True))
+            if len(self._done) < _REMEMBERED:
+                self._done[message.id] = done | {image for image, result in results.items() if result.is_final}
             return max(seconds)
         self._keep(message, _problem(contents.problems, foreign), unreadable)
         self._note_ignored(message, contents)
         return None
 
-    def _label_all(self, images: Iterable[ImageRef], message: Message) -> list[Result]:
+    def _label_all(self, images: Iterable[ImageRef], message: Message) -> dict[ImageRef, Result]:
         """The results of those images that were worked on, several at a time, those of one key one after the other."""
         by_key: dict[str, list[ImageRef]] = {}
         for image in images:
             by_key.setdefault(image.key, []).append(image)
-        results: list[Result] = []
+        results: dict[ImageRef, Result] = {}
         many = sum(map(len, by_key.values())) > _MANY
 
         def label(same_key: list[ImageRef]) -> None:
@@ -145,7 +151,7 @@ class MessageWorker:
                 if self._stop.is_set():
                     return
                 result = self._label(image, message, look_first=many)
-                results.append(replace(result, labels=[]))  # there may be thousands
+                results[image] = replace(result, labels=[])  # there may be thousands
 
         self._side_by_side.each(label, by_key.values())
         return results
@@ -221,7 +227,7 @@ class MessageWorker:
             for part in islice(list_parts(*place), _PARTS):
                 if any(json.loads(line)["outcome"] == Outcome.LABELLED for line in read_part(*place, part)):
                     return True
-        except aws_errors.AWS_ERRORS as error:
+        except (*aws_errors.AWS_ERRORS, LookupError, TypeError, ValueError) as error:
             log.warning("the run's journal could not be read: %s", error)
         return False
 

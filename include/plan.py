@@ -6,6 +6,7 @@ import math
 
 from pydantic import BaseModel, ConfigDict
 
+from include.conditions import Conditions
 from include.experience import Experience
 from include.pace import AHEAD_SECONDS
 from include.settings import Settings
@@ -38,6 +39,7 @@ class Plan(BaseModel):
     seconds_per_image: float = _SECONDS_PER_IMAGE
     start_seconds: tuple[float, float] | None = None  # the quickest and the slowest start of late; None: not known
     reason: str
+    conditions: Conditions = Conditions()  # what the final bucket's S3 obeys
 
     @property
     def images_per_second(self) -> float:

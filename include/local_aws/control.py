@@ -135,7 +135,10 @@ class ControlPages:
         if environ["REQUEST_METHOD"] == "DELETE":
             for queue in queues:
                 queue.settle_counts()
-        found = [{"name": queue.name, **asdict(queue.counts)} for queue in queues]
+        found = [
+            {"name": queue.name, **asdict(queue.counts), "second_deliveries": queue.second_deliveries}
+            for queue in queues
+        ]
         return "200 OK", found[0] if name else found
 
     def _schedules(self, *_: Any) -> tuple[str, Any]:

@@ -95,7 +95,8 @@ _CONFIDENCE = r"^(model|100(\.0*)?|[0-9]{1,2}(\.[0-9]*)?)$"
 
 
 def _param(name: str, schema: dict[str, Any], pipeline: Pipeline) -> Param:
-    types, more = [schema.get("type")], {}
+    types: list[str] = [schema.get("type", "string")]
+    more: dict[str, Any] = {}
     if (
         "oneOf" in schema
     ):  # a number or a word; the form shows the field of the first type, and one for numbers has no words

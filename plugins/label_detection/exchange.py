@@ -24,12 +24,22 @@ _WARNING_KEY = "warning"
 
 
 class Started(BaseModel):
-    """The start request: when it was made, whether the model was on already, and when workers must stop receiving."""
+    """The start request: when it was made, whether the model was on already, and when workers must stop receiving.
+
+    `accepted_at`: when the service had accepted the request, which throttling can delay by minutes; None: it was not
+    made, because the model was on already.
+    """
 
     requested_at: AwareDatetime
     adopted: bool
     units: int
     deadline: AwareDatetime
+    accepted_at: AwareDatetime | None = None
+
+    @property
+    def asked_at(self) -> datetime:
+        """From when on Describe may lag behind the request."""
+        return self.accepted_at or self.requested_at
 
 
 class Stopped(BaseModel):
@@ -104,13 +114,14 @@ def pull(context: Context, task_id: str) -> Any:
     return context["ti"].xcom_pull(task_ids=task_id)
 
 
-def push_warning(context: Context, warning: str | None) -> None:
-    """Have the report say what went wrong beside the run, if anything did."""
-    if warning:
-        context["ti"].xcom_push(_WARNING_KEY, warning)
+def push_warning(context: Context, *warnings: str | None) -> None:
+    """Keep a task's warnings for the report; None is no warning. A second call replaces those of the first."""
+    if given := [warning for warning in warnings if warning]:
+        context["ti"].xcom_push(_WARNING_KEY, given)
 
 
 def pull_warnings(context: Context) -> list[str]:
-    """What went wrong beside the run."""
-    found = (context["ti"].xcom_pull(task_ids=task, key=_WARNING_KEY) for task in (START_TASK, STOP_TASK))
-    return [warning for warning in found if warning]
+    """What went wrong beside the run, in the order of its tasks."""
+    pulled = (context["ti"].xcom_pull(task_ids=task, key=_WARNING_KEY) for task in (PLAN_TASK, START_TASK, STOP_TASK))
+    # A run that was planned by an earlier version has one text here.
+    return [warning for found in pulled if found for warning in ([found] if isinstance(found, str) else found)]

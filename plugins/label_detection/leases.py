@@ -64,9 +64,10 @@ def own_lease(context: Context, model_arn: str) -> Lease | None:
     return lease if lease and lease.is_of(context["ti"].dag_id, context["ti"].run_id) else None
 
 
-def take_lease(context: Context, plan: Plan) -> Lease:
+def take_lease(context: Context, plan: Plan, *, start_asked: bool = False) -> Lease:
     """Take the model from now on, or take it anew.
 
+    :param start_asked: whether the model is asked for next.
     :raises RuntimeError: when another DAG holds it.
     """
     settings, ti, now = plan.settings, context["ti"], datetime.now(UTC)
@@ -84,6 +85,7 @@ def take_lease(context: Context, plan: Plan) -> Lease:
         sns_topic_arn=settings.sns_topic_arn,
         # One that the run before has left is still there, whatever is configured by now.
         dead_man_switch=settings.dead_man_switch_role_arn is not None or (held is not None and held.dead_man_switch),
+        start_asked=start_asked,
     )
     return put_lease(lease)
 

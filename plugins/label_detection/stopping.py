@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from include import aws_errors
+from label_detection import lag
 from label_detection.hooks.brief import brief_config
 from label_detection.hooks.by_arn import hook_for
 from label_detection.hooks.model import ModelHook, ModelInUseError, ModelState, Phase
@@ -36,17 +37,20 @@ class Stopping:
         self.asked_at: datetime | None = None  # when a request to stop was accepted
         self.was_on = False
         self._before_stop = before_stop
+        self._accepted: float | None = None  # time.monotonic() of the last request to stop that was accepted
         self._trouble_since: float | None = None
         self._seen = ""
 
     def step(self) -> ModelState | None:
         """Look at the model, and ask for its end if it is on. None: the service gives no answer now.
 
-        A model that is starting refuses to be stopped: asked again at the next step.
+        A model that is starting refuses to be stopped: asked again at the next step. One that still says RUNNING after
+        a request that was accepted is not asked again at once: Describe lags.
         """
         try:
             state = self._look()
-            if state.phase in {Phase.STARTING, Phase.RUNNING} or state.remains:
+            stoppable = state.phase is Phase.STARTING or state.remains
+            if stoppable or (state.phase is Phase.RUNNING and not self._was_just_accepted()):
                 self._before_stop()
                 self._stop()
         except aws_errors.AWS_ERRORS as error:
@@ -55,18 +59,27 @@ class Stopping:
         self._trouble_since = None
         return state
 
-    def until_off(self, linger_seconds: float) -> ModelState:
-        """Until it is off; one that no request of ours has stopped must stay off for `linger_seconds`."""
+    def until_off(self, linger_seconds: float, start_asked_at: datetime | None = None) -> ModelState:
+        """Stop the model, and return once it is off.
+
+        A model that is off although no request of ours has stopped it must stay off for `linger_seconds`, and for as
+        long as Describe may lag behind a start request that was made at `start_asked_at`.
+        """
         off_since: float | None = None
+        believed_at = lag.lags_until(start_asked_at) if start_asked_at else datetime.now(UTC)
         while True:
             state = self.step()
             if state and not state.is_gone:
                 off_since = None
             elif state:
                 off_since = off_since or time.monotonic()
-                if self.asked_at or time.monotonic() - off_since >= linger_seconds:
+                stayed_off = time.monotonic() - off_since >= linger_seconds and datetime.now(UTC) >= believed_at
+                if self.asked_at or stayed_off:
                     return state
             time.sleep(_OFF_SECONDS if off_since else ON_SECONDS)
+
+    def _was_just_accepted(self) -> bool:
+        return self._accepted is not None and time.monotonic() - self._accepted < lag.LAG_SECONDS
 
     def _look(self) -> ModelState:
         try:
@@ -91,6 +104,7 @@ class Stopping:
         try:
             self.hook.stop()
             self.asked_at = self.asked_at or datetime.now(UTC)
+            self._accepted = time.monotonic()
             log.info("asked it to stop")
         except ModelInUseError as error:
             log.info("it cannot be stopped now: %s; trying again", error)

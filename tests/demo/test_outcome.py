@@ -81,6 +81,7 @@ class Place:
     dead_letters_url: str
     model: dict[str, Any] = field(default_factory=lambda: json.loads(json.dumps(MODEL)))
     run_state: str = "success"
+    second_deliveries: int = 0
 
     def put(self, key: str, body: bytes, picture: Picture = EMPTY, bucket: str = FINAL) -> None:
         self.s3.put_object(
@@ -110,7 +111,7 @@ class Place:
 
     def problems(self, uploaded: Sequence[Picture] = UPLOADED) -> list[str]:
         settings = {"queue_url": self.queue_url, "source_bucket": SOURCE, "final_bucket": FINAL}
-        after = gather(self.s3, self.sqs, settings, self.model, RUN, self.run_state)
+        after = gather(self.s3, self.sqs, settings, self.model, RUN, self.run_state, self.second_deliveries)
         return list(check(uploaded, after).problems)
 
 
@@ -151,6 +152,13 @@ def place(aws: tuple[str, Any, Any]) -> Place:
 
 
 def test_a_good_outcome_has_no_problems(place: Place) -> None:
+    assert place.problems() == []
+
+
+def test_a_message_that_the_queue_delivered_twice_is_one_more_in_the_report(place: Place) -> None:
+    place.second_deliveries = 1
+    assert len(place.problems()) == 1
+    place.change_report(lambda report: report["images"].update(ignored=report["images"]["ignored"] + 1))
     assert place.problems() == []
 
 

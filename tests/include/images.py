@@ -14,7 +14,7 @@ TEXT = b"not a picture"
 GIF = b"GIF89a" + bytes(100)
 
 
-def detect(image: ImageRef, min_confidence: float) -> Detection:
+def detect(image: ImageRef, min_confidence: float | None) -> Detection:
     return FOUND
 
 

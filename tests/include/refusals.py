@@ -32,6 +32,26 @@ def refuse(aws: Aws, kind: str, key: str = "odd") -> None:
         aws.fail("s3", "HeadObject", status=get[0], code=get[1], key=place)
 
 
+#: The same as objects of the embedded AWS, refused to the model as well: what they are uploaded with, or their trouble.
+OBJECTS: dict[str, dict[str, str] | str] = {
+    "another account's": "denied",
+    "SSE-C": {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32},
+    "archived": {"StorageClass": "GLACIER"},
+    "archived deep": {"StorageClass": "DEEP_ARCHIVE"},
+    "a disabled key": "kms-disabled",
+    "a denied key": "kms-denied",
+}
+
+
+def upload_refused(aws: Aws, kind: str, key: str, body: bytes) -> None:
+    """Put an object into the source bucket that S3 then refuses."""
+    how = OBJECTS[kind]
+    aws.upload(key, body, **(how if isinstance(how, dict) else {}))
+    if isinstance(how, str):
+        place = {"bucket": aws.settings.source_bucket, "key": key, "trouble": how}
+        aws.control("objects", "PUT", [*aws.control("objects"), place])
+
+
 def kept(aws: Aws) -> list[Any]:
     """The documents of messages that were kept."""
     return [json.loads(aws.read(key)) for key in aws.final_keys() if key.startswith("rejected/messages/")]

@@ -14,7 +14,7 @@ from include.messages import ImageRef
 from tests.conftest import Aws
 from tests.include.conftest import MakeDrain
 from tests.include.queues import clear, send, wait_for
-from tests.include.refusals import kept, kinds_of_refusals, refuse
+from tests.include.refusals import OBJECTS, kept, upload_refused
 from tests.include.test_messages import direct, record, through_eventbridge, through_sns
 
 
@@ -129,12 +129,11 @@ def test_an_object_of_a_foreign_bucket_is_not_touched(aws: Aws, make_drain: Make
     assert [key for key in aws.final_keys() if not key.startswith("rejected/messages/")] == []
 
 
-@kinds_of_refusals
+@pytest.mark.parametrize("kind", OBJECTS)
 def test_images_beside_one_that_s3_refuses_are_all_labelled_in_the_first_run(
     aws: Aws, make_drain: MakeDrain, picture: bytes, kind: str
 ) -> None:
-    refuse(aws, kind)
-    aws.upload("odd.png", picture)
+    upload_refused(aws, kind, "odd.png", picture)
     for number in range(10):
         aws.upload(f"{number}.png", picture)
     tally = make_drain(max_receives=2).run()

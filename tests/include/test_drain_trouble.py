@@ -134,7 +134,7 @@ def test_a_message_that_fails_for_no_known_reason_is_kept_and_blocks_no_other(
     aws.upload("stuck.png", picture)
     aws.upload("good.png", picture)
 
-    def detect(image: ImageRef, _: float) -> Detection:
+    def detect(image: ImageRef, _: float | None) -> Detection:
         if image.key == "stuck.png":
             raise RuntimeError("what nobody thought of")
         return FOUND

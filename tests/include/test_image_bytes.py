@@ -96,7 +96,7 @@ def test_an_image_is_read_as_it_is_and_measured_as_it_is_looked_at(
 ) -> None:
     image = upload(aws, "line 3/é+part.bin", body)
     read = read_image(client("s3"), image, LIMIT)
-    assert (read.content, read.content_type, (read.width, read.height)) == (body, content_type, size)
+    assert (read.content.read(), read.content_type, (read.width, read.height)) == (body, content_type, size)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_an_archived_image_is_not_taken_for_a_refused_call(aws: Aws) -> None:
 
 def test_an_image_of_just_so_many_bytes_is_taken(aws: Aws) -> None:
     body = picture("PNG") + bytes(100)
-    assert read_image(client("s3"), upload(aws, "part.png", body), len(body)).content == body
+    assert read_image(client("s3"), upload(aws, "part.png", body), len(body)).content.read() == body
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def noted(aws: Aws, *results: Result) -> list[dict[str, Any]]:
 def test_a_redelivered_image_keeps_its_anomaly_in_the_journal_and_on_the_page(
     aws: Aws, make_labeller: MakeLabeller, picture: bytes
 ) -> None:
-    def detect(image: ImageRef, _: float) -> Detection:
+    def detect(image: ImageRef, _: float | None) -> Detection:
         asked.append(image)
         return Detection([], Anomaly(True, 88.0))
 

@@ -76,7 +76,7 @@ def test_while_the_model_cannot_be_tried_with_another_image_one_may_fail_ten_tim
 ) -> None:
     good, image = upload(aws, "good.png", picture), upload(aws, "a.png", picture)
 
-    def detect(image: ImageRef, _: float) -> Detection:
+    def detect(image: ImageRef, _: float | None) -> Detection:
         if image.key == "good.png":
             return FOUND
         raise (ImageUnreadableError if "good" in image.key else CannotError)(Error("x", "y"))

@@ -30,7 +30,14 @@ def fails_at_odd(error: Exception) -> Any:
 
 CANNOT_READ = ImageUnreadableError(Error("InvalidS3ObjectException", "Unable to get object metadata from S3"))
 WRONG = ImageRefusedError(Error("InvalidParameterException", "Request has invalid parameters"), doubtful=True)
-reads = pytest.mark.parametrize("read_by", ["the copy", "the model's service"])
+_DENIED: Any = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+#: Who meets the refusal: a model that sees nothing of it, one that reads from S3, a hook that sends it the bytes.
+READERS = {
+    "the copy": detect,
+    "the model's service": fails_at_odd(CANNOT_READ),
+    "the model's hook": fails_at_odd(ClientError(_DENIED, "GetObject")),
+}
+reads = pytest.mark.parametrize("read_by", READERS)
 
 
 @reads
@@ -40,7 +47,7 @@ def test_an_object_that_s3_refuses_is_unreadable_once_another_image_was_labelled
 ) -> None:
     odd, good = upload(aws, "odd.png", picture), upload(aws, "good.png", picture)
     refuse(aws, kind)
-    labeller = make_labeller(detect=detect if read_by == "the copy" else fails_at_odd(CANNOT_READ), max_receives=3)
+    labeller = make_labeller(detect=READERS[read_by], max_receives=3)
     assert labeller.label(good, 1).outcome is Outcome.LABELLED
     assert labeller.label(odd, 2).outcome is Outcome.FAILED
     result = labeller.label(odd, 3)

@@ -44,6 +44,7 @@ def test_a_lease_has_expired_from_its_last_moment_on(minutes: float, expired: bo
 def test_a_lease_of_an_older_version_is_read_with_what_it_lacks_as_it_was_then() -> None:
     old = lease().model_dump(mode="json", include={"model_arn", "dag_id", "run_id", "since", "until", "units"})
     read = Lease.model_validate(old)
+    assert not read.start_asked
     assert (read.aws_conn_id, read.sns_topic_arn, read.dead_man_switch) == ("aws_default", None, False)
 
 

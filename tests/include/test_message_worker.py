@@ -94,10 +94,11 @@ def test_a_message_is_kept_for_its_unreadable_image_when_all_its_others_are_done
     refuse(aws, "archived")
     aws.fail("s3", "CopyObject", status=503, code="SlowDown", key="late", times=1)
     worker = make_worker(max_receives=1)
-    message = announcing(odd, good, late)
+    message = announcing(odd, good, late, good)
     assert worker.work(message) == 2
     assert kept(aws) == []
     assert worker.work(again(message)) is None
+    assert worker.tally == Tally(labelled=2, failed=2, unreadable=1)
     (document,) = kept(aws)
     assert url(odd) in document["error"]["message"]
     assert [outcomes(aws, image) for image in (odd, good, late)] == [["pending"], ["labelled"], ["labelled"]]

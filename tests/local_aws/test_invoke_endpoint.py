@@ -97,7 +97,7 @@ def test_hugging_face_answers_labels_and_boxes_in_pixels(ask: Ask, scale: int) -
         pytest.param(b"not a picture", "image/png", 400, id="text"),
         pytest.param(b"", "image/png", 400, id="empty"),
         pytest.param(jpeg(photograph("moon"))[:8_000], "image/jpeg", 400, id="JPEG cut in its middle"),
-        pytest.param(jpeg(photograph("moon")) + bytes(6_291_456), "image/jpeg", 413, id="over 6 MB"),
+        pytest.param(jpeg(photograph("moon")) + bytes(26_214_400), "image/jpeg", 413, id="over 25 MB"),
     ],
 )
 def test_what_the_container_cannot_take_is_a_model_error(ask: Ask, body: bytes, content_type: str, status: int) -> None:
@@ -112,7 +112,7 @@ def test_what_the_container_cannot_take_is_a_model_error(ask: Ask, body: bytes, 
 
 def test_six_megabytes_are_taken(ask: Ask) -> None:
     image = jpeg(photograph("moon"))
-    ask(DETECTION, image + bytes(6_291_456 - len(image)), "image/jpeg")
+    ask(DETECTION, image + bytes(26_214_400 - len(image)), "image/jpeg")
 
 
 @pytest.mark.parametrize("state", ["STARTING", "FAILED", "STOPPING", "STOPPED", "TRAINING_COMPLETED"])

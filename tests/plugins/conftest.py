@@ -8,23 +8,28 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import json
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 from airflow.sdk.bases.operator import ExecutorSafeguard
+from airflow.sdk.definitions.dag import _run_inline_trigger
+from airflow.sdk.serde import deserialize, serialize
 from botocore.config import Config
 from botocore.loaders import JSONFileLoader
 
 from include.lease import Lease, lease_name
 from include.model_kinds import KINDS
 from include.plan import Plan
-from label_detection import exchange, experiences, leases, stopping
+from label_detection import exchange, experiences, lag, leases, stopping
 from label_detection.hooks.by_arn import hook_for
 from label_detection.hooks.model import ModelHook
 from label_detection.operators import model as model_operators
@@ -120,9 +125,11 @@ class Run:
         exchange.push_plan(context, plan)
         return plan
 
-    def started(self, requested_at: datetime, deadline: datetime) -> None:
+    def started(self, requested_at: datetime, deadline: datetime, accepted_at: datetime | None = None) -> None:
         """Have asked for the model, as `start_model` leaves it."""
-        started = exchange.Started(requested_at=requested_at, adopted=False, units=2, deadline=deadline)
+        started = exchange.Started(
+            requested_at=requested_at, adopted=False, units=2, deadline=deadline, accepted_at=accepted_at
+        )
         self._push(exchange.START_TASK, "return_value", started.model_dump(mode="json"))
 
     def _push(self, task_id: str, key: str, value: Any) -> None:
@@ -143,6 +150,24 @@ def events_of(trigger: BaseTrigger, within: float) -> list[TriggerEvent]:
         return [event async for event in trigger.run()]
 
     return asyncio.run(asyncio.wait_for(collect(), within))
+
+
+@contextmanager
+def later(seconds: float, change: Callable[[], object]) -> Iterator[None]:
+    """Change something while the body waits for it."""
+    timer = threading.Timer(seconds, change)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.join()
+
+
+def dags_test_event(trigger: BaseTrigger) -> Any:
+    """What a trigger's first event is to its task under `airflow dags test`, by Airflow's own functions."""
+    ti: Any = SimpleNamespace(id=uuid4())
+    event = _run_inline_trigger(trigger, ti)
+    return deserialize(json.loads(json.dumps(serialize(event.payload))))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -177,6 +202,8 @@ def hook(aws: Aws) -> ModelHook:
 def quick(monkeypatch: pytest.MonkeyPatch, model_kind: str, tmp_path: Path) -> None:
     """Wait as the operators do, in fractions of the seconds."""
     monkeypatch.setattr(model_operators, "_LINGER_SECONDS", 0.5)
+    monkeypatch.setattr(lag, "LAG_SECONDS", 0.5)
+    monkeypatch.setattr(lag, "LOOK_SECONDS", 0.1)
     for name, seconds in (("ON_SECONDS", 0.1), ("_OFF_SECONDS", 0.1), ("_PATIENCE_SECONDS", 0.5)):
         monkeypatch.setattr(stopping, name, seconds)
     folder = Path(model_operators.__file__).parents[1] / "waiters"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from demo.world import World, WorldOptions
+from tests.seed import SEED
 from tests.system.pipeline import DAG_ID, Pipeline
 
 START_SECONDS, STOP_SECONDS = 3, 2
@@ -25,7 +26,13 @@ def make_place(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
 def _world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     options = WorldOptions(
         settings={"schedule": "", "wait_minutes": "0"},
-        aws={"start-seconds": str(START_SECONDS), "stop-seconds": str(STOP_SECONDS), "rate": "20", "latency": "0.1"},
+        aws={
+            "start-seconds": str(START_SECONDS),
+            "stop-seconds": str(STOP_SECONDS),
+            "rate": "20",
+            "latency": "0.1",
+            "seed": str(SEED),
+        },
     )
     with World(make_place(tmp_path_factory, "world"), options) as world:
         world.api.wait_for_dag(DAG_ID, check=world.check)
@@ -36,7 +43,8 @@ def _world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def pipeline(_world: World) -> Iterator[Pipeline]:
     """The pipeline, without faults, its queue and source bucket empty before and after."""
     pipeline = Pipeline(_world, _world.s3, _world.sqs)
-    _world.control("faults", "DELETE")
+    for page in ("faults", "oddities"):
+        _world.control(page, "DELETE")
     pipeline.put_model("STOPPED")
     yield pipeline
     _world.control("faults", "DELETE")

@@ -27,12 +27,13 @@ class Pipeline:
     sqs: SQSClient
 
     def upload(self, count: int, body: bytes) -> list[str]:
-        """Upload pictures of different bytes under new keys; the keys."""
+        """Upload pictures of different bytes under new keys; the keys. GetQueueAttributes counts them at once."""
         keys = [f"line 3/{time.time_ns()}+é-{number}.png" for number in range(count)]
         for key in keys:
             self.s3.put_object(
                 Bucket=self.world.setting("source_bucket"), Key=key, Body=body + key.encode(), ContentType="image/png"
             )
+        self.settle()
         return keys
 
     def trigger(self, **params: Any) -> str:
@@ -70,10 +71,17 @@ class Pipeline:
         return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
     def depth(self) -> tuple[int, ...]:
-        """Messages waiting and in flight."""
-        names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        answer = self.sqs.get_queue_attributes(QueueUrl=self.world.setting("queue_url"), AttributeNames=names)
-        return tuple(int(answer["Attributes"][name]) for name in names)
+        """Messages waiting and in flight, exactly and now, whatever GetQueueAttributes says."""
+        queue = self.world.control(f"queues/{self.world.setting('queue_url').rpartition('/')[2]}")
+        return queue["visible"], queue["in_flight"]
+
+    def settle(self) -> None:
+        """Let the time pass after which GetQueueAttributes has what is there now."""
+        self.world.control("queues", "DELETE")
+
+    def exactly_once(self) -> None:
+        """No message is delivered twice until the test ends."""
+        self.world.control("oddities", "PUT", {"duplicate_share": 0})
 
     def model_history(self) -> list[str]:
         """The model's states so far, the first one first."""
@@ -97,5 +105,7 @@ class Pipeline:
         for key in self.keys("source_bucket"):
             self.s3.delete_object(Bucket=bucket, Key=key)
         while self.depth() != (0, 0):
-            for message in self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+            for message in self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get(
+                "Messages", []
+            ):
                 self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])

@@ -13,6 +13,7 @@ ON = ["STARTING", "RUNNING", "STOPPING", "STOPPED"]
 
 def test_a_normal_run_labels_what_is_there_and_stops_the_model(pipeline: Pipeline, picture: bytes) -> None:
     before = len(pipeline.model_history())
+    pipeline.exactly_once()  # the report counts deliveries
     keys = pipeline.upload(30, picture)
     pipeline.s3.put_object(Bucket=pipeline.world.setting("source_bucket"), Key="text.png", Body=b"text")
     run_id = pipeline.trigger(min_confidence=80, max_tasks=3)
@@ -30,7 +31,7 @@ def test_a_normal_run_labels_what_is_there_and_stops_the_model(pipeline: Pipelin
     assert all(state == "success" for of_task in states.values() for state in of_task)
     assert pipeline.model_history()[before:] == ON
     report = pipeline.report(run_id)
-    assert report["images"] == {"labelled": 30, "rejected": 1, "ignored": 0, "failed": 0}
+    assert report["images"] == {"labelled": 30, "rejected": 1, "ignored": 0, "failed": 0, "unreadable": 0}
     assert report["rejections"] == {"InvalidImageFormatException": 1}
     assert 0 < report["model"]["cost_usd"] < 1
     assert report["problems"] == []
@@ -54,6 +55,7 @@ def test_an_empty_queue_skips_the_run_and_the_model_is_never_started(pipeline: P
 
 
 def test_the_wait_for_images_is_deferred_and_ends_when_one_arrives(pipeline: Pipeline, picture: bytes) -> None:
+    pipeline.exactly_once()
     run_id = pipeline.trigger(wait_minutes=5)
     pipeline.wait_until(lambda: pipeline.states(run_id).get("wait_for_images") == ["deferred"])
     pipeline.upload(1, picture)
@@ -105,6 +107,7 @@ def test_a_start_that_fails_after_it_was_accepted_fails_the_run_and_stops_the_mo
 
 
 def test_a_start_whose_answer_was_lost_is_adopted_by_the_retry(pipeline: Pipeline, picture: bytes) -> None:
+    pipeline.exactly_once()
     pipeline.upload(1, picture)
     pipeline.fail("rekognition", "StartProjectVersion", status=400, code="AccessDeniedException", when="after", times=1)
     run_id = pipeline.trigger()
@@ -147,6 +150,7 @@ def test_a_missing_configuration_is_the_first_tasks_error(pipeline: Pipeline) ->
 def test_a_run_marked_failed_in_the_middle_gives_its_images_back_and_stops_the_model(
     pipeline: Pipeline, picture: bytes
 ) -> None:
+    pipeline.exactly_once()
     pipeline.upload(200, picture)
     detects = pipeline.world.model()["detects"]
     run_id = pipeline.trigger(max_tasks=1)

@@ -90,6 +90,12 @@ class LocalQueue(Queue):
         with self._messages_lock:
             return self._store.counts()
 
+    @property
+    def second_deliveries(self) -> int:
+        """How many messages so far have come twice, or will when they are deleted."""
+        with self._messages_lock:
+            return len(self._doubled)
+
     def seen_counts(self) -> dict[str, str]:
         """The counts as GetQueueAttributes has them, by attribute: each as old as it may be."""
         with self._messages_lock:

@@ -7,7 +7,6 @@ AWS ended the service on 2025-10-31, and botocore has dropped it since: what is 
 from __future__ import annotations
 
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -170,7 +169,7 @@ class LookoutVisionModelHook(SendsImages):
     def _ask(self, picture: ImageBytes) -> dict[str, Any]:
         try:
             answer: dict[str, Any] = self.api.detect_anomalies(
-                **self.waiter_args(), Body=BytesIO(picture.content), ContentType=picture.content_type
+                **self.waiter_args(), Body=picture.content, ContentType=picture.content_type
             )
         except ClientError as error:
             code, problem = aws_errors.code(error), Error(aws_errors.code(error), aws_errors.message(error))

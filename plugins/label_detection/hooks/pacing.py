@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from enum import Enum
 from http import HTTPStatus
-from io import BytesIO
+from mmap import mmap
 from typing import Any
 
 from botocore.exceptions import ReadTimeoutError
@@ -124,6 +124,4 @@ def _back_off(sent: int) -> float:
 
 def _digest(body: Any) -> int:
     """Tells requests apart, and so images."""
-    if isinstance(body, BytesIO):
-        return zlib.crc32(body.getbuffer())
-    return zlib.crc32(body if isinstance(body, bytes) else str(body).encode())
+    return zlib.crc32(body if isinstance(body, bytes | mmap) else str(body).encode())

@@ -68,7 +68,7 @@ def _config_of(kwargs: Any, aws_conn_id: str | None) -> Config:
         ) from None
 
 
-def _merged(theirs: Config, ours: Config) -> Config:
+def _merged(theirs: Any, ours: Any) -> Config:
     """Ours over theirs, also within `s3`, which has several options in one."""
-    merged = theirs.merge(ours)
-    return merged.merge(Config(s3={**theirs.s3, **ours.s3})) if theirs.s3 and ours.s3 else merged
+    merged: Config = theirs.merge(ours)
+    return merged.merge(Config(s3=theirs.s3 | ours.s3)) if theirs.s3 and ours.s3 else merged

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -175,7 +174,7 @@ class SageMakerModelHook(SendsImages):
                 EndpointName=self.endpoint,
                 ContentType=picture.content_type,
                 Accept="application/json",
-                Body=BytesIO(picture.content),  # of bytes, botocore makes a copy to send
+                Body=cast("IO[bytes]", picture.content),
             )
             return answer["Body"].read()
         except ClientError as error:

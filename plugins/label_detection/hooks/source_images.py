@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +64,9 @@ class SendsImages(RedactingAwsHook):
         announced = min(image.size if image.size is not None else self.max_bytes, self.max_bytes)
         try:
             with self._memory.room(announced, self._told_to_end) as room:
-                yield read_image(self._s3, image, self.max_bytes, room.resize)
+                picture = read_image(self._s3, image, self.max_bytes, room.resize)
+                with closing(picture.content):  # before its room is another's
+                    yield picture
         except NoRoomError:
             said = "the task was told to end before there was room for the image in its memory"
             raise TryAgainError(Error("NoRoom", said), throttled=True) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -16,18 +17,18 @@ from include.labels import ModelInfo, RunInfo
 from include.message_worker import RefusedError, Tally
 from include.pace import Pace
 from include.plan import MAX_WORKERS, Plan
-from label_detection import exchange
+from label_detection import exchange, lag
 from label_detection.hooks.by_arn import model_hook, paced_model_hook
 from label_detection.hooks.clients import FEW_ATTEMPTS, s3_client, sqs_client
-from label_detection.hooks.model import Phase
+from label_detection.hooks.model import ModelState, Phase
 from label_detection.links.console import FinalBucketLink, ModelLink
 from label_detection.links.pages import PicturesLink
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-#: How long a retry waits for the messages that its killed predecessor held.
-_PATIENCE_SECONDS = VISIBILITY_SECONDS + 15.0
+#: How long a retry waits for messages that the killed try before it held: their visibility timeout, and a little more.
+_RETRY_PATIENCE_SECONDS = VISIBILITY_SECONDS + 15.0
 
 
 class AnalyseImagesOperator(BaseOperator):
@@ -42,7 +43,8 @@ class AnalyseImagesOperator(BaseOperator):
     images stay in the queue. Clear `start_model` with its downstream tasks instead, or wait for the next run.
 
     **When it is red:** nothing is lost; what it held is back in the queue. Its log names the call that was refused
-    (see the permissions in the README), or says that the model is not running, or that a service is down.
+    (see the permissions in the README), or says that the model is not running (which it believes only a minute after
+    `wait_for_model` saw it running), or that a service is down.
     """
 
     operator_extra_links = (PicturesLink(), FinalBucketLink(), ModelLink())
@@ -58,7 +60,7 @@ class AnalyseImagesOperator(BaseOperator):
         """The tally: images by outcome."""
         plan = exchange.require_plan(context)
         self.settings = plan.settings
-        state = model_hook(plan.settings).describe()
+        state = self._look_at_model(context, plan)
         if state.phase is not Phase.RUNNING:
             raise AirflowFailException(
                 f"the model is {state}, not running: clear start_model, or wait for the next run"
@@ -75,6 +77,16 @@ class AnalyseImagesOperator(BaseOperator):
         if self._killed:
             raise AirflowException(f"told to end: {self._drain.tally}; what was in hand is back in the queue")
         return vars(self._drain.tally)
+
+    def _look_at_model(self, context: Context, plan: Plan) -> ModelState:
+        """Whether the model runs. Right after wait_for_model has seen it run, another state may be an old one."""
+        seen_at = exchange.pull_running_at(context)
+        until = lag.lags_until(seen_at) if seen_at else datetime.now(UTC)
+
+        def is_final(state: ModelState) -> bool:
+            return self._killed or state.phase in {Phase.RUNNING, Phase.UNUSABLE}
+
+        return lag.look_until(model_hook(plan.settings).describe, is_final, until)
 
     def on_kill(self) -> None:
         """Airflow's only word that the task must end; `execute` goes on until the drain returns."""
@@ -96,6 +108,8 @@ class AnalyseImagesOperator(BaseOperator):
             model=ModelInfo(settings.model_arn, settings.least_confidence),
             max_receives=settings.max_receives,
             run=run,
+            conditions=plan.conditions,
+            storage_class=settings.final_storage_class,
         )
         return Drain(
             ImageQueue(sqs_client(settings, attempts=FEW_ATTEMPTS), settings.queue_url),
@@ -105,7 +119,8 @@ class AnalyseImagesOperator(BaseOperator):
             workers=MAX_WORKERS,
             deadline=started.deadline.timestamp(),
             on_progress=self._say,
-            patience=_PATIENCE_SECONDS if ti.try_number > 1 else 0.0,
+            # What the killed try before this one held comes back within its visibility timeout.
+            patience=_RETRY_PATIENCE_SECONDS if ti.try_number > 1 else 0.0,
         )
 
     def _say(self, tally: Tally) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from botocore.exceptions import ClientError
 
+from include import aws_errors
 from include.lease import Lease
 from include.model_kinds import model_of
 from include.plan import Plan
-from label_detection import exchange, leases
+from label_detection import exchange, lag, leases
 from label_detection.hooks import switch
 from label_detection.hooks.by_arn import model_hook
 from label_detection.hooks.model import ModelHook, ModelInUseError, ModelState, Phase
@@ -24,6 +27,12 @@ if TYPE_CHECKING:
 
 #: Seconds a model that was found off is looked at again: a start that was killed on its way lands within 3-4 s.
 _LINGER_SECONDS = 15.0
+#: Error codes of a start that a quota of the account does not allow, and where the quota is in Service Quotas.
+_QUOTAS = {
+    "LimitExceededException": "Amazon Rekognition: inference units and running models of Custom Labels",
+    "ResourceLimitExceeded": "Amazon SageMaker: instances of the endpoint's instance type",
+    "ServiceQuotaExceededException": "Amazon Lookout for Vision: inference units",
+}
 
 
 class StartModelOperator(BaseOperator):
@@ -36,8 +45,10 @@ class StartModelOperator(BaseOperator):
     when Airflow is gone. A switch that cannot be made is an error in the log and a warning in the report, no more.
 
     **When it is red:** its log has the model's state and what to do about it, or AWS's own error: a missing
-    permission (`rekognition:StartProjectVersion`, `sagemaker:CreateEndpoint`), or the account's limit of inference
-    units or instances. `stop_model` runs all the same, in case that the request arrived.
+    permission (`rekognition:StartProjectVersion`, `sagemaker:CreateEndpoint`). A quota of the account (inference units,
+    running models, instances) is named with its place in Service Quotas, and the request is not repeated: stop what is
+    not needed, ask for fewer units, or ask AWS for a higher quota. `stop_model` runs all the same, in case that the
+    request arrived.
     """
 
     operator_extra_links = (ModelLink(),)
@@ -48,10 +59,11 @@ class StartModelOperator(BaseOperator):
         self.settings = plan.settings
         hook = model_hook(plan.settings)
         state = hook.describe()
-        if state.remains:
-            self.log.info("the model is %s; what is left of it is taken away first", state)
-            hook.stop()
-        if state.remains or state.phase is Phase.STOPPING:
+        while state.remains or state.phase is Phase.STOPPING:  # again: a look may be older than the waiter's last one
+            if state.remains:
+                self.log.info("the model is %s; what is left of it is taken away first", state)
+                with suppress(LookupError):  # it is gone already
+                    hook.stop()
             self.log.info("the model is still stopping; it is started once it is off")
             hook.get_waiter("model_stopped").wait(**hook.waiter_args())
             state = hook.describe()
@@ -61,16 +73,19 @@ class StartModelOperator(BaseOperator):
         if lease:
             self.log.info("the model is %s already: adopted", state)
         else:
-            lease = leases.take_lease(context, plan)
+            lease = leases.take_lease(context, plan, start_asked=True)
         lease = self._arm(context, plan, lease, hook)
+        accepted_at = None
         if not state.is_on:
             self._check_still_ours(lease)
             self._start(hook, state, plan)
+            accepted_at = datetime.now(UTC)
         return exchange.Started(
             requested_at=lease.since,
             adopted=state.is_on,
             units=state.units if state.is_on and state.units else plan.units,
             deadline=lease.since + timedelta(minutes=plan.settings.max_model_minutes),
+            accepted_at=accepted_at,
         ).model_dump(mode="json")
 
     def _arm(self, context: Context, plan: Plan, lease: Lease, hook: ModelHook) -> Lease:
@@ -98,8 +113,12 @@ class StartModelOperator(BaseOperator):
         self.log.info("the model is %s; starting it with %d inference units%s", state, plan.units, most)
         try:
             hook.start(plan.units, plan.max_units)
+        except ClientError as error:
+            if quota := _QUOTAS.get(aws_errors.code(error)):
+                raise AirflowFailException(_over_quota(plan, error, quota)) from error
+            raise
         except ModelInUseError as error:  # somebody else was faster, or the first send of a repeated request
-            state = hook.describe()
+            state = lag.look_until(hook.describe, _explains_refusal, lag.lags_until(datetime.now(UTC)))
             if state.phase is Phase.STOPPING:  # the next try waits for that
                 raise AirflowException(f"the model is {state}: {error}") from error
             if not state.is_on:
@@ -107,11 +126,25 @@ class StartModelOperator(BaseOperator):
             self.log.info("the model is %s meanwhile: adopted", state)
 
 
+def _explains_refusal(state: ModelState) -> bool:
+    """Whether a state explains that a start was refused, or rules one out; a model that is off does neither."""
+    return state.is_on or state.phase is Phase.UNUSABLE
+
+
+def _over_quota(plan: Plan, error: ClientError, quota: str) -> str:
+    return (
+        f"a quota of this AWS account does not allow a start with {plan.units} inference units or instances: "
+        f"{aws_errors.message(error)}; see Service Quotas in the AWS console ({quota}). Stop a model that is not "
+        "needed, lower min_inference_units and max_inference_units, or ask AWS for a higher quota"
+    )
+
+
 class StopModelOperator(BaseOperator):
     """
     Stops the model and waits until it **is** stopped: the teardown of `plan_run`, `start_model` and `wait_for_model`,
     which runs whatever became of the analysis. A model that is found off is looked at for 15 seconds more, because a
-    start that was killed on its way may still arrive; one that another run holds by now is left to that run.
+    start that was killed on its way may still arrive, and until a minute after the start request, because its state
+    may be older than that; one that another run holds by now is left to that run.
     Throttling, 5xx and lost connections are borne for two minutes a try. Then it removes the dead man's switch, if
     there is one, and gives up the lease.
 
@@ -133,12 +166,12 @@ class StopModelOperator(BaseOperator):
             settings.model_arn, settings.aws_conn_id, before_stop=lambda: self._spare(context, settings.model_arn)
         )
         try:
-            stopping.until_off(_LINGER_SECONDS)
+            stopping.until_off(_LINGER_SECONDS, self._start_asked_at(context, settings.model_arn))
         except TakenOverError as error:
             self.log.warning("%s: it is left to that", error)
             return exchange.Stopped(stopped_at=datetime.now(UTC)).model_dump(mode="json")
         if not stopping.asked_at:
-            self.log.info("the model was off, and stayed off for %g seconds", _LINGER_SECONDS)
+            self.log.info("the model was off, and stayed off for at least %g seconds", _LINGER_SECONDS)
         lease = leases.own_lease(context, settings.model_arn)
         on_since = lease.since if lease and stopping.was_on else None
         stopped = exchange.Stopped(stopped_at=datetime.now(UTC), on_since=on_since, asked_at=stopping.asked_at)
@@ -146,6 +179,17 @@ class StopModelOperator(BaseOperator):
             exchange.push_warning(context, switch.disarm(lease))
             leases.end_lease(lease)
         return stopped.model_dump(mode="json")
+
+    def _start_asked_at(self, context: Context, model_arn: str) -> datetime | None:
+        """When this run asked for the model; None: it never did."""
+        if started := exchange.pull_started(context):
+            return started.asked_at
+        try:
+            lease = leases.own_lease(context, model_arn)  # start_model died before it could return the moment
+        except Exception as error:  # noqa: BLE001  # whatever it is, it must not stand between this and the model
+            self.log.warning("when the model was asked for is not known: %s", error)
+            return datetime.now(UTC)
+        return lease.since if lease and lease.start_asked else None
 
     def _spare(self, context: Context, model_arn: str) -> None:
         """Not another run's model: a lost first try of this task can live on into the next run."""

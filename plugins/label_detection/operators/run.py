@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from botocore.exceptions import ClientError
 
 from include import aws_errors, journal
 from include.image_queue import ImageQueue
@@ -17,7 +16,7 @@ from include.plan import Plan, make_plan
 from include.report import ModelUse, Report
 from include.settings import Settings
 from include.totals import Totals, add_up
-from label_detection import exchange, experiences, leases, metrics
+from label_detection import exchange, experiences, leases, metrics, preflight
 from label_detection.configuration import place_of, read_settings
 from label_detection.hooks.by_arn import model_hook
 from label_detection.hooks.clients import FEW_ATTEMPTS, s3_client, sqs_client
@@ -35,11 +34,14 @@ SUMMARY = "summary"
 
 class PlanRunOperator(BaseOperator):
     """
-    Looks at everything the run will need before anything is switched on: both buckets, the queue, the model. Sizes the
-    run by the backlog, and by how long the last runs' starts and images took: inference units and tasks. Takes the
-    lease on the model.
+    Looks at everything the run will need before anything is switched on: the Python packages, both buckets and their
+    Regions, the queue, the model. Sizes the run by the backlog, and by how long the last runs' starts and images took:
+    inference units and tasks. Takes the lease on the model. Options that are probably wrong, and what the final
+    bucket's S3 does not guarantee, are warnings in its log and in the report.
 
-    **When it is red:** its log says what cannot be reached or used. Nothing was started; mend it and clear the task.
+    **When it is red:** its log says what cannot be reached or used: a package that is not installed, a bucket that does
+    not exist, is in another Region than the model, or is of a kind that is not supported (S3 Express, Requester Pays),
+    a model that cannot be started. Nothing was started; mend it and clear the task.
     """
 
     operator_extra_links = (QueueLink(), SourceBucketLink(), FinalBucketLink(), ModelLink())
@@ -47,16 +49,23 @@ class PlanRunOperator(BaseOperator):
     def execute(self, context: Context) -> list[float]:
         """An entry for each analysis task: how many images a second it begins with."""
         settings = self.settings = read_settings(context)
-        for option in ("source_bucket", "final_bucket"):
-            self._check_bucket(context, settings, option)
+        place = place_of(context)
+        preflight.check_modules(settings)
+        preflight.check_queue(settings, place)
+        warnings = settings.doubts() + preflight.check_buckets(settings, place)
         state = self._look_at_model(settings)
         depth = ImageQueue(sqs_client(settings), settings.queue_url).depth()
+        conditions, weaker = preflight.probe_conditions(settings, context["run_id"], place)
         plan = make_plan(settings, depth.visible, experiences.read_experience(settings.model_arn), state.fixed_units)
+        plan = plan.model_copy(update={"conditions": conditions})
         self.log.info("%d inference units, %d tasks: %s", plan.units, plan.tasks, plan.reason)
         if state.fixed_units and "price_per_unit_hour" not in settings.model_fields_set:
             self.log.warning("price_per_unit_hour is not set: the report counts %g USD", settings.price_per_unit_hour)
+        for warning in (warnings := warnings + weaker):
+            self.log.warning("%s", warning)
         leases.take_lease(context, plan)
         exchange.push_plan(context, plan)
+        exchange.push_warning(context, *warnings)
         return [plan.images_per_second / plan.tasks] * plan.tasks
 
     def _look_at_model(self, settings: Settings) -> ModelState:
@@ -67,19 +76,6 @@ class PlanRunOperator(BaseOperator):
         if state.phase is Phase.UNUSABLE:
             raise AirflowFailException(f"the model cannot be started: it is {state}")
         return state
-
-    def _check_bucket(self, context: Context, settings: Settings, option: str) -> None:
-        name = getattr(settings, option)
-        try:
-            s3_client(settings).head_bucket(Bucket=name)
-        except ClientError as error:
-            if aws_errors.is_transient(error):
-                raise
-            place = place_of(context)
-            raise AirflowFailException(
-                f"{place.name(option)}: the bucket {name!r} does not exist or may not be listed ({error}); "
-                f"set {place.where(option)}, or allow s3:ListBucket"
-            ) from error
 
 
 class WriteReportOperator(BaseOperator):

@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 
 from include import notices
 from include.lease import Lease
-from label_detection import leases, notifications, stopping
+from label_detection import lag, leases, notifications, stopping
 from label_detection.exchange import STOP_TASK
 from label_detection.hooks import switch
 from label_detection.leases import TakenOverError
@@ -40,6 +40,10 @@ class _Overdue:
     lease: Lease
     why: str
     stopping: Stopping
+
+    def may_be_starting(self) -> bool:
+        """Whether the model may seem to be off only because Describe lags behind the start request."""
+        return self.stopping.asked_at is None and _now() < lag.lags_until(self.lease.since)
 
 
 class StopExpiredModelsOperator(BaseOperator):
@@ -131,7 +135,7 @@ class StopExpiredModelsOperator(BaseOperator):
             going_on: list[_Overdue] = []
             for one in overdue:
                 with self._minding(one.lease, trouble):
-                    if (state := one.stopping.step()) is None or not state.is_gone:
+                    if (state := one.stopping.step()) is None or not state.is_gone or one.may_be_starting():
                         going_on.append(one)
                     else:
                         acted.append(self._finish(one))

@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from include.image_queue import Depth, ImageQueue
 from include.settings import Settings
-from label_detection import leases
+from label_detection import leases, preflight
 from label_detection.configuration import place_of, read_settings
 from label_detection.hooks.by_arn import model_hook
 from label_detection.hooks.clients import sqs_client
@@ -44,6 +44,7 @@ class QueueDepthSensor(BaseSensorOperator):
     def execute(self, context: Context) -> int:
         """Messages waiting; defers when there are none yet."""
         settings = self.settings = read_settings(context)
+        preflight.check_queue(settings, place_of(context))
         depth = _look(context, settings)
         if depth.visible:
             return self._found(depth.visible)

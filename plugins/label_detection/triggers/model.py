@@ -16,6 +16,9 @@ from include import aws_errors
 from include.experience import seconds_to_next_look
 from label_detection.hooks.by_arn import hook_class, hook_for
 
+#: What SageMaker answers while there is no endpoint.
+_NOT_THERE = {"ValidationException", "ResourceNotFound"}
+
 
 class ModelRunningTrigger(AwsBaseWaiterTrigger):
     """Ends its task when the model is RUNNING, with the time; resumes it with an error when it cannot come to be.
@@ -27,6 +30,8 @@ class ModelRunningTrigger(AwsBaseWaiterTrigger):
     :param waiter_args: what its service's `model_running` waiter is called with.
     :param since: when the model was asked for, ISO 8601 with its offset.
     :param usual: the quickest and the slowest start of late, seconds: it looks more often around that time.
+    :param lags_until: until when a state may be from before the start request, ISO 8601 with its offset; None: it never
+        is (a trigger that an earlier version has made).
     """
 
     def __init__(
@@ -36,13 +41,20 @@ class ModelRunningTrigger(AwsBaseWaiterTrigger):
         waiter_args: dict[str, Any],
         since: str,
         usual: tuple[float, float] | None = None,
+        lags_until: str | None = None,
         waiter_delay: int = 1,
         waiter_max_attempts: int = 1,
         **kwargs: Any,
     ) -> None:
         """`waiter_delay` and `waiter_max_attempts` are the base class's, and mean nothing here."""
         super().__init__(
-            serialized_fields={"model_arn": model_arn, "waiter_args": waiter_args, "since": since, "usual": usual},
+            serialized_fields={
+                "model_arn": model_arn,
+                "waiter_args": waiter_args,
+                "since": since,
+                "usual": usual,
+                "lags_until": lags_until,
+            },
             waiter_name="model_running",
             waiter_args=waiter_args,
             failure_message="the model will not run",
@@ -56,6 +68,7 @@ class ModelRunningTrigger(AwsBaseWaiterTrigger):
         self.model_arn = model_arn
         self.since = datetime.fromisoformat(since)
         self.usual = usual
+        self.lags_until = datetime.fromisoformat(lags_until) if lags_until else None
 
     def hook(self) -> Any:
         """The model's hook."""
@@ -70,7 +83,7 @@ class ModelRunningTrigger(AwsBaseWaiterTrigger):
                 try:
                     await waiter.wait(**self.waiter_args, WaiterConfig={"MaxAttempts": 1})
                 except (WaiterError, *aws_errors.AWS_ERRORS) as error:
-                    if not _passes(error):
+                    if not _passes(error) and not self._may_be_from_before(error):
                         yield TriggerEvent(
                             {"status": "error", "message": f"{self.failure_message}: {self._seen(error)}"}
                         )
@@ -80,6 +93,12 @@ class ModelRunningTrigger(AwsBaseWaiterTrigger):
                     return
                 elapsed = (datetime.now(UTC) - self.since).total_seconds()
                 await asyncio.sleep(seconds_to_next_look(elapsed, self.usual))
+
+    def _may_be_from_before(self, error: Exception) -> bool:
+        """Whether the waiter has seen a state that may be older than the start request, or no endpoint yet."""
+        if self.lags_until is None or datetime.now(UTC) >= self.lags_until or not isinstance(error, WaiterError):
+            return False
+        return error.last_response.get("Error", {}).get("Code") in {None, *_NOT_THERE}
 
     def _seen(self, error: Exception) -> str:
         status = jmespath.search(self.status_queries[0], getattr(error, "last_response", {}))

@@ -203,7 +203,9 @@ class BreakablePipeline(WatchedPipeline):
         while self.depth() != (0, 0):
             with suppress(self.sqs.exceptions.PurgeQueueInProgress):  # once a minute
                 self.sqs.purge_queue(QueueUrl=url)
-            for message in self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+            for message in self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get(
+                "Messages", []
+            ):
                 self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
     def _dags(self) -> list[str]:

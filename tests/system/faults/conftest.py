@@ -17,6 +17,7 @@ from demo.pictures import examples
 from demo.postgres import postgres
 from demo.waiting import wait_until
 from demo.world import World, WorldOptions
+from tests.seed import SEED
 from tests.system.conftest import START_SECONDS, STOP_SECONDS
 from tests.system.faults import results
 from tests.system.faults.breaking import DAGS, BreakablePipeline, copy_dags
@@ -40,6 +41,7 @@ _AWS = {
     "rate": "20",
     "latency": "0.1",
     "model": kind(),
+    "seed": str(SEED),
 }
 
 #: Pictures of most tests: some seconds of work for the model.

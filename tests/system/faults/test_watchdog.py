@@ -69,13 +69,15 @@ def test_people_are_told_of_a_failed_stop_a_failed_run_and_what_the_watchdog_did
 
 def received(pipeline: BreakablePipeline, queue_url: str, count: int) -> list[tuple[str, str]]:
     """Subjects and texts in the order that they were published in."""
-    found: list[dict[str, str]] = []
+    found: dict[str, dict[str, str]] = {}  # by message: SQS may deliver one twice
 
     def enough() -> bool:
-        for message in pipeline.sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10).get("Messages", []):
-            found.append(json.loads(message["Body"]))
+        for message in pipeline.sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get(
+            "Messages", []
+        ):
+            found[message["MessageId"]] = json.loads(message["Body"])
             pipeline.sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
         return len(found) >= count
 
     pipeline.wait_until(enough, 30)
-    return [(told["Subject"], told["Message"]) for told in sorted(found, key=lambda told: told["Timestamp"])]
+    return [(told["Subject"], told["Message"]) for told in sorted(found.values(), key=lambda told: told["Timestamp"])]

@@ -18,6 +18,7 @@ def _left_on(site: Site) -> Iterator[None]:
     world, place = site.world, {"Bucket": site.world.setting("source_bucket"), "Key": "waiting.png"}
     world.control("model", "PUT", {"status": "RUNNING"})
     world.s3.put_object(**place, Body=b"1")
+    world.control("queues", "DELETE")  # GetQueueAttributes counts it at once
     yield
     world.control("model", "PUT", {"status": "STOPPED"})
     queue = world.setting("queue_url")

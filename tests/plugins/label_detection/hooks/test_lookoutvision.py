@@ -154,3 +154,4 @@ def test_what_the_service_finds_invalid_is_refused_in_its_words(
     with pytest.raises(ImageRefusedError) as refusal:
         hook.detect(image, 50)
     assert refusal.value.error.code == "ValidationException"
+    assert refusal.value.doubtful, "the service says the same of a wrong request"

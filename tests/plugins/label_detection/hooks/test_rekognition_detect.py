@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -48,6 +49,19 @@ def test_a_thing_in_a_picture_is_found_where_it_is(aws: Aws, hook: RekognitionMo
     assert hook.detect(image, label["Confidence"] + 0.5).labels == []
 
 
+def test_by_the_models_own_thresholds_no_least_confidence_is_sent(
+    aws: Aws, hook: RekognitionModelHook, picture: bytes
+) -> None:
+    aws.put_model("RUNNING")
+    sent: list[dict[str, Any]] = []
+    hook.api.meta.events.register(
+        "before-call.rekognition.DetectCustomLabels", lambda params, **_: sent.append(json.loads(params["body"]))
+    )
+    for least in (None, 0.0, 70):
+        hook.detect(upload(aws, picture), least)
+    assert [request.get("MinConfidence", "none") for request in sent] == ["none", 0.0, 70]
+
+
 def test_a_picture_with_nothing_in_it_has_no_labels(aws: Aws, hook: RekognitionModelHook, picture: bytes) -> None:
     aws.put_model("RUNNING")
     assert hook.detect(upload(aws, picture), 0).labels == []
@@ -75,6 +89,7 @@ def test_what_the_model_will_never_take_is_refused(
     with pytest.raises(ImageRefusedError) as refusal:
         hook.detect(upload(aws, body), 50)
     assert refusal.value.error.code == code
+    assert refusal.value.doubtful == (code == "InvalidParameterException"), "it says the same of a wrong request"
     assert refusal.value.error.message
     assert isinstance(refusal.value.__cause__, ClientError)
 

@@ -8,11 +8,17 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import cv2
 import numpy as np
+import psutil
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
@@ -35,6 +41,7 @@ from tests.plugins.label_detection.hooks.conftest import Show
 if TYPE_CHECKING:
     from tests.conftest import Aws
 
+MB = 1024 * 1024
 CONFIGS = ("object-detection", "image-classification", "huggingface")
 #: By state: its phase, whether something of it is left to delete, and what each waiter makes of it.
 DONE, GOES_ON, FAILS = "done", "goes on", "fails"
@@ -194,10 +201,10 @@ def test_an_image_over_the_limit_of_a_request_is_refused_and_one_at_it_is_taken(
     aws: Aws, hook: SageMakerModelHook, picture: bytes
 ) -> None:
     aws.put_model("RUNNING")
-    most = 6 * 1024 * 1024
+    most = 25 * 1024 * 1024
     at_most = upload(aws, "a.png", picture + bytes(most - len(picture)))
     hook.detect(at_most, 50)
-    with pytest.raises(ImageRefusedError, match="6,291,457 bytes; the model takes 6,291,456 at the most"):
+    with pytest.raises(ImageRefusedError, match="26,214,401 bytes; the model takes 26,214,400 at the most"):
         hook.detect(upload(aws, "b.png", picture + bytes(most - len(picture) + 1)), 50)
 
 
@@ -253,14 +260,14 @@ def test_it_is_asked_again_as_often_as_a_throttled_one(aws: Aws, picture: bytes)
     [
         ({"Error": {"Code": "ModelError"}, "OriginalStatusCode": 503}, Load.BUSY),
         ({"Error": {"Code": "ModelError"}, "OriginalStatusCode": 429}, Load.BUSY),
-        ({"Error": {"Code": "ModelNotReadyException"}}, Load.BUSY),
         ({"Error": {"Code": "ModelError"}, "OriginalStatusCode": 0}, Load.SILENT),
         ({"Error": {"Code": "ModelError"}, "OriginalStatusCode": 504}, Load.SILENT),
         ({"Error": {"Code": "ModelError"}, "OriginalStatusCode": 500}, Load.NORMAL),
+        ({"Error": {"Code": "ModelError"}, "OriginalStatusCode": 413}, Load.NORMAL),
         ({"Error": {"Code": "ModelError"}}, Load.NORMAL),
         ({"Body": b"[]"}, Load.NORMAL),
     ],
-    ids=["503", "429", "not ready", "no answer", "504", "500", "nothing said", "an answer"],
+    ids=["503", "429", "no answer", "504", "500", "413", "nothing said", "an answer"],
 )
 def test_only_a_container_that_refuses_for_want_of_time_is_asked_again_at_once(
     aws: Aws, hook: SageMakerModelHook, picture: bytes, answer: dict[str, Any], load: Load
@@ -280,10 +287,77 @@ def test_only_a_container_that_refuses_for_want_of_time_is_asked_again_at_once(
         return AWSResponse("http://container", status, headers, HTTPResponse(io.BytesIO(body), preload_content=False))
 
     patient.runtime.meta.events.register_last("before-send.sagemaker-runtime.InvokeEndpoint", reply)
-    with pace.image() as calls, contextlib.suppress(TryAgainError):
+    with pace.image() as calls, contextlib.suppress(TryAgainError, ImageRefusedError):
         patient.detect(image, 50)
     assert len(sent) == (3 if load is Load.BUSY else 1)
     assert calls.throttled == (0 if load is Load.NORMAL else len(sent))
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "doubtful"),
+    [
+        pytest.param(424, "ModelError", {"OriginalStatusCode": 413}, False, id="the container's own limit"),
+        pytest.param(413, "RequestEntityTooLarge", {}, False, id="a limit of what stands before it"),
+        pytest.param(400, "ValidationError", {}, True, id="a request that is not right"),
+        pytest.param(400, "ValidationException", {}, True, id="by the other name"),
+    ],
+)
+def test_what_is_refused_for_good_has_its_reason_and_whether_the_image_is_to_blame(
+    aws: Aws, hook: Any, picture: bytes, status: int, headers: str, body: dict[str, Any], doubtful: bool
+) -> None:
+    """A stub answers: the embedded container has no such limit."""
+    said = json.dumps({"Message": "at most 8 MB are taken", **body}).encode()
+
+    def reply(**_: Any) -> Any:
+        raw = HTTPResponse(io.BytesIO(said), preload_content=False)
+        return AWSResponse("http://container", status, {"x-amzn-ErrorType": headers}, raw)
+
+    hook.runtime.meta.events.register_last("before-send.sagemaker-runtime.InvokeEndpoint", reply)
+    with pytest.raises(ImageRefusedError, match="at most 8 MB are taken") as refusal:
+        hook.detect(upload(aws, "a.png", picture), 50)
+    assert refusal.value.doubtful is doubtful
+
+
+@pytest.mark.parametrize("announced", [True, False], ids=["its size announced", "its size not known"])
+def test_the_images_in_a_tasks_memory_stay_within_its_budget(
+    aws: Aws, picture: bytes, monkeypatch: pytest.MonkeyPatch, announced: bool
+) -> None:
+    size, budget, threads = 16 * MB, 64 * MB, 16
+    monkeypatch.setattr("label_detection.hooks.source_images.MEMORY_BYTES", budget)
+    aws.put_model("RUNNING")
+    hook = hook_for(aws.settings.model_arn, "aws_default", Config(max_pool_connections=threads))
+    hook.keep_pace(Pace(1000.0, 0.1))
+    image = upload(aws, "a.png", picture + bytes(size - len(picture)))
+    image = image if announced else replace(image, size=None)
+    assert (image.size == size) is announced
+    small = upload(aws, "b.png", picture)
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda _: hook.detect(small, 50), range(4 * threads)))  # threads and connections are made
+        with peak_memory() as peak:
+            found = list(pool.map(lambda _: hook.detect(image, 50), range(2 * threads)))
+    assert len(found) == 2 * threads
+    own = 2.5 * MB * threads  # each thread keeps two megabytes, which it signed and sent from
+    assert peak() < budget + own, "each image is in memory once, whoever reads and sends it, and then no more"
+
+
+@contextmanager
+def peak_memory() -> Iterator[Callable[[], int]]:
+    """How much more memory this process had at any time of the block than at its beginning, in bytes."""
+    process, ended = psutil.Process(), threading.Event()
+    before = most = process.memory_info().rss
+
+    def watch() -> None:
+        nonlocal most
+        while not ended.wait(0.005):
+            most = max(most, process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield lambda: most - before
+    finally:
+        ended.set()
+        watcher.join()
 
 
 def test_a_picture_that_is_cut_off_is_for_the_container_to_say(

@@ -117,7 +117,7 @@ def test_pictures_that_nobody_announced_are_labelled_once(aws: Aws, run: Run, pi
     assert aws.depth() == (0, 0)
     (chunk,) = plan(run)
     assert enqueue(run, chunk).startswith("9 of 9, 20")
-    assert drain(aws, run) == {"labelled": 9, "rejected": 0, "ignored": 0, "failed": 0}
+    assert drain(aws, run) == {"labelled": 9, "rejected": 0, "ignored": 0, "failed": 0, "unreadable": 0}
     assert [outcomes(aws, image) for image in images] == [["labelled"]] * 9
 
 

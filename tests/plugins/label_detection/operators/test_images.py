@@ -15,8 +15,13 @@ from botocore.config import Config
 
 from demo.waiting import wait_until
 from include import drain
+from include.conditions import Conditions
+from include.drain import Drain
+from include.image_queue import VISIBILITY_SECONDS
+from include.labeller import Labeller
 from include.message_worker import DrainError, RefusedError
 from label_detection.hooks import clients
+from label_detection.operators import images
 from label_detection.operators.images import AnalyseImagesOperator
 from tests.plugins.conftest import DAG_ID, RUN_ID, Run
 
@@ -54,7 +59,7 @@ def test_it_labels_what_waits_and_names_itself_after_what_it_did(aws: Aws, runni
     aws.upload("notes.txt", b"not a picture")
     context = running.context("analyse_images", map_index=1)
     tally = running.execute(operator(), context)
-    assert tally == {"labelled": 3, "rejected": 1, "ignored": 0, "failed": 0}
+    assert tally == {"labelled": 3, "rejected": 1, "ignored": 0, "failed": 0, "unreadable": 0}
     assert context["images"] == "3 labelled, 1 rejected"
     assert aws.source_keys() == []
     assert aws.depth() == (0, 0)
@@ -65,6 +70,43 @@ def test_it_labels_what_waits_and_names_itself_after_what_it_did(aws: Aws, runni
         run, model = document["run"], document["model"]
         assert (run["dag_id"], run["run_id"], run["map_index"]) == (DAG_ID, RUN_ID, 1)
         assert model == {"arn": aws.settings.model_arn, "min_confidence": 70.0}
+
+
+@pytest.mark.parametrize(
+    ("try_number", "patience"), [(1, 0.0), (2, VISIBILITY_SECONDS + 15.0)], ids=["first try", "retry"]
+)
+def test_a_retry_waits_for_what_the_killed_try_before_it_held(
+    aws: Aws, running: Run, monkeypatch: pytest.MonkeyPatch, try_number: int, patience: float
+) -> None:
+    given: list[float] = []
+
+    def drain_with(*args: Any, patience: float, **options: Any) -> Drain:
+        given.append(patience)
+        return Drain(*args, **options)
+
+    monkeypatch.setattr(images, "Drain", drain_with)
+    context = running.context("analyse_images", map_index=0)
+    context["ti"].try_number = try_number
+    running.execute(operator(), context)
+    assert given == [patience]
+
+
+def test_the_labeller_knows_what_the_plan_found_of_the_final_bucket(
+    aws: Aws, running: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+
+    def labeller_with(**options: Any) -> Labeller:
+        given.append((options["conditions"], options["storage_class"]))
+        return Labeller(**options)
+
+    monkeypatch.setattr(images, "Labeller", labeller_with)
+    plan = running.xcoms["plan_run", "plan"]
+    plan["conditions"] = {"copies": True, "deletes": False}
+    running.execute(operator())
+    plan["settings"]["final_storage_class"] = "STANDARD_IA"
+    running.execute(operator())
+    assert given == [(Conditions(deletes=False), None), (Conditions(deletes=False), "STANDARD_IA")]
 
 
 def test_an_empty_queue_is_nothing_to_do(aws: Aws, running: Run) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from label_detection.hooks.by_arn import hook_class
@@ -52,6 +53,7 @@ def test_a_model_that_is_off_is_started_with_the_plans_units(
     assert (lease.dag_id, lease.run_id, lease.units) == (DAG_ID, RUN_ID, 3)
     assert lease.since == started.requested_at, "the lease is renewed: its time counts from the request"
     assert lease.until > started.deadline
+    assert lease.start_asked, "a stop that finds the model off must know that it may be on its way"
 
 
 def test_a_starting_model_is_adopted_with_its_own_units(aws: Aws, run: Run, hook: ModelHook) -> None:
@@ -146,6 +148,29 @@ def test_a_refused_start_is_raised_as_aws_words_it_and_the_lease_stands(
     with pytest.raises(ClientError, match=r"AccessDeniedException.*not yours"):
         start(run)
     assert variables.lease(aws.settings) is not None, "the request may have arrived: the watchdog must find it"
+
+
+QUOTAS = {
+    "rekognition": ("LimitExceededException", "Amazon Rekognition: inference units"),
+    "sagemaker": ("ResourceLimitExceeded", "Amazon SageMaker: instances"),
+    "lookoutvision": ("ServiceQuotaExceededException", "Amazon Lookout for Vision: inference units"),
+}
+
+
+def test_a_start_over_a_quota_names_the_quota_and_is_not_tried_again(
+    aws: Aws, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("label_detection.hooks.by_arn.client_config", lambda: Config(retries={"total_max_attempts": 1}))
+    code, quota = QUOTAS[aws.calls.service]
+    run.plan(aws.settings, units=3)
+    aws.fail_model("start", status=400, code=code, message="at most 2 of these")
+    with pytest.raises(AirflowFailException) as failure:
+        start(run)
+    message = str(failure.value)
+    assert message.startswith("a quota of this AWS account does not allow a start with 3 inference units or instances")
+    assert "at most 2 of these" in message
+    assert f"see Service Quotas in the AWS console ({quota}" in message
+    assert starts(aws, len(aws.model()["history"]) - 1) == 0
 
 
 def test_in_use_though_it_is_off_fails_without_a_retry(aws: Aws, run: Run) -> None:

@@ -12,7 +12,7 @@ from airflow.triggers.base import TaskSuccessEvent
 from label_detection.sensors.model import ModelRunningSensor
 from label_detection.triggers.model import ModelRunningTrigger
 from tests.model_calls import KINDS
-from tests.plugins.conftest import Run, events_of
+from tests.plugins.conftest import Run, dags_test_event, events_of
 
 if TYPE_CHECKING:
     from label_detection.hooks.model import ModelHook
@@ -29,12 +29,18 @@ _REKOGNITIONS_OWN = [
     "DEPRECATED",
     "EXPIRED",
 ]
-NEVER_RUNNING = [
+#: What a model that was asked to start may still seem to be.
+FROM_BEFORE = [
     "TRAINING_COMPLETED",
     "FAILED",
     "STOPPING",
     "STOPPED",
-    *(pytest.param(status, marks=pytest.mark.only("rekognition")) for status in _REKOGNITIONS_OWN),
+    pytest.param("COPYING_COMPLETED", marks=pytest.mark.only("rekognition")),
+]
+UNUSABLE = [
+    pytest.param(status, marks=pytest.mark.only("rekognition"))
+    for status in _REKOGNITIONS_OWN
+    if status != "COPYING_COMPLETED"
 ]
 
 
@@ -66,13 +72,54 @@ def test_a_running_model_is_not_waited_for(aws: Aws, asked: Run, sensor: ModelRu
     assert before <= seen_at <= datetime.now(UTC)
 
 
-@pytest.mark.parametrize("status", NEVER_RUNNING)
-def test_a_state_that_will_not_become_running_fails_at_once(
-    aws: Aws, asked: Run, sensor: ModelRunningSensor, status: str
+@pytest.mark.parametrize("status", [*FROM_BEFORE, *UNUSABLE])
+def test_a_minute_after_the_request_a_state_that_will_not_become_running_fails_at_once(
+    aws: Aws, run: Run, sensor: ModelRunningSensor, status: str
 ) -> None:
+    asked_at = datetime.now(UTC) - timedelta(seconds=61)
+    run.plan(aws.settings)
+    run.started(asked_at, asked_at + timedelta(minutes=20))
     aws.change_model(status=status, message="The service's own words")
     with pytest.raises(AirflowFailException, match=f"not starting but {aws.model()['says'] or 'NoEndpoint'}"):
+        run.execute(sensor)
+
+
+@pytest.mark.parametrize("status", UNUSABLE)
+def test_a_state_that_no_start_can_have_been_accepted_in_fails_at_once(
+    aws: Aws, asked: Run, sensor: ModelRunningSensor, status: str
+) -> None:
+    aws.put_model(status)
+    with pytest.raises(AirflowFailException, match=f"not starting but {status}"):
         asked.execute(sensor)
+
+
+@pytest.mark.parametrize("status", FROM_BEFORE)
+@pytest.mark.parametrize("accepted_late", [False, True], ids=["accepted at once", "accepted after two minutes"])
+def test_within_a_minute_of_the_accepted_request_a_state_from_before_counts_as_starting(
+    aws: Aws, run: Run, sensor: ModelRunningSensor, status: str, accepted_late: bool
+) -> None:
+    accepted_at = datetime.now(UTC) - timedelta(seconds=5)
+    requested_at = accepted_at - timedelta(minutes=2 if accepted_late else 0)
+    run.plan(aws.settings)
+    run.started(requested_at, requested_at + timedelta(minutes=20), accepted_at)
+    aws.put_model(status)
+    with pytest.raises(TaskDeferred) as deferral:
+        run.execute(sensor)
+    trigger = deferral.value.trigger
+    assert isinstance(trigger, ModelRunningTrigger)
+    assert trigger.lags_until == accepted_at + timedelta(seconds=60)
+
+
+@pytest.mark.usefixtures("aws")
+def test_airflow_dags_test_passes_at_its_first_try(asked: Run, hook: ModelHook, sensor: ModelRunningSensor) -> None:
+    """It calls `execute_complete` with the event's text, where a scheduler ends the task."""
+    hook.start(1)
+    with pytest.raises(TaskDeferred) as deferral:
+        asked.execute(sensor)
+    event = dags_test_event(deferral.value.trigger)
+    before = datetime.now(UTC)
+    seen_at = datetime.fromisoformat(resume(asked, sensor, deferral.value.method_name, event))
+    assert before <= seen_at <= datetime.now(UTC)
 
 
 def test_a_starting_model_is_waited_for_until_the_runs_deadline(

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from label_detection.sensors.sqs import QueueDepthSensor
 from label_detection.triggers.sqs import QueueDepthTrigger
 from tests.include.queues import delay
-from tests.plugins.conftest import Run, events_of
+from tests.plugins.conftest import Run, dags_test_event, events_of
 
 if TYPE_CHECKING:
     from tests.conftest import Aws
@@ -108,6 +108,21 @@ def test_an_event_of_the_version_before_is_understood(run: Run, sensor: QueueDep
     assert resume(run, sensor, {"visible": 2}) == 2
     with pytest.raises(AirflowSkipException, match=r"^no images came$"):
         resume(run, sensor, {"visible": 0})
+
+
+def test_airflow_dags_test_hands_it_the_same_event_as_a_scheduler(aws: Aws, run: Run, sensor: QueueDepthSensor) -> None:
+    deferral = deferred(run, sensor)
+    aws.upload("late.png", b"")
+    assert resume(run, sensor, dags_test_event(deferral.trigger)) == 1
+
+
+def test_a_queue_in_another_region_than_the_model_is_named_before_it_is_looked_for(
+    aws: Aws, run: Run, sensor: QueueDepthSensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "https://sqs.eu-west-1.amazonaws.com/123456789012/images"
+    monkeypatch.setenv("AIRFLOW__LABEL_DETECTION__QUEUE_URL", url)
+    with pytest.raises(AirflowFailException, match=r"queue_url: the queue .* is in eu-west-1, the model in us-east-1"):
+        run.execute(sensor)
 
 
 def test_with_nothing_to_wait_for_an_empty_queue_skips_the_run_at_once(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +13,7 @@ from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from label_detection.triggers.model import ModelRunningTrigger
 from tests.model_calls import KINDS
-from tests.plugins.conftest import events_of
+from tests.plugins.conftest import events_of, later
 
 if TYPE_CHECKING:
     from label_detection.hooks.model import ModelHook
@@ -37,7 +38,15 @@ def trigger_for(hook: ModelHook, **more: Any) -> ModelRunningTrigger:
 
 @pytest.mark.parametrize(
     "more",
-    [{}, {"usual": [250.0, 310.5], "verify": False, "botocore_config": {"read_timeout": 7}}],
+    [
+        {},
+        {
+            "usual": [250.0, 310.5],
+            "lags_until": "2026-11-22T06:01:00+00:00",
+            "verify": False,
+            "botocore_config": {"read_timeout": 7},
+        },
+    ],
     ids=["as the sensor makes it", "with everything"],
 )
 def test_the_triggerer_restores_it_with_the_same_arguments(more: dict[str, Any]) -> None:
@@ -112,6 +121,44 @@ def test_it_fires_when_the_start_failed_and_names_the_state(aws: Aws, hook: Mode
     assert event.payload["status"] == "error"
     assert "the model will not run" in event.payload["message"]
     assert f"will not run: {aws.model()['says']}" in event.payload["message"]
+
+
+def lags_for(seconds: float) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+
+
+FROM_BEFORE = ["TRAINING_COMPLETED", "FAILED", "STOPPED", "STOPPING"]
+
+
+@kinds
+@pytest.mark.parametrize("status", FROM_BEFORE)
+def test_a_state_from_before_the_request_is_waited_out(aws: Aws, hook: ModelHook, status: str) -> None:
+    aws.put_model(status)
+    trigger = trigger_for(hook, lags_until=lags_for(30))
+    with later(0.5, lambda: aws.put_model("RUNNING")):
+        (event,) = events_of(trigger, within=10)
+    assert is_success(event)
+
+
+@kinds
+@pytest.mark.parametrize("status", FROM_BEFORE)
+def test_a_state_that_stays_when_the_lag_is_over_is_an_error_that_names_it(
+    aws: Aws, hook: ModelHook, status: str
+) -> None:
+    aws.put_model(status)
+    began = time.monotonic()
+    (event,) = events_of(trigger_for(hook, lags_until=lags_for(1)), within=10)
+    assert time.monotonic() - began >= 1
+    assert event.payload["status"] == "error"
+    assert "the model will not run" in event.payload["message"]
+
+
+@kinds
+def test_a_refusal_of_aws_is_never_taken_for_a_lag(aws: Aws, hook: ModelHook) -> None:
+    trigger = trigger_for(hook, lags_until=lags_for(30))
+    aws.fail_model("describe", status=400, code="AccessDeniedException", message="not yours")
+    (event,) = events_of(trigger, within=5)
+    assert "AccessDeniedException" in event.payload["message"]
 
 
 @kinds

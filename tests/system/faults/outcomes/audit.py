@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 
 from demo.waiting import wait_until
+from demo.world import call_control_page
 from include import messages
 from include.labels import REJECTED, SCHEMA_FILE, ModelInfo, RunInfo, final_key, label_document
 from include.messages import ImageRef
@@ -56,7 +57,8 @@ class Version:
 class Place:
     """The buckets, queues and model of a pipeline; the clients must see no faults.
 
-    `aws`: what leads to the embedded AWS and to the model there.
+    `aws`: what leads to the embedded AWS and to the model there. `embedded`: its control page has the queue's exact
+    counts; else the queue is of another AWS, and GetQueueAttributes must do.
     """
 
     s3: S3Client
@@ -68,6 +70,7 @@ class Place:
     model_arn: str
     min_confidence: float = 70.0
     dead_letters_url: str | None = None
+    embedded: bool = True
 
     @cached_property
     def answers(self) -> dict[str, Any]:
@@ -90,9 +93,21 @@ class Place:
 
     def depth(self) -> tuple[int, int]:
         """Messages waiting and in flight."""
+        return self._depth(self.queue_url)
+
+    def _depth(self, url: str) -> tuple[int, int]:
+        if self.embedded:
+            page = f"queues/{url.rpartition('/')[2]}"
+            queue = call_control_page(self.aws["AWS_ENDPOINT_URL"], page)
+            return queue["visible"], queue["in_flight"]
         names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        answer: Any = self.sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=names)["Attributes"]
+        answer: Any = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
         return int(answer[names[0]]), int(answer[names[1]])
+
+    def settle(self) -> None:
+        """Let the time pass after which GetQueueAttributes has what is there now."""
+        if self.embedded:
+            call_control_page(self.aws["AWS_ENDPOINT_URL"], "queues", "DELETE")
 
     def wait_until_visible(self, seconds: float = 90) -> None:
         """Wait until what killed consumers held has come back."""
@@ -108,12 +123,11 @@ class Place:
         """Keys and eTags that messages of a queue announce; the messages are given back."""
         found: Counter[tuple[str, str | None]] = Counter()
         handles = []
-        while url and (
-            received := self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=60).get(
-                "Messages", []
+        while url and self._depth(url)[0]:
+            received = self.sqs.receive_message(
+                QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=60, WaitTimeSeconds=1
             )
-        ):
-            for message in received:
+            for message in received.get("Messages", []):
                 found.update((image.key, image.etag) for image in messages.read(message["Body"]).images)
                 handles.append(message["ReceiptHandle"])
         for handle in handles:
@@ -143,6 +157,7 @@ class Uploads:
         version = Version(key, etag, scene, frozenset(may or usual))
         self.versions.append(version)
         self.place.s3.put_object(Bucket=self.place.source_bucket, Key=key, Body=body, ContentType="image/jpeg")
+        self.place.settle()
         return version
 
     def announce_again(self, version: Version) -> None:

@@ -25,8 +25,9 @@ def _image_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageAws]:
 
 @pytest.fixture
 def image_aws(_image_aws: ImageAws) -> Iterator[ImageAws]:
-    """The server, without faults before and after."""
-    _image_aws.control("faults", "DELETE")
+    """The server, without faults before and after, as odd as at its start before."""
+    for page in ("faults", "oddities"):
+        _image_aws.control(page, "DELETE")
     yield _image_aws
     _image_aws.control("faults", "DELETE")
 

@@ -98,7 +98,7 @@ def _config(attempts: int) -> Config:
 def _fickle(detect: Detect) -> Detect:
     random = Random()  # noqa: S311
 
-    def moody(image: ImageRef, min_confidence: float) -> Detection:
+    def moody(image: ImageRef, min_confidence: float | None) -> Detection:
         if FICKLE in image.key and random.random() < 0.5:
             raise ImageRefusedError(Error("InvalidImageFormatException", "in a mood"))
         return detect(image, min_confidence)

@@ -18,6 +18,7 @@ from botocore.config import Config
 from demo.environment import PROJECT, cleaned
 from demo.pictures import examples
 from demo.waiting import wait_until
+from tests.seed import SEED
 from tests.system.faults.kind import calls, kind, name_the_endpoint
 from tests.system.faults.outcomes.audit import Place
 
@@ -94,6 +95,7 @@ def serve(folder: Path) -> Iterator[ImageAws]:
         "rate": "0",
         "latency": "0",
         "model": kind(),
+        "seed": str(SEED),
     }
     command = [sys.executable, "-m", "include.local_aws", *(word for o, v in options.items() for word in (f"--{o}", v))]
     with (folder / "aws.log").open("w") as log:
