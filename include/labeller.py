@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_plus
 
 from include import aws_errors, labels
 from include.asking import IN_DOUBT, Asker, Detect, DetectError, ImageRefusedError, ImageUnreadableError, TryAgainError
@@ -127,12 +128,12 @@ class Labeller:
         try:
             if image.etag is None:
                 image = replace(image, etag=self._objects.look(image)["ETag"].strip('"'))
-            try:
-                if look_first:
-                    self._objects.look(image)
-                return self._label(image, image, receives)
-            except NothingThereError as nothing:
-                return self._end_what_was_begun(image, receives, nothing.why)
+            result = self._label_or_end(image, receives, look_first=look_first)
+            if result.ignored is Ignored.GONE and (decoded := _decoded(image)):
+                image = decoded
+                found = self._label_or_end(image, receives, look_first=True)
+                return result if found.outcome is Outcome.IGNORED else found
+            return result
         except NothingThereError as nothing:
             return _ignored(image, nothing.why)
         except ObjectRefusedError as refusal:
@@ -155,6 +156,14 @@ class Labeller:
         if doubt is Doubt.OBJECT and self._objects.can_read_another(but=self.doubts.names(doubt)):
             self.doubts.settle(doubt)
         return self.doubts.is_settled(doubt)
+
+    def _label_or_end(self, image: ImageRef, receives: int, *, look_first: bool) -> Result:
+        try:
+            if look_first:
+                self._objects.look(image)
+            return self._label(image, image, receives)
+        except NothingThereError as nothing:
+            return self._end_what_was_begun(image, receives, nothing.why)
 
     def _label(self, image: ImageRef, lying: ImageRef, receives: int) -> Result:
         """Label an image that lies in the source bucket, or as a copy in the final bucket."""
@@ -259,6 +268,18 @@ def _failed(
 
 def _ignored(image: ImageRef, why: Ignored) -> Result:
     return Result(Outcome.IGNORED, image, reason=str(why), ignored=why)
+
+
+def _decoded(image: ImageRef) -> ImageRef | None:
+    """The same version under the key decoded once more, None when that is no other key.
+
+    LocalStack percent-encodes keys in EventBridge events, AWS does not; forwarders of events encode twice.
+    """
+    try:
+        key = unquote_plus(image.key, errors="strict")
+    except UnicodeDecodeError:
+        return None
+    return replace(image, key=key) if key != image.key else None
 
 
 def _detection(document: dict[str, Any]) -> Detection:
