@@ -1,7 +1,7 @@
 """Resource types that moto's CloudFormation leaves out: it says CREATE_COMPLETE, and nothing is there.
 
 AWS::SQS::QueuePolicy, AWS::SNS::Subscription and AWS::CloudWatch::Alarm; buckets and their policies are with S3. An
-update replaces such a resource.
+update replaces such a resource. And the update and the deletion of AWS::IAM::ManagedPolicy.
 """
 
 import json
@@ -9,9 +9,12 @@ from typing import Any
 
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.common_models import CloudFormationModel
+from moto.iam.models import ManagedPolicy, iam_backends
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
+from moto.utilities.utils import get_partition
 
+from include.local_aws import stack_creation
 from include.local_aws.stack_resource import StackResource
 
 
@@ -90,5 +93,46 @@ class Alarm(StackResource, CloudFormationModel):
         cloudwatch_backends[account_id][region].delete_alarms([physical_id])
 
 
+def _update_managed_policy(
+    cls: type[ManagedPolicy],
+    /,
+    original_resource: ManagedPolicy,
+    new_resource_name: str,
+    cloudformation_json: Any,
+    account_id: str,
+    region_name: str,
+) -> ManagedPolicy:
+    """AWS::IAM::ManagedPolicy: another document is a new version of the policy, another name is another policy."""
+    iam = iam_backends[account_id][get_partition(region_name)]
+    properties = cloudformation_json["Properties"]
+    attached = [role.name for role in iam.roles.values() if original_resource.arn in role.managed_policies]
+    if properties.get("ManagedPolicyName", original_resource.name) != original_resource.name:
+        made = cls.create_from_cloudformation_json(new_resource_name, cloudformation_json, account_id, region_name)
+        _delete_managed_policy(cls, original_resource.arn, None, account_id, region_name)
+        return made
+    iam.create_policy_version(original_resource.arn, json.dumps(properties["PolicyDocument"]), True)
+    for role in set(properties.get("Roles", [])) - set(attached):
+        iam.attach_role_policy(original_resource.arn, role)
+    return original_resource
+
+
+def _delete_managed_policy(
+    _: type[ManagedPolicy], /, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str
+) -> None:
+    """AWS::IAM::ManagedPolicy, by its ARN. Unlike AWS, also while a role has it by other hands."""
+    del cloudformation_json
+    iam = iam_backends[account_id][get_partition(region_name)]
+    for role in [role.name for role in iam.roles.values() if resource_name in role.managed_policies]:
+        iam.detach_role_policy(resource_name, role)
+    iam.delete_policy(resource_name)
+
+
 def install() -> None:
-    """Importing this is enough: moto finds what is there."""
+    """Change what moto has; it finds the classes of this file by itself."""
+    stack_creation.install()
+    changes = {
+        "update_from_cloudformation_json": classmethod(_update_managed_policy),
+        "delete_from_cloudformation_json": classmethod(_delete_managed_policy),
+    }
+    for name, function in changes.items():
+        setattr(ManagedPolicy, name, function)

@@ -100,9 +100,9 @@ def test_a_fired_schedule_is_under_the_policy_and_a_denied_call_can_still_be_mad
         pytest.param(
             {
                 "Version": "2012-10-17",
-                "Statement": {"Sid": "A", "Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {}},
+                "Statement": {"Sid": "A", "Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {"Bool": {}}},
             },
-            "statement A has Condition",
+            "statement A has a Condition other than StringEquals",
             id="condition",
         ),
         pytest.param(

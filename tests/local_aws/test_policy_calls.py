@@ -1,6 +1,6 @@
 """An IAM policy in force: what each call asks for, and how a denial is worded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -37,7 +37,8 @@ def cases(aws: Aws) -> dict[str, tuple[Callable[..., Any], dict[str, Any], Pairs
         "Target": {"Arn": "arn:aws:scheduler:::aws-sdk:sns:listTopics", "RoleArn": ROLE},
     }
     copy = [("s3:GetObject", f"{SOURCE}/{KEY}"), ("s3:GetObjectTagging", f"{SOURCE}/{KEY}")]
-    copy += [("s3:PutObject", f"{FINAL}/copy"), ("s3:PutObjectTagging", f"{FINAL}/copy")]
+    copy += [("s3:GetObjectAnnotation", f"{SOURCE}/{KEY}"), ("s3:PutObject", f"{FINAL}/copy")]
+    copy += [("s3:PutObjectTagging", f"{FINAL}/copy"), ("s3:PutObjectAnnotation", f"{FINAL}/copy")]
     copy_call = {"Bucket": aws.final, "Key": "copy", "CopySource": place}
     deletion = [("s3:DeleteObject", f"{SOURCE}/{KEY}"), ("s3:GetObject", f"{SOURCE}/{KEY}")]
     detect = [("rekognition:DetectCustomLabels", aws.model_arn)]
@@ -49,6 +50,11 @@ def cases(aws: Aws) -> dict[str, tuple[Callable[..., Any], dict[str, Any], Pairs
         "HeadObject": (s3.head_object, place, [("s3:GetObject", f"{SOURCE}/{KEY}")]),
         "GetObjectTagging": (s3.get_object_tagging, place, [("s3:GetObjectTagging", f"{SOURCE}/{KEY}")]),
         "HeadBucket": (s3.head_bucket, {"Bucket": aws.source}, [("s3:ListBucket", SOURCE)]),
+        "GetBucketRequestPayment": (
+            s3.get_bucket_request_payment,
+            {"Bucket": aws.source},
+            [("s3:GetBucketRequestPayment", SOURCE)],
+        ),
         "ListObjectsV2": (s3.list_objects_v2, {"Bucket": aws.source}, [("s3:ListBucket", SOURCE)]),
         "ListBuckets": (s3.list_buckets, {}, [("s3:ListAllMyBuckets", "*")]),
         "PutObject": (s3.put_object, {**place, "Body": b"1"}, [("s3:PutObject", f"{SOURCE}/{KEY}")]),
@@ -58,6 +64,11 @@ def cases(aws: Aws) -> dict[str, tuple[Callable[..., Any], dict[str, Any], Pairs
             [("s3:PutObject", f"{SOURCE}/{KEY}"), ("s3:PutObjectTagging", f"{SOURCE}/{KEY}")],
         ),
         "CopyObject": (s3.copy_object, copy_call, copy),
+        "CopyObject without annotations": (
+            s3.copy_object,
+            {**copy_call, "AnnotationDirective": "EXCLUDE"},
+            [pair for pair in copy if "Annotation" not in pair[0]],
+        ),
         "DeleteObject": (s3.delete_object, place, [("s3:DeleteObject", f"{SOURCE}/{KEY}")]),
         "DeleteObject if there": (s3.delete_object, {**place, "IfMatch": "*"}, deletion[:1]),
         "DeleteObject if unchanged": (s3.delete_object, {**place, "IfMatch": etag}, deletion),
@@ -112,8 +123,24 @@ def cases(aws: Aws) -> dict[str, tuple[Callable[..., Any], dict[str, Any], Pairs
 
 
 NAMES = [
-    *("GetObject", "HeadObject", "GetObjectTagging", "HeadBucket", "ListObjectsV2", "ListBuckets", "PutObject"),
-    *("PutObject with tags", "CopyObject", "DeleteObject", "DeleteObject if there", "DeleteObject if unchanged"),
+    *(
+        "GetObject",
+        "HeadObject",
+        "GetObjectTagging",
+        "HeadBucket",
+        "GetBucketRequestPayment",
+        "ListObjectsV2",
+        "ListBuckets",
+        "PutObject",
+    ),
+    *(
+        "PutObject with tags",
+        "CopyObject",
+        "CopyObject without annotations",
+        "DeleteObject",
+        "DeleteObject if there",
+        "DeleteObject if unchanged",
+    ),
     *("GetQueueAttributes", "ReceiveMessage", "SendMessageBatch", "DeleteMessageBatch"),
     *("ChangeMessageVisibilityBatch", "DescribeProjects", "DescribeProjectVersions", "StartProjectVersion"),
     *("StopProjectVersion", "DetectCustomLabels", "GetMetricStatistics", "Publish", "CreateSchedule"),
@@ -263,3 +290,93 @@ def test_a_version_of_an_object_is_asked_for_by_another_action(
     put(allow(("s3:GetObject", "*")))
     assert "s3:GetObjectVersion on" in error_of(s3.get_object, Bucket=aws.final, Key="a", VersionId="null")[2]
     assert error_of(s3.get_object, Bucket=aws.final, Key="a")[0] == 0
+
+
+KMS_KEY = "arn:aws:kms:us-east-1:123456789012:key/k"
+
+
+@pytest.fixture
+def encrypted(aws: Aws, s3: Any) -> Iterator[str]:
+    """A queue, and both buckets, with a KMS key; the queue's URL. Before a policy is put, and until it is lifted."""
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KMS_KEY}}
+    for bucket in (aws.source, aws.final):
+        s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
+    s3.put_object(Bucket=aws.source, Key=KEY, Body=png(photograph("moon")))
+    attributes = {"KmsMasterKeyId": KMS_KEY}
+    yield aws.client("sqs").create_queue(QueueName="with-a-key", Attributes=attributes)["QueueUrl"]
+    for bucket in (aws.source, aws.final):
+        s3.delete_bucket_encryption(Bucket=bucket)
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "actions"),
+    [
+        ("s3", "get_object", ["kms:Decrypt"]),
+        ("s3", "head_object", []),
+        ("s3", "put_object", ["kms:GenerateDataKey"]),
+        ("s3", "copy_object", ["kms:Decrypt", "kms:GenerateDataKey"]),
+        ("sqs", "receive_message", ["kms:Decrypt"]),
+        ("sqs", "send_message", ["kms:Decrypt", "kms:GenerateDataKey"]),
+        ("sqs", "get_queue_attributes", []),
+        ("rekognition", "detect_custom_labels", ["kms:Decrypt"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_a_kms_key_encrypts_needs_rights_on_the_key(
+    aws: Aws,
+    encrypted: str,
+    put: Callable[[Any], requests.Response],
+    service: str,
+    operation: str,
+    actions: list[str],
+) -> None:
+    aws.model(status="RUNNING")
+    place = {"Bucket": aws.source, "Key": KEY}
+    arguments: dict[str, dict[str, Any]] = {
+        "get_object": place,
+        "head_object": place,
+        "put_object": {**place, "Body": b"1"},
+        "copy_object": {"Bucket": aws.final, "Key": "copy", "CopySource": place},
+        "receive_message": {"QueueUrl": encrypted},
+        "send_message": {"QueueUrl": encrypted, "MessageBody": "x"},
+        "get_queue_attributes": {"QueueUrl": encrypted},
+        "detect_custom_labels": {
+            "ProjectVersionArn": aws.model_arn,
+            "Image": {"S3Object": {"Bucket": aws.source, "Name": KEY}},
+        },
+    }
+    call = getattr(aws.client(service), operation)
+    beside = [("s3:*", "*"), ("sqs:*", "*"), ("rekognition:*", "*")]
+    for left_out in actions:
+        put(allow(*beside, *((action, KMS_KEY) for action in actions if action != left_out)))
+        status, code, message = error_of(call, **arguments[operation])
+        assert (status, code) == {
+            "s3": (403, "AccessDenied"),
+            "sqs": (400, "KmsAccessDenied"),
+            "rekognition": (400, "InvalidS3ObjectException"),
+        }[service]
+        assert service == "rekognition" or f"{left_out} on resource: {KMS_KEY} because" in message
+    put(allow(*beside, *((action, KMS_KEY) for action in actions)))
+    assert error_of(call, **arguments[operation]) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("service", "status"),
+    [("scheduler.amazonaws.com", 0), ("lambda.amazonaws.com", 403)],
+    ids=["the service of the condition", "another service"],
+)
+def test_a_role_is_passed_to_the_service_of_the_condition_alone(
+    aws: Aws, put: Callable[[Any], requests.Response], service: str, status: int
+) -> None:
+    client = aws.client("scheduler")
+    name = f"label-detection-{service.partition('.')[0]}"
+    policy = allow(("scheduler:CreateSchedule", "*"), ("iam:PassRole", ROLE))
+    policy["Statement"][1]["Condition"] = {"StringEquals": {"iam:PassedToService": service}}
+    put(policy)
+    schedule = {
+        "Name": name,
+        "ScheduleExpression": at(3600),
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "Target": {"Arn": "arn:aws:scheduler:::aws-sdk:sns:listTopics", "RoleArn": ROLE},
+    }
+    assert error_of(client.create_schedule, **schedule)[0] == status

@@ -119,3 +119,16 @@ def test_one_connection_serves_many_requests(aws: Aws) -> None:
     s3 = aws.client("s3")
     ports = {s3.list_buckets()["ResponseMetadata"]["HTTPHeaders"].get("connection", "kept") for _ in range(3)}
     assert ports == {"kept"}
+
+
+def test_an_objects_annotations_go_along_with_its_copy(aws: Aws, s3: Any) -> None:
+    place = {"Bucket": aws.source, "Key": "annotated"}
+    s3.put_object(**place, Body=b"1")
+    s3.put_object_annotation(**place, AnnotationName="line", AnnotationPayload=b"3")
+    for directive, kept in (({}, ["line"]), ({"AnnotationDirective": "EXCLUDE"}, [])):
+        copy = {"Bucket": aws.final, "Key": f"copy {kept}"}
+        s3.copy_object(**copy, CopySource=place, **directive)
+        found = s3.list_object_annotations(**copy).get("Annotations", [])
+        assert [one["AnnotationName"] for one in found] == kept
+    answer = s3.get_object_annotation(Bucket=aws.final, Key="copy ['line']", AnnotationName="line")
+    assert answer["AnnotationPayload"].read() == b"3"

@@ -1,12 +1,13 @@
 """Reading an identity-based IAM policy, and what it allows.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html. Statements have Sid, Effect, Action
-and Resource, with the wildcards ``*`` and ``?``. What is not understood is refused rather than passed over: Condition,
-NotAction, NotResource and policy variables.
+and Resource, with the wildcards ``*`` and ``?``, and perhaps a Condition with StringEquals. What is not understood is
+refused rather than passed over: other conditions, NotAction, NotResource and policy variables.
 """
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +20,14 @@ class InvalidPolicyError(ValueError):
 
 @dataclass(frozen=True)
 class Permission:
-    """What IAM is asked for: an action, as ``s3:GetObject``, on a resource's ARN, or on ``*``."""
+    """What IAM is asked for: an action, as ``s3:GetObject``, on a resource's ARN, or on ``*``.
+
+    ``context``: pairs of a condition key and the request's value.
+    """
 
     action: str
     resource: str
+    context: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ class Statement:
     allows: bool
     actions: tuple[re.Pattern[str], ...]
     resources: tuple[re.Pattern[str], ...]
+    conditions: tuple[tuple[str, frozenset[str]], ...] = ()
 
     @classmethod
     def parse(cls, value: Any) -> "Statement":
@@ -40,7 +46,7 @@ class Statement:
             raise InvalidPolicyError(f"a statement must be a JSON object, not {json.dumps(value)}")
         name = f"statement {value['Sid']}" if value.get("Sid") else "a statement"
         for key in value:
-            if key not in ("Sid", "Effect", "Action", "Resource"):
+            if key not in ("Sid", "Effect", "Action", "Resource", "Condition"):
                 raise InvalidPolicyError(f"{name} has {key}, which is not understood here")
         if value.get("Effect") not in ("Allow", "Deny"):
             raise InvalidPolicyError(f"{name} must have an Effect, Allow or Deny")
@@ -58,12 +64,15 @@ class Statement:
             value["Effect"] == "Allow",
             tuple(re.compile(_pattern(action), re.IGNORECASE) for action in actions),
             tuple(re.compile(_pattern(resource), re.DOTALL) for resource in resources),
+            tuple(_conditions(name, value.get("Condition", {}))),
         )
 
     def covers(self, permission: Permission) -> bool:
-        """Whether the statement speaks of this action on this resource."""
-        return any(action.fullmatch(permission.action) for action in self.actions) and any(
-            resource.fullmatch(permission.resource) for resource in self.resources
+        """Whether the statement speaks of this action on this resource under its conditions."""
+        return (
+            any(action.fullmatch(permission.action) for action in self.actions)
+            and any(resource.fullmatch(permission.resource) for resource in self.resources)
+            and all(any((key, value) in permission.context for value in values) for key, values in self.conditions)
         )
 
 
@@ -95,6 +104,15 @@ class Policy:
         if not all(covering):
             return "with an explicit deny in an identity-based policy"
         return "" if covering else f"because no identity-based policy allows the {permission.action} action"
+
+
+def _conditions(name: str, value: Any) -> Iterator[tuple[str, frozenset[str]]]:
+    """The keys of a Condition, each with the values of which the request must have one."""
+    if not isinstance(value, dict) or set(value) - {"StringEquals"}:
+        raise InvalidPolicyError(f"{name} has a Condition other than StringEquals, which is not understood here")
+    wanted = value.get("StringEquals", {})
+    for key in wanted:
+        yield key, frozenset(_texts(name, key, wanted))
 
 
 def _texts(name: str, key: str, value: dict[str, Any]) -> list[str]:

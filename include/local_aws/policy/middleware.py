@@ -20,6 +20,8 @@ _DENIALS = {
     "sagemaker": (400, "AccessDeniedException"),
 }
 _DENIAL = (403, "AccessDeniedException")
+# SQS has an error for a key that its caller may not use.
+_KEY_DENIALS = {"sqs": (400, "KmsAccessDenied")}
 
 
 class PolicyInForce:
@@ -68,12 +70,14 @@ class PolicyMiddleware:
         for permission in asked:
             if reason := policy.why_denied(permission):
                 return self._denial(operation, request, permission, reason)
-        if any(policy.why_denied(permission) for permission in read_of_an_image(operation, request)):
+        if any(policy.why_denied(permission) for permission in read_of_an_image(operation, request, self._account_id)):
             return error_answer(operation, request.method, 400, InvalidS3Object.code, InvalidS3Object.message)
         return None
 
     def _denial(self, operation: Operation, request: Request, permission: Permission, reason: str) -> ErrorAnswer:
         status, code = _DENIALS.get(operation.service, _DENIAL) if operation.protocol != "rest-json" else _DENIAL
+        if permission.action.startswith("kms:"):
+            status, code = _KEY_DENIALS.get(operation.service, (status, code))
         message = (
             f"User: arn:aws:iam::{self._account_id}:user/local is not authorized to perform: {permission.action} "
             f"on resource: {permission.resource} {reason}"

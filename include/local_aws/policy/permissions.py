@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, unquote
 from moto.utilities.utils import get_partition
 
 from include.local_aws.operations import Operation, Request
+from include.local_aws.policy import keys
 from include.local_aws.policy.document import Permission
 from include.local_aws.s3.copy_source import CopySource
 
@@ -23,6 +24,7 @@ _S3_BUCKET = {
     "GetBucketNotificationConfiguration": "GetBucketNotification",
     "PutBucketNotificationConfiguration": "PutBucketNotification",
     "GetBucketLocation": "GetBucketLocation",
+    "GetBucketRequestPayment": "GetBucketRequestPayment",
     "PutBucketVersioning": "PutBucketVersioning",
     "PutBucketPolicy": "PutBucketPolicy",
     "CreateBucket": "CreateBucket",
@@ -33,6 +35,8 @@ _S3_OBJECT = {
     "GetObject": "GetObject",
     "HeadObject": "GetObject",
     "GetObjectTagging": "GetObjectTagging",
+    "GetObjectAnnotation": "GetObjectAnnotation",
+    "PutObjectAnnotation": "PutObjectAnnotation",
     "PutObject": "PutObject",
     "PutObjectTagging": "PutObjectTagging",
     "DeleteObject": "DeleteObject",
@@ -61,8 +65,8 @@ def permissions_of(operation: Operation, request: Request, account_id: str) -> l
     region = request.region or "us-east-1"
     prefix = f"arn:{get_partition(region)}:{operation.service}:{region}:{account_id}:"
     known: dict[str, Callable[[], list[Permission] | None]] = {
-        "s3": lambda: _s3(operation.name, request),
-        "sqs": lambda: _sqs(operation.name, _parameters(request), prefix),
+        "s3": lambda: _s3(operation.name, request, account_id, region),
+        "sqs": lambda: _sqs(operation.name, _parameters(request), prefix, account_id, region),
         "monitoring": lambda: _cloudwatch(operation.name),
         "sns": lambda: _sns(operation.name, _parameters(request)),
         "rekognition": lambda: _rekognition(operation.name, _parameters(request)),
@@ -73,14 +77,17 @@ def permissions_of(operation: Operation, request: Request, account_id: str) -> l
     return known[operation.service]() if operation.name and operation.service in known else None
 
 
-def read_of_an_image(operation: Operation, request: Request) -> list[Permission]:
+def read_of_an_image(operation: Operation, request: Request, account_id: str) -> list[Permission]:
     """What Rekognition asks for in the caller's name, to read an image from S3."""
     if operation.service != "rekognition":
         return []
     place = (_parameters(request).get("Image") or {}).get("S3Object") or {}
     if not place:
         return []
-    return [_object("GetObject", place.get("Bucket", ""), place.get("Name", ""), place.get("Version"))]
+    region = request.region or "us-east-1"
+    bucket, key, version = place.get("Bucket", ""), place.get("Name", ""), place.get("Version")
+    read = _object(region, "GetObject", bucket, key, version)
+    return [read, *keys.to_read(account_id, region, bucket, key, version)]
 
 
 def listing_for_not_found(operation: Operation, request: Request) -> list[Permission]:
@@ -89,48 +96,60 @@ def listing_for_not_found(operation: Operation, request: Request) -> list[Permis
         return []
     bucket = request.path.removeprefix("/").partition("/")[0]
     copied = request.headers.get("x-amz-copy-source")
-    return [Permission("s3:ListBucket", _bucket_arn(CopySource.parse(copied).bucket if copied else bucket))]
+    arn = _bucket_arn(request.region, CopySource.parse(copied).bucket if copied else bucket)
+    return [Permission("s3:ListBucket", arn)]
 
 
-def _s3(name: str, request: Request) -> list[Permission] | None:
+def _s3(name: str, request: Request, account_id: str, region: str) -> list[Permission] | None:
     bucket, _, key = request.path.removeprefix("/").partition("/")
     version = parse_qs(request.query).get("versionId", [None])[0]
     if name == "ListBuckets":
         return [Permission("s3:ListAllMyBuckets", "*")]
     if name in _S3_BUCKET:
-        return [Permission(f"s3:{_S3_BUCKET[name]}", _bucket_arn(bucket))]
+        return [Permission(f"s3:{_S3_BUCKET[name]}", _bucket_arn(region, bucket))]
+    written = keys.to_write(account_id, region, bucket, request)
     if name in ("CopyObject", "UploadPartCopy"):
         source = CopySource.parse(request.headers["x-amz-copy-source"])
-        # The two for tags: AWS asks for them when the source has tags; here always.
-        asked = ["Object", "ObjectTagging"] if name == "CopyObject" else ["Object"]
+        asked = _copied(request) if name == "CopyObject" else ["Object"]
         return [
-            *(_object(f"Get{what}", source.bucket, source.key, source.version_id) for what in asked),
-            *(_object(f"Put{what}", bucket, key) for what in asked),
+            *(_object(region, f"Get{what}", source.bucket, source.key, source.version_id) for what in asked),
+            *(_object(region, f"Put{what}", bucket, key) for what in asked),
+            *keys.to_read(account_id, region, source.bucket, source.key, source.version_id),
+            *written,
         ]
     if name not in _S3_OBJECT:
         return None
-    needed = [_object(_S3_OBJECT[name], bucket, key, version)]
+    needed = [_object(region, _S3_OBJECT[name], bucket, key, version)]
     if request.headers.get("x-amz-tagging"):
-        needed.append(_object("PutObjectTagging", bucket, key))
+        needed.append(_object(region, "PutObjectTagging", bucket, key))
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-delete-enforce.html
     if name == "DeleteObject" and request.headers.get("if-match", "*") != "*":
-        needed.append(_object("GetObject", bucket, key))
-    return needed
+        needed.append(_object(region, "GetObject", bucket, key))
+    if name == "GetObject":
+        needed += keys.to_read(account_id, region, bucket, key, version)
+    return needed + (written if name in ("PutObject", "CreateMultipartUpload") else [])
 
 
-def _object(action: str, bucket: str, key: str, version: str | None = None) -> Permission:
+def _copied(request: Request) -> list[str]:
+    """What goes along with a copied object. AWS asks for tags and annotations when the source has some; here always."""
+    left_out = request.headers.get("x-amz-object-annotation-directive") == "EXCLUDE"
+    return ["Object", "ObjectTagging", *([] if left_out else ["ObjectAnnotation"])]
+
+
+def _object(region: str, action: str, bucket: str, key: str, version: str | None = None) -> Permission:
     if version:
         action = action.replace("Object", "ObjectVersion")
-    return Permission(f"s3:{action}", f"{_bucket_arn(bucket)}/{key}")
+    return Permission(f"s3:{action}", f"{_bucket_arn(region, bucket)}/{key}")
 
 
-def _bucket_arn(bucket: str) -> str:
-    return f"arn:aws:s3:::{bucket}"
+def _bucket_arn(region: str, bucket: str) -> str:
+    return f"arn:{get_partition(region or 'us-east-1')}:s3:::{bucket}"
 
 
-def _sqs(name: str, parameters: dict[str, Any], prefix: str) -> list[Permission]:
+def _sqs(name: str, parameters: dict[str, Any], prefix: str, account_id: str, region: str) -> list[Permission]:
     queue = parameters.get("QueueName") or str(parameters.get("QueueUrl", "")).rpartition("/")[2]
-    return [Permission(f"sqs:{name.removesuffix('Batch')}", f"{prefix}{queue}" if queue else "*")]
+    asked = Permission(f"sqs:{name.removesuffix('Batch')}", f"{prefix}{queue}" if queue else "*")
+    return [asked, *keys.of_queue(account_id, region, queue, name)]
 
 
 def _cloudwatch(name: str) -> list[Permission] | None:
@@ -179,7 +198,9 @@ def _scheduler(name: str, request: Request, prefix: str) -> list[Permission] | N
     group = parameters.get("GroupName") or parse_qs(request.query).get("groupName", ["default"])[0]
     needed = [Permission(f"scheduler:{name}", f"{prefix}schedule/{group}/{unquote(request.path.rpartition('/')[2])}")]
     if "Target" in parameters:
-        needed.append(Permission("iam:PassRole", str(parameters["Target"].get("RoleArn", ""))))
+        role = str(parameters["Target"].get("RoleArn", ""))
+        context = frozenset({("iam:PassedToService", "scheduler.amazonaws.com")})
+        needed.append(Permission("iam:PassRole", role, context))
     return needed
 
 

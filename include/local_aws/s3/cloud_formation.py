@@ -110,8 +110,7 @@ def _apply(bucket: FakeBucket, properties: dict[str, Any], backend: S3Backend) -
     if "PublicAccessBlockConfiguration" in properties:
         backend.put_public_access_block(bucket.name, properties["PublicAccessBlockConfiguration"])
     if "LifecycleConfiguration" in properties:
-        # moto leaves a None in a list where a template has AWS::NoValue.
-        bucket.set_lifecycle([_rule(rule) for rule in properties["LifecycleConfiguration"]["Rules"] if rule])
+        bucket.set_lifecycle([_rule(rule) for rule in properties["LifecycleConfiguration"]["Rules"]])
     if "NotificationConfiguration" in properties:
         bucket.set_notification_configuration(_notification(properties["NotificationConfiguration"]))
 

@@ -4,13 +4,13 @@ from typing import Any
 
 from moto.core.common_types import TYPE_RESPONSE
 from moto.s3.exceptions import MissingKey, PreconditionFailed
-from moto.s3.responses import S3Response
 
+from include.local_aws.s3.annotations import AnnotatedS3Response
 from include.local_aws.s3.copy_source import CopySource
 from include.local_aws.s3.models import LocalS3Backend
 
 
-class LocalS3Response(S3Response):
+class LocalS3Response(AnnotatedS3Response):
     """One request to S3. A request is one step: nobody sees half of it."""
 
     def key_response(self, request: Any, full_url: str, headers: Any) -> TYPE_RESPONSE:
