@@ -41,7 +41,7 @@ class ChunkGoneError(Exception):
     """The list of pictures is not there any more."""
 
 
-def event(bucket: str, picture: Picture) -> str:
+def event(bucket: str, picture: Picture, partition: str = "aws") -> str:
     """An S3 event for one picture, as S3 itself sends it: the key is form-encoded."""
     record = {
         "eventVersion": "2.1",
@@ -51,7 +51,7 @@ def event(bucket: str, picture: Picture) -> str:
         "s3": {
             "s3SchemaVersion": "1.0",
             "configurationId": "label_detection_backfill",
-            "bucket": {"name": bucket, "arn": f"arn:aws:s3:::{bucket}"},
+            "bucket": {"name": bucket, "arn": f"arn:{partition}:s3:::{bucket}"},
             "object": {"key": quote_plus(picture.key, safe="/"), "size": picture.size, "eTag": picture.etag},
         },
     }
@@ -125,7 +125,7 @@ class Announcer:
     def _send(self, pictures: Iterable[Picture]) -> None:
         """Send a batch; what SQS fails to take is sent again, after a pause."""
         waiting: list[Any] = [
-            {"Id": str(number), "MessageBody": event(self._source_bucket, picture)}
+            {"Id": str(number), "MessageBody": event(self._source_bucket, picture, self._s3.meta.partition)}
             for number, picture in enumerate(pictures)
         ]
         for pause in (*_PAUSES, None):

@@ -19,7 +19,7 @@ from label_detection.hooks.switch import switch_name
 from label_detection.operators import images
 from tests.include.images import TEXT, outcomes, upload
 from tests.include.queues import send
-from tests.permissions.policy import SWITCH_ROLE, Grant, policy_for
+from tests.permissions.policy import KMS_KEY, SWITCH_ROLE, Grant, policy_for
 
 # The stand-ins for what Airflow keeps are the plugins' own.
 from tests.plugins.conftest import _service_models_are_read_once, hook, quick, run, variables  # noqa: F401
@@ -60,7 +60,7 @@ def world(
     quick: None,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[World]:
-    """Images on every way there is, each announced, each message delivered once before."""
+    """Images on every way there is, each announced, each message delivered once before; all of it encrypted by KMS."""
     monkeypatch.setenv("AIRFLOW__LABEL_DETECTION__SNS_TOPIC_ARN", topic.arn)
     monkeypatch.setenv("AIRFLOW__LABEL_DETECTION__DEAD_MAN_SWITCH_ROLE_ARN", SWITCH_ROLE)
     # An image that the service fails on is given back at once, and one that cannot be is back soon.
@@ -68,6 +68,7 @@ def world(
     monkeypatch.setattr("label_detection.hooks.by_arn.client_config", lambda *_, **__: config)
     monkeypatch.setattr(images, "ImageQueue", partial(ImageQueue, visibility_seconds=6))
     _leave_a_switch(aws)
+    encrypt(aws)
     makers: dict[str, Callable[[Aws, bytes], ImageRef]] = {
         "labelled": _part,
         "labelled after a rejection": _once_rejected,
@@ -116,6 +117,14 @@ def _begun_and_gone(aws: Aws, _: bytes) -> ImageRef:
     )
     aws.s3.delete_object(Bucket=image.bucket, Key=image.key)
     return image
+
+
+def encrypt(aws: Aws) -> None:
+    """Buckets and queue with a KMS key."""
+    rule: Any = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KMS_KEY}}
+    for bucket in (aws.settings.source_bucket, aws.settings.final_bucket):
+        aws.s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
+    aws.sqs.set_queue_attributes(QueueUrl=aws.settings.queue_url, Attributes={"KmsMasterKeyId": KMS_KEY})
 
 
 def _leave_a_switch(aws: Aws) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 DOCUMENT: dict[str, Any] = json.loads((PROJECT / "docs" / "iam-policy.json").read_text())
 SWITCH_ROLE = "arn:aws:iam::123456789012:role/dead-man-switch"
+#: What encrypts the test's buckets and queue.
+KMS_KEY = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
 
 
 @dataclass(frozen=True)
@@ -24,16 +26,17 @@ class Grant:
     sid: str
     action: str
     resource: str
+    condition: str = "{}"
 
     def __str__(self) -> str:
-        return f"{self.action} on {self.resource.removeprefix('arn:aws:s3:::')}"
+        return f"{self.action} on {self.resource.removeprefix('arn:${PARTITION}:s3:::')}"
 
 
 def grants(service: str | None = None) -> list[Grant]:
     """Every pair that the policy allows; of the services that run models, for one alone."""
     others = {kind.name for kind in KINDS} - {service} if service else set()
     return [
-        Grant(statement["Sid"], action, resource)
+        Grant(statement["Sid"], action, resource, json.dumps(statement.get("Condition", {})))
         for statement in DOCUMENT["Statement"]
         for action in _list(statement["Action"])
         for resource in _list(statement["Resource"])
@@ -45,6 +48,8 @@ def policy_for(aws: Aws, topic: Topic, project_arn: str | None, without: Grant |
     """The policy of a test's buckets, queue, model and topic, perhaps without one grant."""
     settings = aws.settings
     names = {
+        "PARTITION": "aws",
+        "KMS_KEY_ARN": KMS_KEY,
         "QUEUE_ARN": f"arn:aws:sqs:us-east-1:123456789012:{settings.queue_url.rpartition('/')[2]}",
         "SOURCE_BUCKET": settings.source_bucket,
         "FINAL_BUCKET": settings.final_bucket,
@@ -58,6 +63,7 @@ def policy_for(aws: Aws, topic: Topic, project_arn: str | None, without: Grant |
             "Effect": "Allow",
             "Action": grant.action,
             "Resource": re.sub(r"\$\{(\w+)\}", lambda name: names[name[1]], grant.resource),
+            "Condition": json.loads(grant.condition),
         }
         for grant in grants(model_of(settings.model_arn).kind.name)
         if grant != without

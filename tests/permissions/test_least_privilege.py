@@ -126,24 +126,29 @@ EFFECTS = {
     "s3:ListBucket on ${FINAL_BUCKET}": Denied("plan_run", "final_bucket: .* allow s3:ListBucket"),
     "s3:GetObject on ${SOURCE_BUCKET}/*": Denied(ANALYSIS, "HeadObject operation: Forbidden"),
     "s3:GetObjectTagging on ${SOURCE_BUCKET}/*": Denied(ANALYSIS, "s3:GetObjectTagging"),
+    "s3:GetObjectAnnotation on ${SOURCE_BUCKET}/*": Denied(ANALYSIS, "s3:GetObjectAnnotation"),
     "s3:DeleteObject on ${SOURCE_BUCKET}/*": Denied(ANALYSIS, "s3:DeleteObject"),
     "s3:PutObject on ${FINAL_BUCKET}/*": Denied(ANALYSIS, "s3:PutObject"),
     "s3:PutObjectTagging on ${FINAL_BUCKET}/*": Denied(ANALYSIS, "s3:PutObjectTagging"),
+    "s3:PutObjectAnnotation on ${FINAL_BUCKET}/*": Denied(ANALYSIS, "s3:PutObjectAnnotation"),
     "s3:GetObject on ${FINAL_BUCKET}/*": Denied(ANALYSIS, "s3:GetObject|HeadObject operation: Forbidden"),
     "s3:GetObjectTagging on ${FINAL_BUCKET}/*": Denied(ANALYSIS, "s3:GetObjectTagging"),
+    "s3:GetObjectAnnotation on ${FINAL_BUCKET}/*": Denied(ANALYSIS, "s3:GetObjectAnnotation"),
+    "kms:Decrypt on ${KMS_KEY_ARN}": Denied(ANALYSIS, "kms:Decrypt"),
+    "kms:GenerateDataKey on ${KMS_KEY_ARN}": Denied(ANALYSIS, "kms:GenerateDataKey"),
     "s3:DeleteObject on ${FINAL_BUCKET}/rejected/*": Denied(ANALYSIS, "s3:DeleteObject"),
-    "scheduler:CreateSchedule on arn:aws:scheduler:*:*:schedule/default/label-detection-*": Denied(
+    "scheduler:CreateSchedule on arn:${PARTITION}:scheduler:*:*:schedule/default/label-detection-*": Denied(
         None, "there is no dead man's switch for this run: .*scheduler:CreateSchedule"
     ),
-    "scheduler:UpdateSchedule on arn:aws:scheduler:*:*:schedule/default/label-detection-*": Denied(
+    "scheduler:UpdateSchedule on arn:${PARTITION}:scheduler:*:*:schedule/default/label-detection-*": Denied(
         None, "there is no dead man's switch for this run: .*scheduler:UpdateSchedule"
     ),
-    "scheduler:DeleteSchedule on arn:aws:scheduler:*:*:schedule/default/label-detection-*": Denied(
+    "scheduler:DeleteSchedule on arn:${PARTITION}:scheduler:*:*:schedule/default/label-detection-*": Denied(
         None, "could not be removed, and stops the model at its time if it is there: .*scheduler:DeleteSchedule"
     ),
     "iam:PassRole on ${SWITCH_ROLE_ARN}": Denied(None, "there is no dead man's switch for this run: .*iam:PassRole"),
 }
-ENDPOINTS = "arn:aws:sagemaker:*:*:endpoint/label-detection-*"
+ENDPOINTS = "arn:${PARTITION}:sagemaker:*:*:endpoint/label-detection-*"
 #: The same for those that only one service's models need.
 EFFECTS_OF_MODELS = {
     "rekognition": {

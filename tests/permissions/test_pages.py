@@ -13,6 +13,8 @@ from include.model_kinds import KINDS, model_of
 from label_detection.ui import model_now, queue_now
 from tests.conftest import PROJECT
 from tests.model_calls import CALLS
+from tests.permissions.conftest import encrypt
+from tests.permissions.policy import KMS_KEY
 from tests.plugins.label_detection.ui.conftest import DAG_ID, RUN_ID, Run, airflow, browser, images  # noqa: F401
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ def permit(aws: Aws, without: str | None = None) -> None:
     kept = [one for one in DOCUMENT["Statement"] if one["Action"].split(":")[0] not in others]
     text = json.dumps([one for one in kept if one["Action"] != without])
     for name, value in {
+        "PARTITION": "aws",
+        "KMS_KEY_ARN": KMS_KEY,
         "FINAL_BUCKET": aws.settings.final_bucket,
         "QUEUE_ARN": f"arn:aws:sqs:us-east-1:123456789012:{aws.settings.queue_url.rpartition('/')[2]}",
         "PROJECT_ARN": boto3.client("rekognition").describe_projects()["ProjectDescriptions"][0]["ProjectArn"],
@@ -48,6 +52,7 @@ def permit(aws: Aws, without: str | None = None) -> None:
 @pytest.fixture
 def asked(aws: Aws, browser: TestClient, images: Run, picture: bytes) -> Iterator[Any]:  # noqa: F811
     """Everything that needs AWS, asked with or without a grant: what it said."""
+    encrypt(aws)
     images.labelled("a.png", picture, [])
     images.report(images={"labelled": 1})
     images.write()

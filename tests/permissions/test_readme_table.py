@@ -10,16 +10,17 @@ from tests.permissions.policy import DOCUMENT, grants
 #: The README's words for the policy's resources.
 RESOURCES = {
     "queue": {"${QUEUE_ARN}"},
-    "both buckets": {"arn:aws:s3:::${SOURCE_BUCKET}", "arn:aws:s3:::${FINAL_BUCKET}"},
-    "source bucket `/*`": {"arn:aws:s3:::${SOURCE_BUCKET}/*"},
-    "final bucket `/*`": {"arn:aws:s3:::${FINAL_BUCKET}/*"},
-    "final bucket `/rejected/*`": {"arn:aws:s3:::${FINAL_BUCKET}/rejected/*"},
+    "both buckets": {"arn:${PARTITION}:s3:::${SOURCE_BUCKET}", "arn:${PARTITION}:s3:::${FINAL_BUCKET}"},
+    "source bucket `/*`": {"arn:${PARTITION}:s3:::${SOURCE_BUCKET}/*"},
+    "final bucket `/*`": {"arn:${PARTITION}:s3:::${FINAL_BUCKET}/*"},
+    "final bucket `/rejected/*`": {"arn:${PARTITION}:s3:::${FINAL_BUCKET}/rejected/*"},
     "`*`": {"*"},
     "project": {"${PROJECT_ARN}"},
     "model": {"${MODEL_ARN}"},
-    "schedules `label-detection-*`": {"arn:aws:scheduler:*:*:schedule/default/label-detection-*"},
+    "schedules `label-detection-*`": {"arn:${PARTITION}:scheduler:*:*:schedule/default/label-detection-*"},
     "the switch's role": {"${SWITCH_ROLE_ARN}"},
-    "endpoints `label-detection-*`": {"arn:aws:sagemaker:*:*:endpoint/label-detection-*"},
+    "endpoints `label-detection-*`": {"arn:${PARTITION}:sagemaker:*:*:endpoint/label-detection-*"},
+    "key": {"${KMS_KEY_ARN}"},
     "topic": {"${TOPIC_ARN}"},
 }
 
@@ -43,5 +44,6 @@ def test_what_is_optional_stands_in_statements_of_its_own() -> None:
         "OptionalDeadMansSwitchRole",
         "OptionalNotifications",
         "OptionalBackfill",
+        "OptionalKey",
         "OptionalPages",
     }

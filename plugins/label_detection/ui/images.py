@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from include.settings import Settings
 
 #: What reading the final bucket takes.
-READ_FINAL = "s3:ListBucket and s3:GetObject on it"
+READ_FINAL = "s3:ListBucket and s3:GetObject on it, and kms:Decrypt on its key if a KMS key encrypts it"
 #: Bytes of a document, or of a report, that a page takes.
 _MOST_BYTES = 2_000_000
 _parts = Parts()
