@@ -2,7 +2,8 @@
 
 `dags/`             the DAG files, and what stands beside them for the option `pipelines`
 `plugins.zip`       for MWAA's plugins folder: what is in `plugins/`, and `include/`, since MWAA ships nothing else
-`requirements.txt`  names without versions: MWAA's own constraints have them
+`requirements.txt`  names without versions, since MWAA's own constraints have them; where no constraint has one, as for
+                    Pillow, with the version that is tested
 
 The same files give the same bytes, whenever and wherever they are packed.
 """
@@ -35,13 +36,24 @@ def pack(folder: Path, project: Path = _PROJECT) -> None:
         if file.suffix in _DAGS:
             (folder / "dags" / file.name).write_bytes(file.read_bytes())
     _zip(folder / "plugins.zip", project)
-    (folder / "requirements.txt").write_text(requirements((project / "requirements.txt").read_text()))
+    constraints = "".join(file.read_text() for file in sorted((project / "constraints").glob("*.txt")))
+    (folder / "requirements.txt").write_text(requirements((project / "requirements.txt").read_text(), constraints))
 
 
-def requirements(text: str) -> str:
-    """Without versions, and without comments: MWAA takes a constraint in one for the real thing."""
+def requirements(text: str, constraints: str) -> str:
+    """Without the versions that a constraint pins, and without comments: MWAA takes a constraint in a comment as real.
+
+    `constraints`: those of every Airflow that the package is made for.
+    """
+    pinned = {_name(line) for line in constraints.splitlines() if "==" in line}
     lines = (line.split("#")[0].strip() for line in text.splitlines())
-    return "".join(f"{re.split(r'[=<>~!]', line)[0]}\n" for line in lines if line)
+    kept = (re.split(r"[=<>~!]", line)[0] if _name(line) in pinned else line for line in lines if line)
+    return "".join(f"{line}\n" for line in kept)
+
+
+def _name(requirement: str) -> str:
+    """A requirement's name, as the registry has it."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[=<>~!\[; ]", requirement, maxsplit=1)[0]).lower()
 
 
 def _zip(target: Path, project: Path) -> None:

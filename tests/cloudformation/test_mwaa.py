@@ -26,6 +26,7 @@ from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
 
 from demo.environment import PROJECT
 from include.settings import PIPELINES, SECTION, Settings
+from release.configure import AIRFLOW
 from release.mwaa import pack
 from tests.conftest import Aws
 
@@ -69,6 +70,7 @@ class Template:
             "AWS::Partition": "aws",
             "AWS::Region": REGION,
             "AWS::StackName": "my-airflow",
+            "AWS::URLSuffix": "amazonaws.com",
         }
 
     def parameters(self) -> dict[str, Any]:
@@ -188,7 +190,7 @@ def deploy(aws: Aws) -> Iterator[Deploy]:
         create(PIPELINE, pipeline, {"ModelArn": MODEL_ARN, "ProjectArn": PROJECT_ARN})
         (found,) = stacks.describe_stacks(StackName=pipeline)["Stacks"]
         options = {output["OutputKey"]: output["OutputValue"] for output in found["Outputs"]}
-        create(TEMPLATE, name, {"PipelineStack": pipeline, **options, **EXISTING, **given})
+        create(TEMPLATE, name, {**options, **EXISTING, **given})
         found = stacks.describe_stack_resources(StackName=name)["StackResources"]
         # moto also lists, without a name, what a condition leaves out; not all that it makes has an id.
         ids = {
@@ -220,7 +222,7 @@ def test_an_option_that_is_given_is_set(option: str) -> None:
 
 def test_an_option_that_is_not_given_is_not_set() -> None:
     options = Template(**MADE).environment()["AirflowConfigurationOptions"]
-    assert options == {f"{SECTION}.{_option(name)}": value for name, value in REQUIRED.items()}
+    assert options == {f"{SECTION}.{_option(name)}": value for name, value in REQUIRED.items()} | AIRFLOW
 
 
 @pytest.mark.parametrize(
@@ -399,13 +401,19 @@ def test_the_role_is_mwaas_for_that_one_environment(deploy: Deploy) -> None:
 
 
 def test_the_role_has_the_tasks_policy_of_the_pipelines_stack(deploy: Deploy) -> None:
-    pipeline = deploy().pipeline
-    (arn,) = Template(PipelineStack=pipeline).properties("ExecutionRole")["ManagedPolicyArns"]
+    (found,) = boto3.client("cloudformation").describe_stacks(StackName=deploy().pipeline)["Stacks"]
+    (given,) = [output["OutputValue"] for output in found["Outputs"] if output["OutputKey"] == "TaskPolicyArn"]
+    (arn,) = Template(TaskPolicyArn=given, PipelineStack="other").properties("ExecutionRole")["ManagedPolicyArns"]
     assert boto3.client("iam").get_policy(PolicyArn=arn)["Policy"]["Arn"] == arn
 
 
+def test_an_environment_of_an_earlier_version_keeps_the_policy_that_is_called_as_the_stack() -> None:
+    role = Template(PipelineStack="pictures").properties("ExecutionRole")
+    assert role["ManagedPolicyArns"] == [f"arn:aws:iam::{ACCOUNT}:policy/pictures-tasks"]
+
+
 def test_without_such_a_stack_the_role_has_no_policy_but_its_own() -> None:
-    assert "ManagedPolicyArns" not in Template(PipelineStack="").properties("ExecutionRole")
+    assert "ManagedPolicyArns" not in Template().properties("ExecutionRole")
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,10 @@ import pytest
 
 from demo.environment import PROJECT
 from include.settings import Settings
-from release.configure import ConfigureError, options_of, write
+from release.configure import options_of
 from tests.conftest import Aws
 from tests.include.queues import receive
-from tests.permissions.policy import grants
+from tests.permissions.policy import KMS_KEY, grants
 
 TEMPLATE = PROJECT / "include" / "cloudformation" / "template.yaml"
 BOTH = (TEMPLATE, TEMPLATE.with_name("mwaa.yaml"))
@@ -39,6 +39,11 @@ class Stack:
         """Physical ids by logical ones; those that were not made are not there."""
         found = boto3.client("cloudformation").describe_stack_resources(StackName=self.name)["StackResources"]
         return {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in found if "LogicalResourceId" in one}
+
+    def outputs(self) -> dict[str, str]:
+        """Values by name."""
+        (found,) = boto3.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
+        return {one["OutputKey"]: one["OutputValue"] for one in found["Outputs"]}
 
 
 Deploy = Callable[..., Stack]
@@ -137,6 +142,22 @@ def test_s3_may_send_for_that_one_bucket(deploy: Deploy) -> None:
     assert redrive["maxReceiveCount"] > 10 * Settings.model_fields["max_receives"].default
 
 
+def test_a_dead_letter_is_kept_for_days_after_its_message_ran_out_of_deliveries(deploy: Deploy) -> None:
+    stack, sqs = deploy(), boto3.client("sqs")
+    queue, dead_letters = (
+        int(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]["MessageRetentionPeriod"])
+        for url in (stack.options["queue_url"], stack.resources()["DeadLetters"])
+    )
+    days = 86400  # both count from when a message was first sent
+    assert dead_letters - queue >= 7 * days
+
+
+def test_the_queues_policy_names_the_bucket_that_is_there_already(aws: Aws, deploy: Deploy) -> None:
+    url = deploy(ExistingSourceBucket=aws.settings.source_bucket).options["queue_url"]
+    policy = boto3.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])["Attributes"]["Policy"]
+    assert f"arn:aws:s3:::{aws.settings.source_bucket}" in policy
+
+
 def test_reports_go_after_their_time_and_labels_stay(deploy: Deploy) -> None:
     rules = boto3.client("s3").get_bucket_lifecycle_configuration(
         Bucket=deploy(DaysOfRuns="90").options["final_bucket"]
@@ -152,11 +173,17 @@ def test_versions_are_kept_where_that_is_wanted(deploy: Deploy, versioning: str)
         assert status == ("Enabled" if versioning == "yes" else None)
 
 
+@pytest.mark.parametrize("key", ["", KMS_KEY], ids=["without a key", "with a key"])
 @pytest.mark.parametrize(("service", "model_arn"), MODELS.items(), ids=MODELS)
-def test_the_tasks_may_do_what_the_documents_policy_says(deploy: Deploy, service: str, model_arn: str | None) -> None:
-    stack, iam = deploy(**({"ModelArn": model_arn, "ProjectArn": ""} if model_arn else {})), boto3.client("iam")
+def test_the_tasks_may_do_what_the_documents_policy_says(
+    deploy: Deploy, service: str, model_arn: str | None, key: str
+) -> None:
+    model = {"ModelArn": model_arn, "ProjectArn": ""} if model_arn else {}
+    stack, iam = deploy(KmsKeyArns=key, **model), boto3.client("iam")
     options = stack.options
     names = {
+        "PARTITION": "aws",
+        "KMS_KEY_ARN": key,
         "QUEUE_ARN": f"arn:aws:sqs:us-east-1:123456789012:{options['queue_url'].rpartition('/')[2]}",
         "SOURCE_BUCKET": options["source_bucket"],
         "FINAL_BUCKET": options["final_bucket"],
@@ -166,18 +193,20 @@ def test_the_tasks_may_do_what_the_documents_policy_says(deploy: Deploy, service
         "TOPIC_ARN": options["sns_topic_arn"],
     }
     arn = stack.resources()["TaskPolicy"]
+    assert stack.outputs()["TaskPolicyArn"] == arn
     version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
     assert version
     document: Any = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
     found = {
-        (statement["Sid"], action, resource)
+        (statement["Sid"], action, resource, json.dumps(statement.get("Condition", {})))
         for statement in document["Statement"]
         for action in _list(statement["Action"])
         for resource in _list(statement["Resource"])
     }
-    wanted = {(grant.sid, grant.action, _named(grant.resource, names)) for grant in grants(service)}
+    asked = [grant for grant in grants(service) if key or grant.sid != "OptionalKey"]
+    wanted = {(grant.sid, grant.action, _named(grant.resource, names), grant.condition) for grant in asked}
     assert found == wanted
-    assert len(document["Statement"]) == len({grant.sid for grant in grants(service)})
+    assert len(document["Statement"]) == len({grant.sid for grant in asked})
 
 
 @pytest.mark.parametrize(
@@ -192,11 +221,12 @@ def test_the_switchs_role_is_schedulers_and_stops_such_a_model_alone(
     deploy: Deploy, model_arn: str | None, action: str, resource: str | None
 ) -> None:
     stack, iam = deploy(**({"ModelArn": model_arn, "ProjectArn": ""} if model_arn else {})), boto3.client("iam")
-    role: Any = iam.get_role(RoleName=f"{stack.name}-switch")["Role"]
+    name = stack.resources()["SwitchRole"]
+    role: Any = iam.get_role(RoleName=name)["Role"]
     assert role["Arn"] == stack.options["dead_man_switch_role_arn"]
     (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}
-    policy: Any = iam.get_role_policy(RoleName=f"{stack.name}-switch", PolicyName="stop-the-model")["PolicyDocument"]
+    policy: Any = iam.get_role_policy(RoleName=name, PolicyName="stop-the-model")["PolicyDocument"]
     policy = ast.literal_eval(policy) if isinstance(policy, str) else policy  # moto keeps it as Python prints it
     assert policy["Statement"] == [
         {"Effect": "Allow", "Action": action, "Resource": resource or stack.options["model_arn"]}
@@ -204,15 +234,17 @@ def test_the_switchs_role_is_schedulers_and_stops_such_a_model_alone(
 
 
 def test_its_alarms_are_heard_on_the_topic(deploy: Deploy) -> None:
-    stack = deploy(AlarmEmail="team@example.com", AlarmMinutesOn="90")
+    stack = deploy(AlarmEmail="team@example.com", AlarmMinutesOn="90", EndpointName="label-detection-parts-1f0c9a7b")
     alarms = boto3.client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{stack.name}-")["MetricAlarms"]
     assert {alarm["AlarmName"].removeprefix(f"{stack.name}-") for alarm in alarms} == {
         "pictures-wait",
         "dead-letters",
         "model-on-too-long",
+        "endpoint-on-too-long",
+        "switch-fails",
     }
     assert all(alarm["AlarmActions"] == [stack.options["sns_topic_arn"]] for alarm in alarms)
-    (on,) = [alarm for alarm in alarms if alarm["AlarmName"].endswith("on-too-long")]
+    (on,) = [alarm for alarm in alarms if alarm["AlarmName"].endswith("model-on-too-long")]
     assert (on["MetricName"], on["EvaluationPeriods"], on["Period"]) == ("InServiceInferenceUnits", 90, 60)
     assert {one["Name"]: one["Value"] for one in on["Dimensions"]} == {
         "ProjectName": "label-detection",
@@ -241,32 +273,6 @@ def test_buckets_stay_when_the_stack_goes(deploy: Deploy) -> None:
     boto3.client("cloudformation").delete_stack(StackName=stack.name)
     assert s3.get_object(Bucket=stack.options["source_bucket"], Key="a.png")["Body"].read() == b"1"
     s3.head_bucket(Bucket=stack.options["final_bucket"])
-
-
-def test_a_stacks_outputs_are_written_as_environment_and_for_mwaa(deploy: Deploy, tmp_path: Path) -> None:
-    options = deploy().options
-    environment = tmp_path / ".env"
-    environment.write_text("MINE=1\nAIRFLOW__LABEL_DETECTION__QUEUE_URL=old\n")
-    for _ in range(2):
-        write(options, tmp_path)
-    lines = environment.read_text().splitlines()
-    assert lines[0] == "MINE=1"
-    assert f"AIRFLOW__LABEL_DETECTION__QUEUE_URL={options['queue_url']}" in lines
-    assert len(lines) == 1 + len(options)
-    mwaa = json.loads((tmp_path / "dist" / "mwaa-options.json").read_text())
-    assert mwaa["label_detection.model_arn"] == options["model_arn"]
-
-
-def test_no_such_stack_is_one_clear_error(aws: Aws) -> None:
-    with pytest.raises(ConfigureError, match=r"the stack 'nothing' cannot be read: .*does not exist"):
-        options_of("nothing")
-
-
-def test_a_stack_of_something_else_is_told_what_is_missing(aws: Aws) -> None:
-    template = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "other"}}}}
-    boto3.client("cloudformation").create_stack(StackName="other", TemplateBody=json.dumps(template))
-    with pytest.raises(ConfigureError, match=r"not the pipeline's options:\n\[label_detection\] queue_url is missing"):
-        options_of("other")
 
 
 def _list(value: str | list[str]) -> list[str]:

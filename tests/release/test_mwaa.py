@@ -70,7 +70,7 @@ def environment(packed: Path, tmp_path: Path) -> Environment:
 
 def test_the_same_files_give_the_same_bytes(packed: Path, tmp_path: Path) -> None:
     copy = tmp_path / "checkout"
-    for name in ("dags", "plugins", "include"):
+    for name in ("dags", "plugins", "include", "constraints"):
         shutil.copytree(PROJECT / name, copy / name)
     shutil.copy(PROJECT / "requirements.txt", copy)
     for file in copy.rglob("*"):
@@ -94,7 +94,7 @@ def test_it_has_what_the_pipeline_needs_and_no_more(packed: Path) -> None:
 
 def test_the_file_that_names_pipelines_goes_along_with_the_dags(tmp_path: Path) -> None:
     copy = tmp_path / "checkout"
-    for name in ("dags", "plugins", "include"):
+    for name in ("dags", "plugins", "include", "constraints"):
         shutil.copytree(PROJECT / name, copy / name)
     shutil.copy(PROJECT / "requirements.txt", copy)
     (copy / "dags" / "pipelines.yaml").write_text("leaves: {}\n")
@@ -104,9 +104,23 @@ def test_the_file_that_names_pipelines_goes_along_with_the_dags(tmp_path: Path) 
     assert not (tmp_path / "packed" / "dags" / "pipelines.yaml.swp").exists()
 
 
-def test_its_requirements_leave_the_versions_to_mwaas_constraints(packed: Path) -> None:
+def test_its_requirements_leave_the_versions_to_mwaas_constraints_and_pin_what_these_do_not(packed: Path) -> None:
     lines = (packed / "requirements.txt").read_text().splitlines()
-    assert lines == ["apache-airflow-providers-amazon[aiobotocore]", "pillow", "pydantic"]
+    (pillow,) = [
+        line for line in (PROJECT / "requirements.txt").read_text().splitlines() if line.startswith("pillow==")
+    ]
+    assert lines == ["apache-airflow-providers-amazon[aiobotocore]", pillow, "pydantic"]
+
+
+@pytest.mark.parametrize("airflow", sorted(file.stem for file in (PROJECT / "constraints").glob("*.txt")))
+def test_its_requirements_fit_the_constraints_of_each_airflow(packed: Path, airflow: str) -> None:
+    pins = re.findall(r"^([\w.-]+)==(\S+)", (PROJECT / "constraints" / f"{airflow}.txt").read_text(), re.MULTILINE)
+    constraints = {name.lower(): version for name, version in pins}
+    for line in (packed / "requirements.txt").read_text().splitlines():
+        name, pinned, _ = line.partition("==")
+        name = name.partition("[")[0].lower()
+        # As pip does it: a pin of our own beside one of MWAA's would be a conflict, and neither would float.
+        assert bool(pinned) is (name not in constraints), line
 
 
 def test_packed_again_it_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
