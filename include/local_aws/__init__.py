@@ -29,7 +29,9 @@ What is not moto's own:
   target; others are stored;
 * ``faults.py``: any call of any service can be made to fail, at once or late, always or now and then, or to have
   its connection cut;
-* ``policy/``: calls can be denied by an IAM policy.
+* ``policy/``: calls can be denied by an IAM policy. What a KMS key of the user's encrypts needs rights on the key;
+* ``stacks.py``, ``stack_creation.py``: resources that moto's CloudFormation leaves out; a creation that fails is rolled
+  back. The tag ``local-aws:fails-at`` of a stack makes it fail at the resource of that logical id or number.
 
 Control pages: plain JSON over HTTP, no login, for tests and the curious.
 
