@@ -1,0 +1,35 @@
+"""The oddities are those of S3, SQS and Rekognition: they are measured with its models alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from label_detection import experiences, leases
+from tests.conftest import Aws
+from tests.plugins.conftest import Variables
+from tests.system.faults.kind import kind
+from tests.system.faults.oddities.tasks import Tasks
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if kind() == "rekognition":
+        return
+    here = Path(__file__).parent
+    others = [item for item in items if here in item.path.parents]
+    items[:] = [item for item in items if item not in others]
+    config.hook.pytest_deselected(items=others)
+
+
+@pytest.fixture
+def tasks(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Tasks:
+    """The tasks of a pipeline of the test's own, and Airflow's Variables in memory.
+
+    The queue's counts are as odd as AWS's; nothing comes twice, unless a test wants it: the journal counts deliveries.
+    """
+    variables = Variables()
+    for module in (leases, experiences):
+        monkeypatch.setattr(module, "Variable", variables)
+    aws.exactly_once()
+    return Tasks(aws)
