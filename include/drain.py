@@ -152,7 +152,6 @@ class Drain:
             self._empty_polls = 0
         else:
             self._empty_polls += 1
-            self._in_flight.delete_done()
             return self._is_at_end()
         self._in_flight.delete_full_batches()
         return False
@@ -160,6 +159,8 @@ class Drain:
     def _is_at_end(self) -> bool:
         """Whether nothing is left to do here, after an empty poll. What other consumers hold is theirs."""
         self._collect(timeout=0.0)
+        if self._in_flight.delete_done():
+            return False  # SQS may have missed a delete on one of its servers: the next poll tells
         if self._working or self._empty_polls < _EMPTY_POLLS or self._returned.is_one_awaited():
             return False
         if time.monotonic() < self._patient_until:

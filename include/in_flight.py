@@ -83,28 +83,30 @@ class InFlight:
             log.warning("%d messages could not be given back: %s; they return by themselves", len(ours), error)
             return False
 
-    def delete_done(self, at_least: int = 1) -> None:
+    def delete_done(self, at_least: int = 1) -> bool:
         """Delete what is done, if there are `at_least` so many. What SQS fails to delete is tried again later.
 
+        :return: whether some were deleted.
         :raises botocore.exceptions.ClientError: when SQS refuses for good, such as access denied.
         """
         with self._calls:
             with self._lock:
                 done = list(self._done.values())
             if len(done) < at_least:
-                return
+                return False
             try:
                 failed = self._queue.delete(done)
             except aws_errors.AWS_ERRORS as error:
                 if not aws_errors.is_transient(error):
                     raise
                 log.warning("%d messages could not be deleted: %s; they are tried again", len(done), error)
-                return
+                return False
             with self._lock:
                 for message in done:
                     if message not in failed:
                         self._done.pop(message.receipt_handle)
                         self._held.pop(message.receipt_handle)
+            return len(failed) < len(done)
 
     def delete_full_batches(self) -> None:
         """Delete what is done once it fills a batch."""

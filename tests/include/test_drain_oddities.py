@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
+from include.labels import Detection
 from tests.conftest import Aws
 from tests.include.conftest import MakeDrain
+from tests.include.images import FOUND
 
 COUNT = 15
 
@@ -33,3 +36,20 @@ def test_every_image_is_labelled_once_and_the_queue_is_empty(
     assert (aws.source_keys(), len(aws.final_keys())) == ([], 2 * COUNT)
     assert (tally.rejected, tally.failed) == (0, 0)
     assert aws.depth() == (0, 0)
+
+
+def test_a_second_delivery_that_the_last_delete_brings_is_taken_before_the_end(
+    aws: Aws, make_drain: MakeDrain, picture: bytes
+) -> None:
+    """The last answers come during the last polls: what they delete may come again, and would start the next run."""
+
+    def slow(*_: Any) -> Detection:
+        time.sleep(1.5)
+        return FOUND
+
+    drain = make_drain(detect=slow, workers=COUNT)
+    aws.control("oddities", "PUT", {"duplicate_share": 1})
+    for number in range(COUNT):
+        aws.upload(f"{number}.png", picture + bytes([number]))
+    drain.run()
+    assert (aws.depth(), aws.source_keys()) == ((0, 0), [])

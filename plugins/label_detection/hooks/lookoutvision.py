@@ -134,7 +134,8 @@ class LookoutVisionModelHook(SendsImages):
         except self.api.exceptions.ServiceQuotaExceededException as error:
             raise QuotaExceededError(
                 f"the service does not start the model with {units} inference units, because a quota of the account "
-                f"is used up: {aws_errors.message(error)}: stop another model, or lower min_inference_units"
+                f"is used up: {aws_errors.message(error)}: stop another model, lower min_inference_units, "
+                "or have AWS raise the quota (AWS console: Service Quotas)"
             ) from error
 
     def stop(self) -> None:

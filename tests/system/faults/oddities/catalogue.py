@@ -1,4 +1,4 @@
-"""What AWS may do within its documents: where that is documented, and what the pipeline does. A row of the docs each."""
+"""What AWS may do within its documents, where it is documented, and what the pipeline does: rows of the docs."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
 from label_detection.sensors.sqs import QueueDepthSensor
-from tests.conftest import Aws
 from tests.include.queues import delay, send
 from tests.include.test_messages import direct, record
 from tests.system.faults.oddities.catalogue import Oddity
