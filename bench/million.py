@@ -84,7 +84,7 @@ def _body(number: int) -> str:
 def main(images: int) -> None:
     """Drain so many."""
 
-    def detect(image: ImageRef, min_confidence: float) -> Detection:
+    def detect(image: ImageRef, min_confidence: float | None) -> Detection:
         return _FOUND
 
     s3: Any = S3Double()

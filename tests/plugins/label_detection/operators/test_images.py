@@ -54,7 +54,7 @@ def test_it_labels_what_waits_and_names_itself_after_what_it_did(aws: Aws, runni
     aws.upload("notes.txt", b"not a picture")
     context = running.context("analyse_images", map_index=1)
     tally = running.execute(operator(), context)
-    assert tally == {"labelled": 3, "rejected": 1, "ignored": 0, "failed": 0}
+    assert tally == {"labelled": 3, "rejected": 1, "ignored": 0, "failed": 0, "unreadable": 0}
     assert context["images"] == "3 labelled, 1 rejected"
     assert aws.source_keys() == []
     assert aws.depth() == (0, 0)
