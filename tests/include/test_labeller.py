@@ -52,7 +52,7 @@ def test_type_metadata_and_tags_go_along(aws: Aws, make_labeller: MakeLabeller, 
         pytest.param(TEXT, "InvalidImageFormatException", id="text"),
         pytest.param(b"", "InvalidImageFormatException", id="empty"),
         pytest.param(GIF, "InvalidImageFormatException", id="GIF"),
-        pytest.param(bytes(15 * 1024 * 1024 + 1), "ImageTooLargeException", id="over 15 MB"),
+        pytest.param(bytes(25 * 1024 * 1024 + 1), "ImageTooLargeException", id="over 25 MB, which no model takes"),
     ],
 )
 @kinds
