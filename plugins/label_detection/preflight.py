@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from include import aws_errors
 from include.conditions import Conditions, probe
-from include.journal import run_prefix
+from include.labels import REJECTED
 from include.model_kinds import model_of
 from include.settings import Place, Settings
 from label_detection.hooks.by_arn import hook_class
@@ -80,7 +80,7 @@ def probe_conditions(settings: Settings, run_id: str, place: Place) -> tuple[Con
 
     :raises AirflowFailException: when the final bucket may not be written.
     """
-    key = f"{run_prefix(run_id)}conditions-probe"
+    key = f"{REJECTED}conditions-probe/{run_id}"  # the one folder in which the policy lets the tasks delete
     try:
         conditions = probe(s3_client(settings), settings.final_bucket, key)
     except ClientError as error:

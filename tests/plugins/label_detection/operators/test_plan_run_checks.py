@@ -250,7 +250,7 @@ def test_what_the_final_buckets_s3_does_not_obey_is_planned_with_and_a_warning(
     monkeypatch.setattr(preflight, "probe", weaker)
     monkeypatch.setattr(Conditions, "warnings", lambda _: ["deletes are not conditional"])
     plan(run)
-    assert asked == [(aws.settings.final_bucket, f"runs/{RUN_ID}/conditions-probe")]
+    assert asked == [(aws.settings.final_bucket, f"rejected/conditions-probe/{RUN_ID}")]
     made = exchange.require_plan(run.context("start_model"))  # type: ignore[arg-type]
     assert made.conditions == Conditions(deletes=False)
     assert warnings(run) == ["deletes are not conditional"]
