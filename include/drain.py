@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 _POLL_SECONDS = 1
 #: Empty polls in a row after which the queue is empty. Its counts do not tell: they may be a minute old.
 _EMPTY_POLLS = 2
+#: A patient consumer believes that nothing is left once SQS has counted nothing for this long. Each of its counts is of
+#: another moment: a message that comes back may be in none of them for some seconds.
+_NOTHING_SECONDS = 6.0
 #: How often to look which workers are free, while there is work for all of them.
 _LOOK_SECONDS = 0.25
 _PROGRESS_SECONDS = 5.0
@@ -80,6 +83,7 @@ class Drain:
         self._working: set[Future[None]] = set()
         self._returned = Returned()
         self._patient_until = 0.0  # on time.monotonic()
+        self._nothing_since: float | None = None  # the same: SQS counts nothing
         self._empty_polls = 0  # in a row
         self._stop = SignalSafeEvent()
         self._worker = MessageWorker(labeller, journal, pace, self._stop)
@@ -163,13 +167,20 @@ class Drain:
             return False  # SQS may have missed a delete on one of its servers: the next poll tells
         if self._working or self._empty_polls < _EMPTY_POLLS or self._returned.is_one_awaited():
             return False
-        if time.monotonic() < self._patient_until:
-            depth = self._queue.depth()  # zeros may be wrong for a minute; then the next run takes what comes back
-            if depth.visible or depth.in_flight:
-                return False
+        if time.monotonic() < self._patient_until and not self._is_nothing_counted():
+            return False  # what comes back later than the counts say is left to the next run
         if left := self._returned.left():
             log.warning("%d messages that failed come back too late: left to the next run", left)
         return True
+
+    def _is_nothing_counted(self) -> bool:
+        """Whether SQS has counted no message, waiting or in flight, for some seconds."""
+        depth, now = self._queue.depth(), time.monotonic()
+        if depth.visible or depth.in_flight:
+            self._nothing_since = None
+            return False
+        self._nothing_since = self._nothing_since or now
+        return now - self._nothing_since >= _NOTHING_SECONDS
 
     def _write_journal(self, write: Callable[[], None]) -> bool:
         """The journal is for the report alone: trouble with it ends no drain. Its lines wait for the next part."""
