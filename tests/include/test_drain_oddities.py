@@ -47,7 +47,7 @@ def test_a_second_delivery_that_the_last_delete_brings_is_taken_before_the_end(
         time.sleep(1.5)
         return FOUND
 
-    drain = make_drain(detect=slow, workers=COUNT)
+    drain = make_drain(detect=slow, workers=2 * COUNT)
     aws.control("oddities", "PUT", {"duplicate_share": 1})
     for number in range(COUNT):
         aws.upload(f"{number}.png", picture + bytes([number]))

@@ -1,0 +1,90 @@
+"""Oddities on a real scheduler: the run is green, and the model was started once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.system.faults.breaking import BreakablePipeline
+from tests.system.faults.images import outcomes
+from tests.system.faults.oddities.catalogue import Oddity
+from tests.system.faults.oddities.results import add
+
+COUNT = 40
+LAG_SECONDS = 8
+
+
+@pytest.fixture
+def odd(pipeline: BreakablePipeline) -> Iterator[BreakablePipeline]:
+    """The pipeline, as odd as at its start before and after."""
+    for page in ("oddities", "objects"):
+        pipeline.world.control(page, "DELETE")
+    pipeline.exactly_once()
+    yield pipeline
+    for page in ("oddities", "objects"):
+        pipeline.world.control(page, "DELETE")
+
+
+def run(pipeline: BreakablePipeline) -> tuple[str, str, int, float]:
+    """A run's id and state, how often the model was started, and the seconds from the last labels to the stop."""
+    seen = len(pipeline.history())
+    run_id = pipeline.trigger(max_tasks=2)
+    state = pipeline.finish(run_id)
+    changes = pipeline.history()[seen:]
+    starts = [status for status, _ in changes].count("STARTING")
+    stop_at = next(at for status, at in reversed(changes) if status == "STOPPING")
+    return run_id, state, starts, stop_at - labelled_at(pipeline)
+
+
+def labelled_at(pipeline: BreakablePipeline) -> float:
+    """When the last label document was written, in seconds since 1970."""
+    pages = pipeline.s3.get_paginator("list_objects_v2").paginate(Bucket=pipeline.world.setting("final_bucket"))
+    found = [entry for page in pages for entry in page.get("Contents", [])]
+    return max(entry["LastModified"].timestamp() for entry in found if entry["Key"].endswith(".png.json"))
+
+
+def starts_in_words(starts: int) -> str:
+    return f"{starts} start" if starts == 1 else f"{starts} starts"
+
+
+@pytest.mark.gate
+def test_a_refused_object_beside_others_makes_no_run_red(odd: BreakablePipeline, picture: bytes) -> None:
+    (refused,) = odd.upload(1, picture)
+    place: Any = {"bucket": odd.world.setting("source_bucket"), "key": refused, "trouble": "denied"}
+    odd.world.control("objects", "PUT", [place])
+    keys = odd.upload(COUNT, picture)
+    run_id, state, starts, idle = run(odd)
+    found, report = outcomes(odd, keys), odd.report(run_id)["images"]
+    add(
+        Oddity.REFUSED_IN_A_RUN,
+        f"{state}, {starts_in_words(starts)}: {found.labelled} of {COUNT} labelled; the model was on for {idle:.0f} s "
+        "after the last of them; the refused one waits for its fifth delivery",
+    )
+    assert (state, starts, found.labelled, report["labelled"]) == ("success", 1, COUNT, COUNT)
+    assert refused in odd.keys("source_bucket")
+    assert odd.status() == "STOPPED"
+
+
+def test_lags_of_the_models_state_make_no_run_red(odd: BreakablePipeline, picture: bytes) -> None:
+    odd.world.control("oddities", "PUT", {"describe_lag": LAG_SECONDS, "ready_lag": LAG_SECONDS})
+    keys = odd.upload(COUNT, picture)
+    run_id, state, starts, _ = run(odd)
+    found = outcomes(odd, keys)
+    tries = max(odd.tries(run_id, task) for task in ("start_model", "wait_for_model", "analyse_images", "stop_model"))
+    add(
+        Oddity.LAGS_IN_A_RUN,
+        f"{state}, {starts_in_words(starts)}: {found.labelled} of {COUNT} labelled, each task in {tries} try",
+    )
+    assert (state, starts, found.labelled, odd.status()) == ("success", 1, COUNT, "STOPPED")
+
+
+def test_the_stop_request_follows_the_last_answer_whatever_sqs_counts(odd: BreakablePipeline, picture: bytes) -> None:
+    keys = odd.upload(COUNT, picture)
+    _, state, _, idle = run(odd)
+    found = outcomes(odd, keys)
+    add(
+        Oddity.STOP_WITH_OLD_COUNTS, f"{state}: {found.labelled} of {COUNT} labelled; {idle:.1f} s from the last labels"
+    )
+    assert (state, found.labelled) == ("success", COUNT)
