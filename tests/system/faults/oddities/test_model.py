@@ -74,7 +74,6 @@ def test_an_outage_uses_up_no_deliveries(tasks: Tasks, picture: bytes) -> None:
     assert max(failed.values()) <= 2
 
 
-@pytest.mark.gate
 def test_a_running_model_that_is_not_ready_is_waited_for(tasks: Tasks, picture: bytes) -> None:
     tasks.aws.control("oddities", "PUT", {"ready_lag": 10})
     keys = upload(tasks.aws, GOOD, picture)
@@ -89,7 +88,6 @@ def test_a_running_model_that_is_not_ready_is_waited_for(tasks: Tasks, picture: 
     assert (done, found.error, found.count("failed")) == (GOOD, "", 0)
 
 
-@pytest.mark.gate
 def test_a_stop_right_after_a_start_that_describe_does_not_show_yet_stops_the_model(tasks: Tasks) -> None:
     tasks.aws.control("oddities", "PUT", {"describe_lag": 5})
     tasks.plan()
@@ -115,7 +113,6 @@ def test_a_start_over_the_quota_is_sent_once_and_names_the_quota(tasks: Tasks) -
     assert times == 1
 
 
-@pytest.mark.gate
 def test_the_models_own_thresholds_are_left_in_force(
     tasks: Tasks, picture: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

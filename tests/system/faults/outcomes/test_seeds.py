@@ -1,7 +1,7 @@
 """Everything at once, at random, with a seed: consumers killed and stopped, calls failing, duplicates, overwrites.
 
-The consumers are processes of their own against the embedded AWS, without Airflow: see `consumer`. How many seeds:
-LABEL_DETECTION_SEEDS; which is the first: LABEL_DETECTION_FIRST_SEED.
+The consumers are processes of their own against the embedded AWS, without Airflow: see `consumer`. Which seeds: see
+`seeds`.
 """
 
 from __future__ import annotations
@@ -12,25 +12,28 @@ from random import Random
 
 import pytest
 
+from tests.seed import SEED, VARIABLE
 from tests.system.faults.outcomes.audit import Outcome, Uploads, audit
 from tests.system.faults.outcomes.conftest import Conclude, MakeCrew
 from tests.system.faults.outcomes.consumer import FICKLE
 from tests.system.faults.outcomes.crew import Crew
 from tests.system.faults.outcomes.place import ImageAws, random_faults
 from tests.system.faults.outcomes.sample_pictures import scenes
+from tests.system.faults.outcomes.seeds import FIRST_SEED, SEED_COUNT, seeds
 
-FIRST = int(os.environ.get("LABEL_DETECTION_FIRST_SEED", "1"))
-SEEDS = range(FIRST, FIRST + int(os.environ.get("LABEL_DETECTION_SEEDS", "2")))
 IMAGES = 150
 CHAOS_SECONDS = 25
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    metafunc.parametrize("seed", seeds(os.environ, is_whole_suite=metafunc.config.option.markexpr == "faults"))
+
+
 @pytest.mark.gate
-@pytest.mark.parametrize("seed", SEEDS)
 def test_every_version_has_one_outcome_whatever_is_done(
     image_aws: ImageAws, make_crew: MakeCrew, conclude: Conclude, seed: int
 ) -> None:
-    print(f"seed {seed}")  # noqa: T201
+    print(f"again: {FIRST_SEED}={seed} {SEED_COUNT}=1 {VARIABLE}={SEED}")  # noqa: T201
     random = Random(seed)  # noqa: S311
     uploads, crew = make_crew()
     upload(uploads, random)
