@@ -32,8 +32,8 @@ from demo.photographs import (
 )
 
 WIDTH, HEIGHT = 640, 480
-#: AWS: 15 MB at most for an image in S3 (Rekognition, guidelines and quotas); the other services take less.
-_TOO_MANY_BYTES = 15 * 1024 * 1024 + 1
+#: More than any service takes. AWS: 15 MB for an image in S3 (Rekognition), 25 MB to a SageMaker endpoint.
+_TOO_MANY_BYTES = 25 * 1024 * 1024 + 1
 #: Complete, of one pixel.
 _GIF = bytes.fromhex("47494638396101000100800000000000ffffff2c00000000010001000002024401003b")
 

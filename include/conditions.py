@@ -35,8 +35,7 @@ class Conditions(BaseModel, frozen=True):
         if not self.copies:
             found.append(
                 "this S3 does not obey the condition of a copy (x-amz-copy-source-if-match): the version is looked at "
-                "before and after the copy instead, and a copy of another version is removed; a task that is killed "
-                "between the two leaves a copy that the next delivery of its message has to judge by its eTag"
+                "before and after the copy instead, and a copy of another version, told by its eTag, is removed"
             )
         if not self.deletes:
             found.append(

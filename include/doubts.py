@@ -57,6 +57,7 @@ class Doubts:
     def __init__(self) -> None:
         self._seen: dict[Doubt, dict[str, Error]] = defaultdict(dict)
         self._settled: set[Doubt] = set()
+        self._ended: dict[Doubt, set[str]] = defaultdict(set)
         self._lock = threading.Lock()
 
     def settle(self, *doubts: Doubt) -> None:
@@ -80,15 +81,25 @@ class Doubts:
                 seen[what] = error
             return before
 
+    def end(self, doubt: Doubt, what: str) -> None:
+        """The image has its outcome after all: it still counts beside others, but alone it is no reason to fail."""
+        with self._lock:
+            if what in self._seen[doubt]:
+                self._ended[doubt].add(what)
+
     def names(self, doubt: Doubt) -> list[str]:
         """What was counted, in its order."""
         with self._lock:
             return list(self._seen[doubt])
 
     def counted(self, at_least: int) -> list[Doubt]:
-        """The doubts that were counted so often, and are not settled."""
+        """The doubts that were counted so often, are not settled, and not all of them ended."""
         with self._lock:
-            return [doubt for doubt, seen in self._seen.items() if len(seen) >= at_least]
+            return [
+                doubt
+                for doubt, seen in self._seen.items()
+                if len(seen) >= at_least and not seen.keys() <= self._ended[doubt]
+            ]
 
     def text(self, doubt: Doubt) -> str:
         """For the error that ends the task: what was refused, the possible causes, and the first one with its error."""

@@ -157,6 +157,8 @@ class ImageObjects:
     def copy(self, image: ImageRef, final: ImageRef) -> None:
         """Copy this very version: content type, metadata and tags go along (S3's defaults).
 
+        On an S3 without conditional copies another version may have been copied when NothingThereError is raised.
+
         :raises NothingThereError: when it is not there; ObjectRefusedError: when S3 refuses it.
         """
         if (image.bucket, image.key) == (final.bucket, final.key):
@@ -173,11 +175,7 @@ class ImageObjects:
                 return
         self.look(image)
         self._copy(image, final, **more)
-        try:
-            self.look(image)
-        except NothingThereError:  # which version was copied is not known
-            self.remove_copy(final)
-            raise
+        self.look(image)
 
     def put_json(self, key: str, document: dict[str, Any]) -> None:
         """Write a document to the final bucket."""

@@ -198,6 +198,7 @@ class Labeller:
             if not before or receives < self.max_receives or Doubt.REQUEST in self.doubts.counted(ENOUGH):
                 return _failed(image, refusal.error, receives, soon=not before, is_own=True)
         result = self._reject(image, lying, refusal.error)
+        self.doubts.end(Doubt.REQUEST, url(image))
         self.doubts.settle(Doubt.OBJECT, Doubt.DELETE)
         if not refusal.doubtful:  # the service has read it
             self.doubts.settle(Doubt.MODEL)

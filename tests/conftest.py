@@ -142,9 +142,13 @@ class Aws:
         """Let the time pass after which GetQueueAttributes has what is there now."""
         self.control("queues", "DELETE")
 
+    def set_oddities(self, **knobs: object) -> None:
+        """Change how odd the AWS is, until the test ends: see `/_local/oddities`."""
+        self.control("oddities", "PUT", knobs)
+
     def exactly_once(self) -> None:
         """No message is delivered twice until the test ends."""
-        self.control("oddities", "PUT", {"duplicate_share": 0})
+        self.set_oddities(duplicate_share=0)
 
 
 @pytest.fixture(scope="session")

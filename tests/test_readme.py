@@ -21,12 +21,15 @@ ACTIONS = {
     "head_bucket": {"s3:ListBucket"},
     "get_bucket_request_payment": set(),  # where it is allowed; the run goes on without an answer
     "head_object": {"s3:GetObject", "s3:ListBucket"},
-    "get_object": {"s3:GetObject"},
+    "get_object": {"s3:GetObject", "kms:Decrypt"},
     "generate_presigned_url": {"s3:GetObject"},  # of a picture, for a browser
     "list_objects_v2": {"s3:ListBucket"},
-    "put_object": {"s3:PutObject"},
+    "put_object": {"s3:PutObject", "kms:GenerateDataKey"},
     "delete_object": {"s3:DeleteObject"},
-    "copy_object": {"s3:GetObject", "s3:GetObjectTagging", "s3:PutObject", "s3:PutObjectTagging"},
+    "copy_object": {
+        *("s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectAnnotation"),
+        *("s3:PutObject", "s3:PutObjectTagging", "s3:PutObjectAnnotation"),
+    },
     "get_queue_attributes": {"sqs:GetQueueAttributes"},
     "receive_message": {"sqs:ReceiveMessage"},
     "delete_message_batch": {"sqs:DeleteMessage"},

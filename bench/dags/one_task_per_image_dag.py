@@ -29,9 +29,9 @@ def one_task_per_image() -> None:
     def list_images() -> list[dict[str, str]]:
         sqs, found = _client("sqs"), []
         queue_url = read_option("queue_url")
-        while messages := sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10, VisibilityTimeout=3600).get(
-            "Messages"
-        ):
+        while messages := sqs.receive_message(
+            QueueUrl=queue_url, MaxNumberOfMessages=10, VisibilityTimeout=3600, WaitTimeSeconds=1
+        ).get("Messages"):
             for message in messages:
                 records = json.loads(message["Body"]).get("Records", [])
                 handle = message["ReceiptHandle"]

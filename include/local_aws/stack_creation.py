@@ -48,10 +48,12 @@ class ResourceFailedError(Exception):
 
 def install() -> None:
     """Change moto's stacks by name: they have no seam."""
-    parsing.clean_json = _clean_json
-    parsing.parse_and_create_resource = _create_resource
-    parsing.parse_and_update_resource = _update_resource
-    changes: dict[type, dict[str, Any]] = {
+    changes: dict[Any, dict[str, Any]] = {
+        parsing: {
+            "clean_json": _clean_json,
+            "parse_and_create_resource": _create_resource,
+            "parse_and_update_resource": _update_resource,
+        },
         ResourceMap: {"load": _load, "create": _create, "delete": _delete},
         Stack: {"create_resources": _create_resources},
         CloudFormationBackend: {

@@ -76,14 +76,16 @@ def deploy(aws: Aws) -> Iterator[Deploy]:
 
 
 def announced(queue_url: str) -> list[str]:
-    """The keys that were announced since the last look."""
+    """The keys that were announced since the last look; a message that SQS delivers twice is one."""
     sqs = boto3.client("sqs")
-    keys = []
-    while messages := sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10).get("Messages"):
+    bodies = {}
+    while messages := sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get(
+        "Messages"
+    ):
         for message in messages:
-            keys += [record["s3"]["object"]["key"] for record in json.loads(message["Body"]).get("Records", [])]
+            bodies[message["MessageId"]] = json.loads(message["Body"])
             sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
-    return sorted(keys)
+    return sorted(record["s3"]["object"]["key"] for body in bodies.values() for record in body.get("Records", []))
 
 
 @pytest.mark.parametrize("template", BOTH, ids=lambda path: path.name)

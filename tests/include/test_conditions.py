@@ -131,3 +131,24 @@ def test_a_copy_of_an_unknown_version_that_a_killed_delivery_left_is_not_labelle
     without = Conditions(copies=False, deletes=False)
     make_labeller(s3=OtherS3(aws.s3, "ignored"), conditions=without, detect=detect).label(first, 2)
     assert (aws.final_keys(), aws.source_keys()) == ([], ["a.png"])
+
+
+@pytest.mark.parametrize("moment", ["before the copy", "after the copy"])
+def test_two_deliveries_at_once_on_such_an_s3_leave_the_image_labelled(
+    aws: Aws, make_labeller: MakeLabeller, picture: bytes, moment: str
+) -> None:
+    image = upload(aws, "a.png", picture)
+    without = Conditions(copies=False, deletes=False)
+
+    class Overtaken(OtherS3):
+        def copy_object(self, **request: Any) -> Any:
+            other = make_labeller(s3=OtherS3(aws.s3, "ignored"), conditions=without, detect=detect)
+            if moment == "before the copy":
+                other.label(image, 1)
+            answer = aws.s3.copy_object(**request)
+            other.label(image, 1)
+            return answer
+
+    make_labeller(s3=Overtaken(aws.s3, "ignored"), conditions=without, detect=detect).label(image, 2)
+    assert outcomes(aws, image) == ["labelled"]
+    assert aws.read(final_key(image)) == picture

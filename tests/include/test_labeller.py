@@ -81,7 +81,7 @@ def test_the_copy_of_a_restored_object_is_not_archived(aws: Aws, make_labeller: 
         pytest.param(TEXT, "InvalidImageFormatException", id="text"),
         pytest.param(b"", "InvalidImageFormatException", id="empty"),
         pytest.param(GIF, "InvalidImageFormatException", id="GIF"),
-        pytest.param(bytes(15 * 1024 * 1024 + 1), "ImageTooLargeException", id="over 15 MB"),
+        pytest.param(bytes(25 * 1024 * 1024 + 1), "ImageTooLargeException", id="over 25 MB"),
     ],
 )
 @kinds

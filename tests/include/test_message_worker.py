@@ -160,6 +160,16 @@ def test_at_the_end_of_the_queue_one_is_enough_if_nothing_was_labelled(
         worker.conclude()
 
 
+def test_a_doubtful_image_that_was_rejected_in_the_end_turns_no_task_red(
+    aws: Aws, make_worker: MakeWorker, picture: bytes
+) -> None:
+    message = announcing(upload(aws, "odd.png", picture), receives=5)
+    worker = make_worker(detect=odd_model(WRONG))
+    assert [worker.work(message), worker.work(again(message))] == [2, None]
+    worker.conclude()
+    assert worker.tally == Tally(failed=1, rejected=1)
+
+
 @for_all
 def test_one_image_that_comes_again_and_again_is_one_and_ends_no_task_before_the_end(
     aws: Aws, make_worker: MakeWorker, picture: bytes, how: str

@@ -138,8 +138,9 @@ def _leave_a_switch(aws: Aws) -> None:
 
 
 def _deliver_all_once(aws: Aws) -> None:
+    aws.exactly_once()
     waiting = aws.depth()[0]
     messages = aws.sqs.receive_message(
-        QueueUrl=aws.settings.queue_url, MaxNumberOfMessages=10, VisibilityTimeout=0
+        QueueUrl=aws.settings.queue_url, MaxNumberOfMessages=10, VisibilityTimeout=0, WaitTimeSeconds=1
     ).get("Messages", [])
     assert len(messages) == waiting

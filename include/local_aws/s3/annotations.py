@@ -15,7 +15,7 @@ from moto.s3.responses import S3Response
 
 from include.local_aws.s3.copy_source import CopySource
 
-_NOT_THERE = (
+_NOT_THERE: TYPE_RESPONSE = (
     404,
     {},
     b"<Error><Code>NoSuchAnnotation</Code><Message>It does not exist on this object.</Message></Error>",

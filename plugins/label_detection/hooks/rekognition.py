@@ -116,7 +116,8 @@ class RekognitionModelHook(RedactingAwsHook):
             raise QuotaExceededError(
                 f"Amazon Rekognition does not start the model with {units} inference units, because a quota of the "
                 f"account for Custom Labels (running models, inference units) is used up: {aws_errors.message(error)}: "
-                "stop another model, lower min_inference_units and max_inference_units, or have AWS raise the quota"
+                "stop another model, lower min_inference_units and max_inference_units, or have AWS raise the quota "
+                "(AWS console: Service Quotas)"
             ) from error
 
     def stop(self) -> None:

@@ -134,7 +134,7 @@ class SageMakerModelHook(SendsImages):
                 raise QuotaExceededError(
                     f"Amazon SageMaker makes no endpoint of {self.endpoint_config!r}, because the account's quota of "
                     f"instances for endpoints is used up: {said}: delete another endpoint, use fewer or other "
-                    "instances in the endpoint configuration, or have AWS raise the quota"
+                    "instances in the endpoint configuration, or have AWS raise the quota (AWS console: Service Quotas)"
                 ) from error
             raise
 

@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from botocore.exceptions import ClientError
 
-from include import aws_errors
 from include.lease import Lease
 from include.model_kinds import model_of
 from include.plan import Plan
 from label_detection import exchange, lag, leases
 from label_detection.hooks import switch
 from label_detection.hooks.by_arn import model_hook
-from label_detection.hooks.model import ModelHook, ModelInUseError, ModelState, Phase
+from label_detection.hooks.model import ModelHook, ModelInUseError, ModelState, Phase, QuotaExceededError
 from label_detection.leases import TakenOverError
 from label_detection.links.console import ModelLink
 from label_detection.stopping import Stopping
@@ -27,12 +25,6 @@ if TYPE_CHECKING:
 
 #: Seconds a model that was found off is looked at again: a start that was killed on its way lands within 3-4 s.
 _LINGER_SECONDS = 15.0
-#: Error codes of a start that a quota of the account does not allow, and where the quota is in Service Quotas.
-_QUOTAS = {
-    "LimitExceededException": "Amazon Rekognition: inference units and running models of Custom Labels",
-    "ResourceLimitExceeded": "Amazon SageMaker: instances of the endpoint's instance type",
-    "ServiceQuotaExceededException": "Amazon Lookout for Vision: inference units",
-}
 
 
 class StartModelOperator(BaseOperator):
@@ -113,10 +105,8 @@ class StartModelOperator(BaseOperator):
         self.log.info("the model is %s; starting it with %d inference units%s", state, plan.units, most)
         try:
             hook.start(plan.units, plan.max_units)
-        except ClientError as error:
-            if quota := _QUOTAS.get(aws_errors.code(error)):
-                raise AirflowFailException(_over_quota(plan, error, quota)) from error
-            raise
+        except QuotaExceededError as error:  # a retry would get the same answer
+            raise AirflowFailException(str(error)) from error
         except ModelInUseError as error:  # somebody else was faster, or the first send of a repeated request
             state = lag.look_until(hook.describe, _explains_refusal, lag.lags_until(datetime.now(UTC)))
             if state.phase is Phase.STOPPING:  # the next try waits for that
@@ -129,14 +119,6 @@ class StartModelOperator(BaseOperator):
 def _explains_refusal(state: ModelState) -> bool:
     """Whether a state explains that a start was refused, or rules one out; a model that is off does neither."""
     return state.is_on or state.phase is Phase.UNUSABLE
-
-
-def _over_quota(plan: Plan, error: ClientError, quota: str) -> str:
-    return (
-        f"a quota of this AWS account does not allow a start with {plan.units} inference units or instances: "
-        f"{aws_errors.message(error)}; see Service Quotas in the AWS console ({quota}). Stop a model that is not "
-        "needed, lower min_inference_units and max_inference_units, or ask AWS for a higher quota"
-    )
 
 
 class StopModelOperator(BaseOperator):

@@ -35,6 +35,7 @@ def others(aws: Aws) -> dict[str, str]:
         aws.s3.create_bucket(Bucket=bucket)
     queue_url = aws.sqs.create_queue(QueueName=f"{name}-other")["QueueUrl"]
     aws.sqs.send_message(QueueUrl=queue_url, MessageBody="{}")
+    aws.settle()
     return own | {"queue_url": queue_url, "model_arn": aws.model("2")["arn"]}
 
 

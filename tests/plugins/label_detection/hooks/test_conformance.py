@@ -25,6 +25,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, WaiterError
 from botocore.loaders import create_loader
 
+from demo.waiting import wait_until
 from include import aws_errors, model_kinds
 from include.labeller import ImageRefusedError, ImageUnreadableError
 from include.labels import SCHEMA_FILE, Detection
@@ -154,8 +155,8 @@ def test_describe_of_a_model_that_is_not_there_names_it_and_the_option(subject: 
 def test_start_switches_it_on(subject: Subject, hook: ModelHook) -> None:
     before = hook.describe()
     hook.start(2, 3)
+    wait_until(lambda: hook.describe().phase in {Phase.STARTING, Phase.RUNNING}, 5, "Describe to show the start")
     state = hook.describe()
-    assert state.phase in {Phase.STARTING, Phase.RUNNING}
     assert state.units == (None if subject.arn == parameter_model.ARN else before.fixed_units or 2)
 
 
@@ -172,7 +173,7 @@ def test_start_of_one_that_is_on_is_said_to_be_so_and_changes_nothing(
 def test_stop_switches_it_off(subject: Subject, hook: ModelHook) -> None:
     subject.put(Phase.RUNNING)
     hook.stop()
-    assert hook.describe().phase in {Phase.STOPPING, Phase.OFF}
+    wait_until(lambda: hook.describe().phase in {Phase.STOPPING, Phase.OFF}, 5, "Describe to show the stop")
 
 
 @pytest.mark.parametrize("phase", [Phase.STARTING, Phase.STOPPING, Phase.OFF], ids=lambda phase: phase.value)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from botocore.exceptions import ClientError
 
+from demo.waiting import wait_until
 from label_detection.hooks.by_arn import model_hook
 from label_detection.hooks.clients import s3_client, sqs_client
 from label_detection.hooks.model import ModelInUseError, Phase
@@ -92,13 +93,14 @@ def test_what_is_not_an_arn_of_a_version_is_refused_before_any_call() -> None:
 def test_start_asks_for_the_units(aws: Aws, hook: RekognitionModelHook) -> None:
     hook.start(3)
     assert aws.model()["units"] == 3
-    state = hook.describe()
-    assert (state.phase, state.units) == (Phase.STARTING, 3)
+    wait_until(lambda: hook.describe().phase is Phase.STARTING, 5, "Describe to show the start")
+    assert hook.describe().units == 3
 
 
 @pytest.mark.parametrize("most", [None, 3, 7], ids=["not set", "no more", "more"])
 def test_start_passes_on_what_aws_may_add(hook: RekognitionModelHook, most: int | None) -> None:
     hook.start(3, most)
+    wait_until(lambda: hook.describe().phase is Phase.STARTING, 5, "Describe to show the start")
     answer = hook.api.describe_project_versions(**hook.waiter_args())  # type: ignore[arg-type]
     (version,) = answer["ProjectVersionDescriptions"]
     assert (version["MinInferenceUnits"], version.get("MaxInferenceUnits")) == (3, most)

@@ -115,6 +115,7 @@ def test_pictures_that_nobody_announced_are_labelled_once(aws: Aws, run: Run, pi
     images = upload(aws, picture, *HARD_KEYS[:-1])
     clear(aws)
     assert aws.depth() == (0, 0)
+    aws.exactly_once()  # the tally counts deliveries
     (chunk,) = plan(run)
     assert enqueue(run, chunk).startswith("9 of 9, 20")
     assert drain(aws, run) == {"labelled": 9, "rejected": 0, "ignored": 0, "failed": 0, "unreadable": 0}

@@ -36,6 +36,7 @@ def running(aws: Aws, run: Run) -> Run:
     run.plan(aws.settings)
     run.started(now, now + timedelta(minutes=10))
     aws.put_model("RUNNING")
+    aws.exactly_once()  # the tally counts deliveries
     return run
 
 
@@ -48,6 +49,7 @@ def receives(aws: Aws) -> list[int]:
     answer = aws.sqs.receive_message(
         QueueUrl=aws.settings.queue_url,
         MaxNumberOfMessages=10,
+        WaitTimeSeconds=1,
         MessageSystemAttributeNames=["ApproximateReceiveCount"],
     )
     return [int(message["Attributes"]["ApproximateReceiveCount"]) - 1 for message in answer.get("Messages", [])]

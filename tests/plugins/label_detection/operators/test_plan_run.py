@@ -26,10 +26,11 @@ def plan(run: Run) -> list[float]:
 
 
 def announce(aws: Aws, images: int) -> None:
-    """Put messages into the queue, ten at a time."""
+    """Put messages into the queue, ten at a time; GetQueueAttributes counts them at once."""
     for first in range(0, images, 10):
         entries: Any = [{"Id": str(n), "MessageBody": "{}"} for n in range(first, min(first + 10, images))]
         aws.sqs.send_message_batch(QueueUrl=aws.settings.queue_url, Entries=entries)
+    aws.settle()
 
 
 def nothing_happened(aws: Aws, run: Run, variables: Variables) -> bool:

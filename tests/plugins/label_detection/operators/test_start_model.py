@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from label_detection.hooks.by_arn import hook_class
@@ -151,25 +150,19 @@ def test_a_refused_start_is_raised_as_aws_words_it_and_the_lease_stands(
 
 
 QUOTAS = {
-    "rekognition": ("LimitExceededException", "Amazon Rekognition: inference units"),
-    "sagemaker": ("ResourceLimitExceeded", "Amazon SageMaker: instances"),
-    "lookoutvision": ("ServiceQuotaExceededException", "Amazon Lookout for Vision: inference units"),
+    "rekognition": "LimitExceededException",
+    "sagemaker": "ResourceLimitExceeded",
+    "lookoutvision": "ServiceQuotaExceededException",
 }
 
 
-def test_a_start_over_a_quota_names_the_quota_and_is_not_tried_again(
-    aws: Aws, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("label_detection.hooks.by_arn.client_config", lambda: Config(retries={"total_max_attempts": 1}))
-    code, quota = QUOTAS[aws.calls.service]
+def test_a_start_over_a_quota_is_sent_once_and_names_the_quota(aws: Aws, run: Run) -> None:
     run.plan(aws.settings, units=3)
-    aws.fail_model("start", status=400, code=code, message="at most 2 of these")
-    with pytest.raises(AirflowFailException) as failure:
+    aws.fail_model("start", code=QUOTAS[aws.calls.service], message="at most 2 of these", times=2)
+    with pytest.raises(AirflowFailException, match=r"(?s)quota of .*at most 2 of these.*another"):
         start(run)
-    message = str(failure.value)
-    assert message.startswith("a quota of this AWS account does not allow a start with 3 inference units or instances")
-    assert "at most 2 of these" in message
-    assert f"see Service Quotas in the AWS console ({quota}" in message
+    (left,) = aws.control("faults")
+    assert left["times"] == 1, "sent once"
     assert starts(aws, len(aws.model()["history"]) - 1) == 0
 
 

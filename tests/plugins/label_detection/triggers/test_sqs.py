@@ -100,7 +100,9 @@ def test_it_receives_nothing(aws: Aws) -> None:
     aws.upload("untouched.png", b"")
     events_of(trigger_until(aws, 60), within=5)
     answer = aws.sqs.receive_message(
-        QueueUrl=aws.settings.queue_url, MessageSystemAttributeNames=["ApproximateReceiveCount"]
+        QueueUrl=aws.settings.queue_url,
+        WaitTimeSeconds=1,
+        MessageSystemAttributeNames=["ApproximateReceiveCount"],
     )
     (message,) = answer["Messages"]
     assert message["Attributes"]["ApproximateReceiveCount"] == "1"

@@ -172,7 +172,9 @@ def test_the_queues_depth_with_the_oldest_messages_age(browser: TestClient, aws:
     found = now(browser)
     assert (found["queue"]["waiting"], found["queue"]["in_flight"]) == (1, 0)
     assert 1 <= found["queue"]["oldest_seconds"] < 60
-    aws.sqs.receive_message(QueueUrl=aws.settings.queue_url, MaxNumberOfMessages=1)
+    aws.exactly_once()
+    aws.sqs.receive_message(QueueUrl=aws.settings.queue_url, MaxNumberOfMessages=1, WaitTimeSeconds=1)
+    aws.settle()
     assert now(browser)["queue"] == {"waiting": 0, "in_flight": 1, "oldest_seconds": None}
 
 
