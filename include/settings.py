@@ -43,6 +43,7 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 #: own name, and an alias of the source bucket would be another final bucket in name alone.
 _NO_BUCKETS = {
     "--x-s3": "an S3 Express One Zone directory bucket, which announces no uploads",
+    "--xa-s3": "an access point of an S3 Express One Zone directory bucket",
     "-s3alias": "an access point's alias",
     "--ol-s3": "an Object Lambda access point's alias",
     ".mrap": "a multi-Region access point's alias",

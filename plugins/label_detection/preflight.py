@@ -29,8 +29,6 @@ _PACKAGES = {"PIL": "pillow", "aiobotocore": "apache-airflow-providers-amazon[ai
 #: AWS: the hosts of SQS. sqs.<region>.amazonaws.com, its FIPS, dual-stack and VPC forms; the older <region>.queue.…
 _REGION = r"(?P<region>[a-z]{2,}(?:-[a-z]+)+-\d+)"
 _QUEUE_HOSTS = (re.compile(rf"(?:.+\.)?sqs(?:-fips)?\.{_REGION}\..+"), re.compile(rf"{_REGION}\.queue\..+"))
-#: AWS: how the names of S3 Express directory buckets end, and of their access points.
-_EXPRESS = ("--x-s3", "--xa-s3")
 
 
 def check_modules(settings: Settings) -> None:
@@ -99,10 +97,6 @@ def probe_conditions(settings: Settings, run_id: str, place: Place) -> tuple[Con
 def _check_bucket(s3: S3Client, settings: Settings, option: str, place: Place) -> str | None:
     name: str = getattr(settings, option)
     bucket = f"{place.name(option)}: the bucket {name!r}"
-    if name.endswith(_EXPRESS):
-        raise AirflowFailException(
-            f"{bucket} is an S3 Express directory bucket, which is not supported: {_other(place, option)}"
-        )
     try:
         answer = s3.head_bucket(Bucket=name)
     except ClientError as error:
@@ -111,11 +105,6 @@ def _check_bucket(s3: S3Client, settings: Settings, option: str, place: Place) -
         raise AirflowFailException(
             f"{bucket} does not exist or may not be listed ({error}); set {place.where(option)}, or allow s3:ListBucket"
         ) from error
-    if option == "source_bucket" and answer.get("AccessPointAlias"):
-        raise AirflowFailException(
-            f"{bucket} is the alias of an access point, but announcements name the bucket itself: set "
-            f"{place.where(option)} to that bucket's name"
-        )
     if _is_paid_by_requester(s3, name):
         raise AirflowFailException(
             f"{bucket} is a Requester Pays bucket, which is not supported: {_other(place, option)}"

@@ -16,6 +16,7 @@ from tests.localstack.place import make_place
 from tests.localstack.server import Aws, Maker, serve
 
 GetAws = Callable[[Maker], Aws]
+GetArrived = Callable[[Maker], Arrived]
 #: Needs neither LocalStack nor a scheduler.
 _ALONE = "test_table.py"
 
@@ -42,12 +43,32 @@ def localstack(aws_of: GetAws) -> Aws:
 
 
 @pytest.fixture(scope="session")
-def arrived(aws_of: GetAws, request: pytest.FixtureRequest) -> Arrived:
-    """What became of all cases on an AWS, the fixture's parameter; a row of the table at the end of the session."""
-    maker: Maker = request.param
-    found = arrive_and_run(make_place(aws_of(maker), "outcomes"), cases(maker))
-    table.keep(found)
-    return found
+def arrived_on(aws_of: GetAws) -> GetArrived:
+    """What became of all cases on an AWS, found out once, a failure too; the table is shown at the session's end."""
+    found: dict[Maker, Arrived | Exception] = {}
+
+    def arrived_on(maker: Maker) -> Arrived:
+        if maker not in found:
+            try:
+                found[maker] = now = arrive_and_run(make_place(aws_of(maker), "outcomes"), cases(maker))
+                table.keep(now)
+            except Exception as error:  # noqa: BLE001 - of whatever kind: each test is told it
+                found[maker] = error
+        seen = found[maker]
+        if isinstance(seen, Exception):
+            raise seen
+        return seen
+
+    return arrived_on
+
+
+@pytest.fixture
+def arrived(arrived_on: GetArrived, request: pytest.FixtureRequest) -> Arrived:
+    """What became of all cases on an AWS, the fixture's parameter.
+
+    Not of the session: pytest would make it again for each test, since each has other parameters.
+    """
+    return arrived_on(request.param)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

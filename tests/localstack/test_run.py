@@ -11,11 +11,11 @@ import pytest
 
 from demo.environment import free_ports
 from demo.pictures import examples
-from demo.waiting import wait_until
 from demo.world import World, WorldOptions
 from include.labels import document_key, final_key
 from include.messages import ImageRef
 from tests.localstack.cases import SCENES
+from tests.localstack.place import Place
 from tests.localstack.server import MODEL_OPTIONS, MODELS_URL, Aws
 from tests.localstack.stack import make
 from tests.system.faults.outcomes.sample_pictures import TEXT, scenes, with_own_bytes
@@ -30,6 +30,7 @@ class Ran:
     """A run that has ended, and what was uploaded before it: each picture's scene."""
 
     pipeline: Pipeline
+    place: Place
     run_id: str
     state: str
     uploaded: dict[ImageRef, str]
@@ -50,10 +51,11 @@ def ran(localstack: Aws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
     with World(folder, _options(localstack, stack.options(), str(folder / "examples"))) as world:
         pipeline = Pipeline(world, localstack.s3, localstack.sqs)
         assert world.model()["arn"] == world.setting("model_arn")
-        uploaded = _upload(pipeline)
+        place = Place(localstack, *(world.setting(name) for name in ("source_bucket", "final_bucket", "queue_url")))
+        uploaded = _upload(place)
         world.api.wait_for_dag(DAG_ID, check=world.check)
         run_id = pipeline.trigger(max_tasks=2)
-        yield Ran(pipeline, run_id, pipeline.finish(run_id), uploaded)
+        yield Ran(pipeline, place, run_id, pipeline.finish(run_id), uploaded)
 
 
 def _options(aws: Aws, options: dict[str, str], pictures: str) -> WorldOptions:
@@ -68,17 +70,18 @@ def _options(aws: Aws, options: dict[str, str], pictures: str) -> WorldOptions:
     )
 
 
-def _upload(pipeline: Pipeline) -> dict[ImageRef, str]:
+def _upload(place: Place) -> dict[ImageRef, str]:
     """Pictures, and a text; each announced."""
-    bucket, found = pipeline.world.setting("source_bucket"), {}
+    s3, found = place.aws.s3, {}
+    before = place.waiting()
     for number in range(PICTURES):
         scene = SCENES[number % len(SCENES)]
         key = f"line 3/{number}+é.png"
         body = with_own_bytes(scenes()[scene], key)
-        etag = pipeline.s3.put_object(Bucket=bucket, Key=key, Body=body)["ETag"].strip('"')
-        found[ImageRef(bucket, key, etag)] = scene
-    pipeline.s3.put_object(Bucket=bucket, Key="text.png", Body=TEXT)
-    wait_until(lambda: pipeline.depth()[0] > PICTURES, 30, "the announcements")
+        etag = s3.put_object(Bucket=place.source_bucket, Key=key, Body=body)["ETag"].strip('"')
+        found[ImageRef(place.source_bucket, key, etag)] = scene
+    s3.put_object(Bucket=place.source_bucket, Key="text.png", Body=TEXT)
+    place.wait_for_messages(before + PICTURES + 1)
     return found
 
 
@@ -91,13 +94,14 @@ def test_every_picture_is_labelled_with_what_it_shows(ran: Ran) -> None:
     found = {}
     for image in ran.uploaded:
         key = document_key(final_key(image))
-        answer = ran.pipeline.s3.get_object(Bucket=ran.pipeline.world.setting("final_bucket"), Key=key)
+        answer = ran.place.aws.s3.get_object(Bucket=ran.place.final_bucket, Key=key)
         found[image] = {label["Name"] for label in json.loads(answer["Body"].read())["labels"]}
     assert found == {image: {scene.rsplit(" ", 1)[0]} for image, scene in ran.uploaded.items()}
 
 
 def test_nothing_is_left_and_the_report_says_so(ran: Ran) -> None:
-    assert (ran.pipeline.keys("source_bucket"), ran.pipeline.depth()) == ([], (0, 0))
+    assert ran.pipeline.keys("source_bucket") == []
+    assert ran.place.is_empty()
     images = ran.report["images"]
     assert (images["labelled"], images["rejected"], images["failed"]) == (PICTURES, 1, 0)
     assert ran.report["problems"] == []

@@ -117,7 +117,7 @@ class RekognitionModelHook(RedactingAwsHook):
                 f"Amazon Rekognition does not start the model with {units} inference units, because a quota of the "
                 f"account for Custom Labels (running models, inference units) is used up: {aws_errors.message(error)}: "
                 "stop another model, lower min_inference_units and max_inference_units, or have AWS raise the quota "
-                "(AWS console: Service Quotas, Amazon Rekognition)"
+                "(AWS console: Service Quotas)"
             ) from error
 
     def stop(self) -> None:

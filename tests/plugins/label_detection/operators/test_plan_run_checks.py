@@ -140,17 +140,6 @@ def test_the_queues_region_by_its_url_must_be_the_models(url: str, region: str |
 # Kinds of buckets
 
 
-@pytest.mark.parametrize("option", BUCKETS)
-def test_an_s3_express_bucket_is_refused(
-    aws: Aws, run: Run, variables: Variables, monkeypatch: pytest.MonkeyPatch, option: str
-) -> None:
-    monkeypatch.setenv(f"AIRFLOW__LABEL_DETECTION__{option.upper()}", "parts--use1-az4--x-s3")
-    line = refused(aws, run, variables)
-    assert line.startswith(
-        f"[label_detection] {option}: the bucket 'parts--use1-az4--x-s3' is an S3 Express directory bucket"
-    )
-
-
 def test_a_requester_pays_bucket_is_refused(aws: Aws, run: Run, variables: Variables, answer: Answer) -> None:
     answer("GetBucketRequestPayment", {"Payer": "Requester"})
     assert "is a Requester Pays bucket, which is not supported" in refused(aws, run, variables)
@@ -172,13 +161,6 @@ def test_who_pays_is_not_checked_where_that_may_not_be_asked(
     plan(run)
     assert warnings(run) == []
     assert f"whether {aws.settings.source_bucket} is a Requester Pays bucket is not known" in caplog.text
-
-
-def test_an_access_points_alias_is_refused_as_source(aws: Aws, run: Run, variables: Variables, answer: Answer) -> None:
-    answer("HeadBucket", {"AccessPointAlias": True})
-    line = refused(aws, run, variables)
-    assert line.startswith("[label_detection] source_bucket: ")
-    assert "is the alias of an access point" in line
 
 
 # Packages
