@@ -73,7 +73,7 @@ test-localstack: setup $(LOCALSTACK)/localstack.lock ## the pipeline on LocalSta
 faults: setup ## break a real Airflow on Postgres in every way we know, and see the model off and no image lost; PART=gate: some of it; MODEL=sagemaker
 	@[ "$(PART)" != faults ] || rm -rf .results/$(or $(MODEL),rekognition)
 	@$(if $(SEEDS),LABEL_DETECTION_SEEDS=$(SEEDS)) LABEL_DETECTION_MODEL=$(MODEL) $(BIN)/python -m pytest -m "$(PART)" --tb=short tests/system/faults
-	@[ "$(PART) $(or $(MODEL),rekognition)" != "faults rekognition" ] || for table in results outcomes.results oddities.results; do $(BIN)/python -m tests.system.faults.$$table || exit; done
+	@[ "$(PART) $(or $(MODEL),rekognition)" != "faults rekognition" ] || for table in results outcomes.results oddities.results; do PYTHONPATH=plugins $(BIN)/python -m tests.system.faults.$$table || exit; done
 
 compose: setup ## run docker-compose.yaml's services without Docker, with two workers, and kill one; root, and Debian's packages
 	@LABEL_DETECTION_PYTHON312=$(PYTHON312) $(BIN)/python -m pytest -m compose --tb=short tests/system/compose
