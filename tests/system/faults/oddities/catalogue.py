@@ -160,3 +160,25 @@ class Oddity(Enum):
         f"[Analyzing an image]({_LABELS}/detecting-custom-labels.html)",
         "`min_confidence = model`: it is not sent",
     )
+    ONE_LARGE = Entry(
+        "a picture of 8 MB for a SageMaker endpoint",
+        "[Hosting FAQ](https://docs.aws.amazon.com/sagemaker/latest/dg/hosting-faqs.html): 25 MB; the service model "
+        "and older pages: 6 MB",
+        "sent up to 25 MB; a container's own limit (413) rejects with its reason",
+    )
+    ANOMALY_AGAIN = Entry(
+        "a picture of Lookout for Vision that is delivered again after its document was written",
+        f"[At-least-once delivery]({_SQS}/SQSDeveloperGuide/standard-queues-at-least-once-delivery.html)",
+        "the second delivery takes labels and anomaly from the document",
+    )
+    RESERVED_FOLDER = Entry(
+        "a source key that begins with a folder of ours, `runs/`, which a life-cycle rule empties",
+        f"[Life-cycle rules]({_S3}/userguide/intro-lifecycle-filters.html) match by prefix",
+        "the picture goes under `_/`, which no rule matches",
+    )
+    PROXY = Entry(
+        "AWS is only reached through the proxy that the Airflow connection names",
+        "[Airflow's connection](https://airflow.apache.org/docs/apache-airflow-providers-amazon/stable/connections/"
+        "aws.html): `config_kwargs`",
+        "every client merges them",
+    )
