@@ -69,6 +69,7 @@ test-mwaa: package ## the package on a Python 3.12 with what Amazon MWAA has, an
 
 test-localstack: setup $(LOCALSTACK)/localstack.lock ## the pipeline on LocalStack, an AWS of another maker, without Docker; needs Python 3.11
 	@LABEL_DETECTION_LOCALSTACK=$(CURDIR)/$(LOCALSTACK)/bin/python $(BIN)/python -m pytest -m localstack --tb=short tests/localstack
+	@PYTHONPATH=plugins $(BIN)/python -m tests.localstack.table
 
 faults: setup ## break a real Airflow on Postgres in every way we know, and see the model off and no image lost; PART=gate: some of it; MODEL=sagemaker
 	@[ "$(PART)" != faults ] || rm -rf .results/$(or $(MODEL),rekognition)

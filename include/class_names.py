@@ -7,16 +7,15 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from include.labeller import Detect
-from include.labels import Detection
-from include.messages import ImageRef
+if TYPE_CHECKING:  # the options are read by every DAG file: they must not bring the labeller along
+    from include.labeller import Detect
+    from include.labels import Detection
+    from include.messages import ImageRef
 
 #: What a class is called that nobody has named: `3`, and by the Hugging Face toolkit `LABEL_3`.
 _NUMBER = re.compile(r"(?:LABEL_)?(\d{1,6})")
-
-
 _AS_TEXT = 'must be names with commas between them, or JSON such as ["leaf, dry", "leaf"] or {"0": "leaf", "1": "weed"}'
 
 

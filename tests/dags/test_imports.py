@@ -24,8 +24,9 @@ OURS = {"include", "label_detection", "demo", "tests", *DAG_MODULES}
 BOTTOM_ROOMS = {
     "redaction": set(),
     "model_kinds": set(),
-    "settings": {"include.model_kinds", "include.redaction"},
-    "messages": set(),
+    "settings": {"include.class_names", "include.model_kinds", "include.redaction"},
+    "envelopes": set(),
+    "messages": {"include.envelopes"},
     "lease": set(),
     "labels": {"include.messages"},
 }

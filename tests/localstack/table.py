@@ -1,6 +1,6 @@
 """The table of outcomes: what arrives, what must become of it, and what did, on each AWS.
 
-`python -m tests.localstack.table` writes the rows of the last `make test-localstack` into `docs/aws.md`.
+`python -m tests.localstack.table` writes the rows of the last `make test-localstack` into `docs/localstack.md`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 
 from demo.environment import PROJECT
+from tests.localstack.cases import Case, Outcome
 from tests.localstack.outcomes import Arrived
 from tests.localstack.server import Maker
 from tests.system.faults import kept_rows
 
 RESULTS = PROJECT / ".results" / "outcomes-on-each-aws.json"
-DOCS = PROJECT / "docs" / "aws.md"
+DOCS = PROJECT / "docs" / "localstack.md"
 BEGIN = "<!-- outcomes: written by make test-localstack -->"
 END = "<!-- end of outcomes -->"
 _COLUMNS = ("what arrives", "how", "number", "must be", *Maker)
@@ -45,13 +46,13 @@ class Row:
         return "**" + ", ".join(f"{number} {outcome}" for outcome, number in sorted(seen.items())) + "**"
 
 
-def rows(found: Mapping[Maker, Arrived]) -> list[Row]:
+def rows(found: Mapping[Maker, Iterable[tuple[Case, Outcome]]]) -> list[Row]:
     """A row for all odd keys of a way, and one for each other case."""
     numbers: Counter[tuple[str, str, str]] = Counter()
     seen: dict[tuple[str, str, str], dict[str, Counter[str]]] = {}
-    for maker, arrived in found.items():
+    for maker, ended in found.items():
         here: Counter[tuple[str, str, str]] = Counter()
-        for case, outcome in zip(arrived.cases, arrived.seen, strict=True):
+        for case, outcome in ended:
             what = "a key with " if case.what.startswith("a key with ") else case.what
             kind = (what, case.way, str(case.wanted))
             here[kind] += 1
@@ -67,14 +68,14 @@ def _plain(by_maker: Mapping[str, Counter[str]]) -> dict[str, dict[str, int]]:
     return {str(maker): dict(counts) for maker, counts in by_maker.items()}
 
 
-_FOUND: dict[Maker, Arrived] = {}
+_FOUND: dict[Maker, list[tuple[Case, Outcome]]] = {}
 #: The rows of this session.
 KEPT: list[Row] = []
 
 
 def keep(arrived: Arrived) -> None:
     """Keep what became of the cases on an AWS, for the end of the session and for the docs."""
-    _FOUND[arrived.place.aws.maker] = arrived
+    _FOUND[arrived.place.aws.maker] = list(zip(arrived.cases, arrived.seen, strict=True))
     KEPT[:] = rows(_FOUND)
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_text(json.dumps([asdict(row) for row in KEPT], ensure_ascii=False, indent=1) + "\n")

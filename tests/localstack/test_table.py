@@ -6,7 +6,7 @@ import pytest
 
 from tests.localstack.cases import cases
 from tests.localstack.server import PYTHON, Maker, serve
-from tests.localstack.table import Row, markdown
+from tests.localstack.table import DOCS, Row, markdown, rows
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,11 @@ from tests.localstack.table import Row, markdown
 )
 def test_a_row_shows_what_is_not_as_it_must_be(seen: dict[str, dict[str, int]], shown: str) -> None:
     assert markdown([Row("an odd key", "sns", 3, "labelled", seen)]).splitlines()[-1].endswith(shown)
+
+
+def test_the_docs_have_every_case_and_each_is_as_it_must_be() -> None:
+    wanted = {maker: [(case, case.wanted) for case in cases(maker)] for maker in Maker}
+    assert markdown(rows(wanted)) in DOCS.read_text(), "run: make test-localstack"
 
 
 @pytest.mark.parametrize("maker", Maker, ids=str)

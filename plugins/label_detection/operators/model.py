@@ -61,24 +61,34 @@ class StartModelOperator(BaseOperator):
             state = hook.describe()
         if state.phase is Phase.UNUSABLE:
             raise AirflowFailException(f"the model cannot be started: it is {state}")
-        lease = leases.own_lease(context, plan.settings.model_arn) if state.is_on else None
-        if lease:
-            self.log.info("the model is %s already: adopted", state)
-        else:
+        lease = self._lease_of_earlier_try(context, state, plan)
+        if lease is None:
             lease = leases.take_lease(context, plan, start_asked=True)
         lease = self._arm(context, plan, lease, hook)
-        accepted_at = None
+        adopted, accepted_at = state if state.is_on else None, None
         if not state.is_on:
             self._check_still_ours(lease)
-            self._start(hook, state, plan)
+            adopted = self._start(hook, state, plan)
             accepted_at = datetime.now(UTC)
         return exchange.Started(
             requested_at=lease.since,
-            adopted=state.is_on,
-            units=state.units if state.is_on and state.units else plan.units,
+            adopted=adopted is not None,
+            units=(adopted.units if adopted else None) or plan.units,
             deadline=lease.since + timedelta(minutes=plan.settings.max_model_minutes),
             accepted_at=accepted_at,
         ).model_dump(mode="json")
+
+    def _lease_of_earlier_try(self, context: Context, state: ModelState, plan: Plan) -> Lease | None:
+        """This run's lease, if an earlier try of this task may have started the model: its deadline stays as it is.
+
+        A model that seems off may be starting all the same: its state may be from before that request.
+        """
+        lease = leases.own_lease(context, plan.settings.model_arn)
+        if state.is_on and lease:
+            self.log.info("the model is %s already: adopted", state)
+            return lease
+        may_be_starting = lease and lease.start_asked and lag.may_be_from_before(state, lease.since)
+        return lease if may_be_starting else None
 
     def _arm(self, context: Context, plan: Plan, lease: Lease, hook: ModelHook) -> Lease:
         if role_arn := plan.settings.dead_man_switch_role_arn:
@@ -100,7 +110,8 @@ class StartModelOperator(BaseOperator):
                 switch.disarm(lease)
             raise AirflowFailException("the run was ended, or another has taken the model, before it was asked for")
 
-    def _start(self, hook: ModelHook, state: ModelState, plan: Plan) -> None:
+    def _start(self, hook: ModelHook, state: ModelState, plan: Plan) -> ModelState | None:
+        """Ask for the model. Where it is on already and did not seem so: its state, else None."""
         most = f", at most {plan.max_units}" if plan.max_units else ""
         self.log.info("the model is %s; starting it with %d inference units%s", state, plan.units, most)
         try:
@@ -114,6 +125,8 @@ class StartModelOperator(BaseOperator):
             if not state.is_on:
                 raise AirflowFailException(f"the model cannot be started: it is {state}: {error}") from error
             self.log.info("the model is %s meanwhile: adopted", state)
+            return state
+        return None
 
 
 def _explains_refusal(state: ModelState) -> bool:

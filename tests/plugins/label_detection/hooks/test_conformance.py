@@ -207,7 +207,7 @@ def test_whoever_has_no_hook_can_stop_it_with_the_stop_target(subject: Subject, 
     client = session.client(service)  # type: ignore[call-overload]
     methods = {name[0].lower() + name[1:]: method for method, name in client.meta.method_to_api_mapping.items()}
     getattr(client, methods[operation])(**json.loads(json.dumps(target.input)))
-    assert hook.describe().phase in {Phase.STOPPING, Phase.OFF}
+    wait_until(lambda: hook.describe().phase in {Phase.STOPPING, Phase.OFF}, 5, "the stop to be seen: Describe may lag")
 
 
 # Waiting

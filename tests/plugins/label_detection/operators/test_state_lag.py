@@ -89,6 +89,7 @@ def test_a_start_that_is_refused_because_the_model_is_stopping_is_left_to_a_retr
 def test_a_model_that_seems_to_be_stopping_again_after_its_stop_is_waited_for_and_not_adopted(
     aws: Aws, run: Run, hook: ModelHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    aws.set_oddities(describe_lag=0)  # the test has a lag of its own
     aws.put_model("RUNNING")
     hook.stop()
     hooks = hook_class(aws.settings.model_arn)

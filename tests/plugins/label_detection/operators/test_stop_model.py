@@ -50,6 +50,7 @@ def test_a_running_model_is_off_when_the_task_ends(aws: Aws, planned: Run) -> No
 
 
 def test_a_stopping_model_is_waited_for_and_not_asked_again(aws: Aws, planned: Run, hook: ModelHook) -> None:
+    aws.set_oddities(describe_lag=0)  # else it seems to be running, and is asked
     aws.put_model("RUNNING")
     hook.stop()
     aws.fail_model("stop", status=400, code="AskedAgain")

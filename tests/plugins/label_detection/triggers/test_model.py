@@ -25,6 +25,11 @@ SINCE = "2026-11-22T06:00:00+00:00"
 WAITER_ARGS = {"ProjectArn": "arn:aws:rekognition:eu-west-1:123456789012:project/parts/2", "VersionNames": ["1"]}
 
 
+def soon() -> str:
+    """When Describe has ceased to lag behind a start of now."""
+    return (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
+
+
 def trigger_for(hook: ModelHook, **more: Any) -> ModelRunningTrigger:
     return ModelRunningTrigger(
         model_arn=hook.model_arn,
@@ -101,7 +106,7 @@ def is_success(event: TriggerEvent) -> bool:
 @kinds
 def test_it_ends_the_task_when_the_model_has_started(aws: Aws, hook: ModelHook) -> None:
     hook.start(1)
-    (event,) = events_of(trigger_for(hook), within=10)
+    (event,) = events_of(trigger_for(hook, lags_until=soon()), within=10)
     assert is_success(event)
     assert aws.model()["status"] == "RUNNING"
 
@@ -117,7 +122,7 @@ def test_it_ends_the_task_at_once_when_the_model_is_running(aws: Aws, hook: Mode
 def test_it_fires_when_the_start_failed_and_names_the_state(aws: Aws, hook: ModelHook) -> None:
     aws.change_model(start_outcome="FAILED")
     hook.start(1)
-    (event,) = events_of(trigger_for(hook), within=10)
+    (event,) = events_of(trigger_for(hook, lags_until=soon()), within=10)
     assert event.payload["status"] == "error"
     assert "the model will not run" in event.payload["message"]
     assert f"will not run: {aws.model()['says']}" in event.payload["message"]
