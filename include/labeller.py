@@ -80,6 +80,8 @@ class Result:
 SHORT_SECONDS = 2.0
 _GROWTH = 4
 _LONGEST_SECONDS = 900.0
+#: When one comes again that is still in doubt the second time: later than a drain waits for it with the model on.
+UNDECIDED_SECONDS = 60.0
 
 
 def retry_seconds(receives: int) -> float:
@@ -196,7 +198,7 @@ class Labeller:
         if refusal.doubtful and not self.doubts.is_settled(Doubt.REQUEST):
             before = self.doubts.note(Doubt.REQUEST, url(image), refusal.error)
             if not before or receives < self.max_receives or Doubt.REQUEST in self.doubts.counted(ENOUGH):
-                return _failed(image, refusal.error, receives, soon=not before, is_own=True)
+                return _undecided(image, refusal.error, before)
         result = self._reject(image, lying, refusal.error)
         self.doubts.end(Doubt.REQUEST, url(image))
         self.doubts.settle(Doubt.OBJECT, Doubt.DELETE)
@@ -220,7 +222,7 @@ class Labeller:
         before = self.doubts.note(doubt, url(image), error)
         if receives >= self.max_receives and self.has_evidence(doubt):
             return given_up
-        return _failed(image, error, receives, soon=not before, is_own=True)
+        return _undecided(image, error, before)
 
     def _was_taken_before(self, final: ImageRef) -> bool:
         """Whether the model has labelled this very version, for a delivery that was killed before its document, or is
@@ -265,6 +267,12 @@ def _failed(
     """Back to the queue; `soon`: in seconds, however often it has come."""
     seconds = SHORT_SECONDS if soon else retry_seconds(receives)
     return Result(Outcome.FAILED, image, error=error, reason=reason, retry_seconds=seconds, is_own=is_own)
+
+
+def _undecided(image: ImageRef, error: Error, before: bool) -> Result:
+    """Back to the queue, while it is not known who is to blame; `before`: it has come to this task already."""
+    seconds = UNDECIDED_SECONDS if before else SHORT_SECONDS
+    return Result(Outcome.FAILED, image, error=error, retry_seconds=seconds, is_own=True)
 
 
 def _ignored(image: ImageRef, why: Ignored) -> Result:

@@ -15,7 +15,7 @@ from include import aws_errors, messages
 from include.doubts import ENOUGH, Doubt
 from include.image_objects import url
 from include.journal import Journal, list_parts, read_part
-from include.labeller import SHORT_SECONDS, Labeller, Outcome, Result, retry_seconds
+from include.labeller import SHORT_SECONDS, UNDECIDED_SECONDS, Labeller, Outcome, Result, retry_seconds
 from include.labels import Error
 from include.messages import ImageRef, Message
 from include.pace import Calls, Pace
@@ -176,7 +176,7 @@ class MessageWorker:
             words.append(repr(bucket))
         error = Error("ForeignBucket", f"objects of {words}, where source_bucket is {self._labeller.source_bucket!r}")
         before = self._doubts.note(Doubt.BUCKET, f"message {message.id}", error)
-        seconds = retry_seconds(message.receives) if before else SHORT_SECONDS
+        seconds = UNDECIDED_SECONDS if before else SHORT_SECONDS
         self._note(Result(Outcome.FAILED, None, error=error, reason=f"message {message.id}", is_own=True))
         self._end_if_all_are_refused()
         return seconds

@@ -63,9 +63,11 @@ def world(
     """Images on every way there is, each announced, each message delivered once before; all of it encrypted by KMS."""
     monkeypatch.setenv("AIRFLOW__LABEL_DETECTION__SNS_TOPIC_ARN", topic.arn)
     monkeypatch.setenv("AIRFLOW__LABEL_DETECTION__DEAD_MAN_SWITCH_ROLE_ARN", SWITCH_ROLE)
-    # An image that the service fails on is given back at once, and one that cannot be is back soon.
+    # An image that the service fails on is soon back, and so is a message that cannot be returned.
     config = Config(retries={"total_max_attempts": 1})
     monkeypatch.setattr("label_detection.hooks.by_arn.client_config", lambda *_, **__: config)
+    monkeypatch.setattr("include.labeller.retry_seconds", lambda _: 0.5)
+    monkeypatch.setattr("include.message_worker._OTHERS_SECONDS", 0.0)  # there is no other task
     monkeypatch.setattr(images, "ImageQueue", partial(ImageQueue, visibility_seconds=6))
     _leave_a_switch(aws)
     encrypt(aws)
