@@ -128,14 +128,14 @@ EFFECTS = {
     "s3:GetObjectTagging on ${SOURCE_BUCKET}/*": Denied(ANALYSIS, "s3:GetObjectTagging"),
     "s3:GetObjectAnnotation on ${SOURCE_BUCKET}/*": Denied(ANALYSIS, "s3:GetObjectAnnotation"),
     "s3:DeleteObject on ${SOURCE_BUCKET}/*": Denied(ANALYSIS, "s3:DeleteObject"),
-    "s3:PutObject on ${FINAL_BUCKET}/*": Denied(ANALYSIS, "s3:PutObject"),
+    "s3:PutObject on ${FINAL_BUCKET}/*": Denied("plan_run", "final_bucket: .* allow s3:PutObject"),
     "s3:PutObjectTagging on ${FINAL_BUCKET}/*": Denied(ANALYSIS, "s3:PutObjectTagging"),
     "s3:PutObjectAnnotation on ${FINAL_BUCKET}/*": Denied(ANALYSIS, "s3:PutObjectAnnotation"),
     "s3:GetObject on ${FINAL_BUCKET}/*": Denied(ANALYSIS, "s3:GetObject|HeadObject operation: Forbidden"),
     "s3:GetObjectTagging on ${FINAL_BUCKET}/*": Denied(ANALYSIS, "s3:GetObjectTagging"),
     "s3:GetObjectAnnotation on ${FINAL_BUCKET}/*": Denied(ANALYSIS, "s3:GetObjectAnnotation"),
     "kms:Decrypt on ${KMS_KEY_ARN}": Denied(ANALYSIS, "kms:Decrypt"),
-    "kms:GenerateDataKey on ${KMS_KEY_ARN}": Denied(ANALYSIS, "kms:GenerateDataKey"),
+    "kms:GenerateDataKey on ${KMS_KEY_ARN}": Denied("plan_run", "kms:GenerateDataKey"),
     "s3:DeleteObject on ${FINAL_BUCKET}/rejected/*": Denied(ANALYSIS, "s3:DeleteObject"),
     "scheduler:CreateSchedule on arn:${PARTITION}:scheduler:*:*:schedule/default/label-detection-*": Denied(
         None, "there is no dead man's switch for this run: .*scheduler:CreateSchedule"

@@ -41,7 +41,6 @@ def test_all_are_labelled_and_the_task_ends_soon_after_the_last_answer(
     assert tasks.aws.depth() == (0, 0)
 
 
-@pytest.mark.gate
 def test_a_message_that_is_delivered_twice_labels_its_image_once(tasks: Tasks, picture: bytes) -> None:
     tasks.aws.control("oddities", "PUT", {"duplicate_share": 1})
     keys = upload(tasks.aws, COUNT, picture)
