@@ -157,6 +157,8 @@ def test_a_run_marked_failed_in_the_middle_gives_its_images_back_and_stops_the_m
     pipeline.wait_until(lambda: pipeline.world.model()["detects"] > detects)
     pipeline.world.api.set_run_state("label_detection", run_id, "failed")
     pipeline.wait_until(lambda: pipeline.world.model()["status"] == "STOPPED")
+    # The killed task lives on for some seconds, longer than the stop may take; its visibility timeout is 60 s.
+    pipeline.wait_until(lambda: pipeline.depth()[1] == 0, 20)
     left = len(pipeline.keys("source_bucket"))
     assert 0 < left < 200
     assert pipeline.depth() == (left, 0)
