@@ -236,8 +236,8 @@ class Labeller:
         for copy in (ImageRef(self.final_bucket, labels.final_key(image)), self._rejected(image)):
             etag = self._objects.etag(copy)
             if etag and not self._objects.etag(replace(copy, key=labels.document_key(copy.key))):
-                if why is Ignored.OVERWRITTEN and not self._objects.conditions.copies and etag != image.etag:
-                    self._objects.remove_copy(copy)  # it may be the other version's, which has its own event
+                if etag != image.etag and not self._objects.conditions.copies:
+                    self._objects.remove_copy(copy)  # it may be another version's, which has its own event
                     continue
                 return self._label(image, replace(copy, etag=etag), receives)
             if etag and copy.key == labels.final_key(image) and self._objects.etag(self._rejected(image)):

@@ -121,16 +121,39 @@ def test_an_image_that_is_overwritten_is_never_labelled_under_the_etag_of_the_fi
     assert outcomes(aws, second) == ["labelled"]
 
 
+@pytest.mark.parametrize("by_now", ["it lies there", "its own event has had it labelled"])
 def test_a_copy_of_an_unknown_version_that_a_killed_delivery_left_is_not_labelled(
-    aws: Aws, make_labeller: MakeLabeller, picture: bytes
+    aws: Aws, make_labeller: MakeLabeller, picture: bytes, by_now: str
 ) -> None:
     first = upload(aws, "a.png", picture)
     second = upload(aws, "a.png", picture + b"new")
     copied: Any = {"Bucket": second.bucket, "Key": "a.png"}
     aws.s3.copy_object(Bucket=aws.settings.final_bucket, Key=final_key(first), CopySource=copied)
     without = Conditions(copies=False, deletes=False)
-    make_labeller(s3=OtherS3(aws.s3, "ignored"), conditions=without, detect=detect).label(first, 2)
-    assert (aws.final_keys(), aws.source_keys()) == ([], ["a.png"])
+    labeller = make_labeller(s3=OtherS3(aws.s3, "ignored"), conditions=without, detect=detect)
+    if by_now != "it lies there":
+        assert labeller.label(second, 1).outcome is Outcome.LABELLED
+    assert labeller.label(first, 2).outcome is Outcome.IGNORED
+    left = [] if by_now == "it lies there" else [final_key(second), f"{final_key(second)}.json"]
+    assert aws.final_keys() == left
+    assert aws.source_keys() == ([] if left else ["a.png"])
+
+
+def test_another_version_that_is_copied_and_labelled_meanwhile_is_labelled_under_its_own_etag_alone(
+    aws: Aws, make_labeller: MakeLabeller, picture: bytes
+) -> None:
+    without = Conditions(copies=False, deletes=False)
+    first = upload(aws, "a.png", picture)
+
+    class Overtaken(OtherS3):
+        def copy_object(self, **request: Any) -> Any:
+            second = upload(aws, "a.png", picture + b"new")
+            answer = aws.s3.copy_object(**request)
+            make_labeller(s3=OtherS3(aws.s3, "ignored"), conditions=without, detect=detect).label(second, 1)
+            return answer
+
+    result = make_labeller(s3=Overtaken(aws.s3, "ignored"), conditions=without, detect=detect).label(first, 1)
+    assert (result.outcome, outcomes(aws, first), aws.source_keys()) == (Outcome.IGNORED, [], [])
 
 
 @pytest.mark.parametrize("moment", ["before the copy", "after the copy"])
