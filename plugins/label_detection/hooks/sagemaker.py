@@ -49,6 +49,10 @@ _ANSWER_SECONDS = 70
 #: What a container answers that has too much to do: it queues requests, and refuses them when there are too many.
 #: https://docs.aws.amazon.com/sagemaker/latest/dg/runtime-monitoring-troubleshoot.html
 _BUSY = {429, 503, 507, 529}
+#: But not where it says this too: its code failed at the image, or died of it (Multi Model Server: 503 "Prediction
+#: failed"; TorchServe: 507 "Worker died").
+#: https://docs.aws.amazon.com/sagemaker/latest/dg/neo-troubleshooting-inference.html
+_FAILED_AT_IT = "InternalServerException"
 #: What SageMaker says of one that has not answered in time, or at all.
 _SILENT = {0, 502, 504}
 
@@ -185,7 +189,7 @@ class SageMakerModelHook(SendsImages):
             # A container says the same of an image that it cannot read and of a model that is broken: another image,
             # which it has labelled before, tells them apart. One that is busy says nothing about the image.
             if problem.code == "ModelError":
-                raise TryAgainError(problem, throttled=_original_status(error.response) in _BUSY) from error
+                raise TryAgainError(problem, throttled=_is_busy(error.response)) from error
             if problem.code == "ModelNotReadyException" or (_is_absent(error.response) and self._told_to_end()):
                 raise TryAgainError(problem, throttled=True) from error
             if problem.code in _INVALID_CALL and not _is_absent(error.response):
@@ -229,7 +233,13 @@ def _load_of(response: Mapping[str, Any]) -> Load:
         return Load.NOT_READY
     if code != "ModelError":
         return Load.NORMAL
-    return Load.BUSY if status in _BUSY else Load.SILENT if status in _SILENT else Load.NORMAL
+    return Load.BUSY if _is_busy(response) else Load.SILENT if status in _SILENT else Load.NORMAL
+
+
+def _is_busy(response: Mapping[str, Any]) -> bool:
+    """Whether the container of a ModelError refuses because it has too much to do."""
+    said = f"{response.get('OriginalMessage')} {response.get('Error', {}).get('Message')}"
+    return _original_status(response) in _BUSY and _FAILED_AT_IT not in said
 
 
 def _is_absent(response: Mapping[str, Any]) -> bool:

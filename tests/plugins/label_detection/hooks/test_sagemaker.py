@@ -294,6 +294,38 @@ def test_only_a_container_that_refuses_for_want_of_time_is_asked_again_at_once(
 
 
 @pytest.mark.parametrize(
+    ("status", "said", "throttled"),
+    [
+        (503, '{"code": 503, "type": "InternalServerException", "message": "Prediction failed"}', False),
+        (507, '{"code": 507, "type": "InternalServerException", "message": "Worker died."}', False),
+        (503, '{"code": 503, "type": "ServiceUnavailableException", "message": "No worker is available"}', True),
+        (507, "", True),
+    ],
+    ids=["its code failed", "it died", "no worker is free", "nothing said"],
+)
+def test_a_container_that_fails_at_an_image_blames_the_image_whatever_status_it_says_so_with(
+    aws: Aws, picture: bytes, status: int, said: str, throttled: bool
+) -> None:
+    """A stub answers: the embedded container has no such trouble."""
+    hook: Any = hook_for(aws.settings.model_arn, "aws_default", Config(retries={"total_max_attempts": 2}))
+    pace, sent = Pace(1000.0, 0.1), []
+    hook.keep_pace(pace)
+
+    def reply(**_: Any) -> Any:
+        sent.append(status)
+        words = f'Received server error ({status}) from primary with message "{said}"'
+        body = json.dumps({"Message": words, "OriginalStatusCode": status, "OriginalMessage": said}).encode()
+        raw = HTTPResponse(io.BytesIO(body), preload_content=False)
+        return AWSResponse("http://container", 424, {"x-amzn-ErrorType": "ModelError"}, raw)
+
+    hook.runtime.meta.events.register_last("before-send.sagemaker-runtime.InvokeEndpoint", reply)
+    with pace.image() as calls, pytest.raises(TryAgainError) as again:
+        hook.detect(upload(aws, "a.png", picture), 50)
+    assert again.value.throttled is throttled
+    assert (len(sent), calls.throttled) == ((2, 2) if throttled else (1, 0))
+
+
+@pytest.mark.parametrize(
     ("status", "headers", "body", "doubtful"),
     [
         pytest.param(424, "ModelError", {"OriginalStatusCode": 413}, False, id="the container's own limit"),
