@@ -135,6 +135,7 @@ class MessageWorker:
                 self._done[message.id] = done | {image for image, result in results.items() if result.is_final}
             return max(seconds)
         self._keep(message, _problem(contents.problems, foreign), unreadable)
+        self._doubts.end(Doubt.BUCKET, f"message {message.id}")
         self._note_ignored(message, contents)
         return None
 
