@@ -21,6 +21,7 @@ STOP_TASK = "stop_model"
 STOP_FIRST = 100
 _PLAN_KEY = "plan"
 _WARNING_KEY = "warning"
+_NO_PLAN = f"this run has no plan: run it together with {PLAN_TASK}"
 
 
 class Started(BaseModel):
@@ -53,6 +54,16 @@ class Stopped(BaseModel):
     asked_at: AwareDatetime | None = None
 
 
+class PlannedModel(BaseModel):
+    """What a stop needs of a plan, and no more: a plan whose other options are not valid any more must not prevent it.
+
+    An option's check can become stricter by an upgrade in the middle of a run.
+    """
+
+    model_arn: str
+    aws_conn_id: str
+
+
 def push_plan(context: Context, plan: Plan) -> None:
     """Make the plan known to the run's other tasks."""
     context["ti"].xcom_push(_PLAN_KEY, plan.model_dump(mode="json"))
@@ -60,7 +71,7 @@ def push_plan(context: Context, plan: Plan) -> None:
 
 def pull_plan(context: Context) -> Plan | None:
     """The run's plan; None when none was made."""
-    value = context["ti"].xcom_pull(task_ids=PLAN_TASK, key=_PLAN_KEY)
+    value = pull(context, PLAN_TASK, _PLAN_KEY)
     return Plan.model_validate(value) if value else None
 
 
@@ -71,8 +82,16 @@ def require_plan(context: Context) -> Plan:
     """
     plan = pull_plan(context)
     if plan is None:
-        raise ValueError(f"this run has no plan: run it together with {PLAN_TASK}")
+        raise ValueError(_NO_PLAN)
     return plan
+
+
+def require_planned_model(context: Context) -> PlannedModel:
+    """The run's model. :raises ValueError: when there is no plan, because the task was run by itself."""
+    value = pull(context, PLAN_TASK, _PLAN_KEY)
+    if not value:
+        raise ValueError(_NO_PLAN)
+    return PlannedModel.model_validate(value["settings"])
 
 
 def pull_started(context: Context) -> Started | None:
@@ -109,9 +128,9 @@ def pull_running_at(context: Context) -> datetime | None:
     return seen_at if seen_at >= started.requested_at else None
 
 
-def pull(context: Context, task_id: str) -> Any:
-    """What a task returned; None when it did not."""
-    return context["ti"].xcom_pull(task_ids=task_id)
+def pull(context: Context, task_id: str, key: str = "return_value") -> Any:
+    """What a task returned, or pushed under another key; None when it did not."""
+    return context["ti"].xcom_pull(task_ids=task_id, key=key)
 
 
 def push_warning(context: Context, *warnings: str | None) -> None:

@@ -155,7 +155,7 @@ class StopModelOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """`exchange.Stopped`, as JSON."""
-        settings = self.settings = exchange.require_plan(context).settings
+        settings = self.settings = exchange.require_planned_model(context)
         self.log.info("what stops the model by hand, should this fail: %s", model_of(settings.model_arn).stop_command)
         stopping = Stopping(
             settings.model_arn, settings.aws_conn_id, before_stop=lambda: self._spare(context, settings.model_arn)

@@ -49,6 +49,17 @@ def test_a_running_model_is_off_when_the_task_ends(aws: Aws, planned: Run) -> No
     assert off_at <= stopped_at <= datetime.now(UTC)
 
 
+@REKOGNITION
+@pytest.mark.parametrize("option", ["source_bucket", "min_confidence", "an_option_that_is_no_more"])
+def test_a_plan_of_an_earlier_version_with_an_option_that_is_not_valid_any_more_stops_the_model(
+    aws: Aws, planned: Run, option: str
+) -> None:
+    planned.xcoms["plan_run", "plan"]["settings"][option] = "parts-abcdefgh1234-s3alias"
+    aws.put_model("RUNNING")
+    stop(planned)
+    assert aws.model()["status"] == "STOPPED"
+
+
 def test_a_stopping_model_is_waited_for_and_not_asked_again(aws: Aws, planned: Run, hook: ModelHook) -> None:
     aws.set_oddities(describe_lag=0)  # else it seems to be running, and is asked
     aws.put_model("RUNNING")
