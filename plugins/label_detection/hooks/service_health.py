@@ -61,7 +61,8 @@ class Readiness:
         """Whether to ask the model again: it is on by its state, and has not said so for longer than it may."""
         with self._lock:
             now = self._clock()
-            self._since = now if self._since is None else self._since
+            if self._since is None:
+                self._since = now
             if now - self._since >= _LAG_SECONDS:
                 return False
             if self._looked_at is not None and now - self._looked_at < _LOOK_SECONDS:
@@ -72,7 +73,8 @@ class Readiness:
 
     def answered(self) -> None:
         """The model has answered, whatever it was."""
-        self._since = None
+        with self._lock:
+            self._since = None
 
     def _look(self) -> bool:
         try:

@@ -250,3 +250,22 @@ def test_a_start_that_is_throttled_is_still_sent_again(aws: Aws) -> None:
     hook = model_hook(aws.settings)
     hook.start(1)
     assert hook.describe().is_on
+
+
+def test_an_answer_that_comes_while_another_thread_asks_whether_to_wait_disturbs_it_in_nothing() -> None:
+    readiness = Readiness(lambda: ModelState(Phase.RUNNING, "RUNNING"))
+    answering = threading.Thread(target=readiness.answered)
+
+    class Moment(float):
+        """The moment of a look: the answer comes while it is compared with the first one."""
+
+        def __sub__(self, other: float) -> float:
+            answering.start()
+            answering.join(0.2)  # it waits for its turn
+            assert readiness._since is not None
+            return float(self) - other
+
+    readiness._clock = lambda: Moment(1000.0)
+    assert readiness.may_come()
+    answering.join(10)
+    assert readiness._since is None
