@@ -22,7 +22,8 @@ What is not moto's own:
   they are restored, those of a customer's key (SSE-C) without it, those of a KMS key that is disabled. A request that
   is signed for another Region than the bucket's is answered with 301;
 * ``oddities.py``: what AWS may do by its documents, on by default: counts that are old, short polls that see a part
-  of the messages, second deliveries, states that lag. ``--oddities quick``: those that make nothing slower; ``none``;
+  of the messages, second deliveries, states that lag. ``--oddities quick``: those that
+  make nothing slower, ``none``: none;
 * ``cloudwatch/``: moto's, with SQS's ApproximateAgeOfOldestMessage of the messages that are there. AWS has the points
   of a queue that slept for six hours only minutes later; here they are there at once;
 * ``scheduler/``: EventBridge Scheduler's one-time schedules fire (moto only stores them) if they have a universal
