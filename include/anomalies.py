@@ -51,7 +51,7 @@ def _label(found: Mapping[str, Any], confidence: float, mask: Image.Image | None
 
 
 def _small(mask: bytes | str) -> Image.Image:
-    """A mask as pixels, with every so many left out. As a text it is base64, as every blob in JSON."""
+    """A mask as pixels, made smaller: at most `_SIDE` a side. A text is base64, as blobs in JSON are."""
     mask = base64.b64decode(mask) if isinstance(mask, str) else mask
     with _ONE_AT_A_TIME, Image.open(BytesIO(mask), formats=("PNG",)) as picture:
         step = -(-max(picture.size) // _SIDE)

@@ -23,7 +23,7 @@ Detect = Callable[[ImageRef, float | None], Detection]
 
 
 class DetectError(Exception):
-    """The model has not answered with labels."""
+    """The model did not answer with labels."""
 
     def __init__(self, error: Error) -> None:
         super().__init__(str(error))
@@ -53,7 +53,7 @@ class TryAgainError(DetectError):
         self.throttled = throttled
 
 
-#: While there is no image that the model has labelled, to try it with, others may fail so many times as often.
+#: While the model has labelled no image to try again, another may fail for `max_receives` times this many deliveries.
 IN_DOUBT = 10
 #: Calls by which a hook reads an image itself, to send it to its service.
 _READS = {"GetObject", "HeadObject"}
@@ -73,7 +73,7 @@ class Asker:
         self._labelled: deque[ImageRef] = deque(maxlen=1)
 
     def labelled(self, final: ImageRef) -> None:
-        """The model has labelled an image, whose copy lies there: it can be tried with that."""
+        """Note an image that the model has labelled, by its copy: with that the model can be tried."""
         self._labelled.append(final)
 
     def ask(self, image: ImageRef, receives: int) -> Detection:

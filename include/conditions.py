@@ -48,7 +48,7 @@ class Conditions(BaseModel, frozen=True):
 def probe(s3: S3Client, bucket: str, key: str) -> Conditions:
     """Try a copy and a delete whose conditions are not met, with a small object of ours, which is removed again.
 
-    A call that is refused for want of permission (403) says nothing: then it is taken for obeyed, as on AWS.
+    A call for which a permission is missing (403) shows nothing: the condition then counts as obeyed, as on AWS.
 
     :raises botocore.exceptions.ClientError: when the object cannot be written, or the service is in trouble.
     """
@@ -79,7 +79,7 @@ def _delete_obeys(s3: S3Client, bucket: str, key: str) -> bool:
 
 
 def _is_obeyed(error: ClientError) -> bool:
-    """What an error says of the condition. :raises botocore.exceptions.ClientError: trouble that passes by itself."""
+    """Whether an error shows that the condition is obeyed. :raises botocore.exceptions.ClientError: one that passes."""
     if aws_errors.is_transient(error):
         raise error
     return aws_errors.status(error) in {_UNMET, 403}

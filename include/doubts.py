@@ -16,12 +16,12 @@ from enum import Enum
 
 from include.labels import Error
 
-#: Different images that are refused, with none that went well: the task ends.
+#: When this many different images were refused and none went well, the task ends.
 ENOUGH = 20
 
 
 class Doubt(Enum):
-    """What was refused; the value says which causes it may have, and what to do."""
+    """What was refused. The value is the text of the error: the possible causes, and what to do."""
 
     OBJECT = (
         "S3 does not let this task read any of {count} objects. Either its role lacks a permission (s3:GetObject on "
@@ -47,7 +47,7 @@ class Doubt(Enum):
     )
 
 
-#: What an image that went all the way shows to be well.
+#: The doubts that a labelled image settles.
 OF_IMAGES = (Doubt.OBJECT, Doubt.DELETE, Doubt.MODEL, Doubt.REQUEST)
 
 
@@ -61,7 +61,7 @@ class Doubts:
         self._lock = threading.Lock()
 
     def settle(self, *doubts: Doubt) -> None:
-        """Something went well that shows: from now on such a refusal is the image's or the message's own trouble."""
+        """Note evidence that our side is well: such refusals are now the image's or message's own trouble."""
         with self._lock:
             self._settled.update(doubts)
             for doubt in doubts:
@@ -93,7 +93,7 @@ class Doubts:
             return list(self._seen[doubt])
 
     def counted(self, at_least: int) -> list[Doubt]:
-        """The doubts that were counted so often, are not settled, and not all of them ended."""
+        """Doubts, not settled, about at least that many images or messages, one of which has no outcome."""
         with self._lock:
             return [
                 doubt

@@ -28,10 +28,10 @@ log = logging.getLogger(__name__)
 #: Every receive is a long poll of this many seconds. It asks all of SQS's servers and returns at once when one has a
 #: message; a short poll asks only some of them, so that an empty one says nothing.
 _POLL_SECONDS = 1
-#: Empty polls in a row after which the queue is empty. Its counts do not tell: they may be a minute old.
+#: Empty polls in a row after which the queue counts as empty. SQS's counts cannot show it: they may be a minute old.
 _EMPTY_POLLS = 2
-#: A patient consumer believes that nothing is left once SQS has counted nothing for this long. Each of its counts is of
-#: another moment: a message that comes back may be in none of them for some seconds.
+#: A patient consumer takes the queue for empty once SQS has counted no message for this long. Each count is of another
+#: moment: for some seconds a message that comes back may be in none of them.
 _NOTHING_SECONDS = 6.0
 #: How often to look which workers are free, while there is work for all of them.
 _LOOK_SECONDS = 0.25
@@ -235,7 +235,7 @@ class Drain:
         begun = time.monotonic()
         hidden = self._worker.work(message)
         if hidden is not None and self._stop.is_set():
-            return  # it is given back with the rest, at once
+            return  # it is returned to the queue with the rest
         took = time.monotonic() - begun
         self._returned.worked(message, took, hidden)
         if hidden is None:

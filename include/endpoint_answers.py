@@ -56,7 +56,7 @@ _ANSWER: TypeAdapter[Any] = TypeAdapter(_Detections | _Verdict | list[_Found] | 
 
 
 def detection_of(answer: bytes, width: int, height: int, min_confidence: float | None) -> Detection:
-    """What an endpoint says of an image of so many pixels.
+    """What an endpoint answered for an image; `width` and `height`: the image's, in pixels.
 
     The labels are the surest first; confidence 0-100, boxes in ratios of the image's size.
 

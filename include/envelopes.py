@@ -90,5 +90,5 @@ def _single(value: Any) -> Any:
         ):
             return inner
         case {"source": str(source), "detail-type": str(), "detail": dict() as inner} if source != "aws.s3":
-            return inner  # an event that somebody passed on through an event bus of their own
+            return inner  # an event that a custom event bus passed on
     return None

@@ -32,7 +32,7 @@ _SUFFIX = ".jsonl"
 
 
 class Show(StrEnum):
-    """Which images. `ALL`: those but the ignored ones; `NOTHING`: labelled, and nothing was found in them."""
+    """Which images. `ALL`: all but the ignored ones; `NOTHING`: labelled, and nothing was found in them."""
 
     ALL = "all"
     LABELLED = "labelled"

@@ -65,7 +65,7 @@ def read_image(
         raise
     with closing(answer["Body"]) as body:
         if answer["ContentLength"] > max_bytes:
-            size = f"{answer['ContentLength']:,} bytes; the model takes {max_bytes:,} at the most"
+            size = f"{answer['ContentLength']:,} bytes; the model takes at most {max_bytes:,}"
             raise ImageRefusedError(Error("ImageTooLargeException", size))
         make_room(answer["ContentLength"])
         content = _read(body, answer["ContentLength"])
@@ -75,7 +75,7 @@ def read_image(
 
 
 def _read(body: StreamingBody, size: int) -> mmap:
-    """The bytes in pages of their own. The heap of a process with many threads keeps several times what they need."""
+    """The bytes, in memory outside the heap: that of a process with many threads keeps several times what they need."""
     content = mmap(-1, max(size, 1))
     for chunk in body.iter_chunks(_CHUNK):
         content.write(chunk)

@@ -1,9 +1,9 @@
-"""The S3 steps of one image's way: look, copy, write the document, delete. Which outcome an image has is decided in
-`include/labeller.py`.
+"""The S3 calls for one image: look, copy, write the document, delete. `include/labeller.py` decides which outcome an
+image has.
 
-A call that S3 refuses is told apart by the bucket that it is about. Of the source bucket it is a refusal of that object
-(`ObjectRefusedError`): the object's own trouble, or a permission that is missing for all of them. Of the final bucket
-it is nobody's image: the error goes through as it is. A copy is about both, so the source is then asked for one byte.
+When S3 refuses a call about the source bucket, that is an `ObjectRefusedError`: the object's own trouble, or a
+permission that is missing for all objects. When it refuses one about the final bucket, no image is to blame: the error
+is raised as it is. A copy is about both buckets, so then one byte of the source is read to find out.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ log = logging.getLogger(__name__)
 
 #: AWS: the largest object that CopyObject copies, bytes.
 _MOST_COPIED = 5 * 1024**3
-#: AWS: archived; encrypted with a key that only its uploader has (SSE-C). Whoever asks, S3 refuses it.
+#: AWS: archived; encrypted with a key that only its uploader has (SSE-C). S3 refuses these to every caller.
 _REFUSED_TO_ALL = {"InvalidObjectState", "ObjectNotInActiveTierError", "InvalidRequest"}
-#: An answer to HEAD has no body: botocore has the status for its code.
+#: The answer to HEAD has no body: botocore then takes the HTTP status as the error's code.
 _REFUSED = {*_REFUSED_TO_ALL, "AccessDenied", "AllAccessDisabled", "EntityTooLarge", "403", "400"}
-#: S3: what KMS says of an object's key: disabled, pending deletion, denied.
+#: S3: how the codes of KMS's errors begin, such as of a key that is disabled or pending deletion.
 _OF_KMS = "KMS."
-#: Storage classes that a copy can be written to directly, and that cost nothing to read from at once. The copy of an
-#: archived object that was restored is not archived: it is to be looked at.
+#: Storage classes that a copy keeps from its original: those that S3 reads without a restore. The copy of an archived
+#: object that was restored is in STANDARD, so that people can look at it.
 _KEPT_CLASSES = {"REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"}
-#: Other objects of the source bucket that are tried, and of how many listed they are picked.
+#: How many other objects of the source bucket are tried, and from how many listed ones they are picked.
 _OTHERS_TRIED = 20
 _OTHERS_LISTED = 1000
 
@@ -255,7 +255,7 @@ class ImageObjects:
         raise error
 
     def _weaken(self, **obeyed: bool) -> None:
-        """From now on without a condition that S3 does not know, though the probe said that it does."""
+        """Stop sending a condition that S3 answers with 501, although the probe found it obeyed; warn of it."""
         self.conditions = self.conditions.model_copy(update=obeyed)
         log.warning("; ".join(Conditions(**obeyed).warnings()))
 

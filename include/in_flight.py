@@ -71,7 +71,7 @@ class InFlight:
     def give_back(self, *messages: Message, seconds: float = 0) -> bool:
         """Make messages visible again after `seconds`.
 
-        False: some could not be given back, and return by themselves within the visibility timeout.
+        False: some calls failed; those messages return by themselves within the visibility timeout.
         """
         with self._calls, self._lock:
             ours = {m.receipt_handle: m for message in messages for m in self._deliveries(message)}

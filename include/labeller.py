@@ -53,10 +53,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Result:
-    """An image's outcome, and what there is to say of it. `image_key` is its key in the final bucket.
+    """An image's outcome, and its details. `image_key` is its key in the final bucket.
 
-    `source` is None for a message that announced no image of ours. Of a failed one, `retry_seconds` says when its
-    message is to come again, and `is_own` that the failure says nothing of the services: the image may be to blame.
+    `source` is None for a message that announced no image of ours. For a failed one, `retry_seconds` is how long its
+    message is hidden; with `is_own` the failure does not count against the services: the image may be to blame.
     """
 
     outcome: Outcome
@@ -76,11 +76,11 @@ class Result:
         return self.outcome in {Outcome.LABELLED, Outcome.REJECTED, Outcome.IGNORED}
 
 
-#: When a message is to come again: after its first delivery, then four times as late each time, at most 15 minutes.
+#: How long a message is hidden after its first delivery, in seconds; then four times as long each time, at most 900.
 SHORT_SECONDS = 2.0
 _GROWTH = 4
 _LONGEST_SECONDS = 900.0
-#: When one comes again that is still in doubt the second time: later than a drain waits for it with the model on.
+#: How long it is hidden when it is refused again and the cause is not known: longer than a drain keeps the model on.
 UNDECIDED_SECONDS = 60.0
 
 

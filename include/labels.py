@@ -17,8 +17,8 @@ from include.messages import MAX_KEY_BYTES, ImageRef, Message
 SCHEMA = "label-detection/1"
 SCHEMA_FILE = Path(__file__).with_name("label_document.schema.json")
 REJECTED = "rejected/"
-#: Where images go whose source keys begin with one of the final bucket's own folders: their readers and their
-#: life-cycle rules meet no picture.
+#: The folder for images whose source keys begin with one of the final bucket's own folders, so that no life-cycle rule
+#: and no reader of those folders finds a picture there.
 ASIDE = "_/"
 _OWN_FOLDERS = (REJECTED, "runs/", "reviews/", "exports/", ASIDE)
 _ID_DIGITS = 10

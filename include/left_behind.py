@@ -16,7 +16,7 @@ from include.totals import NamedImage, NamedImages
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-#: Requests that are sent at once.
+#: Requests under way at the same time.
 THREADS = 8
 #: Keys that a warning names, and characters of each that it shows.
 _NAMED = 10
@@ -32,20 +32,20 @@ class LeftBehind:
     problem: str | None = None
 
     def warnings(self, waiting: int | None) -> list[str]:
-        """Each a line for people. `waiting`: messages that are still on the queue; None: not known."""
+        """Warnings for the report, a line each. `waiting`: messages that are still on the queue; None: not known."""
         said = []
         if self.images:
             why = ", ".join(sorted({image.why for image in self.images}))
             queued = f"; {waiting} messages still wait on the queue and may announce them" if waiting else ""
             said.append(
                 f"still in the source bucket, though a message that named it was ignored ({why}): "
-                f"{_names(self.images, 0)}{queued}. What no other message announces is announced by the backfill DAG"
+                f"{_names(self.images, 0)}{queued}. Run the backfill DAG to announce them again"
             )
         if self.not_looked_at:
             why = f" because S3 failed ({self.problem})" if self.problem else ""
             said.append(
                 f"{self.not_looked_at} more images of ignored messages may still be in the source bucket: S3 was not "
-                f"asked for them{why}. The backfill DAG announces those that are"
+                f"asked for them{why}. Run the backfill DAG to announce those that are"
             )
         return said
 
@@ -53,7 +53,7 @@ class LeftBehind:
 def find_left_behind(s3: S3Client, bucket: str, ignored: NamedImages) -> LeftBehind:
     """Which ignored images of a bucket are in it now. Never fails for AWS's sake.
 
-    An object that was written after its message was ignored does not count: that upload has an event of its own.
+    An object that was written after its message was ignored does not count: that upload has another event.
     """
     ours = [image for image in ignored.first if image.bucket == bucket]
     failed = Event()
@@ -78,14 +78,14 @@ def find_left_behind(s3: S3Client, bucket: str, ignored: NamedImages) -> LeftBeh
 
 
 def unreadable_warnings(unreadable: NamedImages) -> list[str]:
-    """What people must hear of objects that S3 refuses."""
+    """Warnings for the report about objects that S3 refuses."""
     if not unreadable.first:
         return []
     reasons = ", ".join(sorted({image.why.partition(":")[0] for image in unreadable.first}))
     return [
-        f"S3 refuses these objects to us ({reasons}), so that they stay where they are: "
+        f"S3 does not let this pipeline read these objects ({reasons}), so they stay where they are: "
         f"{_names(unreadable.first, unreadable.more)}. The report has the reason for each. Their messages are kept "
-        "under rejected/messages/ or in the dead-letter queue; once they can be read, the backfill DAG announces them"
+        "under rejected/messages/ or in the dead-letter queue; run the backfill DAG once they can be read"
     ]
 
 

@@ -30,10 +30,10 @@ _FAILURES_IN_A_ROW = 20
 _HELPERS = 16
 #: A message of more images is looked through before the model is asked: it may be old, and its images gone.
 _MANY = 10
-#: At the end of the queue another task's journal is waited for: seconds. One writes its lines every 10 s.
+#: Seconds to wait, at the end of the queue, for lines of other tasks' journals. A task writes its lines every 10 s.
 _OTHERS_SECONDS = 12.0
 _LOOK_SECONDS = 2.0
-#: Messages of several images that came back for some of them: what is done is remembered for so many.
+#: For how many messages of several images it is remembered which of their images are done, when they come back.
 _REMEMBERED = 1000
 #: Parts of the run's journal that are read to find an image that was labelled.
 _PARTS = 50
@@ -205,14 +205,14 @@ class MessageWorker:
             self._note(replace(result, reason=f"message {message.id} is kept"))
 
     def _end_if_all_are_refused(self, at_least: int = ENOUGH, others_seconds: float = 0.0) -> None:
-        """:raises RefusedError: when so many were refused, none went well, and nothing shows that others do."""
+        """:raises RefusedError: when `at_least` this many were refused, and nothing shows that others are not."""
         with self._deciding:
             for doubt in self._doubts.counted(at_least):
                 if not self._labeller.has_evidence(doubt) and not self._has_run_labelled(others_seconds):
                     raise RefusedError(_shown(self._doubts.text(doubt)))
 
     def _has_run_labelled(self, seconds: float) -> bool:
-        """Whether any task of the run has labelled an image; looks again for so many seconds."""
+        """Whether any task of the run has labelled an image; looks again until `seconds` are over."""
         until = time.monotonic() + seconds
         while not (found := self._is_labelled_in_journal()) and time.monotonic() < until:
             if self._stop.wait(_LOOK_SECONDS):
@@ -251,8 +251,8 @@ class MessageWorker:
     def _count(self, result: Result) -> None:
         """Count an outcome.
 
-        A failure that is the image's own says nothing of the services. Of others, once something was labelled, only
-        different images count: a few that fail each time they come must not end the drain.
+        A failure that is the image's own does not count against the services. Of others, once something was labelled,
+        only different images count: a few that fail each time they come must not end the drain.
 
         :raises DrainError: when too many failed in a row.
         """

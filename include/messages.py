@@ -164,7 +164,7 @@ def read(body: str) -> Contents:
 
 
 class _Said(NamedTuple):
-    """What an event says, whatever its shape. `ignored`: None when an image has arrived. The rest is as it came."""
+    """The parts of an event, of any shape, as they came. `ignored`: None when an image has arrived."""
 
     event: str
     ignored: Ignored | None
@@ -175,7 +175,7 @@ class _Said(NamedTuple):
     size: Any = None
 
     def text(self, name: str) -> str | None:
-        """A part that is to be text; None: it is not there, or something else, as deep as it may be."""
+        """A part that must be text; None: it is not there, or is something else."""
         value = getattr(self, name)
         return value if isinstance(value, str) and value else None
 
@@ -233,9 +233,9 @@ def _detail(kind: str, ignored: Ignored | None, detail: Any) -> _Said:
 
 
 def _bare_detail(detail: dict[str, Any]) -> _Said:
-    """An EventBridge event of which a rule's input transformer left the detail: what happened has to be told by it.
+    """An EventBridge event of which a rule's input transformer left only the detail, which has to show what happened.
 
-    One that does not say is an arrival: whatever lies in the source bucket is to be labelled.
+    One that does not show it counts as an arrival: every object in the source bucket must be labelled.
     """
     reason = detail.get("reason")
     reason = reason if isinstance(reason, str) else ""

@@ -176,7 +176,7 @@ class Pace:
 
     @property
     def ended(self) -> bool:
-        """Whether the consumer was told to end."""
+        """Whether the consumer was asked to stop."""
         return self._ended.is_set()
 
     def _calls(self) -> Calls:

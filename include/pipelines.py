@@ -244,7 +244,7 @@ def _things(pipeline: Pipeline) -> dict[str, str]:
 
 
 def _queue(url: str, model_arn: str | None) -> str:
-    """A queue by its Region, account and name, whatever host its URL has.
+    """A queue by its Region, account and name, for every host that its URL may have.
 
     The Region is the host's. A host that says none, such as a company's own name for a VPC endpoint, means the model's
     Region: the client sends to its own host there, and only account and name of the URL count.

@@ -42,7 +42,7 @@ class Returned:
         self._lock = threading.Lock()
 
     def is_in_time(self, message: Message) -> bool:
-        """Whether to work on a message that was received now; if not, it is to be hidden for `HIDDEN_SECONDS`."""
+        """Whether to work on a message that was received now; if not, hide it for `HIDDEN_SECONDS`."""
         with self._lock:
             known = self._returns.get(message.id)
             if known is None:

@@ -110,7 +110,7 @@ def _bucket(value: str) -> str:
 
 
 def _confidence(value: Any) -> Any:
-    """What can be a number, as it is; `model` in small letters."""
+    """The value unchanged if it can be a number; `model` in small letters; else ValueError."""
     if isinstance(value, str) and value.strip().lower() == MODEL:
         return MODEL
     try:
@@ -284,7 +284,7 @@ class Settings(BaseModel):
         return None if self.min_confidence == MODEL else float(self.min_confidence)
 
     def doubts(self) -> list[str]:
-        """Values that may be meant and probably are not; a line for each."""
+        """Warnings about values that are allowed and probably a mistake; a line for each."""
         least = self.least_confidence
         if least is not None and 0 < least <= _ODD_CONFIDENCE:
             return [

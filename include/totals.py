@@ -143,7 +143,7 @@ def add_up(lines: Iterable[dict[str, Any]]) -> Totals:
 
 
 class _Named:
-    """Images by name, as they are met: the first ones, with what was said of them last."""
+    """Collects images by name: the first ones, each with its last reason."""
 
     def __init__(self) -> None:
         self._first: dict[tuple[str, str], NamedImage] = {}
@@ -159,7 +159,7 @@ class _Named:
             self._more += 1
 
     def images(self, then: _Named | None = None) -> NamedImages:
-        """These, and others where there is room for them; of those `more` does not tell."""
+        """These, and those of `then` as far as there is room; `more` does not count the rest of them."""
         first = [*self._first.values(), *(then._first.values() if then else [])]
         return NamedImages(first=first[:_MOST_NAMED], more=self._more)
 

@@ -21,15 +21,16 @@ What is not moto's own:
   under many threads. Objects are refused as S3 refuses them: archived ones (StorageClass GLACIER or DEEP_ARCHIVE) until
   they are restored, those of a customer's key (SSE-C) without it, those of a KMS key that is disabled. A request that
   is signed for another Region than the bucket's is answered with 301;
-* ``oddities.py``: what AWS may do within its documents, on by default: counts that are old, short polls that see a
-  part, second deliveries, states that lag. ``--oddities quick`` has what makes nothing slower, ``none`` has nothing;
+* ``oddities.py``: what AWS may do by its documents, on by default: counts that are old, short polls that see a part
+  of the messages, second deliveries, states that lag. ``--oddities quick``: those that
+  make nothing slower, ``none``: none;
 * ``cloudwatch/``: moto's, with SQS's ApproximateAgeOfOldestMessage of the messages that are there. AWS has the points
   of a queue that slept for six hours only minutes later; here they are there at once;
 * ``scheduler/``: EventBridge Scheduler's one-time schedules fire (moto only stores them) if they have a universal
   target; others are stored;
 * ``faults.py``: any call of any service can be made to fail, at once or late, always or now and then, or to have
   its connection cut;
-* ``policy/``: calls can be denied by an IAM policy. What a KMS key of the user's encrypts needs rights on the key;
+* ``policy/``: calls can be denied by an IAM policy. Data under a user's KMS key needs rights on the key;
 * ``stacks.py``, ``stack_creation.py``: resources that moto's CloudFormation leaves out; a creation that fails is rolled
   back. The tag ``local-aws:fails-at`` of a stack makes it fail at the resource of that logical id or number.
 
@@ -63,16 +64,16 @@ Control pages: plain JSON over HTTP, no login, for tests and the curious.
 ``GET``, ``PUT``, ``DELETE /_local/oddities``
     how odd this AWS is: ``{"seed", "count_age": [least, most], "short_poll_share", "duplicate_share", "conditions":
     "obeyed", "refused" or "ignored", "ready_lag", "describe_lag", "unreadable_buckets": [name], "on": [text]}``, as the
-    options of the same names; ``on`` says in words what is on. PUT changes the members that it has; with a ``seed`` all
-    draws begin again. DELETE: back to what it was started with.
+    options of the same names; ``on``: a short text for each that is on. PUT changes the members that it has; a ``seed``
+    starts all random choices again. DELETE: back to what it was started with.
 ``GET``, ``PUT``, ``DELETE /_local/objects``
-    objects that S3 refuses: ``[{"bucket", "key", "trouble"}]``, whether they are there or not yet. ``denied``, by a
+    objects that S3 refuses, also those not uploaded yet: ``[{"bucket", "key", "trouble"}]``. ``denied``, by a
     policy or their owner: HEAD, GET and copies 403. ``kms-disabled`` and ``kms-denied``: HEAD works, GET and copies are
     answered 400 KMS.DisabledException or 403. PUT replaces all of them, DELETE ends them.
 ``GET``, ``DELETE /_local/queues``
     the standard queues, exactly and now, whatever GetQueueAttributes says: ``[{"name", "visible", "in_flight",
-    "delayed", "second_deliveries"}]``, the last since the queue was made. ``/_local/queues/<name>`` is any one. DELETE
-    leaves the messages alone: it lets GetQueueAttributes have the counts of now, until they change again.
+    "delayed", "second_deliveries"}]``, the last since the queue was made. ``/_local/queues/<name>``: one queue. DELETE
+    deletes no message: it makes GetQueueAttributes return exact counts, until they change again.
 ``GET /_local/schedules``
     what one-time schedules have done: ``[{"arn", "due", "target", "attempts": [{"at", "error": null or text}],
     "delivered": true, false, or null while it may be tried again}]``, the first that fired first.

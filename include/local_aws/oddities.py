@@ -1,6 +1,6 @@
-"""What AWS may do within its documents and a kind emulator does not: each a knob, all drawn with one seed.
+"""What AWS may do by its documents, and most emulators do not: an option for each, and one seed for all random choices.
 
-``/_local/oddities`` and the command line have the same knobs. ``Oddities()`` has all of them off.
+``/_local/oddities`` and the command line have the same options. ``Oddities()`` has all of them off.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MAX_COUNT_AGE = 300.0
 
 
 class InvalidOddityError(ValueError):
-    """The value is not one of the knob's; the text says which knob and what is wrong."""
+    """A value that the option does not take; the message names the option and what is wrong."""
 
 
 class Conditions(StrEnum):
@@ -47,9 +47,9 @@ _Seconds = Annotated[float, Field(ge=0, le=3600)]
 
 
 class Oddities(BaseModel, frozen=True, extra="forbid"):
-    """The knobs."""
+    """Which oddities are on, and how strong; the descriptions are the help of the command-line options."""
 
-    seed: int = Field(default=0, ge=0, description="what the random ones are drawn with; default: random, in the log")
+    seed: int = Field(default=0, ge=0, description="seed of all random choices; default: random, printed in the log")
     count_age: Annotated[tuple[_Age, _Age], BeforeValidator(_ages)] = Field(
         default=(0.0, 0.0),
         description="how old the counts of GetQueueAttributes are, in seconds: LEAST-MOST, or one number",
@@ -64,7 +64,7 @@ class Oddities(BaseModel, frozen=True, extra="forbid"):
     )
     ready_lag: _Seconds = Field(
         default=0.0,
-        description="seconds for which a model that has come to be RUNNING still answers ResourceNotReadyException",
+        description="seconds for which a model that has just become RUNNING still answers ResourceNotReadyException",
     )
     describe_lag: _Seconds = Field(
         default=0.0, description="seconds for which DescribeProjectVersions shows the old state after a start or a stop"
@@ -74,7 +74,7 @@ class Oddities(BaseModel, frozen=True, extra="forbid"):
     )
 
     def words(self) -> list[str]:
-        """A few words for each oddity that is on."""
+        """A short text for each oddity that is on."""
         least, most = self.count_age
         on = {
             f"queue counts are {least:g} to {most:g} s old": most > 0,
@@ -88,7 +88,7 @@ class Oddities(BaseModel, frozen=True, extra="forbid"):
         return [words for words, is_on in on.items() if is_on]
 
 
-#: What is on by default: everything that a test would notice; what makes nothing slower; nothing.
+#: By name: everything that a test would notice (the default); what makes nothing slower; nothing.
 PRESETS: Mapping[str, Oddities] = {
     "all": Oddities(count_age=(1, 5), short_poll_share=0.5, duplicate_share=0.01, ready_lag=1, describe_lag=1),
     "quick": Oddities(short_poll_share=0.5, duplicate_share=0.01),
@@ -105,13 +105,13 @@ def changed(oddities: Oddities, changes: Any) -> Oddities:
     except ValidationError as error:
         first = error.errors()[0]
         if first["type"] == "extra_forbidden":
-            knobs = ", ".join(Oddities.model_fields)
-            raise InvalidOddityError(f"there is no oddity {first['loc'][0]!r}: it may have {knobs}") from error
+            names = ", ".join(Oddities.model_fields)
+            raise InvalidOddityError(f"there is no oddity {first['loc'][0]!r}: there are {names}") from error
         raise InvalidOddityError(f"{first['loc'][0]}: {first['msg']}, not {first['input']!r}") from error
 
 
 class OdditiesInForce:
-    """The oddities that hold now, and their dice; safe under threads."""
+    """The oddities that are on now, and their random generators; safe under threads."""
 
     def __init__(self, at_start: Oddities | None = None) -> None:
         self._at_start = at_start or Oddities()
@@ -132,11 +132,11 @@ class OdditiesInForce:
         self.now = self._at_start
 
     def describe(self) -> dict[str, Any]:
-        """The oddities as JSON; ``on``: in words."""
+        """The oddities as JSON; ``on``: a short text for each one that is on."""
         return {**self.now.model_dump(mode="json"), "on": self.now.words()}
 
     def draw(self, what: str) -> float:
-        """A number from 0 up to 1. Each of ``what`` has dice of its own, so that one oddity does not move another."""
+        """A random number from 0 up to 1. Each ``what`` has a separate generator: none changes another's."""
         with self._lock:
             if what not in self._dice:
                 self._dice[what] = Random(f"{self.now.seed} {what}")  # noqa: S311

@@ -57,7 +57,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
 
 
 def _oddities(given: argparse.Namespace) -> Oddities:
-    """The preset with what was given beside it, and a seed."""
+    """The preset, changed by the options that were given, with a seed."""
     knobs = {name: getattr(given, name) for name in Oddities.model_fields if hasattr(given, name)}
     return changed(PRESETS[given.oddities], {"seed": secrets.randbelow(1_000_000)} | knobs)
 
@@ -124,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--models-only",
         action="store_true",
-        help="make the models alone, without the stack: no buckets, no queue; for use beside another AWS",
+        help="only the models: make no stack, so no buckets and no queue; for use beside another AWS",
     )
     add(
         "--pictures-endpoint",
@@ -145,8 +145,8 @@ def _add_oddities(parser: argparse.ArgumentParser) -> None:
         choices=list(PRESETS),
         default="all",
         metavar="PRESET",
-        help="what is on of all that AWS may do within its documents: all; quick: what makes nothing slower; none. "
-        "Each can be set by itself too",
+        help="which of the odd things that AWS may do are on: all; quick: those that make nothing slower; none. "
+        "The options below set each of them",
     )
     for name, field in Oddities.model_fields.items():
         values = [f"{preset}: {_shown(getattr(oddities, name))}" for preset, oddities in PRESETS.items()]

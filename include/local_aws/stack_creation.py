@@ -89,7 +89,7 @@ def _create_resource(
     made = sum(name in resources._resource_json_map for name in resources._parsed_resources)
     try:
         if resources.tags.get(FAILS_AT) in (logical_id, str(made + 1)):
-            raise ResourceFailedError(logical_id, resource_json["Type"], f"the stack's tag {FAILS_AT} says so")
+            raise ResourceFailedError(logical_id, resource_json["Type"], f"the stack's tag {FAILS_AT} names it")
         return _moto_create_resource(logical_id, resource_json, resources, account_id, region_name)
     except ResourceFailedError:
         raise

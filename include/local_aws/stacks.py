@@ -119,7 +119,7 @@ def _update_managed_policy(
 def _delete_managed_policy(
     _: type[ManagedPolicy], /, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str
 ) -> None:
-    """AWS::IAM::ManagedPolicy, by its ARN. Unlike AWS, also while a role has it by other hands."""
+    """Delete an AWS::IAM::ManagedPolicy by its ARN; unlike AWS, also while another stack's role has it."""
     del cloudformation_json
     iam = iam_backends[account_id][get_partition(region_name)]
     for role in [role.name for role in iam.roles.values() if resource_name in role.managed_policies]:

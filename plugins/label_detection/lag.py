@@ -32,7 +32,7 @@ def look_until(
     settled: Callable[[ModelState], bool],
     until: datetime,
 ) -> ModelState:
-    """Look at a model, again and again until `settled` takes the state for a final one, or the time is up."""
+    """Look at a model repeatedly, until `settled` accepts its state as final or the time is up; the last state."""
     while not settled(state := describe()) and datetime.now(UTC) < until:
         time.sleep(LOOK_SECONDS)
     return state

@@ -35,7 +35,7 @@ COUNTERS = {
         "deliveries that were given back", lambda report: report.totals.images.failed
     ),
     "label_detection.images.unreadable": Metric(
-        "images that S3 refuses to the pipeline", lambda report: report.totals.images.unreadable
+        "images that S3 does not let the pipeline read", lambda report: report.totals.images.unreadable
     ),
     "label_detection.throttled": Metric("sends that the model throttled", lambda report: report.totals.calls.throttled),
     "label_detection.model.seconds": Metric("how long the model was on", lambda report: round(report.minutes * 60)),

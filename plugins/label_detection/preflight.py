@@ -49,7 +49,7 @@ def check_modules(settings: Settings) -> None:
 
 
 def check_queue(settings: Settings, place: Place) -> None:
-    """Whether the queue is in the model's Region, as its URL says. The client asks there, whatever the URL's host is.
+    """Check by its URL that the queue is in the model's Region: SQS's client sends its calls to that Region.
 
     :raises AirflowFailException: when it is in another one.
     """
@@ -63,7 +63,7 @@ def check_queue(settings: Settings, place: Place) -> None:
 
 
 def check_buckets(settings: Settings, place: Place) -> list[str]:
-    """Whether both buckets are there, of a kind that is supported, and in the model's Region.
+    """Check that both buckets are there, of a supported type, and in the model's Region.
 
     :return: warnings.
     :raises AirflowFailException: when the run could not work with one of them.
@@ -74,8 +74,9 @@ def check_buckets(settings: Settings, place: Place) -> list[str]:
 
 
 def probe_conditions(settings: Settings, run_id: str, place: Place) -> tuple[Conditions, list[str]]:
-    """What the final bucket's S3 obeys, and what is weaker there than on AWS.
+    """Try which conditional requests the final bucket's S3 obeys.
 
+    :return: the result, and warnings about guarantees that are weaker than on AWS.
     :raises AirflowFailException: when the final bucket may not be written.
     """
     key = f"{REJECTED}conditions-probe/{run_id}"  # the one folder in which the policy lets the tasks delete

@@ -80,7 +80,7 @@ def clear(aws: Aws) -> None:
 
 
 def delay(aws: Aws, seconds: int) -> None:
-    """Give the queue a delay: a message that is sent from now on cannot be received for so long."""
+    """Give the queue a delay: a message that is sent from now on cannot be received until it is over."""
     aws.sqs.set_queue_attributes(QueueUrl=aws.settings.queue_url, Attributes={"DelaySeconds": str(seconds)})
 
 

@@ -74,6 +74,7 @@ def test_four_consumers_share_one_limit_and_none_starves(limited: Aws, picture: 
 
 @pytest.mark.kinds(*KINDS)
 def test_a_limit_far_below_what_was_expected_loses_and_rejects_nothing(limited: Aws, picture: bytes) -> None:
+    limited.exactly_once()
     upload(limited, 60, picture)
     assert paced_drain(limited, 500.0).run() == Tally(labelled=60)
 

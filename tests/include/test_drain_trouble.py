@@ -136,7 +136,7 @@ def test_a_message_that_fails_for_no_known_reason_is_kept_and_blocks_no_other(
 
     def detect(image: ImageRef, _: float | None) -> Detection:
         if image.key == "stuck.png":
-            raise RuntimeError("what nobody thought of")
+            raise RuntimeError("an error that no code expects")
         return FOUND
 
     assert make_drain(detect=detect, max_receives=3).run() == Tally(labelled=1, rejected=1, failed=2)

@@ -1,4 +1,4 @@
-"""Which images of ignored messages are still in the source bucket, and what people are told of them."""
+"""Which images of ignored messages are still in the source bucket, and what the report says about them."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def arrived_on(aws_of: GetAws) -> GetArrived:
             try:
                 found[maker] = now = arrive_and_run(make_place(aws_of(maker), "outcomes"), cases(maker))
                 table.keep(now)
-            except Exception as error:  # noqa: BLE001 - of whatever kind: each test is told it
+            except Exception as error:  # noqa: BLE001 - any error: each test raises it
                 found[maker] = error
         seen = found[maker]
         if isinstance(seen, Exception):

@@ -67,8 +67,8 @@ def world(
     config = Config(retries={"total_max_attempts": 1})
     monkeypatch.setattr("label_detection.hooks.by_arn.client_config", lambda *_, **__: config)
     monkeypatch.setattr("include.labeller.retry_seconds", lambda _: 0.2)
-    monkeypatch.setattr("include.labeller.UNDECIDED_SECONDS", 2.5)
-    monkeypatch.setattr("include.returned.BUDGET_SECONDS", 1.5)
+    monkeypatch.setattr("include.labeller.UNDECIDED_SECONDS", 6.0)
+    monkeypatch.setattr("include.returned.BUDGET_SECONDS", 5.0)
     monkeypatch.setattr("include.message_worker._OTHERS_SECONDS", 0.0)  # there is no other task
     monkeypatch.setattr(images, "ImageQueue", partial(ImageQueue, visibility_seconds=6))
     _leave_a_switch(aws)

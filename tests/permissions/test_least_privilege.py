@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from demo.waiting import wait_until
 from include.lease import Lease
 from label_detection.operators.backfill import EnqueueImagesOperator, PlanBackfillOperator
 from label_detection.operators.watchdog import StopExpiredModelsOperator
@@ -223,6 +224,7 @@ def test_without_a_grant_something_says_so_and_the_next_run_with_it_finishes(
     assert on is effect.model_on
     assert on is any("THE MODEL MAY STILL BE RUNNING" in str(error) for error in ran.errors.values())
     if effect.fails:
+        wait_until(lambda: aws.depth()[1] == 0, 30, "what the first run returned")
         world.permit()
         again = run_pipeline(aws, "manual__2")
         world.permit_all()

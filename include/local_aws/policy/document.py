@@ -68,7 +68,7 @@ class Statement:
         )
 
     def covers(self, permission: Permission) -> bool:
-        """Whether the statement speaks of this action on this resource under its conditions."""
+        """Whether the statement applies to this action on this resource, its conditions included."""
         return (
             any(action.fullmatch(permission.action) for action in self.actions)
             and any(resource.fullmatch(permission.resource) for resource in self.resources)

@@ -30,7 +30,7 @@ REKOGNITION = Kind(
 
 @dataclass(frozen=True)
 class Description:
-    """What is said about a version; no units: it is off."""
+    """A version's state, as Describe shows it; without units: it is off."""
 
     status: ModelStatus
     message: str

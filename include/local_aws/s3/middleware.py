@@ -23,7 +23,7 @@ _CONDITIONS = (
     "HTTP_X_AMZ_IF_MATCH_LAST_MODIFIED_TIME",
     "HTTP_X_AMZ_IF_MATCH_SIZE",
 )
-#: They are answered whatever Region they are signed for.
+#: S3 answers these for every Region that they are signed for.
 _ANY_REGION = frozenset({"ListBuckets", "CreateBucket", "GetBucketLocation"})
 
 

@@ -60,19 +60,19 @@ class LocalS3Response(AnnotatedS3Response):
         return answer
 
     def head_object(self, bucket_name: str, query: dict[str, Any], key_name: str, headers: Any) -> TYPE_RESPONSE:
-        """HeadObject, if S3 says anything about the object."""
+        """HeadObject, unless S3 refuses it for this object."""
         if (stored := self._stored()) is not None:
             check_head(stored, LocalS3Backend.troubles, headers.get(KEY_DIGEST))
         return super().head_object(bucket_name, query, key_name, headers)
 
     def get_object(self) -> TYPE_RESPONSE:
-        """GetObject, if S3 gives the object."""
+        """GetObject, unless S3 refuses the object."""
         if (stored := self._stored()) is not None:
             check_read(stored, LocalS3Backend.troubles, self.headers.get(KEY_DIGEST))
         return super().get_object()
 
     def get_object_tagging(self) -> TYPE_RESPONSE:
-        """GetObjectTagging: to whom the object is denied its tags are too."""
+        """GetObjectTagging: who may not read the object may not read its tags either."""
         if (stored := self._stored()) is not None and LocalS3Backend.troubles.of(stored) is Trouble.DENIED:
             check_head(stored, LocalS3Backend.troubles, None)
         return super().get_object_tagging()

@@ -27,7 +27,7 @@ class Trouble(StrEnum):
 
 
 class InvalidTroubleError(ValueError):
-    """The JSON is not a list of objects in trouble; the text says what is wrong."""
+    """The JSON is not a list of objects in trouble; the message names what is wrong."""
 
 
 class TroubledObject(BaseModel, frozen=True, extra="forbid"):
@@ -84,7 +84,7 @@ def remember_key(stored: Any, digest: str | None) -> None:
 
 
 def check_head(stored: Any, troubles: Troubles, digest: str | None) -> None:
-    """RefusedError if S3 does not even say that the object is there; ``digest``: of the key that was sent."""
+    """RefusedError if S3 refuses even HEAD of the object; ``digest``: of the key that was sent."""
     if troubles.of(stored) is Trouble.DENIED:
         raise RefusedError(403, "AccessDenied", "Access Denied")
     wanted = getattr(stored, "local_key_digest", None)

@@ -44,5 +44,5 @@ class CountHistory:
         return self._counts[max(0, bisect_right(self._times, moment) - 1)]
 
     def forget(self) -> None:
-        """The present counts have been there for ever."""
+        """Forget earlier counts: the present ones hold for every moment."""
         self._times, self._counts = [0.0], [self._counts[-1]]

@@ -15,7 +15,7 @@ class MessageStore:
     """Every step takes constant or logarithmic time. Not safe under threads: the queue's lock is held.
 
     Messages are told apart as objects: two of them with one message id are a message and its second delivery.
-    ``history`` is told every change of the counts.
+    ``history`` gets every change of the counts.
     """
 
     def __init__(self, history: CountHistory | None = None) -> None:

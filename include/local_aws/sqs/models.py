@@ -33,7 +33,7 @@ _COUNTS = {
 class LocalQueue(Queue):
     """A standard queue over a MessageStore.
 
-    A second delivery is a message of its own with the same id, as if a server that keeps a copy had missed the receive
+    A second delivery is a separate message with the same id, as if a server that keeps a copy had missed the receive
     or the delete: it is there at once, or as soon as the first is deleted, and must be deleted by itself.
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/standard-queues-at-least-once-delivery.html
     """
@@ -92,7 +92,7 @@ class LocalQueue(Queue):
 
     @property
     def second_deliveries(self) -> int:
-        """How many messages so far have come twice, or will when they are deleted."""
+        """How many messages came twice, or will come again when they are deleted."""
         with self._messages_lock:
             return len(self._doubled)
 
@@ -104,7 +104,7 @@ class LocalQueue(Queue):
             return {name: str(getattr(self._history.at(moments[name]), kind)) for name, kind in _COUNTS.items()}
 
     def settle_counts(self) -> None:
-        """From now on GetQueueAttributes has what is there now, until that changes."""
+        """From now on GetQueueAttributes returns the present counts, until they change."""
         with self._messages_lock:
             self._store.counts()
             self._history.forget()
@@ -190,7 +190,7 @@ class LocalQueue(Queue):
             self._messages_lock.notify_all()
 
     def _perhaps_double(self, message: Message) -> list[Message]:
-        """At its first receive a message may get a second delivery: the copy, if it is to be there at once."""
+        """At its first receive a message may get a second delivery: the copy, if it must be there at once."""
         share = self._oddities.now.duplicate_share
         if message.approximate_receive_count or message.id in self._doubled:
             return []

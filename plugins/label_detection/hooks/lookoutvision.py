@@ -158,7 +158,7 @@ class LookoutVisionModelHook(SendsImages):
         keep_pace(self.api, "DetectAnomalies", pace, self.describe, _load_of)
 
     def detect(self, image: ImageRef, min_confidence: float | None) -> Detection:
-        """Whether an image is anomalous, and what is; an anomaly that is less sure than wanted has no labels."""
+        """Whether an image is anomalous, and its labels; an anomaly below `min_confidence` has none."""
         with self.picture(image) as picture:
             answer = self._ask(picture)
             try:

@@ -82,7 +82,7 @@ class _Sends:
         request_dict: dict[str, Any],
         **_: Any,
     ) -> float | bool:
-        """What botocore wants of a handler: seconds until the call is sent again, here 0; or False: it is not."""
+        """A handler of botocore: returns seconds until the call is sent again, here 0; False: it is not sent again."""
         counts: Counter[str] = request_dict["context"].setdefault(_STATE, Counter())
         if response is None:
             lost = not isinstance(caught_exception, ReadTimeoutError)  # which took as long as an image may take
@@ -118,10 +118,10 @@ class _Sends:
 
 
 def _back_off(sent: int) -> float:
-    """botocore's own: twice as long each time, and random, so that not all come again at once."""
+    """botocore's own: twice as long each time, and random, so that threads do not send again together."""
     return random.uniform(0, min(1 << (sent - 1), _LONGEST_SECONDS))  # noqa: S311
 
 
 def _digest(body: Any) -> int:
-    """Tells requests apart, and so images."""
+    """A digest of a request's body: different for different images."""
     return zlib.crc32(body if isinstance(body, bytes | mmap) else str(body).encode())

@@ -1,4 +1,4 @@
-"""Requests that a quota refuses: a quota does not pass within seconds, as throttling does."""
+"""Requests that are refused because of a quota: unlike throttling, that does not pass within seconds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def send_once(client: Any, operation: str, code: str) -> None:
     """
 
     def decide(response: tuple[Any, dict[str, Any]] | None, **_: Any) -> bool | None:
-        """False: not again; None leaves it to botocore."""
+        """A handler of botocore: False: the call is not sent again; None: botocore decides."""
         refused = response is not None and response[1].get("Error", {}).get("Code") == code
         return False if refused else None
 

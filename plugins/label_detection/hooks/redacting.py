@@ -69,6 +69,6 @@ def _config_of(kwargs: Any, aws_conn_id: str | None) -> Config:
 
 
 def _merged(theirs: Any, ours: Any) -> Config:
-    """Ours over theirs, also within `s3`, which has several options in one."""
+    """The connection's configuration with ours merged over it; also within `s3`, which holds several options."""
     merged: Config = theirs.merge(ours)
     return merged.merge(Config(s3=theirs.s3 | ours.s3)) if theirs.s3 and ours.s3 else merged

@@ -42,7 +42,7 @@ _REMEDIES = {
     "EXPIRED": "AWS has let it expire: train a new version and set model_arn to that",
 }
 _IMAGE_REFUSED = {"InvalidImageFormatException", "ImageTooLargeException", "InvalidParameterException"}
-#: Said of an image of too many or too few pixels, and of a wrong request.
+#: The error for an image of too many or too few pixels, and also for a wrong request.
 _DOUBTFUL = "InvalidParameterException"
 _NOT_READY = "ResourceNotReadyException"
 _QUOTA = "LimitExceededException"

@@ -165,7 +165,7 @@ class SageMakerModelHook(SendsImages):
         keep_pace(self.runtime, "InvokeEndpoint", pace, self.describe, _load_of)
 
     def detect(self, image: ImageRef, min_confidence: float | None) -> Detection:
-        """What the endpoint answers, of that what is at least so sure; None: all of it."""
+        """The labels that the endpoint answers with, those with at least `min_confidence`; None: all of them."""
         with self.picture(image) as picture:
             answer = self._ask(picture)
             try:

@@ -1,4 +1,4 @@
-"""What several threads' calls tell of a model's service: an outage, or a model that is not ready yet."""
+"""What the calls of all threads show about a model's service: an outage, or a model that is not ready yet."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Outage:
         self._since = 0.0
 
     def goes_on(self, request: int) -> bool:
-        """Note that a request has failed; whether it is worth to wait for the service to come back."""
+        """Note that a request has failed; whether to wait for the service to come back."""
         with self._lock:
             if not self._failing:
                 self._since = self._clock()
@@ -72,7 +72,7 @@ class Readiness:
         return self._is_on
 
     def answered(self) -> None:
-        """The model has answered, whatever it was."""
+        """The model has answered, with labels or another error."""
         with self._lock:
             self._since = None
 

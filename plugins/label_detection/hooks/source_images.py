@@ -59,7 +59,7 @@ class SendsImages(RedactingAwsHook):
 
         Waits while the images of other threads fill the memory.
 
-        :raises TryAgainError: when the task was told to end meanwhile.
+        :raises TryAgainError: when the task was asked to stop meanwhile.
         """
         announced = min(image.size if image.size is not None else self.max_bytes, self.max_bytes)
         try:
@@ -68,5 +68,5 @@ class SendsImages(RedactingAwsHook):
                 with closing(picture.content):  # before its room is another's
                     yield picture
         except NoRoomError:
-            said = "the task was told to end before there was room for the image in its memory"
+            said = "the task was asked to stop before there was room for the image in its memory"
             raise TryAgainError(Error("NoRoom", said), throttled=True) from None

@@ -91,7 +91,7 @@ class WriteReportOperator(BaseOperator):
     operator_extra_links = (PicturesLink(), RunFolderLink(), FinalBucketLink())
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """The report, as it is stored, but for what grows with the run."""
+        """The stored report, without the lists that grow with the run."""
         states = self._states(context)
         failed, followed = (_in_state(states, state) for state in ("failed", "upstream_failed"))
         plan = exchange.pull_plan(context)
@@ -208,7 +208,7 @@ class WriteReportOperator(BaseOperator):
 
 
 def _for_xcom(report: dict[str, Any]) -> dict[str, Any]:
-    """Without what grows with the model's labels, and the list of unreadable objects: XCom is a row in a database."""
+    """The report without its lists of labels, rejections and unreadable objects: XCom is a row in a database."""
     return {name: value for name, value in report.items() if name not in {"labels", "rejections", "unreadable"}}
 
 

@@ -27,8 +27,9 @@ router = APIRouter(prefix="/runs/{dag_id}", dependencies=[MAY_READ_RUNS])
 _LINK_SECONDS = 60
 #: AWS's own, in each partition that the internet reaches.
 _DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu")
-#: Of a picture that goes through the API server. AWS: the largest image that Rekognition takes from S3 has 15 MB.
-_MOST_BYTES = 16 * 1024 * 1024
+#: Of a picture that goes through the API server, in pieces. AWS: the largest image that a model takes has 25 MB
+#: (a SageMaker endpoint); one that was rejected for its size may be a little larger.
+_MOST_BYTES = 32 * 1024 * 1024
 _CHUNK = 256 * 1024
 _BEGINNINGS = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 _SUFFIXES = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg"}

@@ -42,7 +42,7 @@ def long_lag(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def turn(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Turn:
-    """Have a task's first two looks at the model see the old state, and those until so many seconds later."""
+    """Have a task's first two looks at the model see the old state, and all looks until some seconds later."""
     hooks = hook_class(aws.settings.model_arn)
     describe = hooks.describe
     looks: list[float] = []

@@ -28,7 +28,7 @@ class Measured:
 
 
 def add(oddity: Oddity, measured: str) -> None:
-    """Keep a row, in the place of the one that the same oddity had before."""
+    """Keep a row; it replaces the row that the same oddity had before."""
     print(f"{oddity.value.fault}: {measured}")  # noqa: T201
     kept_rows.add(RESULTS, Measured(oddity.value.fault, measured))
 
@@ -42,7 +42,7 @@ def markdown(found: list[Measured]) -> str:
 
 
 def write_docs(found: list[Measured], docs: Path = DOCS) -> None:
-    """Put the table into the docs, in the place of the one before."""
+    """Put the table into the docs; it replaces the table before."""
     kept_rows.write(docs, BEGIN, END, markdown(found))
 
 
