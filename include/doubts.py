@@ -5,7 +5,8 @@ the queue, so that others get their turn, and the task counts them. Counted are 
 deliveries: a few odd ones that come again and again never end a task. Twenty different ones of one kind, and none that
 went well, do: then the cause is most likely ours, and each further image would only use up its deliveries. So would
 twenty odd images at the head of a queue with good ones behind them; therefore the task first looks for other evidence
-(see `MessageWorker`): an image that another task of the run has labelled, another object that S3 lets it read.
+(see `MessageWorker`): an image that another task of the run has labelled, another object that S3 lets it read, a key
+without an object that S3 answers with 404.
 """
 
 from __future__ import annotations
@@ -87,10 +88,10 @@ class Doubts:
             if what in self._seen[doubt]:
                 self._ended[doubt].add(what)
 
-    def names(self, doubt: Doubt) -> list[str]:
-        """What was counted, in its order."""
+    def seen(self, doubt: Doubt) -> dict[str, Error]:
+        """What was counted, in its order, with the error of each."""
         with self._lock:
-            return list(self._seen[doubt])
+            return dict(self._seen[doubt])
 
     def counted(self, at_least: int) -> list[Doubt]:
         """Doubts, not settled, about at least that many images or messages, one of which has no outcome."""

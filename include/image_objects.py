@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 import logging
 import random
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
+from uuid import uuid4
 
 from botocore.exceptions import ClientError
 
@@ -136,6 +137,26 @@ class ImageObjects:
         return ObjectRefusedError(
             _said(error), to_all=is_copy and size > _MOST_COPIED, is_delete=error.operation_name == "DeleteObject"
         )
+
+    def may_read(self, refused: Mapping[str, Error]) -> bool:
+        """Whether the role may read the source bucket, as a key without an object shows.
+
+        AWS: GetObject is answered with 404 for it if s3:GetObject and s3:ListBucket are allowed, else with 403. That
+        says nothing of KMS keys. https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+
+        :param refused: the URLs of the objects that S3 refuses, and what it says of each.
+        """
+        if any("kms" in str(error).lower() for error in refused.values()):
+            return False
+        folder = next(iter(refused), "").removeprefix(f"s3://{self._source_bucket}/").rpartition("/")[0]
+        nobodys = ImageRef(self._source_bucket, f"{folder}/{uuid4().hex}".removeprefix("/"))
+        try:
+            self.read_a_byte(nobodys)
+        except NothingThereError:
+            return True
+        except (ObjectRefusedError, *aws_errors.AWS_ERRORS) as error:
+            log.warning("a key without an object may not be read either: %s", error)
+        return False
 
     def can_read_another(self, but: Container[str]) -> bool:
         """Whether S3 lets us read some object of the source bucket; `but`: the URLs of those that it refuses."""

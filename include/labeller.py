@@ -153,10 +153,17 @@ class Labeller:
         document = labels.rejected_message(message, error, self.run)
         self._objects.put_json(labels.rejected_message_key(message.id), document)
 
-    def has_evidence(self, doubt: Doubt) -> bool:
-        """Whether some other object shows that a refusal was the image's own trouble; then the doubt is settled."""
-        if doubt is Doubt.OBJECT and self._objects.can_read_another(but=self.doubts.names(doubt)):
-            self.doubts.settle(doubt)
+    def has_evidence(self, doubt: Doubt, *, of_few: bool = False) -> bool:
+        """Whether something shows that a refusal was the image's own trouble; then the doubt is settled.
+
+        Another object that S3 lets us read does. `of_few`: all that waited was seen, and few of it were refused: then a
+        key without an object does too.
+        """
+        if doubt is Doubt.OBJECT:
+            seen = self.doubts.seen(doubt)
+            few = of_few and len(seen) < ENOUGH
+            if self._objects.can_read_another(but=seen) or (few and self._objects.may_read(seen)):
+                self.doubts.settle(doubt)
         return self.doubts.is_settled(doubt)
 
     def _label_or_end(self, image: ImageRef, receives: int, *, look_first: bool) -> Result:
@@ -220,7 +227,7 @@ class Labeller:
                 return given_up
             return _failed(image, error, receives, is_own=True)
         before = self.doubts.note(doubt, url(image), error)
-        if receives >= self.max_receives and self.has_evidence(doubt):
+        if receives >= self.max_receives and self.has_evidence(doubt, of_few=before):
             return given_up
         return _undecided(image, error, before)
 

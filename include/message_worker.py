@@ -208,7 +208,8 @@ class MessageWorker:
         """:raises RefusedError: when `at_least` this many were refused, and nothing shows that others are not."""
         with self._deciding:
             for doubt in self._doubts.counted(at_least):
-                if not self._labeller.has_evidence(doubt) and not self._has_run_labelled(others_seconds):
+                few = at_least < ENOUGH
+                if not self._labeller.has_evidence(doubt, of_few=few) and not self._has_run_labelled(others_seconds):
                     raise RefusedError(_shown(self._doubts.text(doubt)))
 
     def _has_run_labelled(self, seconds: float) -> bool:

@@ -69,7 +69,28 @@ def test_before_anything_was_labelled_it_comes_again_soon_and_is_counted_if_it_m
     assert result.retry_seconds <= 8
     assert labeller.doubts.counted(1) == ([] if kind in TO_ALL else [Doubt.OBJECT])
     wanted = Outcome.UNREADABLE if kind in TO_ALL else Outcome.FAILED
-    assert labeller.label(odd, 4).outcome is wanted
+    assert make_labeller(detect=detect, max_receives=3).label(odd, 4).outcome is wanted
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome"),
+    [
+        pytest.param({"key": "/line 3/odd.png"}, Outcome.UNREADABLE, id="this object alone"),
+        pytest.param({"key": "/"}, Outcome.FAILED, id="every key, also one without an object"),
+        pytest.param({"key": "/line 3/odd.png", "message": "no kms:Decrypt"}, Outcome.FAILED, id="a KMS key"),
+    ],
+)
+def test_with_no_other_object_a_key_without_one_shows_the_second_time_whose_trouble_it_is(
+    aws: Aws, make_labeller: MakeLabeller, picture: bytes, fault: dict[str, str], outcome: Outcome
+) -> None:
+    odd = upload(aws, "line 3/odd.png", picture)
+    for operation in ("HeadObject", "GetObject"):
+        where = {"key": odd.bucket + fault["key"]}
+        aws.fail("s3", operation, status=403, code="AccessDenied", **(fault | where))
+    labeller = make_labeller(detect=detect, max_receives=3)
+    assert labeller.label(odd, 3).outcome is Outcome.FAILED
+    assert labeller.label(odd, 4).outcome is outcome
+    assert aws.source_keys() == ["line 3/odd.png"]
 
 
 def test_an_object_that_can_be_read_beside_it_shows_that_it_is_its_own_trouble(
