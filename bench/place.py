@@ -65,6 +65,7 @@ class Place:
         pixels = np.random.default_rng(7).integers(0, 255, (64, 64, 3), dtype=np.uint8)
         self.picture = cv2.imencode(".jpg", pixels)[1].tobytes()
         self._uploaded = 0
+        world.control("oddities", "PUT", {"duplicate_share": 0})  # a report counts deliveries
 
     def upload(self, count: int) -> None:
         """Pictures that are small and all different: what is measured is the pipeline, not the detector."""
@@ -76,6 +77,7 @@ class Place:
 
         with ThreadPoolExecutor(_UPLOADERS) as pool:
             list(pool.map(put, range(first, first + count)))
+        self.world.control("queues", "DELETE")  # counts of now: a run that is started with old ones is skipped
 
     def set_model(self, **what: Any) -> None:
         """Change the model: rate, latency, status."""
