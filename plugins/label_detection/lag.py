@@ -23,8 +23,11 @@ def lags_until(asked_at: datetime) -> datetime:
 
 
 def may_be_from_before(state: ModelState, start_asked_at: datetime) -> bool:
-    """Whether a state may be older than a start request, and the model is starting."""
-    return state.phase in _BEFORE_A_START and datetime.now(UTC) < lags_until(start_asked_at)
+    """Whether a state may be older than a start request, and the model is starting.
+
+    What remains of a failed start is not older: start_model takes that away, and waits until it is gone.
+    """
+    return state.phase in _BEFORE_A_START and not state.remains and datetime.now(UTC) < lags_until(start_asked_at)
 
 
 def look_until(

@@ -16,6 +16,8 @@ from include import aws_errors
 from include.experience import seconds_to_next_look
 from label_detection.hooks.by_arn import hook_class, hook_for
 
+#: SageMaker's word for an endpoint whose start failed: of this start, since start_model takes away what another left.
+_ENDPOINT_FAILED = "Failed"
 #: What SageMaker answers while there is no endpoint.
 _NOT_THERE = {"ValidationException", "ResourceNotFound"}
 
@@ -97,6 +99,8 @@ class ModelRunningTrigger(AwsBaseWaiterTrigger):
     def _may_be_from_before(self, error: Exception) -> bool:
         """Whether the waiter has seen a state that may be older than the start request, or no endpoint yet."""
         if self.lags_until is None or datetime.now(UTC) >= self.lags_until or not isinstance(error, WaiterError):
+            return False
+        if jmespath.search(self.status_queries[0], error.last_response) == _ENDPOINT_FAILED:
             return False
         return error.last_response.get("Error", {}).get("Code") in {None, *_NOT_THERE}
 
