@@ -149,9 +149,9 @@ class ImageObjects:
         if any("kms" in str(error).lower() for error in refused.values()):
             return False
         folder = next(iter(refused), "").removeprefix(f"s3://{self._source_bucket}/").rpartition("/")[0]
-        nobodys = ImageRef(self._source_bucket, f"{folder}/{uuid4().hex}".removeprefix("/"))
+        missing = ImageRef(self._source_bucket, f"{folder}/{uuid4().hex}".removeprefix("/"))
         try:
-            self.read_a_byte(nobodys)
+            self.read_a_byte(missing)
         except NothingThereError:
             return True
         except (ObjectRefusedError, *aws_errors.AWS_ERRORS) as error:
