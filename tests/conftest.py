@@ -129,14 +129,14 @@ class Aws:
         return found
 
     def take_all(self, url: str) -> list[MessageTypeDef]:
-        """All messages of a queue that can be received, deleted from it."""
-        found: list[MessageTypeDef] = []
+        """All messages of a queue that can be received, once each though SQS may deliver it twice, deleted from it."""
+        found: dict[str, MessageTypeDef] = {}
         while self.queue(url)["visible"]:
             answer = self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
             for message in answer.get("Messages", []):
-                found.append(message)
+                found.setdefault(message["MessageId"], message)
                 self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        return found
+        return list(found.values())
 
     def settle(self) -> None:
         """Let the time pass after which GetQueueAttributes has what is there now."""

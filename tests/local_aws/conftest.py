@@ -122,17 +122,18 @@ def until(condition: Callable[[], Any], seconds: float) -> Any:
 
 
 def receive(sqs: Any, queue_url: str, seconds: int = 0) -> list[dict[str, Any]]:
-    """Every message that is there, deleted; waits up to ``seconds`` for the first."""
-    found: list[dict[str, Any]] = []
+    """Every message that is there, once each though SQS may deliver it twice, deleted; waits for the first."""
+    found: dict[str, dict[str, Any]] = {}
     page = f"{sqs.meta.endpoint_url}/_local/queues/{queue_url.rpartition('/')[2]}"
     while (not found and seconds) or requests.get(page, timeout=10).json()["visible"]:
-        messages = sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=seconds or 1)
-        found += messages.get("Messages", [])
-        for message in messages.get("Messages", []):
+        answer = sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=seconds or 1)
+        messages = answer.get("Messages", [])
+        for message in messages:
+            found.setdefault(message["MessageId"], message)
             sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
-        if not messages.get("Messages"):
-            return found
-    return found
+        if not messages:
+            break
+    return list(found.values())
 
 
 @pytest.fixture(scope="session")

@@ -121,7 +121,6 @@ ANALYSIS = "analyse_images"
 EFFECTS = {
     "sqs:GetQueueAttributes on ${QUEUE_ARN}": Denied("wait_for_images", "GetQueueAttributes operation"),
     "sqs:ReceiveMessage on ${QUEUE_ARN}": Denied(ANALYSIS, "ReceiveMessage operation"),
-    "sqs:ChangeMessageVisibility on ${QUEUE_ARN}": Denied(None, "1 messages could not be given back"),
     "sqs:DeleteMessage on ${QUEUE_ARN}": Denied(ANALYSIS, "sqs:DeleteMessage"),
     "s3:ListBucket on ${SOURCE_BUCKET}": Denied("plan_run", "source_bucket: .* allow s3:ListBucket"),
     "s3:ListBucket on ${FINAL_BUCKET}": Denied("plan_run", "final_bucket: .* allow s3:ListBucket"),
@@ -179,8 +178,9 @@ EFFECTS_OF_MODELS = {
         "lookoutvision:DetectAnomalies on ${MODEL_ARN}": Denied(ANALYSIS, "lookoutvision:DetectAnomalies"),
     },
 }
-#: What a run does not need; each has a test of its own, below or in test_pages.py.
+#: What a run does not need, or misses only in its time; each has a test of its own, below or in test_pages.py.
 BESIDE_A_RUN = {
+    "sqs:ChangeMessageVisibility on ${QUEUE_ARN}",
     "sns:Publish on ${TOPIC_ARN}",
     "sqs:SendMessage on ${QUEUE_ARN}",
     "cloudwatch:GetMetricStatistics on *",
@@ -231,6 +231,19 @@ def test_without_a_grant_something_says_so_and_the_next_run_with_it_finishes(
         assert again.errors == {}
     assert world.outcomes() == world.expected
     assert (aws.depth(), aws.source_keys(), aws.model()["status"]) == ((0, 0), [], "STOPPED")
+
+
+def test_without_permission_to_return_a_message_the_run_awaits_its_visibility_timeout(
+    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("include.returned.BUDGET_SECONDS", 30.0)
+    world.permit(without=grant("sqs:ChangeMessageVisibility on ${QUEUE_ARN}"))
+    ran = run_pipeline(world.aws)
+    world.permit_all()
+    assert ran.errors == {}
+    assert "1 messages could not be given back" in caplog.text
+    assert world.outcomes() == world.expected
+    assert (world.aws.depth(), world.aws.source_keys(), world.aws.model()["status"]) == ((0, 0), [], "STOPPED")
 
 
 def test_the_watchdog_without_permission_to_stop_is_red_and_names_model_and_call(
