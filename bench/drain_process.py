@@ -23,7 +23,7 @@ from include.pace import Pace
 from include.plan import MAX_WORKERS
 from include.settings import Settings
 from label_detection.hooks.by_arn import hook_for, paced_model_hook
-from label_detection.hooks.clients import FEW_ATTEMPTS, s3_client, sqs_client
+from label_detection.hooks.clients import FEW_ATTEMPTS, IMAGE_ATTEMPTS, s3_client, sqs_client
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def _drain(orders: Orders) -> Drain:
     detect, pace = _model(settings, orders)
     run = RunInfo("label_detection", "bench", orders.number)
     labeller = Labeller(
-        s3=s3_client(settings, MAX_WORKERS),
+        s3=s3_client(settings, MAX_WORKERS, IMAGE_ATTEMPTS),
         detect=detect,
         source_bucket=settings.source_bucket,
         final_bucket=settings.final_bucket,

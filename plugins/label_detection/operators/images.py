@@ -19,7 +19,7 @@ from include.pace import Pace
 from include.plan import MAX_WORKERS, Plan
 from label_detection import exchange, lag
 from label_detection.hooks.by_arn import model_hook, paced_model_hook
-from label_detection.hooks.clients import FEW_ATTEMPTS, s3_client, sqs_client
+from label_detection.hooks.clients import FEW_ATTEMPTS, IMAGE_ATTEMPTS, s3_client, sqs_client
 from label_detection.hooks.model import ModelState, Phase
 from label_detection.links.console import FinalBucketLink, ModelLink
 from label_detection.links.pages import PicturesLink
@@ -101,7 +101,7 @@ class AnalyseImagesOperator(BaseOperator):
         pace = Pace(self.images_per_second * started.units / plan.units, plan.seconds_per_image)
         run = RunInfo(ti.dag_id, ti.run_id, max(ti.map_index or 0, 0))
         labeller = Labeller(
-            s3=s3_client(settings, MAX_WORKERS),
+            s3=s3_client(settings, MAX_WORKERS, IMAGE_ATTEMPTS),
             detect=naming(paced_model_hook(settings, MAX_WORKERS, pace).detect, settings.class_names),
             source_bucket=settings.source_bucket,
             final_bucket=settings.final_bucket,

@@ -125,6 +125,11 @@ class Oddity(Enum):
         f"{_DETECT}: `InternalServerError`",
         "it keeps the model on for about a minute at most, then waits for the next run",
     )
+    OBJECT_FAILS = Entry(
+        "one object for which S3 fails every time, beside 10 others",
+        f"{_ERRORS}: `InternalError`, 500",
+        "each of its calls is sent six times at most, over half a minute; then its message waits for its turn again",
+    )
     THROTTLED_WITH_500 = Entry(
         "throttling that comes with HTTP 500",
         "service model of Rekognition: `ThrottlingException` has `fault: true`",
