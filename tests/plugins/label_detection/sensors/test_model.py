@@ -15,7 +15,6 @@ from tests.model_calls import KINDS
 from tests.plugins.conftest import Run, dags_test_event, events_of
 
 if TYPE_CHECKING:
-    from label_detection.hooks.model import ModelHook
     from tests.conftest import Aws
 
 pytestmark = pytest.mark.kinds(*KINDS)
@@ -112,12 +111,12 @@ def test_within_a_minute_of_the_accepted_request_a_state_from_before_counts_as_s
     assert trigger.lags_until == accepted_at + timedelta(seconds=60)
 
 
-@pytest.mark.usefixtures("aws")
-def test_airflow_dags_test_passes_at_its_first_try(asked: Run, hook: ModelHook, sensor: ModelRunningSensor) -> None:
+def test_airflow_dags_test_passes_at_its_first_try(aws: Aws, asked: Run, sensor: ModelRunningSensor) -> None:
     """It calls `execute_complete` with the event's text, where a scheduler ends the task."""
-    hook.start(1)
+    aws.put_model("STARTING")
     with pytest.raises(TaskDeferred) as deferral:
         asked.execute(sensor)
+    aws.put_model("RUNNING")
     event = dags_test_event(deferral.value.trigger)
     before = datetime.now(UTC)
     seen_at = datetime.fromisoformat(resume(asked, sensor, deferral.value.method_name, event))
@@ -144,10 +143,11 @@ def test_a_starting_model_is_waited_for_until_the_runs_deadline(
     assert timedelta(minutes=19.5) < deferral.value.timeout <= timedelta(minutes=20)
 
 
-def test_the_trigger_it_defers_to_leads_back_to_it(asked: Run, hook: ModelHook, sensor: ModelRunningSensor) -> None:
-    hook.start(1)
+def test_the_trigger_it_defers_to_leads_back_to_it(aws: Aws, asked: Run, sensor: ModelRunningSensor) -> None:
+    aws.put_model("STARTING")
     with pytest.raises(TaskDeferred) as deferral:
         asked.execute(sensor)
+    aws.put_model("RUNNING")
     trigger = deferral.value.trigger
     assert isinstance(trigger, ModelRunningTrigger)
     (event,) = events_of(trigger, within=10)
