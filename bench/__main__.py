@@ -1,6 +1,6 @@
 """`python -m bench [part ...] [--runs N]`: measure, and write the table and the plots. Without parts: all of them.
 
-A part's samples are kept in `.bench/`, so parts can be measured at different times; the table has all that are there.
+Parts can be measured at different times: the table keeps the rows of those that are not measured now.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def _table() -> list[rows.Row]:
     from bench.plots import draw
 
     samples = {part: rows.kept(part) for part in PARTS}
-    found = [
+    measured = [
         *model_time.rows(samples["model"]),
         *airflow_cost.compare_rows(samples["per_image"]),
         *airflow_cost.scale_rows(samples["scale"]),
@@ -142,6 +142,7 @@ def _table() -> list[rows.Row]:
         *kinds.rows(samples["kinds"]),
         *pages.rows(samples["pages"]),
     ]
+    found = measured if all(samples.values()) else rows.merged(measured, rows.read())
     rows.write(found)
     rows.put_between(rows.DOCS / "bench.md", BEGIN, END, rows.markdown(found))
     rows.put_between(PROJECT / "README.md", "<!-- highlights -->", "<!-- end of highlights -->", rows.highlights(found))

@@ -21,17 +21,19 @@ _OURS, _THEIRS = "#3b7dd8", "#c9a227"
 
 
 def draw(samples: dict[str, list[dict[str, Any]]], folder: Path = DOCS) -> None:
-    """Both pictures, of what was measured."""
-    figure, axes = plt.subplots(1, 3, figsize=(15, 4.2), layout="constrained")
-    _use(axes[0], samples.get("model", []))
-    _idle(axes[1], samples.get("model", []))
-    _sample(axes[2], samples.get("model", []))
-    figure.savefig(folder / "bench-model.png", dpi=110)
-    figure, axes = plt.subplots(1, 4, figsize=(18, 4.2), layout="constrained")
-    _per_image(axes[0], axes[1], samples.get("per_image", []))
-    _scale(axes[2], samples.get("scale", []))
-    _pace(axes[3], samples.get("pace", []))
-    figure.savefig(folder / "bench-airflow.png", dpi=110)
+    """The pictures of which all parts were measured."""
+    if model := samples.get("model"):
+        figure, axes = plt.subplots(1, 3, figsize=(15, 4.2), layout="constrained")
+        _use(axes[0], model)
+        _idle(axes[1], model)
+        _sample(axes[2], model)
+        figure.savefig(folder / "bench-model.png", dpi=110)
+    if (per_image := samples.get("per_image")) and (scale := samples.get("scale")) and (pace := samples.get("pace")):
+        figure, axes = plt.subplots(1, 4, figsize=(18, 4.2), layout="constrained")
+        _per_image(axes[0], axes[1], per_image)
+        _scale(axes[2], scale)
+        _pace(axes[3], pace)
+        figure.savefig(folder / "bench-airflow.png", dpi=110)
     plt.close("all")
 
 

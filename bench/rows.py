@@ -114,6 +114,11 @@ def read(folder: Path = DOCS) -> list[Row]:
     return found
 
 
+def merged(measured: Iterable[Row], before: Iterable[Row]) -> list[Row]:
+    """The rows of a table after some were measured again; the others stay as they were."""
+    return list({(row.part, row.what): row for row in (*before, *measured)}.values())
+
+
 def write(rows: Iterable[Row], folder: Path = DOCS) -> None:
     """The table as `bench.json`."""
     facts = [asdict(row) | {"median": row.median, "kept": row.is_kept} for row in rows]

@@ -50,6 +50,12 @@ def test_samples_are_kept_by_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert rows.kept("model") == samples
 
 
+def test_what_was_not_measured_again_keeps_its_row_and_its_place() -> None:
+    again, other = Row("use", "5 units", (9.0,), "s", ""), Row("parse", "a file", (2.0,), "s", "")
+    new = Row("use", "6 units", (1.0,), "s", "")
+    assert rows.merged([again, new], [row(1.0), other]) == [again, other, new]
+
+
 def test_the_documents_have_what_was_measured_last() -> None:
     measured = rows.read()
     assert rows.markdown(measured) in (PROJECT / "docs" / "bench.md").read_text()
