@@ -59,8 +59,15 @@ def test_the_demo_ends_well_and_leaves_nothing(tmp_path: Path) -> None:
     assert processes_of(tmp_path) == []
 
 
-@pytest.mark.parametrize("words", ["starting the embedded", "starting Airflow", "all healthy", "model: RUNNING"])
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("words", "signum"),
+    [
+        ("starting the embedded", signal.SIGINT),
+        ("starting Airflow", signal.SIGTERM),  # one handler for both signals
+        ("all healthy", signal.SIGINT),
+        ("model: RUNNING", signal.SIGTERM),
+    ],
+)
 def test_an_interrupted_demo_leaves_nothing(tmp_path: Path, words: str, signum: signal.Signals) -> None:
     with subprocess.Popen(
         DEMO, cwd=PROJECT, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
