@@ -63,7 +63,7 @@ def test_the_demo_ends_well_and_leaves_nothing(tmp_path: Path) -> None:
     ("words", "signum"),
     [
         ("starting the embedded", signal.SIGINT),
-        ("starting Airflow", signal.SIGTERM),  # one handler for both signals
+        ("starting Airflow", signal.SIGTERM),  # both raise in the main thread
         ("all healthy", signal.SIGINT),
         ("model: RUNNING", signal.SIGTERM),
     ],
