@@ -1,11 +1,13 @@
 """The events in a queue message, taken out of what other services put around them.
 
-An S3 event reaches a queue directly, or through SNS, EventBridge, EventBridge Pipes, a Lambda function that failed,
-another queue, or a script that sends messages again. Each adds an envelope, and envelopes lie in one another.
+An S3 event reaches a queue directly, or through SNS, EventBridge, EventBridge Pipes, a Lambda function or a Step
+Functions execution that failed, another queue, or a script that sends messages again. Each adds an envelope, and
+envelopes lie in one another.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,10 +50,14 @@ def _open(value: Any, where: str, layers: int) -> Iterator[Found | Unopened]:
     if not isinstance(value, str | dict | list):  # said at once: a message has room for half a million numbers
         yield Found(value, where)
     elif isinstance(value, str):
+        text = value.lstrip(_BEFORE)
         try:
-            inner = json.loads(value.lstrip(_BEFORE))
+            inner = json.loads(text)
         except (ValueError, RecursionError) as error:
-            yield Unopened(f"not an S3 event, and not JSON: {error}", where)
+            if (inner := _out_of_base64(text)) is None:
+                yield Unopened(f"not an S3 event, and not JSON: {error}", where)
+            else:
+                yield from _open(inner, where, layers + 1)
         else:
             yield from _open(inner, where, layers + 1)
     elif many := _several(value):
@@ -63,6 +69,14 @@ def _open(value: Any, where: str, layers: int) -> Iterator[Found | Unopened]:
         yield from _open(inner, where, layers + 1)
     else:
         yield Found(value, where)
+
+
+def _out_of_base64(text: str) -> str | None:
+    """What was encoded as Base64, as some SQS libraries do with every body; None: it is something else."""
+    try:
+        return base64.b64decode("".join(text.split()), validate=True).decode() or None
+    except ValueError:
+        return None
 
 
 def _several(value: Any) -> tuple[str, list[Any]] | None:
@@ -87,6 +101,9 @@ def _single(value: Any) -> Any:
             | {"messageId": str(), "body": (str() | dict() | list()) as inner}  # the same through Pipes
             | {"MessageId": str(), "Body": (str() | dict() | list()) as inner}  # SQS's ReceiveMessage
             | {"requestPayload": (str() | dict() | list()) as inner}  # the destination of a Lambda function
+            | {"executionArn": str(), "input": (str() | dict() | list()) as inner}  # a Step Functions execution
+            | {"specversion": str(), "data": (str() | dict() | list()) as inner}  # CloudEvents
+            | {"specversion": str(), "data_base64": str() as inner}
         ):
             return inner
         case {"source": str(source), "detail-type": str(), "detail": dict() as inner} if source != "aws.s3":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -90,6 +91,12 @@ ENVELOPES: dict[str, Callable[[str], str]] = {
     "white space": lambda body: f"\n\t {body} \r\n",
     "JSON in a string": json.dumps,
     "JSON in a string in a string": lambda body: json.dumps(json.dumps(body)),
+    "Base64": lambda body: base64.b64encode(body.encode()).decode(),
+    "Base64 in lines": lambda body: base64.encodebytes(body.encode()).decode(),
+    "CloudEvents": lambda body: json.dumps({"specversion": "1.0", "type": "x", "data": loaded(body)}),
+    "CloudEvents, as Base64": lambda body: json.dumps(
+        {"specversion": "1.0", "type": "x", "data_base64": base64.b64encode(body.encode()).decode()}
+    ),
     "SNS": through_sns,
     "SNS in SNS": lambda body: through_sns(through_sns(body)),
     "SNS, its message not a text": lambda body: json.dumps({"Type": "Notification", "Message": loaded(body)}),
@@ -110,6 +117,13 @@ ENVELOPES: dict[str, Callable[[str], str]] = {
             "source": "lambda",
             "detail-type": "Lambda Function Invocation Result - Failure",
             "detail": {"requestPayload": loaded(body), "responsePayload": None},
+        }
+    ),
+    "a failed Step Functions execution": lambda body: json.dumps(
+        {
+            "source": "aws.states",
+            "detail-type": "Step Functions Execution Status Change",
+            "detail": {"executionArn": "arn:aws:states:us-east-1:123456789012:execution:x:y", "input": body},
         }
     ),
     "a list of events": lambda body: json.dumps([loaded(body)]),
@@ -310,6 +324,9 @@ def test_of_thousands_of_ignored_events_the_first_are_listed_and_the_others_coun
     [
         pytest.param("", "not JSON", id="empty"),
         pytest.param("hello", "not JSON", id="text"),
+        pytest.param("word", "not JSON", id="text that is Base64"),
+        pytest.param("aGVsbG8=", "not JSON", id="text as Base64"),
+        pytest.param("e25v", "not JSON", id="broken JSON as Base64"),
         pytest.param("[" * 100_000, "not JSON", id="nested without end"),
         pytest.param("9" * 5000, "not JSON", id="a number without end"),
         pytest.param("null", "not an S3 event", id="null"),
