@@ -11,6 +11,7 @@ from tests.system.pipeline import DAG_ID, Pipeline
 def test_who_may_read_the_runs_sees_their_pictures_and_no_other_user_does(
     compose: Compose, pipeline: Pipeline, picture: bytes
 ) -> None:
+    pipeline.exactly_once()
     pipeline.upload(3, picture)
     run_id = pipeline.trigger()
     assert pipeline.finish(run_id) == "success"
