@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -21,7 +21,7 @@ from include.journal import Journal
 from include.labeller import Detect, ImageRefusedError, Labeller
 from include.labels import Detection, Error, ModelInfo, RunInfo
 from include.message_worker import DrainError
-from include.messages import ImageRef
+from include.messages import ImageRef, Message
 from include.pace import Pace
 from label_detection.hooks.by_arn import hook_for
 from tests.system.faults.kind import named_as_configured
@@ -65,6 +65,16 @@ def consume(orders: Orders) -> None:
     os._exit(0)
 
 
+class _SoonBack(ImageQueue):
+    """A queue where a returned message is back within the visibility timeout.
+
+    One that failed often rests for minutes, and killed consumers make every message one that was received often.
+    """
+
+    def give_back(self, messages: Sequence[Message], seconds: float = 0) -> bool:
+        return super().give_back(messages, min(seconds, self.visibility_seconds))
+
+
 def _drain(orders: Orders) -> Drain:
     hook = hook_for(orders.model_arn, None, _config(orders.model_attempts))
     run = RunInfo("label_detection", "faults", orders.number)
@@ -79,7 +89,7 @@ def _drain(orders: Orders) -> Drain:
         max_receives=5,
         run=run,
     )
-    queue = ImageQueue(sqs, orders.queue_url, orders.visibility_seconds)
+    queue = _SoonBack(sqs, orders.queue_url, orders.visibility_seconds)
     journal = Journal(s3, orders.final_bucket, run)
     return Drain(
         queue, labeller, journal, Pace(1000, 0.1), workers=orders.workers, deadline=time.time() + orders.seconds
