@@ -34,7 +34,7 @@ FICKLE = "fickle"
 class Orders:
     """What a consumer is told. `environment`: what points to the embedded AWS; `seconds`: until its deadline.
 
-    With one attempt at S3 and SQS every failing call reaches the pipeline, where a task's client would try several times.
+    With one attempt at S3 and SQS every failing call reaches the pipeline; a task's client tries again first.
     """
 
     environment: Mapping[str, str]
