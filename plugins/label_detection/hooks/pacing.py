@@ -52,14 +52,21 @@ def keep_pace(
 
     :param describe: the model's state; asked when the model says that it is not ready.
     """
-    event = f"{client.meta.service_model.service_id.hyphenize()}.{operation}"
+    service = client.meta.service_model.service_id.hyphenize()
+    event = f"{service}.{operation}"
     sends = _Sends((client.meta.config.retries or {}).get("total_max_attempts", 1), pace, Readiness(describe), load_of)
 
     def wait(**_: Any) -> None:  # botocore takes what a handler returns for the answer
         pace.wait()
 
+    def again(**answer: Any) -> float | None:  # before 1.43 botocore takes False for "at once"
+        decided = sends.decide(**answer)
+        return None if decided is False else decided
+
+    # botocore's own handler would decide where this one says nothing, and send again what is not to be.
+    client.meta.events.unregister(f"needs-retry.{service}", unique_id=f"retry-config-{service}")
     client.meta.events.register(f"before-send.{event}", wait)
-    client.meta.events.register(f"needs-retry.{event}", sends.decide)
+    client.meta.events.register(f"needs-retry.{event}", again)
 
 
 class _Sends:
