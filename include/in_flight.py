@@ -80,7 +80,7 @@ class InFlight:
         try:
             return self._queue.give_back(list(ours.values()), seconds)
         except aws_errors.AWS_ERRORS as error:
-            log.warning("%d messages could not be given back: %s; they return by themselves", len(ours), error)
+            log.warning("messages that could not be given back, and return by themselves: %d: %s", len(ours), error)
             return False
 
     def delete_done(self, at_least: int = 1) -> bool:

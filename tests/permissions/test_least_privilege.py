@@ -178,7 +178,7 @@ EFFECTS_OF_MODELS = {
         "lookoutvision:DetectAnomalies on ${MODEL_ARN}": Denied(ANALYSIS, "lookoutvision:DetectAnomalies"),
     },
 }
-#: What a run does not need, or misses only in its time; each has a test of its own, below or in test_pages.py.
+#: Without these a run does all its work, one of them only later. Each has a test of its own, below or in test_pages.py.
 BESIDE_A_RUN = {
     "sqs:ChangeMessageVisibility on ${QUEUE_ARN}",
     "sns:Publish on ${TOPIC_ARN}",
@@ -241,7 +241,7 @@ def test_without_permission_to_return_a_message_the_run_awaits_its_visibility_ti
     ran = run_pipeline(world.aws)
     world.permit_all()
     assert ran.errors == {}
-    assert "1 messages could not be given back" in caplog.text
+    assert "messages that could not be given back, and return by themselves: 1:" in caplog.text
     assert world.outcomes() == world.expected
     assert (world.aws.depth(), world.aws.source_keys(), world.aws.model()["status"]) == ((0, 0), [], "STOPPED")
 

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 RetryMode = Literal["adaptive", "standard"]
 #: Sends of one call: a minute or two of trouble.
 _ATTEMPTS = 10
-#: Sends of one call for one image: half a minute of trouble at the most, since the model is on meanwhile. The image's
-#: message comes back.
+#: The same for an image's calls to S3: half a minute at most, because the model is on while they are sent again.
 IMAGE_ATTEMPTS = 6
 #: For a caller that goes round a loop of its own and must hear in seconds that it is to stop.
 FEW_ATTEMPTS = 2

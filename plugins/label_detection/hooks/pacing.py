@@ -20,6 +20,7 @@ from botocore.exceptions import ReadTimeoutError
 from include import aws_errors
 from include.pace import Pace
 from label_detection.hooks.model import ModelState
+from label_detection.hooks.retries import decide_retries
 from label_detection.hooks.service_health import Outage, Readiness
 
 _LONGEST_SECONDS = 20.0
@@ -52,21 +53,14 @@ def keep_pace(
 
     :param describe: the model's state; asked when the model says that it is not ready.
     """
-    service = client.meta.service_model.service_id.hyphenize()
-    event = f"{service}.{operation}"
+    event = f"before-send.{client.meta.service_model.service_id.hyphenize()}.{operation}"
     sends = _Sends((client.meta.config.retries or {}).get("total_max_attempts", 1), pace, Readiness(describe), load_of)
 
     def wait(**_: Any) -> None:  # botocore takes what a handler returns for the answer
         pace.wait()
 
-    def again(**answer: Any) -> float | None:  # before 1.43 botocore takes False for "at once"
-        decided = sends.decide(**answer)
-        return None if decided is False else decided
-
-    # botocore's own handler would decide where this one says nothing, and send again what is not to be.
-    client.meta.events.unregister(f"needs-retry.{service}", unique_id=f"retry-config-{service}")
-    client.meta.events.register(f"before-send.{event}", wait)
-    client.meta.events.register(f"needs-retry.{event}", again)
+    client.meta.events.register(event, wait)
+    decide_retries(client, operation, sends.decide)
 
 
 class _Sends:
@@ -89,7 +83,7 @@ class _Sends:
         request_dict: dict[str, Any],
         **_: Any,
     ) -> float | bool:
-        """A handler of botocore: returns seconds until the call is sent again, here 0; False: it is not sent again."""
+        """Seconds until the call is sent again, here 0; False: it is not sent again."""
         counts: Counter[str] = request_dict["context"].setdefault(_STATE, Counter())
         if response is None:
             lost = not isinstance(caught_exception, ReadTimeoutError)  # which took as long as an image may take

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from label_detection.hooks.retries import decide_retries
+
 
 def send_once(client: Any, operation: str, code: str) -> None:
     """Have a client not send a call of an operation again that was refused with an error code.
@@ -12,9 +14,8 @@ def send_once(client: Any, operation: str, code: str) -> None:
     """
 
     def decide(response: tuple[Any, dict[str, Any]] | None, **_: Any) -> bool | None:
-        """A handler of botocore: False: the call is not sent again; None: botocore decides."""
+        """False: the call is not sent again; None: botocore decides."""
         refused = response is not None and response[1].get("Error", {}).get("Code") == code
         return False if refused else None
 
-    event = f"needs-retry.{client.meta.service_model.service_id.hyphenize()}.{operation}"
-    client.meta.events.register(event, decide, unique_id=f"quota {operation}")
+    decide_retries(client, operation, decide)

@@ -53,7 +53,8 @@ def _redact_answer(parsed: Any, **_: Any) -> None:
 
 
 def _redact_exception(exception: BaseException, **_: Any) -> None:
-    """No answer, or half of one: the exception names the endpoint."""
+    """No answer, or half of one: the exception names the endpoint. Or a call that `retries` has ended."""
+    _redact_answer(getattr(exception, "response", None))
     exception.args = tuple(redact(part) if isinstance(part, str) else part for part in exception.args)
 
 

@@ -29,31 +29,23 @@ def sent(tasks: Tasks) -> int:
     return SENDS - int(fault["times"])
 
 
-def test_one_image_that_fails_every_time_keeps_the_model_on_for_a_minute_at_most(tasks: Tasks, picture: bytes) -> None:
-    tasks.aws.fail_model("detect", code="InternalServerError", key="odd", times=SENDS)
-    upload(tasks.aws, 1, picture, "odd")
-    keys = upload(tasks.aws, GOOD, picture)
-    found = tasks.plan_and_analyse()
-    done, asked = labelled(tasks.aws, keys), sent(tasks)
-    add(
-        Oddity.ONE_FAILS,
-        f"{done} of {GOOD} others labelled; the model stays on for {found.on_for_the_rest:.0f} s for the odd one, "
-        f"{asked} calls in {found.count('failed')} deliveries; then it waits for the next run",
-    )
-    assert (done, found.error, rejected(tasks.aws), sum(tasks.aws.depth())) == (GOOD, "", 0, 1)
-    assert found.on_for_the_rest < MOST_SECONDS
-
-
-def test_one_object_that_s3_fails_at_every_time_keeps_the_model_on_for_a_minute_at_most(
-    tasks: Tasks, picture: bytes
+@pytest.mark.parametrize(
+    ("oddity", "service", "operation"),
+    [
+        pytest.param(Oddity.ONE_FAILS, "rekognition", "DetectCustomLabels", id="the model"),
+        pytest.param(Oddity.OBJECT_FAILS, "s3", "HeadObject", id="S3"),
+    ],
+)
+def test_one_image_that_fails_every_time_keeps_the_model_on_for_a_minute_at_most(
+    tasks: Tasks, picture: bytes, oddity: Oddity, service: str, operation: str
 ) -> None:
-    tasks.aws.fail("s3", "HeadObject", code="InternalError", status=500, key="odd", times=SENDS)
+    tasks.aws.fail(service, operation, code="InternalServerError", status=500, key="odd", times=SENDS)
     upload(tasks.aws, 1, picture, "odd")
     keys = upload(tasks.aws, GOOD, picture)
     found = tasks.plan_and_analyse()
     done, asked = labelled(tasks.aws, keys), sent(tasks)
     add(
-        Oddity.OBJECT_FAILS,
+        oddity,
         f"{done} of {GOOD} others labelled; the model stays on for {found.on_for_the_rest:.0f} s for the odd one, "
         f"{asked} calls in {found.count('failed')} deliveries; then it waits for the next run",
     )
