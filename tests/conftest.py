@@ -332,13 +332,14 @@ def _is_of_another_kind(item: pytest.Item) -> bool:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """In the gate a skipped test fails the session, and so does a suite of which nothing ran."""
+    """In the gate a skipped test fails the session, and so does a suite of which nothing ran, unless it is ignored."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if not os.environ.get("CI") or reporter is None:
         return
     wrong = [f"skipped: {report.nodeid}" for report in reporter.stats.get("skipped", [])]
     if session.config.args_source is pytest.Config.ArgsSource.TESTPATHS and not session.config.option.keyword:
-        without = {"system"} if "not system" in session.config.option.markexpr else set()
+        without = {Path(ignored).name for ignored in session.config.option.ignore or ()}
+        without |= {"system"} if "not system" in session.config.option.markexpr else set()
         suites = {path.relative_to(PROJECT / "tests").parts[0] for path in PROJECT.glob("tests/*/**/test_*.py")}
         ran = {Path(report.nodeid.split("::")[0]).parts[1] for report in reporter.stats.get("passed", [])}
         wrong += [f"nothing ran of tests/{suite}" for suite in sorted(suites - ran - without)]
