@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -331,6 +331,13 @@ def _is_of_another_kind(item: pytest.Item) -> bool:
     return (only is not None and kind not in only.args) or (bool(wanted) and kind in {*KINDS} - {*wanted})
 
 
+def left_out(ignored: Iterable[str], marks: str) -> set[str]:
+    """The suites, folders of `tests/`, that the options `--ignore` and `-m` name as not to be run."""
+    folders = {Path(path).resolve() for path in ignored}
+    suites = {path.name for path in folders if path.parent == PROJECT / "tests"}
+    return suites | ({"system"} if "not system" in marks else set())
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In the gate a skipped test fails the session, and so does a suite of which nothing ran, unless it is ignored."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
@@ -338,8 +345,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     wrong = [f"skipped: {report.nodeid}" for report in reporter.stats.get("skipped", [])]
     if session.config.args_source is pytest.Config.ArgsSource.TESTPATHS and not session.config.option.keyword:
-        without = {Path(ignored).name for ignored in session.config.option.ignore or ()}
-        without |= {"system"} if "not system" in session.config.option.markexpr else set()
+        without = left_out(session.config.option.ignore or (), session.config.option.markexpr)
         suites = {path.relative_to(PROJECT / "tests").parts[0] for path in PROJECT.glob("tests/*/**/test_*.py")}
         ran = {Path(report.nodeid.split("::")[0]).parts[1] for report in reporter.stats.get("passed", [])}
         wrong += [f"nothing ran of tests/{suite}" for suite in sorted(suites - ran - without)]
