@@ -167,10 +167,11 @@ async (list) => {
   const measured = [];
   for (const item of list.children) {
     const img = item.querySelector("img");
-    if (img) {
-      img.loading = "eager";
-      await img.decode().catch(() => {});
-    }
+    if (img) img.loading = "eager";
+    // The page draws the boxes once it has the picture, or takes it away when it cannot be shown: either may be late.
+    const until = performance.now() + 20000;
+    const isLate = () => img && img.isConnected && !item.querySelector("svg[viewBox]") && performance.now() < until;
+    while (isLate()) await new Promise(requestAnimationFrame);
     await new Promise(requestAnimationFrame);
     const one = {id: item.dataset.image, name: item.querySelector(".name").textContent, src: null, boxes: []};
     if (img && img.isConnected && img.naturalWidth) {

@@ -138,9 +138,10 @@ async ([labels, address]) => {
   const image = {outcome: "labelled", source: "a.jpg", key: "a.jpg", is_picture: true};
   const frame = boxes.picture(image, labels, address, false);
   document.body.replaceChildren(frame);
-  await frame.querySelector("img").decode();
-  await new Promise(requestAnimationFrame);
   const svg = frame.querySelector("svg");
+  // A picture may be decoded before it is drawn.
+  const until = performance.now() + 10000;
+  while (!svg.hasAttribute("viewBox") && performance.now() < until) await new Promise(requestAnimationFrame);
   const sides = (rect) => ["x", "y", "width", "height"].map((side) => Number(rect.getAttribute(side)));
   return {view: svg.getAttribute("viewBox"), boxes: [...svg.querySelectorAll("rect.over")].map(sides)};
 }
