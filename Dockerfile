@@ -7,7 +7,7 @@ RUN pip install --no-cache-dir "apache-airflow==${AIRFLOW_VERSION}" \
 COPY --chown=airflow:0 dags /opt/airflow/dags
 COPY --chown=airflow:0 plugins /opt/airflow/plugins
 COPY --chown=airflow:0 include /opt/airflow/include
-ENV PYTHONPATH=/opt/airflow
+ENV PYTHONPATH=/opt/airflow/include
 
 # The embedded AWS, for trying without an account.
 FROM airflow AS local-aws

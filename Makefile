@@ -69,29 +69,29 @@ test-mwaa: package ## the package on a Python 3.12 with what Amazon MWAA has, an
 
 test-localstack: setup $(LOCALSTACK)/localstack.lock ## the pipeline on LocalStack, an AWS of another maker, without Docker; needs Python 3.11
 	@LABEL_DETECTION_LOCALSTACK=$(CURDIR)/$(LOCALSTACK)/bin/python $(BIN)/python -m pytest -m localstack --tb=short tests/localstack
-	@PYTHONPATH=plugins $(BIN)/python -m tests.localstack.table
+	@PYTHONPATH=plugins:include $(BIN)/python -m tests.localstack.table
 
 faults: setup ## break a real Airflow on Postgres in every way we know, and see the model off and no image lost; PART=gate: some of it; MODEL=sagemaker
 	@[ "$(PART)" != faults ] || rm -rf .results/$(or $(MODEL),rekognition)
 	@$(if $(SEEDS),LABEL_DETECTION_SEEDS=$(SEEDS)) LABEL_DETECTION_MODEL=$(MODEL) $(BIN)/python -m pytest -m "$(PART)" --tb=short tests/system/faults
-	@[ "$(PART) $(or $(MODEL),rekognition)" != "faults rekognition" ] || for table in results outcomes.results oddities.results; do PYTHONPATH=plugins $(BIN)/python -m tests.system.faults.$$table || exit; done
+	@[ "$(PART) $(or $(MODEL),rekognition)" != "faults rekognition" ] || for table in results outcomes.results oddities.results; do PYTHONPATH=plugins:include $(BIN)/python -m tests.system.faults.$$table || exit; done
 
 compose: setup ## run docker-compose.yaml's services without Docker, with two workers, and kill one; root, and Debian's packages
 	@LABEL_DETECTION_PYTHON312=$(PYTHON312) $(BIN)/python -m pytest -m compose --tb=short tests/system/compose
 
 bench: setup ## measure speed, cost and scale, about 90 minutes; PARTS="parse pace" RUNS=n: some of it; needs Postgres
-	@PYTHONPATH=plugins $(BIN)/python -m bench $(PARTS) $(if $(RUNS),--runs $(RUNS))
+	@PYTHONPATH=plugins:include $(BIN)/python -m bench $(PARTS) $(if $(RUNS),--runs $(RUNS))
 
 package: setup ## what Amazon MWAA gets, into dist/mwaa/
 	@$(BIN)/python -m release.mwaa
 
 env: setup ## .env for docker-compose.yaml: secrets, and the embedded AWS where no other is configured
-	@$(BIN)/python -m release.env_file
+	@PYTHONPATH=include $(BIN)/python -m release.env_file
 	@$(BIN)/python -m demo examples
 
 configure: setup ## the outputs of a CloudFormation STACK as options: .env and dist/mwaa-options.json
 	@[ -n "$(STACK)" ] || { echo "make configure: name the stack: make configure STACK=label-detection" >&2; exit 1; }
-	@$(BIN)/python -m release.configure $(STACK)
+	@PYTHONPATH=include $(BIN)/python -m release.configure $(STACK)
 
 up: setup ## the same in the background, for your own pictures; Airflow's pages in the browser; MODEL= as well
 	@$(BIN)/python -m demo $(if $(MODEL),--model '$(MODEL)') up

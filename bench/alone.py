@@ -26,7 +26,7 @@ import requests
 from bench.drain_process import Orders
 from bench.place import LATENCY
 from bench.rows import Row, at_most
-from demo.environment import PROJECT, cleaned
+from demo.environment import PROJECT, PYTHONPATH, cleaned
 from demo.waiting import wait_until
 
 RATE_IMAGES = 3000
@@ -35,7 +35,7 @@ MILLION = (10_000, 1_000_000)
 PACES = ((5.0, 200, 2), (25.0, 750, 4))
 OURS, ADAPTIVE = "ours", "botocore's adaptive mode"
 _MODES = {OURS: None, ADAPTIVE: "adaptive"}
-_ENVIRONMENT = {"PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "plugins")])}
+_ENVIRONMENT = {"PYTHONPATH": os.pathsep.join([PYTHONPATH, str(PROJECT / "plugins")])}
 
 
 class Aws:
@@ -89,7 +89,7 @@ def embedded_aws() -> Iterator[Aws]:
         folder = Path(name)
         (folder / "examples").mkdir()
         options = ["--port", "0", "--env-file", str(folder / "aws.env"), "--examples", str(folder / "examples")]
-        command = [sys.executable, "-m", "include.local_aws", *options, "--latency", str(LATENCY)]
+        command = [sys.executable, "-m", "local_aws", *options, "--latency", str(LATENCY)]
         with (folder / "aws.log").open("w") as log:
             process = subprocess.Popen(command, cwd=PROJECT, env=cleaned(), stdout=log, stderr=log)
         try:
@@ -140,7 +140,7 @@ def shares(stacks: str) -> dict[str, float]:
 def _package(frame: str) -> str:
     path = re.search(r"\(([^():]+)", frame)
     parts = path[1].split("/") if path else []
-    if "include" in parts or "label_detection" in parts or "bench" in parts:
+    if "label_detection_core" in parts or "label_detection" in parts or "bench" in parts:
         return "this project"
     if "site-packages" in parts:
         return parts[parts.index("site-packages") + 1]

@@ -14,16 +14,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
+from label_detection_core.drain.drain import Drain
+from label_detection_core.drain.journal import Journal
+from label_detection_core.drain.pace import Pace
+from label_detection_core.labelling.labeller import Labeller
+from label_detection_core.labelling.labels import Detection, ModelInfo, RunInfo
+from label_detection_core.queue.image_queue import BATCH
+from label_detection_core.queue.messages import ImageRef, Message
+from label_detection_core.run.plan import MAX_WORKERS
 
 from bench.usage import peak_bytes
-from include.drain import Drain
-from include.image_queue import BATCH
-from include.journal import Journal
-from include.labeller import Labeller
-from include.labels import Detection, ModelInfo, RunInfo
-from include.messages import ImageRef, Message
-from include.pace import Pace
-from include.plan import MAX_WORKERS
 
 _SOURCE, _FINAL = "source-bucket", "final-bucket"
 _FOUND = Detection([{"Name": "scratch", "Confidence": 97.1}])

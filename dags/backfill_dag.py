@@ -32,8 +32,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG
+from label_detection_core.config.pipelines import Pipeline
 
-from include.pipelines import Pipeline
 from label_detection.configuration import make_dags
 from label_detection.docs import backfill_docs, tags, task_docs
 from label_detection.operators.backfill import EnqueueImagesOperator, PlanBackfillOperator, backfill_params

@@ -27,8 +27,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, Asset, TriggerRule
+from label_detection_core.config.pipelines import Pipeline
 
-from include.pipelines import Pipeline
 from label_detection import notifications
 from label_detection.assets import runs_of
 from label_detection.configuration import make_dags, run_params

@@ -15,6 +15,8 @@ from pathlib import Path
 
 #: The folder of the checkout.
 PROJECT = Path(__file__).resolve().parents[1]
+#: Where processes of the checkout find its packages: `local_aws` and `demo`, the core, the plugins.
+PYTHONPATH = os.pathsep.join(str(PROJECT / folder) for folder in ("", "include"))
 
 _FOREIGN = ("AIRFLOW", "_AIRFLOW", "AWS_", "BOTO", "PYTHON", "MOTO_")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "FTP_PROXY")
@@ -30,7 +32,7 @@ def cleaned(environment: Mapping[str, str] | None = None) -> dict[str, str]:
     source = os.environ if environment is None else environment
     kept = {name: value for name, value in source.items() if not is_foreign(name)}
     return kept | {
-        "PYTHONPATH": str(PROJECT),
+        "PYTHONPATH": PYTHONPATH,
         "PYTHONUNBUFFERED": "1",
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,

@@ -19,7 +19,7 @@ from demo.environment import PROJECT
 from demo.photographs import Box
 from demo.pictures import Picture, Refusal
 
-_SCHEMA_FILE = PROJECT / "include" / "label_document.schema.json"
+_SCHEMA_FILE = PROJECT / "include" / "label_detection_core" / "labelling" / "label_document.schema.json"
 _REJECTED, _RUNS, _DOCUMENT = "rejected/", "runs/", ".json"
 _MAX_KEY_BYTES = 1024
 #: A find counts as right from this intersection over union on, and so many of the objects must be found.

@@ -27,7 +27,7 @@ AWS = {
     "queue": SURFACES,
     "start-seconds": "5",  # 8 unless said: twice the work takes long enough
 }
-_TEMPLATE = PROJECT / "include" / "cloudformation" / "template.yaml"
+_TEMPLATE = PROJECT / "deploy" / "cloudformation" / "template.yaml"
 _ENDPOINT_CONFIG = "label-detection-object-detection"
 _BACKFILL = "label_detection_backfill"
 _WATCHDOG = "label_detection_watchdog"

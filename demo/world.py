@@ -53,7 +53,7 @@ def call_control_page(endpoint: str, path: str, method: str = "GET", body: objec
 class WorldOptions:
     """What a world is made of.
 
-    `aws`: options of `python -m include.local_aws` without their dashes ("start-seconds": "2"); `settings`: options of
+    `aws`: options of `python -m local_aws` without their dashes ("start-seconds": "2"); `settings`: options of
     `[label_detection]` on top of what the embedded AWS says; `environment`: variables on top of everything, an empty
     one is as good as unset for Airflow; `sql_alchemy_conn`: SQLite in the folder unless given; `port`: Airflow's,
     taken if it is free; `path`: below which it stands on its host ("/team-a"); `pipelines`: asked for the option of
@@ -142,7 +142,7 @@ class World:
         env_file.unlink(missing_ok=True)
         options = {"port": "0", "env-file": str(env_file), **self.options.aws}
         arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
-        self.run(AWS, [sys.executable, "-m", "include.local_aws", *arguments])
+        self.run(AWS, [sys.executable, "-m", "local_aws", *arguments])
         return env_file
 
     def _read_aws(self, env_file: Path) -> None:

@@ -22,8 +22,7 @@ from typing import Any
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.sdk import DAG, Asset, task
 from airflow.sdk.configuration import conf
-
-from include import journal
+from label_detection_core.drain import journal
 
 FINAL_BUCKET = conf.get("label_detection", "final_bucket", fallback="my-final-bucket")
 #: Of a run's lines, those of an image that has its end; others are messages that come again, or were no image's.

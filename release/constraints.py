@@ -23,7 +23,7 @@ NAMED_IN = (
     "Dockerfile",
     "docker-compose.yaml",
     "helm/values.yaml",
-    "include/cloudformation/mwaa.yaml",
+    "deploy/cloudformation/mwaa.yaml",
     "README.md",
     "docs/setup.md",
 )

@@ -14,7 +14,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from include.settings import PIPELINES, environment_name
+from label_detection_core.config.settings import PIPELINES, environment_name
 
 FILE = ".env"
 ENDPOINT = "AWS_ENDPOINT_URL"
@@ -24,7 +24,7 @@ LOCAL = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_ACCESS_KEY_ID": "local",
     "AWS_SECRET_ACCESS_KEY": "local",
-    "AIRFLOW_AWS_CONFIG_FILE": "/opt/airflow/include/local_aws/path-style.config",
+    "AIRFLOW_AWS_CONFIG_FILE": "/opt/airflow/local_aws/path-style.config",
     environment_name("queue_url"): "http://local-aws:5000/123456789012/label-detection",
     environment_name("source_bucket"): "label-detection-source",
     environment_name("final_bucket"): "label-detection-final",

@@ -1,7 +1,7 @@
 """What Amazon MWAA gets: `python -m release.mwaa [folder]`, by default into `dist/mwaa/`, ready for `aws s3 sync`.
 
 `dags/`             the DAG files, and what stands beside them for the option `pipelines`
-`plugins.zip`       for MWAA's plugins folder: what is in `plugins/`, and `include/`, since MWAA ships nothing else
+`plugins.zip`       for MWAA's plugins folder: what is in `plugins/` and in `include/`, since MWAA ships nothing else
 `requirements.txt`  names without versions, since MWAA's own constraints have them; where no constraint has one, as for
                     Pillow, with the version that is tested
 
@@ -20,8 +20,6 @@ from pathlib import Path
 _PROJECT = Path(__file__).resolve().parents[1]
 #: Of `dags/`, what the pipeline needs.
 _DAGS = {".py", ".yaml", ".yml", ".json"}
-#: Of `include/`, what the pipeline does not need.
-_LEFT_OUT = {"local_aws", "cloudformation"}
 #: Zip files know no time before it.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _IGNORE = ".airflowignore"
@@ -70,10 +68,9 @@ def _plugins(project: Path) -> Iterator[tuple[str, bytes]]:
         name = file.relative_to(project / "plugins").as_posix()
         content = file.read_bytes()
         # Airflow imports every file in the plugins folder that it is not told to leave alone.
-        yield name, content + b"include/**\n" if name == _IGNORE else content
+        yield name, content + b"label_detection_core/**\n" if name == _IGNORE else content
     for file in _files(project / "include"):
-        if file.relative_to(project / "include").parts[0] not in _LEFT_OUT:
-            yield file.relative_to(project).as_posix(), file.read_bytes()
+        yield file.relative_to(project / "include").as_posix(), file.read_bytes()
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -18,12 +18,12 @@ import cv2
 import numpy as np
 import pytest
 import requests
+from label_detection_core.config.model_kinds import endpoint_name, model_of
+from label_detection_core.config.settings import Settings
 
 from demo.chromium import chromium, installed
 from demo.environment import PROJECT, clean_own, cleaned
 from demo.waiting import wait_until
-from include.model_kinds import endpoint_name, model_of
-from include.settings import Settings
 from tests.model_calls import CALLS, KINDS, Call, ModelCalls
 from tests.seed import SEED, VARIABLE
 
@@ -169,7 +169,7 @@ def _aws_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
         "describe-lag": str(DESCRIBE_LAG),
         "seed": str(SEED),
     }
-    command = [sys.executable, "-m", "include.local_aws", *(word for o, v in options.items() for word in (f"--{o}", v))]
+    command = [sys.executable, "-m", "local_aws", *(word for o, v in options.items() for word in (f"--{o}", v))]
     with (folder / "aws.log").open("w") as log:
         process = subprocess.Popen(command, env=cleaned(), cwd=PROJECT, stdout=log, stderr=log)
     try:

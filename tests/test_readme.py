@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
+from label_detection_core.config import pipelines
+from label_detection_core.config.settings import options_table
 
-from include import pipelines
-from include.settings import options_table
 from label_detection import metrics
 from tests.conftest import PROJECT
 
@@ -77,8 +77,12 @@ def calls(path: Path) -> set[str]:
 
 
 def test_the_configuration_table_is_the_settings() -> None:
-    written = between("<!-- options: written by include.settings.options_table -->\n", "\n<!-- end of options -->")
-    assert written == options_table(), "run: python -c 'from include.settings import *; print(options_table())'"
+    written = between(
+        "<!-- options: written by label_detection_core.config.settings.options_table -->\n", "\n<!-- end of options -->"
+    )
+    assert written == options_table(), (
+        "run: python -c 'from label_detection_core.config.settings import *; print(options_table())'"
+    )
 
 
 def test_the_example_of_several_pipelines_is_right(tmp_path: Path) -> None:
@@ -101,7 +105,7 @@ def test_every_command_is_run_by_the_gate() -> None:
 
 
 def test_the_permissions_are_those_of_the_calls_that_are_made() -> None:
-    files = [*(PROJECT / "include").glob("*.py"), *(PROJECT / "plugins").rglob("*.py")]
+    files = [*(PROJECT / "include").rglob("*.py"), *(PROJECT / "plugins").rglob("*.py")]
     made = {call for path in files for call in calls(path)}
     assert made == set(ACTIONS), "a call has come or gone: mend ACTIONS, and the README's table of permissions"
     listed = set(re.findall(r"^\| `([a-z0-9]+:[A-Za-z]+)` \|", README, re.MULTILINE))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from airflow.sdk import Asset
-
-from include.pipelines import Pipeline
+from label_detection_core.config.pipelines import Pipeline
 
 
 def runs_of(pipeline: Pipeline) -> list[Asset]:

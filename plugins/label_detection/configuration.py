@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Param, get_parsing_context
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowFailException
-
-from include import pipelines, settings
-from include.pipelines import Pipeline, Pipelines
-from include.redaction import shown
-from include.settings import PIPELINES, SECTION, Place, Settings, SettingsError
+from label_detection_core.config import pipelines, settings
+from label_detection_core.config.pipelines import Pipeline, Pipelines
+from label_detection_core.config.settings import PIPELINES, SECTION, Place, Settings, SettingsError
+from label_detection_core.redaction import shown
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

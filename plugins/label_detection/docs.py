@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from inspect import cleandoc
 
-from include.pipelines import LABELS_DAG, Pipeline
-from include.redaction import shown
-from include.settings import PIPELINES, SECTION, Settings, environment_name, options_table
+from label_detection_core.config.pipelines import LABELS_DAG, Pipeline
+from label_detection_core.config.settings import PIPELINES, SECTION, Settings, environment_name, options_table
+from label_detection_core.redaction import shown
 
 #: Airflow: what a connection may be named.
 _CONNECTION_ID = re.compile(r"[\w.-]{1,250}")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from label_detection_core.run.plan import Plan
 from pydantic import AwareDatetime, BaseModel
-
-from include.plan import Plan
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

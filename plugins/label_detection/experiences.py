@@ -8,9 +8,8 @@ from __future__ import annotations
 import logging
 
 from airflow.sdk import Variable
-
-from include.experience import EXPERIENCE_PREFIX, Experience
-from include.lease import variable_name
+from label_detection_core.model.experience import EXPERIENCE_PREFIX, Experience
+from label_detection_core.model.lease import variable_name
 
 log = logging.getLogger(__name__)
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from label_detection_core.model.lease import LEASE_PREFIX, Lease, lease_name, lease_until
+from label_detection_core.run.plan import Plan
 from pydantic import ValidationError
 
-from include.lease import LEASE_PREFIX, Lease, lease_name, lease_until
-from include.plan import Plan
 from label_detection.variables import Variable
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Telling people by SNS: what is said is in `include.notices`. A message that cannot be sent changes nothing else."""
+"""Telling people by SNS: what is said is in `notices`. A message that cannot be sent changes nothing else."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from airflow.providers.amazon.aws.hooks.sns import SnsHook
 from airflow.sdk.configuration import conf
+from label_detection_core.config.settings import TOPIC_ARN
+from label_detection_core.model.lease import Lease
+from label_detection_core.run import notices
+from label_detection_core.run.notices import FailedTask, Notice
 
-from include import notices
-from include.lease import Lease
-from include.notices import FailedTask, Notice
-from include.settings import TOPIC_ARN
 from label_detection import leases
 from label_detection.configuration import read_option, read_topics
 from label_detection.hooks.brief import brief_config

@@ -23,14 +23,14 @@ import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
+from label_detection_core.config.settings import PIPELINES, SECTION, Settings
 
 from demo.environment import PROJECT
-from include.settings import PIPELINES, SECTION, Settings
 from release.configure import AIRFLOW
 from release.mwaa import pack
 from tests.conftest import Aws
 
-TEMPLATE = PROJECT / "include" / "cloudformation" / "mwaa.yaml"
+TEMPLATE = PROJECT / "deploy" / "cloudformation" / "mwaa.yaml"
 PIPELINE = TEMPLATE.with_name("template.yaml")
 ACCOUNT, REGION = "123456789012", "us-east-1"
 MODEL_ARN = f"arn:aws:rekognition:{REGION}:{ACCOUNT}:project/parts/version/1/1767225600000"

@@ -14,7 +14,7 @@ from typing import Any
 import boto3
 import pytest
 
-from demo.environment import PROJECT
+from demo.environment import PROJECT, PYTHONPATH
 from tests.cloudformation.test_template import TEMPLATE, announced
 from tests.conftest import Aws
 
@@ -53,14 +53,14 @@ def stack(aws: Aws, request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.fixture
 def shell(aws: Aws, stack: str, tmp_path: Path) -> Shell:
     """Run commands of the page, with the names of its first block."""
-    (tmp_path / "include").symlink_to(PROJECT / "include")
+    (tmp_path / "deploy").symlink_to(PROJECT / "deploy")
 
     def shell(text: str, **names: str) -> str:
         given = {"STACK": stack, "MODEL_ARN": aws.settings.model_arn, "PYTHON": sys.executable, **names}
         done = subprocess.run(
             ["/bin/bash", "-euo", "pipefail", "-c", f"{_AWS}\n{text}"],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(PROJECT), **given},
+            env={**os.environ, "PYTHONPATH": PYTHONPATH, **given},
             capture_output=True,
             text=True,
             timeout=120,

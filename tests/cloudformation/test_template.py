@@ -15,15 +15,15 @@ from typing import Any
 
 import boto3
 import pytest
+from label_detection_core.config.settings import Settings
 
 from demo.environment import PROJECT
-from include.settings import Settings
 from release.configure import options_of
 from tests.conftest import Aws
-from tests.include.queues import receive
+from tests.core.queues import receive
 from tests.permissions.policy import KMS_KEY, grants
 
-TEMPLATE = PROJECT / "include" / "cloudformation" / "template.yaml"
+TEMPLATE = PROJECT / "deploy" / "cloudformation" / "template.yaml"
 BOTH = (TEMPLATE, TEMPLATE.with_name("mwaa.yaml"))
 _NUMBERS = itertools.count()
 

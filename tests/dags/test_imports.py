@@ -11,27 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from demo.environment import PROJECT, cleaned
+from demo.environment import PROJECT, PYTHONPATH, cleaned
 
 DAG_FILES = sorted((PROJECT / "dags").glob("*.py"))
 PLUGIN_FILES = sorted((PROJECT / "plugins").rglob("*.py"))
-INCLUDE_FILES = sorted((PROJECT / "include").rglob("*.py"))
-PIPELINE_FILES = [*DAG_FILES, *PLUGIN_FILES, *(PROJECT / "include").glob("*.py")]
-LOCAL_AWS_FILES = sorted((PROJECT / "include" / "local_aws").rglob("*.py"))
+CORE_FILES = sorted((PROJECT / "include").rglob("*.py"))
+PIPELINE_FILES = [*DAG_FILES, *PLUGIN_FILES, *CORE_FILES]
+LOCAL_AWS_FILES = sorted((PROJECT / "local_aws").rglob("*.py"))
 DAG_MODULES = {"dags", *(path.stem for path in DAG_FILES)}
-OURS = {"include", "label_detection", "demo", "tests", *DAG_MODULES}
-#: The bottom rooms, and what of ours each may import.
-BOTTOM_ROOMS = {
-    "redaction": set(),
-    "model_kinds": set(),
-    "settings": {"include.class_names", "include.model_kinds", "include.redaction"},
-    "envelopes": set(),
-    "messages": {"include.envelopes"},
-    "lease": set(),
-    "labels": {"include.messages"},
-}
+OURS = {"label_detection_core", "label_detection", "local_aws", "demo", "tests", *DAG_MODULES}
 #: What a DAG file may import: it wires, and everything else is somebody else's job.
-WIRING = {"__future__", "datetime", "airflow", "label_detection", "include"}
+WIRING = {"__future__", "datetime", "airflow", "label_detection", "label_detection_core"}
 
 _PARSE = """
 import json, sys
@@ -88,37 +78,28 @@ def root(module: str) -> str:
     return module.partition(".")[0]
 
 
-def test_include_imports_no_airflow_and_nothing_above_it() -> None:
-    above = OURS - {"include"} | {"airflow"}
-    assert broken(INCLUDE_FILES, lambda module: root(module) not in above) == []
+def test_the_core_imports_no_airflow_and_nothing_above_it() -> None:
+    above = OURS - {"label_detection_core"} | {"airflow"}
+    assert broken(CORE_FILES, lambda module: root(module) not in above) == []
 
 
 def test_plugins_import_nothing_above_them() -> None:
-    above = OURS - {"include", "label_detection"}
+    above = OURS - {"label_detection_core", "label_detection"}
     assert broken(PLUGIN_FILES, lambda module: root(module) not in above) == []
 
 
 def test_nothing_imports_a_dag_file() -> None:
     everything = [
         path
-        for folder in ("dags", "plugins", "include", "demo", "tests")
+        for folder in ("dags", "plugins", "include", "local_aws", "demo", "tests")
         for path in sorted((PROJECT / folder).rglob("*.py"))
     ]
     assert broken(everything, lambda module: root(module) not in DAG_MODULES) == []
 
 
-@pytest.mark.parametrize(("room", "may"), BOTTOM_ROOMS.items(), ids=BOTTOM_ROOMS)
-def test_a_bottom_room_imports_none_of_ours(room: str, may: set[str]) -> None:
-    def allowed(module: str) -> bool:
-        ours = root(module) in OURS and module != "include"
-        return not ours or any(module == name or module.startswith(f"{name}.") for name in may)
-
-    assert broken([PROJECT / "include" / f"{room}.py"], allowed) == []
-
-
 def test_the_embedded_aws_imports_nothing_of_the_pipeline() -> None:
     def allowed(module: str) -> bool:
-        return root(module) not in OURS or module == "include" or f"{module}.".startswith("include.local_aws.")
+        return root(module) not in OURS or root(module) == "local_aws"
 
     assert broken(LOCAL_AWS_FILES, allowed) == []
 
@@ -132,7 +113,7 @@ def test_a_dag_file_only_wires(path: Path) -> None:
     assert broken([path], lambda module: root(module) in WIRING) == []
     work = ast.For | ast.AsyncFor | ast.While | ast.Try | ast.comprehension | ast.ClassDef
     found = [type(node).__name__ for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, work)]
-    assert found == [], f"{path.name} does work of its own: move it to plugins/ or include/"
+    assert found == [], f"{path.name} does work of its own: move it to plugins/ or the core"
 
 
 @pytest.mark.parametrize(
@@ -140,7 +121,7 @@ def test_a_dag_file_only_wires(path: Path) -> None:
     [
         ("import boto3", {"boto3"}),
         ("def f():\n    from airflow import sdk", {"airflow", "airflow.sdk"}),
-        ("from ..include import plan", {"include", "include.plan"}),
+        ("from ..bench import rows", {"bench", "bench.rows"}),
     ],
     ids=["import", "within a function", "relative"],
 )
@@ -155,7 +136,7 @@ def test_the_scan_sees(source: str, modules: set[str], monkeypatch: pytest.Monke
 def parse_without_network(dags: Path, home: Path) -> dict[str, list[str]]:
     """What parsing a folder of DAGs asked the network for, in a process of its own that must not."""
     environment = cleaned() | {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
-    environment["PYTHONPATH"] = f"{PROJECT}:{PROJECT / 'plugins'}"
+    environment["PYTHONPATH"] = f"{PYTHONPATH}:{PROJECT / 'plugins'}"
     command = [sys.executable, "-c", _PARSE, str(dags)]
     answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
     found: dict[str, list[str]] = json.loads(answer.stdout.splitlines()[-1])

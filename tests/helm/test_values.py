@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 from airflow.configuration import conf
+from label_detection_core.config.settings import PIPELINES, SECTION, Settings
 
-from include.settings import PIPELINES, SECTION, Settings
 from tests.conftest import PROJECT
 
 VALUES: dict[str, Any] = yaml.safe_load((PROJECT / "helm" / "values.yaml").read_text())
@@ -118,7 +118,7 @@ def test_the_commands_are_bash(block: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", sorted(set(re.findall(r"(?<![\w./:-])(?:docs|include|helm|demo|release)/[\w./-]+\w", COMMANDS)))
+    "path", sorted(set(re.findall(r"(?<![\w./:-])(?:docs|include|deploy|helm|demo|release)/[\w./-]+\w", COMMANDS)))
 )
 def test_a_file_in_a_command_is_there(path: str) -> None:
     assert (PROJECT / path).is_file()

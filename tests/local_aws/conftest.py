@@ -86,7 +86,7 @@ class Aws:
 
 
 def command(*options: str) -> list[str]:
-    return [sys.executable, "-m", "include.local_aws", *options]
+    return [sys.executable, "-m", "local_aws", *options]
 
 
 @contextmanager

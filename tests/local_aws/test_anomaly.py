@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from include.local_aws.anomaly import AnomalyDetector, Verdict
-from include.local_aws.detector import Detector
-from include.local_aws.picture import decode
+from local_aws.anomaly import AnomalyDetector, Verdict
+from local_aws.detector import Detector
+from local_aws.picture import decode
 from tests.local_aws.pictures import BACKGROUNDS, EXAMPLES, Gray, example, jpeg, pasted, photograph, png
 
 

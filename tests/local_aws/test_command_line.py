@@ -1,4 +1,4 @@
-"""``python -m include.local_aws``: help, errors, the env file, the end."""
+"""``python -m local_aws``: help, errors, the env file, the end."""
 
 import re
 import signal

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from include.local_aws.detector import Detector, Finding
+from local_aws.detector import Detector, Finding
 from tests.local_aws.conftest import Aws
 from tests.local_aws.pictures import (
     BACKGROUNDS,

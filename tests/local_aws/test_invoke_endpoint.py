@@ -9,8 +9,8 @@ import cv2
 import pytest
 from botocore.exceptions import ClientError
 
-from include.local_aws.sagemaker.answers import answers_of
-from include.local_aws.settings import Answers
+from local_aws.sagemaker.answers import answers_of
+from local_aws.settings import Answers
 from tests.local_aws.conftest import Aws
 from tests.local_aws.endpoints import CLASSIFICATION, DETECTION, HUGGINGFACE
 from tests.local_aws.pictures import jpeg, pasted, photograph, png

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import requests
 
-from include.local_aws.service_models import botocore_session
+from local_aws.service_models import botocore_session
 from tests.local_aws.conftest import Aws, until
 from tests.local_aws.lookout import ARN, MODEL, Lookout, error
 from tests.local_aws.pictures import example, jpeg, pasted, photograph, png

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from include.local_aws.operations import error_statuses
-from include.local_aws.rekognition import exceptions
+from local_aws.operations import error_statuses
+from local_aws.rekognition import exceptions
 from tests.local_aws.conftest import Aws, until
 from tests.local_aws.lookout import Lookout
 from tests.local_aws.pictures import photograph, png

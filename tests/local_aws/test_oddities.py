@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import requests
 
-from include.local_aws.oddities import PRESETS, Oddities, OdditiesInForce, changed
+from local_aws.oddities import PRESETS, Oddities, OdditiesInForce, changed
 from tests.local_aws.conftest import Aws, running
 
 OFF = {

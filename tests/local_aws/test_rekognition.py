@@ -11,10 +11,10 @@ import pytest
 import requests
 from botocore.exceptions import ClientError
 
-from include.local_aws.model_life import ModelStatus
-from include.local_aws.rekognition.exceptions import ProvisionedThroughputExceeded
-from include.local_aws.rekognition.project_version import ProjectVersion
-from include.local_aws.settings import ModelSettings
+from local_aws.model_life import ModelStatus
+from local_aws.rekognition.exceptions import ProvisionedThroughputExceeded
+from local_aws.rekognition.project_version import ProjectVersion
+from local_aws.settings import ModelSettings
 from tests.local_aws.conftest import Aws, running, until
 from tests.local_aws.pictures import jpeg, photograph, png
 

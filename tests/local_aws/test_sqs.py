@@ -11,7 +11,7 @@ from urllib.parse import unquote_plus
 import pytest
 from botocore.exceptions import ClientError
 
-from include.local_aws.sqs.models import LocalSQSBackend
+from local_aws.sqs.models import LocalSQSBackend
 from tests.local_aws.conftest import Aws, receive
 
 #: Plain queues: the odd ones are in test_queue_oddities.py.

@@ -164,6 +164,6 @@ def _start_models(family: Family, folder: Path, endpoint: str | None) -> dict[st
     if endpoint:
         options["pictures-endpoint"] = endpoint
     words = [word for name, value in options.items() for word in (f"--{name}", value)]
-    family.start("models", [sys.executable, "-m", "include.local_aws", "--models-only", *words], cleaned())
+    family.start("models", [sys.executable, "-m", "local_aws", "--models-only", *words], cleaned())
     wait_until(env_file.exists, _START_SECONDS, "the embedded models", family.check)
     return dict(line.split("=", 1) for line in env_file.read_text().splitlines() if "=" in line)

@@ -10,7 +10,7 @@ from demo.waiting import wait_until
 from release.configure import options_of
 from tests.localstack.server import Aws
 
-TEMPLATE = PROJECT / "include" / "cloudformation" / "template.yaml"
+TEMPLATE = PROJECT / "deploy" / "cloudformation" / "template.yaml"
 _SECONDS = 120
 
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.config import Config
+from label_detection_core.labelling import labels
+from label_detection_core.labelling.labels import REJECTED, Error, ModelInfo, RunInfo, final_key
+from label_detection_core.queue.image_queue import ImageQueue
+from label_detection_core.queue.messages import ImageRef
 
-from include import labels
-from include.image_queue import ImageQueue
-from include.labels import REJECTED, Error, ModelInfo, RunInfo, final_key
-from include.messages import ImageRef
 from label_detection.hooks.switch import switch_name
 from label_detection.operators import images
-from tests.include.images import TEXT, outcomes, upload
-from tests.include.queues import send
+from tests.core.images import TEXT, outcomes, upload
+from tests.core.queues import send
 from tests.permissions.policy import KMS_KEY, SWITCH_ROLE, Grant, policy_for
 
 # The stand-ins for what Airflow keeps are the plugins' own.
@@ -66,10 +66,10 @@ def world(
     # An image that the service fails on is soon back, and so is a message that cannot be returned.
     config = Config(retries={"total_max_attempts": 1})
     monkeypatch.setattr("label_detection.hooks.by_arn.client_config", lambda *_, **__: config)
-    monkeypatch.setattr("include.labeller.retry_seconds", lambda _: 0.2)
-    monkeypatch.setattr("include.labeller.UNDECIDED_SECONDS", 6.0)
-    monkeypatch.setattr("include.returned.BUDGET_SECONDS", 5.0)
-    monkeypatch.setattr("include.message_worker._OTHERS_SECONDS", 0.0)  # there is no other task
+    monkeypatch.setattr("label_detection_core.labelling.labeller.retry_seconds", lambda _: 0.2)
+    monkeypatch.setattr("label_detection_core.labelling.labeller.UNDECIDED_SECONDS", 6.0)
+    monkeypatch.setattr("label_detection_core.drain.returned.BUDGET_SECONDS", 5.0)
+    monkeypatch.setattr("label_detection_core.drain.message_worker._OTHERS_SECONDS", 0.0)  # there is no other task
     monkeypatch.setattr(images, "ImageQueue", partial(ImageQueue, visibility_seconds=6))
     _leave_a_switch(aws)
     encrypt(aws)

@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from include.model_kinds import KINDS, model_of
+from label_detection_core.config.model_kinds import KINDS, model_of
+
 from tests.conftest import PROJECT
 
 if TYPE_CHECKING:

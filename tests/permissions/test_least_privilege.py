@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from label_detection_core.model.lease import Lease
 
 from demo.waiting import wait_until
-from include.lease import Lease
 from label_detection.operators.backfill import EnqueueImagesOperator, PlanBackfillOperator
 from label_detection.operators.watchdog import StopExpiredModelsOperator
-from tests.include.queues import clear
+from tests.core.queues import clear
 from tests.model_calls import KINDS
 from tests.permissions.conftest import World
 from tests.permissions.pipeline import run_pipeline
@@ -236,7 +236,7 @@ def test_without_a_grant_something_says_so_and_the_next_run_with_it_finishes(
 def test_without_permission_to_return_a_message_the_run_awaits_its_visibility_timeout(
     world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("include.returned.BUDGET_SECONDS", 30.0)
+    monkeypatch.setattr("label_detection_core.drain.returned.BUDGET_SECONDS", 30.0)
     world.permit(without=grant("sqs:ChangeMessageVisibility on ${QUEUE_ARN}"))
     ran = run_pipeline(world.aws)
     world.permit_all()

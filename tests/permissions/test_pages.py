@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from label_detection_core.config.model_kinds import KINDS, model_of
 
-from include.model_kinds import KINDS, model_of
 from label_detection.ui import model_now, queue_now
 from tests.conftest import PROJECT
 from tests.model_calls import CALLS

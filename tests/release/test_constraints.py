@@ -81,7 +81,7 @@ def test_to_move_names_the_new_version_wherever_the_old_one_is(tmp_path: Path) -
         ("Dockerfile", r"FROM apache/airflow:([\d.]+)-python3\.12"),
         ("docker-compose.yaml", r"image: label-detection-[a-z-]+:([\d.]+)"),
         ("helm/values.yaml", r'airflowVersion: "([\d.]+)"'),
-        ("include/cloudformation/mwaa.yaml", r"Default: (3\.[\d.]+)"),
+        ("deploy/cloudformation/mwaa.yaml", r"Default: (3\.[\d.]+)"),
         ("README.md", r"Airflow ([\d.]+) with Python"),
         ("requirements-dev.txt", r"apache-airflow==([\d.]+)"),
     ],

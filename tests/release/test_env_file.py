@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
+from label_detection_core.config.settings import environment_name
 
 from demo import standing
 from demo.environment import PROJECT
-from include.settings import environment_name
 from release import configure, env_file
 
 STACK = {"queue_url": "https://sqs/queue", "source_bucket": "in"}
@@ -133,7 +133,7 @@ def test_ones_own_credentials_and_options_stay(folder: Path) -> None:
 
 def test_it_leads_to_what_the_embedded_aws_makes(tmp_path: Path) -> None:
     said = tmp_path / "aws.env"
-    command = [sys.executable, "-m", "include.local_aws", "--port", "0", "--env-file", str(said)]
+    command = [sys.executable, "-m", "local_aws", "--port", "0", "--env-file", str(said)]
     process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         assert process.stdout

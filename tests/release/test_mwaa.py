@@ -84,7 +84,11 @@ def test_it_has_what_the_pipeline_needs_and_no_more(packed: Path) -> None:
     names = set(zipfile.ZipFile(packed / "plugins.zip").namelist())
     assert {"label_detection/hooks/rekognition.py", "label_detection/waiters/rekognition.json"} <= names
     assert {"label_detection_pages.py", "label_detection/ui/assets/gallery.html"} <= names
-    assert {"include/drain.py", "include/report.html.jinja", "include/label_document.schema.json"} <= names
+    assert {
+        "label_detection_core/drain/drain.py",
+        "label_detection_core/run/report.html.jinja",
+        "label_detection_core/labelling/label_document.schema.json",
+    } <= names
     assert [name for name in names if re.search(r"local_aws|cloudformation|\.pyc$", name)] == []
     assert sorted(path.name for path in packed.iterdir()) == ["dags", "plugins.zip", "requirements.txt"]
     assert sorted(path.name for path in (packed / "dags").iterdir()) == sorted(

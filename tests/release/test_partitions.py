@@ -18,7 +18,7 @@ _SHAPE = re.compile(r"arn:aws:[\w-]+:(<region>)?:<account>[^\s\"']*|arn:aws:\w+:
 
 def texts() -> dict[str, str]:
     """What is looked at, by name."""
-    found = {str(path.relative_to(PROJECT)): path.read_text() for path in files("include/cloudformation", "*.yaml")}
+    found = {str(path.relative_to(PROJECT)): path.read_text() for path in files("deploy/cloudformation", "*.yaml")}
     found |= {str(path.relative_to(PROJECT)): path.read_text() for path in files("docs", "*.json")}
     for path in files("docs", "*.md"):
         blocks = "\n".join(_COMMANDS.findall(path.read_text()))
@@ -26,7 +26,7 @@ def texts() -> dict[str, str]:
     for folder in ("include", "plugins", "release"):
         for path in files(folder, "**/*.py"):
             # The embedded AWS is one account in one partition; its template's is by Region.
-            if "local_aws" not in path.parts and path.name != "env_file.py":
+            if path.name != "env_file.py":
                 found[str(path.relative_to(PROJECT))] = _SHAPE.sub("", path.read_text())
     return found
 

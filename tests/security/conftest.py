@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.include.conftest import make_drain, make_labeller  # noqa: F401  # fixtures
+from tests.core.conftest import make_drain, make_labeller  # noqa: F401  # fixtures
 from tests.plugins.conftest import (  # noqa: F401  # fixtures
     _service_models_are_read_once,
     quick,

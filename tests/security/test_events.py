@@ -7,15 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from label_detection_core.drain.message_worker import Tally
+from label_detection_core.queue import messages
+from label_detection_core.queue.messages import ImageRef
 
-from include import messages
-from include.message_worker import Tally
-from include.messages import ImageRef
 from tests.conftest import Aws
-from tests.include.conftest import MakeDrain
-from tests.include.images import LABELS, outcomes, upload
-from tests.include.queues import clear, send
-from tests.include.test_messages import direct, record, through_sns
+from tests.core.conftest import MakeDrain
+from tests.core.images import LABELS, outcomes, upload
+from tests.core.queues import clear, send
+from tests.core.test_messages import direct, record, through_sns
 
 #: SQS: the largest message, bytes.
 MIB = 1 << 20

@@ -7,15 +7,15 @@ import re
 from itertools import product
 
 import pytest
+from label_detection_core.drain.journal import read_lines
+from label_detection_core.drain.message_worker import RefusedError, Tally
+from label_detection_core.labelling.labels import REJECTED, document_key, final_key, rejected_message_key
+from label_detection_core.queue.messages import ImageRef
 
-from include.journal import read_lines
-from include.labels import REJECTED, document_key, final_key, rejected_message_key
-from include.message_worker import RefusedError, Tally
-from include.messages import ImageRef
 from tests.conftest import Aws
-from tests.include.conftest import RUN, MakeDrain
-from tests.include.images import TEXT, outcomes, upload
-from tests.include.test_backfill import HARD_KEYS
+from tests.core.conftest import RUN, MakeDrain
+from tests.core.images import TEXT, outcomes, upload
+from tests.core.test_backfill import HARD_KEYS
 
 #: Under the final bucket's own folders, which have readers and life-cycle rules of their own.
 OF_THE_BUCKET = ["runs/r/report.json", "rejected/a.png", "reviews/a.png/1.json", "exports/e/a.png", "_/runs/a.png"]
@@ -92,13 +92,13 @@ def test_no_image_is_written_over_what_belongs_to_another(
 def test_a_key_with_control_characters_writes_no_line_of_its_own_into_the_log(
     aws: Aws, make_drain: MakeDrain, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "include")
+    caplog.set_level(logging.INFO, "label_detection_core")
     forged = "a\n[2026-11-22 06:00:00] ERROR - forged\r\x1b[2K\u202e.png"
     upload(aws, forged, TEXT)
     upload(aws, "gone " + forged, TEXT)
     aws.s3.delete_object(Bucket=aws.settings.source_bucket, Key="gone " + forged)
     make_drain().run()
-    said = [record.getMessage() for record in caplog.records if record.name.startswith("include")]
+    said = [record.getMessage() for record in caplog.records if record.name.startswith("label_detection_core")]
     assert len([line for line in said if "forged" in line]) == 2
     assert [line for line in said if not line.isprintable()] == []
 

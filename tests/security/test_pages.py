@@ -9,15 +9,15 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from label_detection_core.backfill.announcer import Announcer
+from label_detection_core.backfill.backfill import Chunk
+from label_detection_core.labelling.labels import Detection
+from label_detection_core.run import notices
+from label_detection_core.run.notices import FailedTask
+from label_detection_core.run.plan import make_plan
+from label_detection_core.run.report import ModelUse, Report
+from label_detection_core.run.totals import add_up
 
-from include import notices
-from include.announcer import Announcer
-from include.backfill import Chunk
-from include.labels import Detection
-from include.notices import FailedTask
-from include.plan import make_plan
-from include.report import ModelUse, Report
-from include.totals import add_up
 from label_detection.operators.images import AnalyseImagesOperator
 from label_detection.operators.run import WriteReportOperator
 from tests.conftest import Aws

@@ -15,11 +15,11 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from label_detection_core.config.settings import SettingsError, load
+from label_detection_core.redaction import redact
 
 from demo.environment import PROJECT
 from demo.waiting import wait_until
-from include.redaction import redact
-from include.settings import SettingsError, load
 from label_detection.hooks import clients
 from label_detection.hooks.redacting import RedactingAwsHook
 from label_detection.operators.backfill import EnqueueImagesOperator, PlanBackfillOperator
@@ -80,7 +80,7 @@ def written(
     aws: Aws, run: Run, variables: Variables, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> Written:
     caplog.set_level(logging.INFO)
-    for name in ("include", "label_detection"):
+    for name in ("label_detection_core", "label_detection"):
         caplog.set_level(logging.DEBUG, name)
     return Written(aws, run, variables, capfd, caplog)
 
@@ -199,7 +199,7 @@ def test_an_endpoint_that_is_gone_is_named_without_its_login(
 def test_an_error_that_is_kept_in_a_document_has_no_secrets(
     aws: Aws, run: Run, written: Written, quick: None, picture: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("include.labeller.retry_seconds", lambda _: 0.2)
+    monkeypatch.setattr("label_detection_core.labelling.labeller.retry_seconds", lambda _: 0.2)
     aws.upload("a.png", picture)
     said = f"internal: https://b.s3.amazonaws.com/a.png?X-Amz-Security-Token={TOKEN}&X-Amz-Signature={SECRET}"
     aws.fail("rekognition", "DetectCustomLabels", status=500, message=said, times=6)

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 import yaml
+from label_detection_core.config.settings import environment_name
 
 from demo.environment import PROJECT
 from demo.world import World, WorldOptions
-from include.settings import environment_name
 from label_detection.metrics import COUNTERS
 from tests.seed import SEED
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.config import Config
+from label_detection_core.config.settings import Settings
 
-from include.settings import Settings
 from label_detection.hooks.redacting import RedactingAwsHook
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
-from include.labels import Detection
-from include.messages import ImageRef
-from include.pace import Pace
+from label_detection_core.drain.pace import Pace
+from label_detection_core.labelling.labels import Detection
+from label_detection_core.queue.messages import ImageRef
 
 
 class Phase(Enum):
@@ -101,7 +101,7 @@ class ModelHook(Protocol):
         """
 
     def detect(self, image: ImageRef, min_confidence: float | None) -> Detection:
-        """What is in an image (`include.labeller.Detect` says which errors mean what).
+        """What is in an image (`label_detection_core.labelling.labeller.Detect` says which errors mean what).
 
         :param min_confidence: 0-100; None: the model's own thresholds hold.
         """

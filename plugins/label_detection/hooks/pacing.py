@@ -16,9 +16,9 @@ from mmap import mmap
 from typing import Any
 
 from botocore.exceptions import ReadTimeoutError
+from label_detection_core import aws_errors
+from label_detection_core.drain.pace import Pace
 
-from include import aws_errors
-from include.pace import Pace
 from label_detection.hooks.model import ModelState
 from label_detection.hooks.retries import decide_retries
 from label_detection.hooks.service_health import Outage, Readiness

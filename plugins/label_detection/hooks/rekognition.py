@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
+from label_detection_core import aws_errors
+from label_detection_core.config.model_kinds import model_of
+from label_detection_core.drain.pace import Pace
+from label_detection_core.labelling.labeller import ImageRefusedError, ImageUnreadableError, TryAgainError
+from label_detection_core.labelling.labels import Detection, Error
+from label_detection_core.queue.messages import ImageRef
 
-from include import aws_errors
-from include.labeller import ImageRefusedError, ImageUnreadableError, TryAgainError
-from include.labels import Detection, Error
-from include.messages import ImageRef
-from include.model_kinds import model_of
-from include.pace import Pace
 from label_detection.hooks.model import ModelInUseError, ModelState, Phase, QuotaExceededError, StopTarget
 from label_detection.hooks.pacing import Load, keep_pace
 from label_detection.hooks.quotas import send_once

@@ -9,15 +9,15 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from label_detection_core import aws_errors
+from label_detection_core.config.model_kinds import endpoint_name, model_of
+from label_detection_core.drain.pace import Pace
+from label_detection_core.labelling.endpoint_answers import detection_of
+from label_detection_core.labelling.image_bytes import ImageBytes
+from label_detection_core.labelling.labeller import ImageRefusedError, TryAgainError
+from label_detection_core.labelling.labels import Detection, Error
+from label_detection_core.queue.messages import ImageRef
 
-from include import aws_errors
-from include.endpoint_answers import detection_of
-from include.image_bytes import ImageBytes
-from include.labeller import ImageRefusedError, TryAgainError
-from include.labels import Detection, Error
-from include.messages import ImageRef
-from include.model_kinds import endpoint_name, model_of
-from include.pace import Pace
 from label_detection.hooks.model import ModelInUseError, ModelState, Phase, QuotaExceededError, StopTarget
 from label_detection.hooks.pacing import Load, keep_pace
 from label_detection.hooks.redacting import RedactingAwsHook

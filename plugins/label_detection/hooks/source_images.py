@@ -7,12 +7,13 @@ from contextlib import closing, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from include.byte_budget import ByteBudget, NoRoomError
-from include.image_bytes import ImageBytes, read_image
-from include.labeller import TryAgainError
-from include.labels import Error
-from include.messages import ImageRef
-from include.pace import Pace
+from label_detection_core.drain.pace import Pace
+from label_detection_core.labelling.byte_budget import ByteBudget, NoRoomError
+from label_detection_core.labelling.image_bytes import ImageBytes, read_image
+from label_detection_core.labelling.labeller import TryAgainError
+from label_detection_core.labelling.labels import Error
+from label_detection_core.queue.messages import ImageRef
+
 from label_detection.hooks.redacting import RedactingAwsHook
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class SendsImages(RedactingAwsHook):
 
     @contextmanager
     def picture(self, image: ImageRef) -> Iterator[ImageBytes]:
-        """An image's bytes, for the time of the block; its errors are those of `include.image_bytes.read_image`.
+        """An image's bytes, for the time of the block; its errors are those of `image_bytes.read_image`.
 
         Waits while the images of other threads fill the memory.
 

@@ -12,10 +12,9 @@ from urllib.parse import quote, urlencode
 
 from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
 from airflow.sdk import BaseOperatorLink
-
-from include import journal
-from include.model_kinds import Model, model_of
-from include.settings import Settings
+from label_detection_core.config.model_kinds import Model, model_of
+from label_detection_core.config.settings import Settings
+from label_detection_core.drain import journal
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator

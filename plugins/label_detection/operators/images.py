@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from label_detection_core.drain.drain import Drain
+from label_detection_core.drain.journal import Journal
+from label_detection_core.drain.message_worker import RefusedError, Tally
+from label_detection_core.drain.pace import Pace
+from label_detection_core.labelling.labeller import Labeller
+from label_detection_core.labelling.labels import ModelInfo, RunInfo
+from label_detection_core.labelling.naming import naming
+from label_detection_core.queue.image_queue import VISIBILITY_SECONDS, ImageQueue
+from label_detection_core.run.plan import MAX_WORKERS, Plan
 
-from include.class_names import naming
-from include.drain import Drain
-from include.image_queue import VISIBILITY_SECONDS, ImageQueue
-from include.journal import Journal
-from include.labeller import Labeller
-from include.labels import ModelInfo, RunInfo
-from include.message_worker import RefusedError, Tally
-from include.pace import Pace
-from include.plan import MAX_WORKERS, Plan
 from label_detection import exchange, lag
 from label_detection.hooks.by_arn import model_hook, paced_model_hook
 from label_detection.hooks.clients import FEW_ATTEMPTS, IMAGE_ATTEMPTS, s3_client, sqs_client

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from label_detection_core.config.model_kinds import model_of
+from label_detection_core.model.lease import Lease
+from label_detection_core.run.plan import Plan
 
-from include.lease import Lease
-from include.model_kinds import model_of
-from include.plan import Plan
 from label_detection import exchange, lag, leases
 from label_detection.hooks import switch
 from label_detection.hooks.by_arn import model_hook

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from label_detection_core import aws_errors
+from label_detection_core.config.settings import Settings
+from label_detection_core.drain import journal
+from label_detection_core.labelling.labels import to_json
+from label_detection_core.queue.image_queue import ImageQueue
+from label_detection_core.run.left_behind import THREADS, find_left_behind, unreadable_warnings
+from label_detection_core.run.plan import Plan, make_plan
+from label_detection_core.run.report import ModelUse, Report
+from label_detection_core.run.totals import Totals, add_up
 
-from include import aws_errors, journal
-from include.image_queue import ImageQueue
-from include.labels import to_json
-from include.left_behind import THREADS, find_left_behind, unreadable_warnings
-from include.plan import Plan, make_plan
-from include.report import ModelUse, Report
-from include.settings import Settings
-from include.totals import Totals, add_up
 from label_detection import exchange, experiences, leases, metrics, preflight
 from label_detection.configuration import place_of, read_settings
 from label_detection.hooks.by_arn import model_hook

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowRuntimeError
+from label_detection_core.model.lease import Lease
+from label_detection_core.run import notices
 
-from include import notices
-from include.lease import Lease
 from label_detection import lag, leases, notifications, stopping
 from label_detection.exchange import STOP_TASK
 from label_detection.hooks import switch

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseSensorOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from label_detection_core.config.settings import Settings
+from label_detection_core.queue.image_queue import Depth, ImageQueue
 
-from include.image_queue import Depth, ImageQueue
-from include.settings import Settings
 from label_detection import leases, preflight
 from label_detection.configuration import place_of, read_settings
 from label_detection.hooks.by_arn import model_hook

@@ -13,10 +13,10 @@ from botocore.exceptions import ClientError
 from fastapi import HTTPException, Request
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import FileResponse, HTMLResponse, Response
+from label_detection_core import aws_errors
+from label_detection_core.redaction import shown
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from include import aws_errors
-from include.redaction import shown
 from label_detection.ui.policy import policy
 
 ASSETS = Path(__file__).with_name("assets")

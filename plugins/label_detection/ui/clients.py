@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowException
 from botocore.config import Config
 from fastapi import HTTPException
+from label_detection_core.config.settings import Settings
+from label_detection_core.redaction import shown
 
-from include.redaction import shown
-from include.settings import Settings
 from label_detection.hooks.brief import brief_config
 from label_detection.hooks.by_arn import hook_for
 from label_detection.hooks.redacting import RedactingAwsHook

@@ -8,14 +8,14 @@ import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import HTTPException, Query
+from label_detection_core.drain.journal import run_prefix
+from label_detection_core.run.gallery import Gallery, Parts, Place
 
-from include.gallery import Gallery, Parts, Place
-from include.journal import run_prefix
 from label_detection.ui import clients
 from label_detection.ui.answers import GoneError, UnreadableError, said_in_words
 
 if TYPE_CHECKING:
-    from include.settings import Settings
+    from label_detection_core.config.settings import Settings
 
 #: What reading the final bucket takes.
 READ_FINAL = "s3:ListBucket and s3:GetObject on it, and kms:Decrypt on its key if a KMS key encrypts it"

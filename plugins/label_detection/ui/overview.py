@@ -13,12 +13,12 @@ from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response
+from label_detection_core.config.pipelines import Pipeline
+from label_detection_core.config.settings import Settings
+from label_detection_core.model.run_history import row
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from include.pipelines import Pipeline
-from include.run_history import row
-from include.settings import Settings
 from label_detection.configuration import read_pipelines
 from label_detection.exchange import SENSE_TASK
 from label_detection.ui import model_now, queue_now

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
+from label_detection_core.aws_errors import AWS_ERRORS
 
-from include.aws_errors import AWS_ERRORS
 from label_detection.ui import clients
 from label_detection.ui.access import MAY_READ_RUNS, RunId, SettingsDep, pipeline_of, settings_of
 from label_detection.ui.answers import GoneError, said_in_words

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from fastapi import HTTPException
+from label_detection_core.queue.image_queue import ImageQueue
 
-from include.image_queue import ImageQueue
 from label_detection.ui import clients
 from label_detection.ui.answers import said_in_words
 
 if TYPE_CHECKING:
-    from include.settings import Settings
+    from label_detection_core.config.settings import Settings
 
 #: AWS: SQS sends a point a minute, while the queue was used within six hours.
 _PERIOD_SECONDS = 60

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query
 from fastapi.responses import Response
+from label_detection_core.drain.journal import run_prefix
+from label_detection_core.labelling.labels import document_key, rejected_message_key
+from label_detection_core.model.run_history import labels_of
+from label_detection_core.run.gallery import Show, Wanted
 
-from include.gallery import Show, Wanted
-from include.journal import run_prefix
-from include.labels import document_key, rejected_message_key
-from include.run_history import labels_of
 from label_detection.ui.access import MAY_READ_RUNS, RunId, SettingsDep
 from label_detection.ui.answers import GoneError, UnreadableError, data, page, said_in_words
 from label_detection.ui.images import (

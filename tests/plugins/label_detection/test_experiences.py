@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from label_detection_core.model.experience import Experience
 
-from include.experience import Experience
 from label_detection import experiences
 from label_detection.exchange import pull_plan
 from label_detection.experiences import read_experience, write_experience

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
+from label_detection_core.config.settings import environment_name
+from label_detection_core.model.lease import Lease
 
-from include.lease import Lease
-from include.settings import environment_name
 from label_detection import notifications
 from label_detection.exchange import pull_plan
 from label_detection.operators.backfill import PlanBackfillOperator

@@ -16,7 +16,7 @@ from demo import standing
 from demo.environment import PROJECT
 from release import env_file
 
-_MOUNTED = ("dags", "plugins", "include")
+_MOUNTED = ("dags", "plugins", "include", "local_aws", "deploy")
 
 
 @dataclass(frozen=True)

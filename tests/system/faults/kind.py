@@ -10,10 +10,10 @@ from unittest.mock import patch
 
 import pytest
 from botocore.config import Config
+from label_detection_core.config.class_names import naming
+from label_detection_core.config.model_kinds import endpoint_name, model_of
+from label_detection_core.labelling.labeller import Detect
 
-from include.class_names import naming
-from include.labeller import Detect
-from include.model_kinds import endpoint_name, model_of
 from label_detection.hooks.by_arn import hook_for
 from label_detection.hooks.model import ModelHook
 from tests.model_calls import CALLS, KINDS, ModelCalls

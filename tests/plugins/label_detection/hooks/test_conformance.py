@@ -1,6 +1,6 @@
 """What every model hook must do: the seam between the pipeline and a service that runs models, as its specification.
 
-A kind of models is a row in `include.model_kinds.KINDS`, a hook and a waiter file. Whoever adds one adds it here, and
+A kind of models is a row in `model_kinds.KINDS`, a hook and a waiter file. Whoever adds one adds it here, and
 nothing else of the pipeline changes: the last test runs a whole run with one that is only registered.
 
 The hooks speak to the embedded AWS over HTTP.
@@ -24,19 +24,20 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, WaiterError
 from botocore.loaders import create_loader
+from label_detection_core import aws_errors
+from label_detection_core.config import model_kinds
+from label_detection_core.config.model_kinds import KINDS, model_of
+from label_detection_core.config.settings import SettingsError, load
+from label_detection_core.drain.pace import Pace
+from label_detection_core.labelling.labeller import ImageRefusedError, ImageUnreadableError
+from label_detection_core.labelling.labels import SCHEMA_FILE, Detection
+from label_detection_core.queue.messages import ImageRef
 
 from demo.waiting import wait_until
-from include import aws_errors, model_kinds
-from include.labeller import ImageRefusedError, ImageUnreadableError
-from include.labels import SCHEMA_FILE, Detection
-from include.messages import ImageRef
-from include.model_kinds import KINDS, model_of
-from include.pace import Pace
-from include.settings import SettingsError, load
 from label_detection.hooks.by_arn import hook_for
 from label_detection.hooks.model import ModelHook, ModelInUseError, Phase
 from tests.conftest import PROJECT
-from tests.include.images import GIF, TEXT, outcomes, upload
+from tests.core.images import GIF, TEXT, outcomes, upload
 from tests.permissions.pipeline import run_pipeline
 from tests.plugins.label_detection.hooks import parameter_model
 from tests.plugins.label_detection.hooks.conftest import Show

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from label_detection_core.drain.pace import Calls, Pace
+from label_detection_core.queue.messages import ImageRef
 
-from include.messages import ImageRef
-from include.pace import Calls, Pace
 from label_detection.hooks.by_arn import hook_for, paced_model_hook
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from label_detection_core.config.settings import Settings
 
-from include.settings import Settings
 from label_detection.links.console import (
     ConsoleLink,
     FinalBucketLink,

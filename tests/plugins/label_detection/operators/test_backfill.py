@@ -10,16 +10,16 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from label_detection_core.backfill import backfill
+from label_detection_core.queue.messages import ImageRef
 
 from demo.waiting import wait_until
-from include import backfill
-from include.messages import ImageRef
 from label_detection.hooks import clients
 from label_detection.operators.backfill import EnqueueImagesOperator, PlanBackfillOperator
 from label_detection.operators.images import AnalyseImagesOperator
-from tests.include.images import outcomes
-from tests.include.queues import clear
-from tests.include.test_backfill import HARD_KEYS
+from tests.core.images import outcomes
+from tests.core.queues import clear
+from tests.core.test_backfill import HARD_KEYS
 from tests.plugins.conftest import Run
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
+from label_detection_core.config.settings import Place, Settings
+from label_detection_core.labelling.conditions import Conditions
 
-from include.conditions import Conditions
-from include.settings import Place, Settings
 from label_detection import exchange, preflight
 from label_detection.operators.run import PlanRunOperator
 from tests.model_calls import KINDS
@@ -182,8 +182,8 @@ def without(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
 
 
 _IMPORTERS = {
-    "include.anomalies",
-    "include.image_bytes",
+    "label_detection_core.labelling.anomalies",
+    "label_detection_core.labelling.image_bytes",
     "label_detection.hooks.lookoutvision",
     "label_detection.hooks.sagemaker",
     "label_detection.hooks.source_images",

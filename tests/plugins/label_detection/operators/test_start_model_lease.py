@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
+from label_detection_core.model.lease import Lease
 
-from include.lease import Lease
 from label_detection import exchange
 from label_detection.hooks import switch
 from label_detection.hooks.by_arn import hook_class
@@ -19,7 +19,8 @@ from tests.plugins.conftest import DAG_ID, RUN_ID, Run, Variables
 from tests.plugins.label_detection.operators.conftest import start
 
 if TYPE_CHECKING:
-    from include.settings import Settings
+    from label_detection_core.config.settings import Settings
+
     from tests.conftest import Aws
 
 pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.kinds(*KINDS)]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from label_detection_core.model.lease import Lease
 
-from include.lease import Lease
 from label_detection import lag, leases
 from label_detection.hooks.by_arn import hook_class
 from label_detection.hooks.model import ModelHook, ModelState

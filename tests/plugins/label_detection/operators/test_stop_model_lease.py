@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from label_detection_core.model.lease import Lease, lease_name
 
-from include.lease import Lease, lease_name
 from label_detection import exchange
 from label_detection.hooks import switch
 from label_detection.hooks.by_arn import hook_class

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from label_detection_core.config.model_kinds import model_of
 
-from include.model_kinds import model_of
 from label_detection.hooks.by_arn import hook_class
 from label_detection.hooks.model import ModelHook
 from label_detection.hooks.switch import arm

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from label_detection.sensors.sqs import QueueDepthSensor
 from label_detection.triggers.sqs import QueueDepthTrigger
-from tests.include.queues import delay
+from tests.core.queues import delay
 from tests.plugins.conftest import Run, dags_test_event, events_of
 
 if TYPE_CHECKING:

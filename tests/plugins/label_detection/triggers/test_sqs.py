@@ -13,7 +13,7 @@ from airflow.sdk.module_loading import import_string
 from botocore.exceptions import ClientError
 
 from label_detection.triggers.sqs import QueueDepthTrigger
-from tests.include.queues import delay
+from tests.core.queues import delay
 from tests.plugins.conftest import events_of
 
 if TYPE_CHECKING:

@@ -18,13 +18,9 @@ from airflow.models.trigger import Trigger
 from airflow.models.variable import Variable
 from airflow.models.xcom import XComModel
 from fastapi.testclient import TestClient
-from sqlalchemy import create_engine
-from sqlalchemy.orm import Session
-from sqlalchemy.pool import StaticPool
-
-from include.journal import Journal
-from include.labeller import Outcome, Result
-from include.labels import (
+from label_detection_core.drain.journal import Journal
+from label_detection_core.labelling.labeller import Outcome, Result
+from label_detection_core.labelling.labels import (
     REJECTED,
     Detection,
     Error,
@@ -35,7 +31,11 @@ from include.labels import (
     label_document,
     to_json,
 )
-from include.messages import ImageRef
+from label_detection_core.queue.messages import ImageRef
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import StaticPool
+
 from label_detection.ui import clients
 from label_detection.ui.app import make_app
 from tests.conftest import Aws

@@ -12,10 +12,10 @@ import pytest
 from airflow.models.variable import Variable
 from airflow.models.xcom import XComModel
 from fastapi.testclient import TestClient
+from label_detection_core.model.lease import lease_name
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from include.lease import lease_name
 from label_detection.configuration import read_pipelines
 from tests.conftest import Aws
 from tests.model_calls import KINDS

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from label_detection_core.model.run_history import row
 from sqlalchemy.orm import Session
 
-from include.run_history import row
 from label_detection.ui import clients, overview
 from tests.conftest import Aws
 from tests.plugins.label_detection.ui.conftest import DAG_ID

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 import label_detection_pages
-from demo.environment import PROJECT, cleaned
+from demo.environment import PROJECT, PYTHONPATH, cleaned
 
 VIEWS = label_detection_pages.LabelDetectionPages.external_views
 _LOAD = """
@@ -27,7 +27,7 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 
 
 def test_loading_it_imports_nothing_that_is_not_there(tmp_path: Path) -> None:
-    environment = cleaned() | {"AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": f"{PROJECT}:{PROJECT / 'plugins'}"}
+    environment = cleaned() | {"AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": f"{PYTHONPATH}:{PROJECT / 'plugins'}"}
     said = subprocess.run(
         [sys.executable, "-c", _LOAD], env=environment, capture_output=True, text=True, timeout=60, check=True
     )

@@ -7,12 +7,12 @@ import threading
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
+from label_detection_core.labelling.labels import document_key, final_key
+from label_detection_core.queue.messages import ImageRef
 
 from demo.waiting import wait_until
-from include.labels import document_key, final_key
-from include.messages import ImageRef
 from tests.conftest import OPTION, Aws
-from tests.include.refusals import kept, upload_refused
+from tests.core.refusals import kept, upload_refused
 from tests.system.faults.oddities.catalogue import Oddity
 from tests.system.faults.oddities.results import add
 from tests.system.faults.oddities.tasks import Analysed, Tasks, labelled, rejected, upload

@@ -8,8 +8,8 @@ import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
 from label_detection.sensors.sqs import QueueDepthSensor
-from tests.include.queues import delay, send
-from tests.include.test_messages import direct, record
+from tests.core.queues import delay, send
+from tests.core.test_messages import direct, record
 from tests.system.faults.oddities.catalogue import Oddity
 from tests.system.faults.oddities.results import add
 from tests.system.faults.oddities.tasks import Tasks, labelled, upload

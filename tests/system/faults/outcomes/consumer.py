@@ -14,15 +14,15 @@ from random import Random
 
 import boto3
 from botocore.config import Config
+from label_detection_core.drain.drain import Drain
+from label_detection_core.drain.journal import Journal
+from label_detection_core.drain.message_worker import DrainError
+from label_detection_core.drain.pace import Pace
+from label_detection_core.labelling.labeller import Detect, ImageRefusedError, Labeller
+from label_detection_core.labelling.labels import Detection, Error, ModelInfo, RunInfo
+from label_detection_core.queue.image_queue import ImageQueue
+from label_detection_core.queue.messages import ImageRef, Message
 
-from include.drain import Drain
-from include.image_queue import ImageQueue
-from include.journal import Journal
-from include.labeller import Detect, ImageRefusedError, Labeller
-from include.labels import Detection, Error, ModelInfo, RunInfo
-from include.message_worker import DrainError
-from include.messages import ImageRef, Message
-from include.pace import Pace
 from label_detection.hooks.by_arn import hook_for
 from tests.system.faults.kind import named_as_configured
 

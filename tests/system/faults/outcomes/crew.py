@@ -14,7 +14,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from random import Random
 
-from demo.environment import PROJECT
+from demo.environment import PROJECT, PYTHONPATH
 from tests.system.faults.outcomes.audit import Place
 from tests.system.faults.outcomes.consumer import Orders, consume
 
@@ -26,7 +26,7 @@ _END_SECONDS = 180
 def _import_path() -> Iterator[None]:
     """The server that forks consumers imports what they need once, and finds it where pytest does."""
     before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(PROJECT), str(PROJECT / "plugins")])
+    os.environ["PYTHONPATH"] = os.pathsep.join([PYTHONPATH, str(PROJECT / "plugins")])
     try:
         yield
     finally:

@@ -97,7 +97,7 @@ def serve(folder: Path) -> Iterator[ImageAws]:
         "model": kind(),
         "seed": str(SEED),
     }
-    command = [sys.executable, "-m", "include.local_aws", *(word for o, v in options.items() for word in (f"--{o}", v))]
+    command = [sys.executable, "-m", "local_aws", *(word for o, v in options.items() for word in (f"--{o}", v))]
     with (folder / "aws.log").open("w") as log:
         process = subprocess.Popen(command, env=cleaned(), cwd=PROJECT, stdout=log, stderr=log)
     try:

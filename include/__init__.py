@@ -1,1 +1,0 @@
-"""What the pipeline does, in plain Python: no Airflow in here."""

@@ -1,0 +1,12 @@
+"""What the pipeline does, in plain Python: no Airflow. A room imports only rooms that stand above it in this list.
+
+`config`     the options, the pipelines, the kinds of models by their ARNs
+`model`      who holds a model, how long its starts took, what was spent
+`queue`      messages, what is in them, and those in flight
+`labelling`  one image on its way: decisions, S3 steps, answers of each kind of model, documents
+`drain`      many images: the consumer, its pace, its journal
+`run`        plan, totals, report, notices, gallery
+`backfill`   images that nobody announced
+
+`aws_errors` and `redaction` are for all of them.
+"""

@@ -1,0 +1,1 @@
+"""Images that lie in the source bucket and that no message announces."""

@@ -1,0 +1,184 @@
+"""Puts a chunk of pictures on the queue, as S3 would have announced them; goes on where an earlier attempt ended.
+
+Beside the chunk a mark says how many were sent. It is written every few hundred messages, so a killed attempt has its
+last few hundred sent again: one image has one outcome, however often it is announced.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import quote_plus
+
+from label_detection_core import aws_errors
+from label_detection_core.backfill.backfill import Chunk, Picture, read_line
+from label_detection_core.drain.signal_safe import SignalSafeEvent
+from label_detection_core.labelling import labels
+from label_detection_core.queue.image_queue import BATCH
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+log = logging.getLogger(__name__)
+
+_MARK_EVERY = 500
+_PROGRESS_SECONDS = 5.0
+#: Seconds between tries of the entries that SQS failed to take; after the last one it is an error.
+_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
+
+
+class NotTakenError(Exception):
+    """SQS did not take messages, and says why."""
+
+
+class ChunkGoneError(Exception):
+    """The list of pictures is not there any more."""
+
+
+def event(bucket: str, picture: Picture, partition: str = "aws") -> str:
+    """An S3 event for one picture, as S3 itself sends it: the key is form-encoded."""
+    record = {
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        "eventTime": picture.modified.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "eventName": "ObjectCreated:Put",
+        "s3": {
+            "s3SchemaVersion": "1.0",
+            "configurationId": "label_detection_backfill",
+            "bucket": {"name": bucket, "arn": f"arn:{partition}:s3:::{bucket}"},
+            "object": {"key": quote_plus(picture.key, safe="/"), "size": picture.size, "eTag": picture.etag},
+        },
+    }
+    return json.dumps({"Records": [record]})
+
+
+class Announcer:
+    """Sends one chunk, in its order.
+
+    :param on_progress: called every few seconds.
+    """
+
+    def __init__(
+        self,
+        s3: S3Client,
+        sqs: SQSClient,
+        *,
+        source_bucket: str,
+        final_bucket: str,
+        queue_url: str,
+        chunk: Chunk,
+        on_progress: Callable[[Announcer], None] = lambda _: None,
+    ) -> None:
+        self._s3 = s3
+        self._sqs = sqs
+        self._source_bucket = source_bucket
+        self._final_bucket = final_bucket
+        self._queue_url = queue_url
+        self._chunk = chunk
+        self._on_progress = on_progress
+        self._stop = SignalSafeEvent()
+        self.sent = 0  # of the chunk's pictures, by this and earlier attempts
+
+    def __str__(self) -> str:
+        """In words, for the grid: `5000 of 5000, 2026-01-03 to 2026-02-01`."""
+        chunk = self._chunk
+        return f"{self.sent} of {chunk.images}, {chunk.oldest:%Y-%m-%d} to {chunk.newest:%Y-%m-%d}"
+
+    def stop(self) -> None:
+        """Let `run` return soon. Safe to call from a signal handler."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Send what is not sent yet, until the chunk's end or `stop`.
+
+        :raises NotTakenError: when SQS keeps failing entries; ChunkGoneError: when there is no list; botocore's errors:
+            when S3 or SQS refuse or are down.
+        """
+        with tempfile.TemporaryFile() as lines:
+            etag = self._fetch(lines)
+            self.sent = self._read_mark(etag)
+            if self.sent:
+                log.info("%d of %d were sent before: going on from there", self.sent, self._chunk.images)
+            try:
+                self._send_all(map(read_line, islice(lines, self.sent, None)), etag)
+            finally:
+                self._write_last_mark(etag)
+
+    def _send_all(self, pictures: Iterator[Picture], etag: str) -> None:
+        marked, said_at = self.sent, time.monotonic()
+        while not self._stop.is_set() and (batch := list(islice(pictures, BATCH))):
+            self._send(batch)
+            self.sent += len(batch)
+            if self.sent - marked >= _MARK_EVERY:
+                self._write_mark(etag)
+                marked = self.sent
+            if time.monotonic() - said_at >= _PROGRESS_SECONDS:
+                said_at = time.monotonic()
+                self._on_progress(self)
+
+    def _send(self, pictures: Iterable[Picture]) -> None:
+        """Send a batch; what SQS fails to take is sent again, after a pause."""
+        waiting: list[Any] = [
+            {"Id": str(number), "MessageBody": event(self._source_bucket, picture, self._s3.meta.partition)}
+            for number, picture in enumerate(pictures)
+        ]
+        for pause in (*_PAUSES, None):
+            answer = self._sqs.send_message_batch(QueueUrl=self._queue_url, Entries=waiting)
+            failed = {failure["Id"]: failure for failure in answer.get("Failed", [])}
+            waiting = [entry for entry in waiting if entry["Id"] in failed]
+            if not waiting:
+                return
+            failure = failed[waiting[0]["Id"]]
+            said = f"{failure['Code']}: {failure.get('Message', '')}"
+            if pause is None or self._stop.wait(pause):
+                break
+            log.warning("SQS did not take %d messages (%s): trying again", len(waiting), said)
+        raise NotTakenError(f"SQS did not take {len(waiting)} messages: {said}")
+
+    def _fetch(self, lines: IO[bytes]) -> str:
+        """The chunk, into a file: sending takes longer than a connection to S3 can be relied on. Its eTag."""
+        try:
+            answer = self._s3.get_object(Bucket=self._final_bucket, Key=self._chunk.key)
+        except self._s3.exceptions.NoSuchKey:
+            raise ChunkGoneError(f"s3://{self._final_bucket}/{self._chunk.key} is gone: make the plan again") from None
+        shutil.copyfileobj(answer["Body"], lines)
+        lines.seek(0)
+        return answer["ETag"]
+
+    @property
+    def _mark_key(self) -> str:
+        return self._chunk.key.removesuffix(".jsonl") + ".sent.json"
+
+    def _read_mark(self, etag: str) -> int:
+        """How many of this very chunk were sent; a plan that is made again overwrites its chunks."""
+        try:
+            body = self._s3.get_object(Bucket=self._final_bucket, Key=self._mark_key)["Body"].read()
+        except self._s3.exceptions.NoSuchKey:
+            return 0
+        try:
+            mark = json.loads(body)
+            sent = int(mark["sent"]) if mark["chunk"] == etag else 0
+        except (ValueError, KeyError, TypeError) as error:  # somebody has edited it
+            log.warning("s3://%s/%s is not a mark: %r", self._final_bucket, self._mark_key, error)
+            sent = 0
+        return sent if 0 <= sent <= self._chunk.images else 0
+
+    def _write_mark(self, etag: str) -> None:
+        mark = {"chunk": etag, "sent": self.sent, "at": labels.now()}
+        self._s3.put_object(
+            Bucket=self._final_bucket, Key=self._mark_key, Body=labels.to_json(mark), ContentType="application/json"
+        )
+
+    def _write_last_mark(self, etag: str) -> None:
+        """Not worth an error of its own: without it a later attempt sends a few hundred again."""
+        try:
+            self._write_mark(etag)
+        except aws_errors.AWS_ERRORS as error:
+            log.warning("how far this came could not be noted, another attempt sends some again: %s", error)

@@ -1,0 +1,1 @@
+"""The options, the pipelines, and the kinds of models by their ARNs."""

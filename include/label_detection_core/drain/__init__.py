@@ -1,0 +1,1 @@
+"""Many images: the consumer of the queue, its pace, its journal."""

@@ -1,0 +1,1 @@
+"""One image on its way from the source bucket to the final one."""

@@ -1,0 +1,1 @@
+"""Who holds a model, and what is known of its earlier runs."""

@@ -1,0 +1,1 @@
+"""Messages, what they announce, and those that are in flight."""

@@ -1,0 +1,126 @@
+"""The messages a consumer has received and neither deleted nor given back: a heartbeat keeps them invisible."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from types import TracebackType
+from typing import Self
+
+from label_detection_core import aws_errors
+from label_detection_core.queue.image_queue import BATCH, ImageQueue
+from label_detection_core.queue.messages import Message
+
+log = logging.getLogger(__name__)
+
+#: So many heartbeats in a visibility timeout: two may fail.
+_HEARTBEATS = 3
+
+
+class InFlight:
+    """One consumer's messages in flight. As a context manager it keeps them alive, and gives back what is left.
+
+    Safe to use from several threads.
+    """
+
+    def __init__(self, queue: ImageQueue) -> None:
+        self._queue = queue
+        self._held: dict[str, Message] = {}  # by receipt handle: a message that was delivered twice has two
+        self._done: dict[str, Message] = {}  # worked on, to be deleted
+        self._lock = threading.Lock()  # of the two dicts
+        self._calls = threading.Lock()  # a message is not kept while it is being deleted
+        self._ended = threading.Event()
+        self._heartbeat = threading.Thread(target=self._keep_alive, name="visibility heartbeat", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._heartbeat.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        try:
+            self.delete_done()
+        finally:
+            self.give_back(*self._held.values())
+
+    @property
+    def undeleted(self) -> int:
+        """How many messages are done and not deleted yet."""
+        with self._lock:
+            return len(self._done)
+
+    def hold(self, message: Message) -> bool:
+        """From now on the message is ours; whether to work on it.
+
+        False: it is in hand already. SQS may deliver a message twice. The second delivery shares the end of the first.
+        """
+        with self._lock:
+            first = self._deliveries(message)
+            self._held[message.receipt_handle] = message
+            if any(m.receipt_handle in self._done for m in first):
+                self._done[message.receipt_handle] = message
+            return not first
+
+    def done(self, message: Message) -> None:
+        """The message has done its duty and is deleted with the next batch."""
+        with self._lock:
+            self._done.update({m.receipt_handle: m for m in self._deliveries(message)})
+
+    def give_back(self, *messages: Message, seconds: float = 0) -> bool:
+        """Make messages visible again after `seconds`.
+
+        False: some calls failed; those messages return by themselves within the visibility timeout.
+        """
+        with self._calls, self._lock:
+            ours = {m.receipt_handle: m for message in messages for m in self._deliveries(message)}
+            for receipt_handle in ours:
+                del self._held[receipt_handle]
+        try:
+            return self._queue.give_back(list(ours.values()), seconds)
+        except aws_errors.AWS_ERRORS as error:
+            log.warning("messages that could not be given back, and return by themselves: %d: %s", len(ours), error)
+            return False
+
+    def delete_done(self, at_least: int = 1) -> bool:
+        """Delete what is done, if there are `at_least` so many. What SQS fails to delete is tried again later.
+
+        :return: whether some were deleted.
+        :raises botocore.exceptions.ClientError: when SQS refuses for good, such as access denied.
+        """
+        with self._calls:
+            with self._lock:
+                done = list(self._done.values())
+            if len(done) < at_least:
+                return False
+            try:
+                failed = self._queue.delete(done)
+            except aws_errors.AWS_ERRORS as error:
+                if not aws_errors.is_transient(error):
+                    raise
+                log.warning("%d messages could not be deleted: %s; they are tried again", len(done), error)
+                return False
+            with self._lock:
+                for message in done:
+                    if message not in failed:
+                        self._done.pop(message.receipt_handle)
+                        self._held.pop(message.receipt_handle)
+            return len(failed) < len(done)
+
+    def delete_full_batches(self) -> None:
+        """Delete what is done once it fills a batch."""
+        self.delete_done(at_least=BATCH)
+
+    def _deliveries(self, message: Message) -> list[Message]:
+        return [held for held in self._held.values() if held.id == message.id]
+
+    def _keep_alive(self) -> None:
+        while not self._ended.wait(self._queue.visibility_seconds / _HEARTBEATS):
+            with self._calls:
+                with self._lock:
+                    held = list(self._held.values())
+                try:
+                    self._queue.keep(held)
+                except aws_errors.AWS_ERRORS as error:
+                    log.warning("visibility of %d messages could not be extended: %s", len(held), error)

@@ -1,0 +1,1 @@
+"""A run of the pipeline: its plan, totals, report, notices and gallery."""

@@ -1,8 +1,0 @@
-"""The paths this Rekognition answers on: moto's, with this package's responses."""
-
-from moto.rekognition.urls import url_bases as moto_url_bases
-
-from include.local_aws.rekognition.responses import LocalRekognitionResponse
-
-url_bases = moto_url_bases
-url_paths = {"{0}/$": LocalRekognitionResponse.dispatch}

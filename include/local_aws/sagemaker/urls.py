@@ -1,8 +1,0 @@
-"""The paths this SageMaker answers on: moto's, with this package's responses."""
-
-from moto.sagemaker.urls import url_bases as moto_url_bases
-
-from include.local_aws.sagemaker.responses import LocalSageMakerResponse
-
-url_bases = moto_url_bases
-url_paths = {"{0}/$": LocalSageMakerResponse.dispatch}

@@ -1,0 +1,207 @@
+"""Calls that fail on purpose: a WSGI middleware around every service.
+
+A fault is JSON:
+
+``service``      rekognition, s3, sqs, sns ...: the name requests are signed for; ``*`` for every service
+``operation``    StopProjectVersion, PutObject ..., or ``*`` for every operation of the service
+``status``       the HTTP status of the answer, 300-599; default: the one that the service's model gives the code,
+                 500 for a code that is not in the model
+``code``         the error's code; default InternalServerError
+``message``      the error's text; default "Injected fault."
+``when``         ``before`` (default): the call is not carried out; ``after``: it is, and its answer is replaced
+``times``        how many calls fail; default null: all
+``key``          only calls whose S3 key or request body contains this text
+``probability``  which share of the calls that fit fails, 0-1; default 1: all
+``seed``         what the share is drawn with, a whole number; default 0. Every fault draws for itself: the same
+                 seed fails the same ones of its first, second, third ... fitting call
+``delay``        seconds until the answer, default 0; with ``after`` the call is carried out first
+``reset``        true: the connection is cut (TCP RST) in the place of an answer; default false
+
+The first fault that fits a call, and is drawn, is used. It counts as used before its delay begins: a fault with
+``times`` 1 that is gone from the list is holding its call, or has answered it.
+"""
+
+import io
+import json
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from random import Random
+from typing import Any
+
+from local_aws.operations import Operation, Request, error_answer, modelled_status, operation_of
+
+StartResponse = Callable[..., Any]
+WsgiApp = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
+
+MAX_DELAY = 3600  # seconds
+
+log = logging.getLogger(__name__)
+
+
+class InvalidFaultError(ValueError):
+    """The JSON does not describe a list of faults; the text says what is wrong."""
+
+
+class ConnectionCutError(Exception):
+    """The connection is to be cut: for the server, which has it."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One rule; ``times`` is how many calls it still fails, None for all; ``delay`` is in seconds."""
+
+    service: str
+    operation: str
+    status: int | None = None
+    code: str = "InternalServerError"
+    message: str = "Injected fault."
+    when: str = "before"
+    times: int | None = None
+    key: str | None = None
+    probability: float = 1.0
+    seed: int = 0
+    delay: float = 0.0
+    reset: bool = False
+
+    @classmethod
+    def parse(cls, value: Any) -> "Fault":
+        """Read one fault from decoded JSON, or raise InvalidFaultError."""
+        if not isinstance(value, dict):
+            raise InvalidFaultError(f"a fault must be a JSON object, not {json.dumps(value)}")
+        for name in ("service", "operation"):
+            if name not in value:
+                raise InvalidFaultError(f"a fault must have a {name}, a text")
+        for name, member in value.items():
+            if name not in _MEMBERS:
+                raise InvalidFaultError(f"a fault has no {name!r}: it may have {', '.join(sorted(_MEMBERS))}")
+            is_right, wanted = _MEMBERS[name]
+            if not is_right(member):
+                raise InvalidFaultError(f"a fault's {name} must be {wanted}, not {json.dumps(member)}")
+        return cls(**value)
+
+    def fits(self, operation: Operation, request: Request) -> bool:
+        """Whether this call is one to fail."""
+        if self.service not in ("*", operation.service) or self.operation not in ("*", operation.name):
+            return False
+        if self.key is None:
+            return True
+        return self.key in request.path or self.key.encode() in request.body
+
+
+class _Rule:
+    """A fault in force: what is left of it, and its own dice."""
+
+    def __init__(self, fault: Fault):
+        self.fault = fault
+        self._random = Random(fault.seed)  # noqa: S311
+
+    def is_drawn(self) -> bool:
+        return self.fault.probability >= 1 or self._random.random() < self.fault.probability
+
+
+class Faults:
+    """The faults in force; safe under threads."""
+
+    def __init__(self) -> None:
+        self._rules: list[_Rule] = []
+        self._lock = threading.Lock()
+
+    def replace(self, value: Any) -> None:
+        """Put these in the place of all, given as decoded JSON; InvalidFaultError leaves all as they were."""
+        if not isinstance(value, list):
+            raise InvalidFaultError("faults must be a JSON list of objects")
+        rules = [_Rule(Fault.parse(item)) for item in value]
+        with self._lock:
+            self._rules = rules
+
+    def describe(self) -> list[dict[str, Any]]:
+        """The faults in force, as JSON; those that are used up are gone."""
+        with self._lock:
+            return [asdict(rule.fault) for rule in self._rules]
+
+    def take(self, operation: Operation, request: Request) -> Fault | None:
+        """The fault for this call, counted as used."""
+        with self._lock:
+            for index, rule in enumerate(self._rules):
+                fault = rule.fault
+                if fault.fits(operation, request) and rule.is_drawn():
+                    if fault.times == 1:
+                        del self._rules[index]
+                    elif fault.times is not None:
+                        rule.fault = replace(fault, times=fault.times - 1)
+                    return fault
+        return None
+
+    def __bool__(self) -> bool:
+        return bool(self._rules)
+
+
+class FaultMiddleware:
+    """Answers in the place of the application where a fault says so. Raises ConnectionCutError for ``reset``."""
+
+    def __init__(self, app: WsgiApp, faults: Faults):
+        self._app = app
+        self._faults = faults
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        if not self._faults:
+            return self._app(environ, start_response)
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(body)
+        request = Request.of(environ, body)
+        operation = operation_of(request)
+        fault = self._faults.take(operation, request)
+        if fault is None:
+            return self._app(environ, start_response)
+        status = fault.status or modelled_status(operation, fault.code) or 500
+        outcome = "reset" if fault.reset else f"{status} {fault.code}"
+        log.info("fault %s %s:%s: %s", fault.when, operation.service, operation.name, outcome)
+        if fault.when == "after":
+            self._carry_out(environ)
+        if fault.delay:
+            time.sleep(fault.delay)
+        if fault.reset:
+            raise ConnectionCutError
+        answer = error_answer(operation, request.method, status, fault.code, fault.message)
+        start_response(f"{answer.status} Injected Fault", list(answer.headers))
+        return [answer.body]
+
+    def _carry_out(self, environ: dict[str, Any]) -> None:
+        answer = self._app(environ, lambda *_: None)
+        try:
+            for _ in answer:
+                pass
+        finally:
+            if hasattr(answer, "close"):
+                answer.close()
+
+
+def _is_whole(value: Any, least: float = -math.inf, most: float = math.inf) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _is_number(value: Any, most: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most
+
+
+_Check = Callable[[Any], bool]
+#: What a fault may have, and what each must be.
+_MEMBERS: dict[str, tuple[_Check, str]] = {
+    "service": (lambda value: isinstance(value, str) and value != "", "a text"),
+    "operation": (lambda value: isinstance(value, str) and value != "", "a text"),
+    "status": (lambda value: value is None or _is_whole(value, 300, 599), "a number from 300 to 599, or null"),
+    "code": (lambda value: isinstance(value, str), "a text"),
+    "message": (lambda value: isinstance(value, str), "a text"),
+    "when": (lambda value: value in ("before", "after"), "before or after"),
+    "times": (lambda value: value is None or _is_whole(value, 1), "1 or more, or null"),
+    "key": (lambda value: isinstance(value, str | None), "a text or null"),
+    "probability": (lambda value: _is_number(value, 1), "a number from 0 to 1"),
+    "seed": (_is_whole, "a whole number"),
+    "delay": (lambda value: _is_number(value, MAX_DELAY), f"a number of seconds from 0 to {MAX_DELAY}"),
+    "reset": (lambda value: isinstance(value, bool), "true or false"),
+}

@@ -1,0 +1,110 @@
+"""A model of Rekognition Custom Labels: a model's life, with the service's errors."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from local_aws.model_life import Kind, ModelLife, ModelStatus, OverRateError, WrongStateError
+from local_aws.oddities import OdditiesInForce
+from local_aws.rekognition.exceptions import (
+    ProvisionedThroughputExceeded,
+    ResourceInUse,
+    ResourceNotReady,
+)
+from local_aws.settings import ModelSettings
+
+REKOGNITION = Kind(
+    "rekognition",
+    words={status: status.value for status in ModelStatus},
+    startable=frozenset(
+        {
+            ModelStatus.TRAINING_COMPLETED,
+            ModelStatus.COPYING_COMPLETED,
+            ModelStatus.STOPPED,
+            ModelStatus.FAILED,
+        }
+    ),
+    stoppable=frozenset({ModelStatus.RUNNING}),
+)
+
+
+@dataclass(frozen=True)
+class Description:
+    """A version's state, as Describe shows it; without units: it is off."""
+
+    status: ModelStatus
+    message: str
+    min_units: int
+    max_units: int | None
+
+
+class ProjectVersion(ModelLife):
+    """A version of a project. Describe may lag behind it, and it behind its own RUNNING: see ``oddities.py``."""
+
+    def __init__(
+        self,
+        arn: str,
+        project_arn: str,
+        name: str,
+        settings: ModelSettings,
+        oddities: OdditiesInForce | None = None,
+        clock: Callable[[], float] = time.time,
+    ):
+        super().__init__(arn, name, REKOGNITION, settings, clock)
+        self.project_arn = project_arn
+        self._oddities = oddities or OdditiesInForce()
+        self._before: Description | None = None  # the last accepted start or stop
+        self._asked_at = 0.0
+
+    def describe(self) -> Description:
+        """What DescribeProjectVersions has: for a while after a start or a stop, what was before it."""
+        with self._lock:
+            if self._before is not None and self._clock() < self._asked_at + self._oddities.now.describe_lag:
+                return self._before
+            return self._describe()
+
+    def _describe(self) -> Description:
+        units = self.units
+        return Description(self.status, self.message, units, self.max_units if units else None)
+
+    def _ask(self, before: Description) -> None:
+        self._before, self._asked_at = before, self._clock()
+
+    def put(self, status: ModelStatus, message: str | None = None) -> None:
+        """Put the model into a state by a control page, which Describe shows at once."""
+        with self._lock:
+            self._before = None
+            super().put(status, message)
+
+    def start(self, min_units: int, max_units: int | None, flaw: str | None = None) -> ModelStatus:
+        """Begin to start. ResourceInUse unless the model is ready, stopped or failed."""
+        try:
+            with self._lock:
+                before = self._describe()
+                status = super().start(min_units, max_units, flaw)
+                self._ask(before)
+                return status
+        except WrongStateError as error:
+            raise ResourceInUse(f"The model {self.arn} cannot be started: {error}.") from error
+
+    def stop(self) -> ModelStatus:
+        """Begin to stop. ResourceInUse unless the model is running."""
+        try:
+            with self._lock:
+                before = self._describe()
+                status = super().stop()
+                self._ask(before)
+                return status
+        except WrongStateError as error:
+            raise ResourceInUse(f"The model {self.arn} cannot be stopped: {error}.") from error
+
+    def admit(self) -> None:
+        """Let one image in, or raise ResourceNotReady or ProvisionedThroughputExceeded."""
+        if self.started_for is not None and self.started_for < self._oddities.now.ready_lag:
+            raise ResourceNotReady(f"The model {self.arn} is not ready.")
+        try:
+            super().admit()
+        except WrongStateError as error:
+            raise ResourceNotReady(f"The model {self.arn} is not ready: {error}.") from error
+        except OverRateError as error:
+            raise ProvisionedThroughputExceeded() from error

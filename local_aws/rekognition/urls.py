@@ -1,0 +1,8 @@
+"""The paths this Rekognition answers on: moto's, with this package's responses."""
+
+from moto.rekognition.urls import url_bases as moto_url_bases
+
+from local_aws.rekognition.responses import LocalRekognitionResponse
+
+url_bases = moto_url_bases
+url_paths = {"{0}/$": LocalRekognitionResponse.dispatch}

@@ -1,0 +1,60 @@
+"""What endpoints answer with: the formats of three of AWS's containers, from what the detector found."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from local_aws.detector import Finding
+from local_aws.picture import Picture
+from local_aws.settings import Answers
+
+
+def answers_of(image: str) -> Answers | None:
+    """The format of ``<registry>/object-detection:1`` and the like; None for an image that is not known here."""
+    repository = re.split("[:@]", image.rpartition("/")[2])[0]
+    if repository.startswith("huggingface-"):
+        return Answers.HUGGINGFACE
+    return next(
+        (known for known in (Answers.OBJECT_DETECTION, Answers.IMAGE_CLASSIFICATION) if known == repository), None
+    )
+
+
+def write_answer(form: Answers, found: Sequence[Finding], classes: Sequence[str], picture: Picture) -> Any:
+    """The JSON of an answer. ``classes`` are the labels in the order of their numbers."""
+    known = [finding for finding in found if finding.name in classes]
+    if form is Answers.OBJECT_DETECTION:
+        return {"prediction": [_prediction(finding, classes) for finding in known]}
+    if form is Answers.IMAGE_CLASSIFICATION:
+        return _probabilities(known, classes)
+    return [_detection(finding, picture) for finding in known]
+
+
+def _prediction(finding: Finding, classes: Sequence[str]) -> list[float]:
+    """https://docs.aws.amazon.com/sagemaker/latest/dg/object-detection-in-formats.html."""
+    box = finding.box
+    right, bottom = box.left + box.width, box.top + box.height
+    return [float(classes.index(finding.name)), finding.confidence / 100, box.left, box.top, right, bottom]
+
+
+def _probabilities(found: Sequence[Finding], classes: Sequence[str]) -> list[float]:
+    """One probability per class: its best confidence, and all of them scaled down if they make more than 1.
+
+    What is missing to 1 is the probability of none of them: AWS's classifier has to be taught a class for that.
+    """
+    best = [max((f.confidence / 100 for f in found if f.name == name), default=0.0) for name in classes]
+    return [probability / max(1.0, sum(best)) for probability in best]
+
+
+def _detection(finding: Finding, picture: Picture) -> dict[str, Any]:
+    """One of the list that Hugging Face's object-detection pipeline makes: pixels from the top left."""
+    box = finding.box
+    return {
+        "score": finding.confidence / 100,
+        "label": finding.name,
+        "box": {
+            "xmin": round(box.left * picture.width),
+            "ymin": round(box.top * picture.height),
+            "xmax": round((box.left + box.width) * picture.width),
+            "ymax": round((box.top + box.height) * picture.height),
+        },
+    }

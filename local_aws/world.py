@@ -1,0 +1,156 @@
+"""What is there when the embedded AWS starts: buckets, queue, dead-letter queue, notification, models."""
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from local_aws.anomaly import AnomalyDetector
+from local_aws.detector import Detector
+from local_aws.lookoutvision.models import LookoutModel, LookoutProjects
+from local_aws.rekognition import models as rekognition
+from local_aws.sagemaker import models as sagemaker
+from local_aws.service_models import botocore_session
+from local_aws.settings import Answers, ModelKind, WorldSettings
+from local_aws.sqs.models import queues_of
+
+ACCESS_KEY = "local"  # any key will do: nothing is checked
+SECRET_KEY = "local"  # noqa: S105
+STACK = "label-detection"
+ROLE = "arn:aws:iam::{account}:role/label-detection-model"
+# What AWS's images are called, in registries of its own per Region: the algorithm is the repository's name.
+_CONTAINERS = {
+    Answers.OBJECT_DETECTION: "object-detection:1",
+    Answers.IMAGE_CLASSIFICATION: "image-classification:1",
+    Answers.HUGGINGFACE: "huggingface-pytorch-inference:2.1.0-transformers4.37.0-cpu-py310-ubuntu22.04",
+}
+TEMPLATE = Path(__file__).parents[1] / "deploy" / "cloudformation" / "template.yaml"
+
+
+@dataclass(frozen=True)
+class World:
+    """Where to find what was made.
+
+    ``class_names``: in the order of their numbers, only for a SageMaker model. ``queue_url``: None without a stack.
+    """
+
+    endpoint: str
+    region: str
+    source_bucket: str
+    final_bucket: str
+    queue_url: str | None
+    model_arn: str
+    class_names: tuple[str, ...] | None
+
+    def environment(self) -> dict[str, str]:
+        """The environment variables that point boto3 and the pipeline at this world."""
+        variables = {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        }
+        if self.queue_url is not None:
+            variables |= {
+                "AIRFLOW__LABEL_DETECTION__QUEUE_URL": self.queue_url,
+                "AIRFLOW__LABEL_DETECTION__SOURCE_BUCKET": self.source_bucket,
+                "AIRFLOW__LABEL_DETECTION__FINAL_BUCKET": self.final_bucket,
+            }
+        variables["AIRFLOW__LABEL_DETECTION__MODEL_ARN"] = self.model_arn
+        if self.class_names is not None:
+            variables["AIRFLOW__LABEL_DETECTION__CLASS_NAMES"] = ",".join(self.class_names)
+        return variables
+
+
+def session(region: str) -> boto3.Session:
+    """A session with the credentials that everybody here has."""
+    return boto3.Session(ACCESS_KEY, SECRET_KEY, region_name=region, botocore_session=botocore_session())
+
+
+def make_world(endpoint: str, account_id: str, settings: WorldSettings, lookout: LookoutProjects) -> World:
+    """Make it all: the models, which AWS trains, directly; the rest over HTTP, from the template for the real AWS."""
+    aws = session(settings.region)
+    options: dict[str, Any] = {"endpoint_url": endpoint, "config": Config(retries={"total_max_attempts": 1})}
+    detector = Detector(settings.examples)
+    project_arn, rekognition_arn = _make_versions(account_id, settings, detector)
+    lookout.model = LookoutModel(settings.region, account_id, settings.model, AnomalyDetector(detector))
+    sagemaker.backend_of(account_id, settings.region).teach(settings.model, detector)
+    config_arns = _make_endpoint_configs(aws.client("sagemaker", **options), account_id, settings.region)
+    queue_url = None
+    if not settings.models_only:
+        _make_stack(aws.client("cloudformation", **options), settings, project_arn, rekognition_arn)
+        queue_url = _emptied_queue(aws.client("sqs", **options), account_id, settings)
+    arns = {
+        ModelKind.REKOGNITION: rekognition_arn,
+        ModelKind.SAGEMAKER: config_arns[settings.answers],
+        ModelKind.LOOKOUT_VISION: lookout.model.arn,
+    }
+    return World(
+        endpoint,
+        settings.region,
+        settings.source_bucket,
+        settings.final_bucket,
+        queue_url,
+        arns[settings.model_kind],
+        tuple(detector.classes()) if settings.model_kind is ModelKind.SAGEMAKER else None,
+    )
+
+
+def _make_versions(account_id: str, settings: WorldSettings, detector: Detector) -> tuple[str, str]:
+    """Rekognition's project and the versions of its model: the project's ARN and the first model's."""
+    backend = rekognition.backend_of(account_id, settings.region)
+    if settings.pictures_endpoint is not None:
+        backend.read_pictures_from(settings.pictures_endpoint)
+    version = backend.add_model(settings.project, settings.model_version, settings.model, detector)
+    others = (str(number) for number in itertools.count(2) if str(number) != settings.model_version)
+    for name in itertools.islice(others, settings.more_models):
+        backend.add_model(settings.project, name, settings.model, detector)
+    return version.project_arn, version.arn
+
+
+def _make_endpoint_configs(client: Any, account_id: str, region: str) -> dict[Answers, str]:
+    """SageMaker's models and endpoint configs, one for each format of answers: the configs' ARNs."""
+    arns = {}
+    for answers, container in _CONTAINERS.items():
+        name = f"label-detection-{answers}"
+        image = f"{account_id}.dkr.ecr.{region}.amazonaws.com/{container}"
+        role = ROLE.format(account=account_id)
+        client.create_model(ModelName=name, PrimaryContainer={"Image": image}, ExecutionRoleArn=role)
+        variant = {"VariantName": "AllTraffic", "ModelName": name, "InstanceType": "ml.m5.large"}
+        arns[answers] = client.create_endpoint_config(
+            EndpointConfigName=name, ProductionVariants=[variant | {"InitialInstanceCount": 1}]
+        )["EndpointConfigArn"]
+    return arns
+
+
+def _make_stack(client: Any, settings: WorldSettings, project_arn: str, model_arn: str) -> None:
+    parameters = {
+        "ModelArn": model_arn,
+        "ProjectArn": project_arn,
+        "SourceBucketName": settings.source_bucket,
+        "FinalBucketName": settings.final_bucket,
+        "QueueName": settings.queue,
+        "MaxReceiveCount": str(settings.max_receive_count),
+    }
+    client.create_stack(
+        StackName=STACK,
+        TemplateBody=TEMPLATE.read_text(),
+        Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+    )
+
+
+def _emptied_queue(client: Any, account_id: str, settings: WorldSettings) -> str:
+    """The queue's URL. Not the stack's own output: moto has AWS's host in it."""
+    url = str(client.get_queue_url(QueueName=settings.queue)["QueueUrl"])
+    (queue,) = (queue for queue in queues_of(account_id, settings.region) if queue.name == settings.queue)
+    # S3 tests a new notification with a message. Nobody waits for it here, and it would start the model once.
+    # Not purged: AWS allows that once a minute, and others may want to.
+    while queue.counts.visible:
+        for test_event in client.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages", []):
+            client.delete_message(QueueUrl=url, ReceiptHandle=test_event["ReceiptHandle"])
+    queue.settle_counts()
+    return url

@@ -1,0 +1,351 @@
+"""The end of the queue: when a drain ends, whatever SQS counts, and what it does not wait for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from label_detection_core.drain import returned
+from label_detection_core.drain.drain import Drain
+from label_detection_core.drain.message_worker import Tally
+from label_detection_core.labelling.labels import Detection
+from label_detection_core.queue.messages import ImageRef
+
+from tests.conftest import Aws
+from tests.core.conftest import MakeDrain
+from tests.core.images import FOUND
+from tests.core.queues import Counting, Watched, receive, return_after
+
+#: From the last answer to the end of `run`.
+END_SECONDS = 6.0
+#: The same of a retry: its counts are up to 5 s old here, and must show nothing for 6 s.
+RETRY_END_SECONDS = 11.0 + END_SECONDS
+FAILED: Any = {"Error": {"Code": "ServiceUnavailable"}, "ResponseMetadata": {"HTTPStatusCode": 503}}
+
+
+class Model:
+    """Answers after `seconds`; notes when, and for which key. It fails for keys with "odd" in them."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self._seconds = seconds
+        self.answers: list[tuple[float, str]] = []
+
+    def __call__(self, image: ImageRef, _: object) -> Detection:
+        time.sleep(self._seconds)
+        self.answers.append((time.monotonic(), image.key))
+        if "odd" in image.key:
+            raise RuntimeError("the model fails for this image")
+        return FOUND
+
+    def asked(self, word: str) -> int:
+        return sum(word in key for _, key in self.answers)
+
+    def idle(self) -> float:
+        """Seconds since the last answer for an image that is not odd."""
+        return time.monotonic() - max(at for at, key in self.answers if "odd" not in key)
+
+
+def upload(aws: Aws, count: int, picture: bytes) -> None:
+    for number in range(count):
+        aws.upload(f"{number}.png", picture + str(number).encode())
+
+
+def hold_all(aws: Aws, seconds: int) -> None:
+    """Receive every message as a consumer that is then killed: they come back after `seconds`."""
+    answer = aws.sqs.receive_message(
+        QueueUrl=aws.settings.queue_url, MaxNumberOfMessages=10, VisibilityTimeout=seconds, WaitTimeSeconds=1
+    )
+    assert answer["Messages"]
+
+
+@pytest.mark.parametrize(
+    "make_sqs",
+    [
+        pytest.param(Watched, id="right counts"),
+        pytest.param(lambda: Counting(visible=5, in_flight=0), id="counts that say that messages are waiting"),
+        pytest.param(lambda: Counting(visible=0, in_flight=5), id="counts that say that messages are in flight"),
+        pytest.param(lambda: Counting(visible=0, in_flight=0), id="counts that say that nothing is there"),
+    ],
+)
+def test_a_drain_labels_all_and_ends_soon_after_its_last_image_whatever_sqs_counts(
+    aws: Aws, make_drain: MakeDrain, picture: bytes, make_sqs: Callable[[], Watched]
+) -> None:
+    upload(aws, 12, picture)
+    model = Model(0.2)
+    assert make_drain(detect=model, sqs=make_sqs()).run() == Tally(labelled=12)
+    assert model.idle() < END_SECONDS
+    assert aws.depth() == (0, 0)
+
+
+def test_a_drain_does_not_wait_for_what_other_consumers_hold(aws: Aws, make_drain: MakeDrain, picture: bytes) -> None:
+    upload(aws, 2, picture)
+    hold_all(aws, 60)
+    aws.upload("ours.png", picture)
+    model = Model()
+    assert make_drain(detect=model).run() == Tally(labelled=1)
+    assert model.idle() < END_SECONDS
+    assert aws.depth() == (0, 2)
+
+
+def test_a_drain_ends_while_another_is_still_at_work(aws: Aws, make_drain: MakeDrain, picture: bytes) -> None:
+    aws.upload("theirs.png", picture)
+    working, release = threading.Event(), threading.Event()
+
+    def hanging(*_: Any) -> Detection:
+        working.set()
+        assert release.wait(30)
+        return FOUND
+
+    other = make_drain(detect=hanging)
+    thread = threading.Thread(target=other.run)
+    thread.start()
+    assert working.wait(10)
+    begun = time.monotonic()
+    assert make_drain().run() == Tally()
+    took = time.monotonic() - begun
+    release.set()
+    thread.join(30)
+    assert (took < END_SECONDS, other.tally) == (True, Tally(labelled=1))
+
+
+def test_a_retry_labels_what_its_killed_predecessor_held(aws: Aws, make_drain: MakeDrain, picture: bytes) -> None:
+    upload(aws, 3, picture)
+    hold_all(aws, 5)
+    model = Model()
+    assert make_drain(detect=model, patience=20).run() == Tally(labelled=3)
+    assert model.idle() < RETRY_END_SECONDS
+    assert aws.depth() == (0, 0)
+
+
+def test_a_retry_waits_no_longer_than_a_predecessor_can_have_held_a_message(
+    aws: Aws, make_drain: MakeDrain, picture: bytes
+) -> None:
+    aws.set_oddities(count_age=[0, 0])
+    upload(aws, 1, picture)
+    hold_all(aws, 60)
+    begun = time.monotonic()
+    assert make_drain(patience=4).run() == Tally()
+    assert 4 <= time.monotonic() - begun < 4 + END_SECONDS
+
+
+def test_a_retry_waits_for_seconds_when_nobody_holds_a_message(aws: Aws, make_drain: MakeDrain, picture: bytes) -> None:
+    upload(aws, 1, picture)
+    model = Model()
+    assert make_drain(detect=model, patience=60).run() == Tally(labelled=1)
+    assert model.idle() < RETRY_END_SECONDS
+
+
+def test_a_retry_does_not_believe_counts_that_miss_a_message_on_its_way_back(
+    aws: Aws, make_drain: MakeDrain, picture: bytes
+) -> None:
+    """It is no longer in flight by one count, and not there yet by the other, which is older."""
+    upload(aws, 1, picture)
+    hold_all(aws, 4)
+    sqs = Counting(visible=0, in_flight=0)
+    assert make_drain(sqs=sqs, patience=20).run() == Tally(labelled=1)
+
+
+def test_messages_that_come_in_during_the_last_polls_are_taken(aws: Aws, make_drain: MakeDrain, picture: bytes) -> None:
+    upload(aws, 1, picture)
+    late = iter(["second.png", "third.png"])
+
+    class Late(Watched):
+        """An image is uploaded right before the poll that would be the last."""
+
+        def receive_message(self, **arguments: Any) -> Any:
+            if self.empty and (key := next(late, "")):
+                aws.upload(key, picture)
+            return super().receive_message(**arguments)
+
+    assert make_drain(sqs=Late()).run() == Tally(labelled=3)
+
+
+def test_while_the_last_image_is_at_work_sqs_is_not_asked_again_and_again(
+    aws: Aws, make_drain: MakeDrain, picture: bytes
+) -> None:
+    upload(aws, 1, picture)
+    sqs, model = Watched(), Model(4)
+    assert make_drain(detect=model, sqs=sqs).run() == Tally(labelled=1)
+    assert model.idle() < END_SECONDS
+    assert len(sqs.received) < 10
+    assert all(seconds for _, seconds, _ in sqs.received), "a short poll says nothing of an empty queue"
+
+
+def test_trouble_with_sqs_is_not_taken_for_an_empty_queue(aws: Aws, make_drain: MakeDrain, picture: bytes) -> None:
+    upload(aws, 5, picture)
+
+    class Troubled(Watched):
+        trouble = 3
+
+        def receive_message(self, **arguments: Any) -> Any:
+            if self.trouble:
+                self.trouble -= 1
+                raise ClientError(FAILED, "ReceiveMessage")
+            return super().receive_message(**arguments)
+
+    assert make_drain(sqs=Troubled()).run() == Tally(labelled=5)
+
+
+def test_a_message_that_comes_twice_at_once_is_worked_on_once_and_both_deliveries_are_deleted(
+    aws: Aws, make_drain: MakeDrain, picture: bytes
+) -> None:
+    upload(aws, 3, picture)
+
+    class Twice(Watched):
+        """Delivers each message a second time, with another receipt handle, while the first is in hand."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.delivered: dict[str, list[str]] = {}
+            self.deleted: set[str] = set()
+
+        def receive_message(self, **arguments: Any) -> Any:
+            answer = super().receive_message(**arguments)
+            for message in answer.get("Messages", []):
+                handles = self.delivered.setdefault(message["MessageId"], [])
+                handles.append(message["ReceiptHandle"])
+                if len(handles) == 1:
+                    self._sqs.change_message_visibility(
+                        QueueUrl=arguments["QueueUrl"], ReceiptHandle=handles[0], VisibilityTimeout=0
+                    )
+            return answer
+
+        def delete_message_batch(self, **arguments: Any) -> Any:
+            self.deleted |= {entry["ReceiptHandle"] for entry in arguments["Entries"]}
+            return self._sqs.delete_message_batch(**arguments)
+
+    sqs, model = Twice(), Model(2)
+    assert make_drain(detect=model, sqs=sqs, workers=8).run() == Tally(labelled=3)
+    assert len(model.answers) == 3
+    assert [len(handles) for handles in sqs.delivered.values()] == [2, 2, 2]
+    assert sqs.deleted == {handle for handles in sqs.delivered.values() for handle in handles}
+    assert aws.depth() == (0, 0)
+
+
+def test_a_receipt_handle_that_sqs_no_longer_knows_ends_no_drain(
+    aws: Aws, make_drain: MakeDrain, picture: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    upload(aws, 2, picture)
+
+    class Stale(Watched):
+        """The first delete is refused: the message was delivered again meanwhile."""
+
+        refused = False
+
+        def delete_message_batch(self, **arguments: Any) -> Any:
+            answer = self._sqs.delete_message_batch(**arguments)
+            if not self.refused:
+                self.refused = True
+                failed = {"SenderFault": True, "Code": "ReceiptHandleIsInvalid", "Message": "it has expired"}
+                return {"Failed": [{"Id": entry["Id"], **failed} for entry in arguments["Entries"]]}
+            return answer
+
+    assert make_drain(sqs=Stale()).run() == Tally(labelled=2)
+    assert "could not be deleted: it has expired" in caplog.text
+
+
+def run_with_odd(aws: Aws, drain: Drain, picture: bytes, odd: int = 1) -> Tally:
+    upload(aws, 10, picture)
+    for number in range(odd):
+        aws.upload(f"odd-{number}.png", picture)
+    return drain.run()
+
+
+def test_a_failed_message_is_hidden_for_as_long_as_its_worker_says(
+    aws: Aws, make_drain: MakeDrain, picture: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    return_after(monkeypatch, 2.5)
+    model = Model()
+    drain = make_drain(detect=model, max_receives=2)
+    tally = run_with_odd(aws, drain, picture)
+    first, second = (at for at, key in model.answers if "odd" in key)
+    assert (tally.labelled, tally.failed, tally.rejected) == (10, 1, 1)
+    assert second - first >= 2.5
+
+
+def test_a_failed_message_that_cannot_be_returned_is_waited_for_until_its_visibility_timeout(
+    aws: Aws, make_drain: MakeDrain, picture: bytes
+) -> None:
+    aws.upload("odd.png", picture)
+    aws.fail("sqs", "ChangeMessageVisibilityBatch", status=403, code="AccessDenied")
+    model = Model()
+    tally = make_drain(detect=model, max_receives=2, visibility_seconds=5).run()
+    assert (tally.failed, tally.rejected) == (1, 1)
+
+
+def test_a_message_that_comes_back_too_late_is_left_to_the_next_run_at_once(
+    aws: Aws, make_drain: MakeDrain, picture: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    return_after(monkeypatch, 120)
+    model = Model()
+    assert run_with_odd(aws, make_drain(detect=model), picture, odd=2) == Tally(labelled=10, failed=2)
+    assert model.idle() < END_SECONDS
+    assert aws.depth() == (0, 2), "hidden until the next run"
+    assert "2 messages that failed come back too late: left to the next run" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("odd", "seconds"),
+    [
+        pytest.param(1, 0, id="one that returns at once"),
+        pytest.param(1, 1, id="one that returns with a delay"),
+        pytest.param(3, 1, id="three that return with a delay"),
+    ],
+)
+def test_images_that_fail_every_time_keep_the_model_on_for_one_budget_all_together(
+    aws: Aws, make_drain: MakeDrain, picture: bytes, monkeypatch: pytest.MonkeyPatch, odd: int, seconds: float
+) -> None:
+    monkeypatch.setattr(returned, "BUDGET_SECONDS", 4.0)
+    return_after(monkeypatch, seconds)
+    model = Model(0.5)
+    tally = run_with_odd(aws, make_drain(detect=model, max_receives=1000), picture, odd)
+    assert (tally.labelled, tally.rejected) == (10, 0)
+    assert model.idle() < 4 + END_SECONDS
+    assert model.asked("odd") > odd, "it was tried again"
+    assert sum(aws.depth()) == odd
+
+
+def test_while_others_are_at_work_a_failed_image_is_tried_again_and_again(
+    aws: Aws, make_drain: MakeDrain, picture: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(returned, "BUDGET_SECONDS", 0.5)
+    return_after(monkeypatch, 1)
+    aws.upload("slow.png", picture)
+    aws.upload("odd.png", picture)
+    odd = Model()
+
+    def detect(image: ImageRef, least: object) -> Detection:
+        if image.key == "slow.png":
+            time.sleep(6)
+        return odd(image, least)
+
+    make_drain(detect=detect, max_receives=3).run()
+    assert odd.asked("odd") == 3
+    assert aws.depth() == (0, 0)
+
+
+def test_a_stop_returns_what_is_in_hand_at_once_and_not_after_its_delay(
+    aws: Aws, make_drain: MakeDrain, picture: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    return_after(monkeypatch, 300)
+    working = threading.Event()
+
+    class Stopped(Model):
+        def __call__(self, image: ImageRef, least: object) -> Detection:
+            working.set()
+            time.sleep(1)
+            return super().__call__(image, least)
+
+    aws.upload("odd.png", picture)
+    drain = make_drain(detect=Stopped())
+    thread = threading.Thread(target=drain.run)
+    thread.start()
+    assert working.wait(10)
+    drain.stop()
+    thread.join(10)
+    assert aws.depth() == (1, 0)
+    assert len(receive(aws)) == 1

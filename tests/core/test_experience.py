@@ -1,0 +1,49 @@
+"""What runs have seen of a model, and how often one looks at a model that starts."""
+
+from __future__ import annotations
+
+import pytest
+from label_detection_core.model.experience import Experience, seconds_to_next_look
+
+
+def test_the_last_ten_starts_are_kept() -> None:
+    experience = Experience()
+    for seconds in range(12):
+        experience = experience.learn(float(seconds), None)
+    assert experience.start_seconds == tuple(float(seconds) for seconds in range(2, 12))
+    assert experience.start_range == (2.0, 11.0)
+
+
+def test_what_a_run_has_not_seen_is_as_it_was() -> None:
+    experience = Experience(start_seconds=(300.0,), seconds_per_image=0.4)
+    assert experience.learn(None, None) == experience
+    assert experience.learn(None, 0.5).seconds_per_image == 0.5
+
+
+def looks(takes: float, usual: tuple[float, float] | None) -> tuple[int, float]:
+    """How often one looks at a model that takes so many seconds, and how late it is seen."""
+    elapsed, count = 0.0, 1
+    while elapsed < takes:
+        elapsed += seconds_to_next_look(elapsed, usual)
+        count += 1
+    return count, elapsed - takes
+
+
+@pytest.mark.parametrize(
+    ("takes", "usual", "most_looks", "latest"),
+    [
+        pytest.param(8, None, 10, 1, id="first time, seconds"),
+        pytest.param(600, None, 170, 5, id="first time, ten minutes"),
+        pytest.param(600, (590, 640), 130, 1, id="as usual"),
+        pytest.param(540, (590, 640), 65, 1, id="a little early"),
+        pytest.param(400, (590, 640), 50, 10, id="far too early"),
+        pytest.param(900, (590, 640), 350, 5, id="late"),
+        pytest.param(8, (8.2, 8.5), 5, 1, id="the embedded one"),
+    ],
+)
+def test_a_start_is_seen_soon_and_is_not_asked_for_all_the_time(
+    takes: float, usual: tuple[float, float] | None, most_looks: int, latest: float
+) -> None:
+    count, late = looks(takes, usual)
+    assert count <= most_looks
+    assert late <= latest

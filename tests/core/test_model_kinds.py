@@ -1,0 +1,46 @@
+"""A model's ARN alone says which service runs it."""
+
+from __future__ import annotations
+
+import pytest
+from label_detection_core.config import model_kinds
+from label_detection_core.config.model_kinds import KINDS, UnknownModelError, model_of
+
+ARNS = {
+    "rekognition": "arn:aws:rekognition:eu-west-1:123456789012:project/parts/version/parts.2026/1690000000000",
+    "sagemaker": "arn:aws:sagemaker:eu-west-1:123456789012:endpoint-config/parts",
+    "lookoutvision": "arn:aws:lookoutvision:eu-west-1:123456789012:model/parts/1",
+}
+
+
+def test_each_kind_that_is_known_is_in_here() -> None:
+    assert set(ARNS) == {kind.name for kind in KINDS}
+
+
+@pytest.mark.parametrize(("name", "arn"), ARNS.items(), ids=ARNS)
+def test_an_arn_says_its_kind_its_region_and_how_to_stop_the_model_by_hand(name: str, arn: str) -> None:
+    model = model_of(arn)
+    assert (model.kind.name, model.region) == (name, "eu-west-1")
+    assert model.stop_command.startswith(f"aws {name} ")
+    assert "{" not in model.stop_command
+    assert model_of(arn.replace("arn:aws:", "arn:aws-us-gov:")).kind is model.kind
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("arn:aws:s3:::parts", id="another service"),
+        pytest.param("arn:aws:rekognition:eu-west-1:123456789012:project/parts/1690000000000", id="a project"),
+        pytest.param("arn:aws:sagemaker:eu-west-1:123456789012:endpoint/parts", id="an endpoint"),
+        pytest.param("arn:aws:sagemaker:eu-west-1:123456789012:endpoint-config/-parts", id="no name for a config"),
+        pytest.param("arn:aws:lookoutvision:eu-west-1:123456789012:project/parts", id="a project of Lookout"),
+        pytest.param(ARNS["sagemaker"] + "\n", id="a line too many"),
+    ],
+)
+def test_any_other_is_one_error_that_lists_what_is_known(arn: str) -> None:
+    with pytest.raises(UnknownModelError) as unknown:
+        model_of(arn)
+    message = str(unknown.value)
+    assert message.startswith("must be the ARN of a model: ")
+    assert all(kind.shape in message and f"({kind.name})" in message for kind in model_kinds.KINDS)

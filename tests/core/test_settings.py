@@ -1,0 +1,270 @@
+"""The options: what is right, what is wrong, and what the error says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from label_detection_core.config import settings
+from label_detection_core.config.settings import (
+    Settings,
+    SettingsError,
+    environment_name,
+    load,
+    load_schedule,
+    options_table,
+)
+
+RIGHT = {
+    "queue_url": "https://sqs.eu-west-1.amazonaws.com/123456789012/images",
+    "source_bucket": "parts-source",
+    "final_bucket": "parts-final",
+    "model_arn": "arn:aws:rekognition:eu-west-1:123456789012:project/parts/version/parts.2026/1690000000000",
+}
+
+
+def test_required_options_alone_are_enough() -> None:
+    loaded = load(RIGHT.get)
+    assert loaded.min_confidence == 70
+    assert loaded.max_model_minutes == 60
+    assert loaded.schedule == "0 */2 * * *"
+    assert loaded.aws_conn_id == "aws_default"
+
+
+def test_notices_and_the_switch_are_off_until_they_are_set() -> None:
+    loaded = load(RIGHT.get)
+    assert (loaded.sns_topic_arn, loaded.dead_man_switch_role_arn) == (None, None)
+    on = {
+        "sns_topic_arn": "arn:aws-us-gov:sns:us-gov-west-1:123456789012:label_detection-alarms",
+        "dead_man_switch_role_arn": "arn:aws:iam::123456789012:role/service-role/dead-man+switch@1",
+    }
+    loaded = load((RIGHT | on).get)
+    assert {name: getattr(loaded, name) for name in on} == on
+
+
+def test_the_region_is_the_models() -> None:
+    assert load(RIGHT.get).region == "eu-west-1"
+
+
+@pytest.mark.parametrize("option", RIGHT)
+@pytest.mark.parametrize("value", [None, "", "   "], ids=["not set", "empty", "blank"])
+def test_a_missing_required_option_is_named_with_its_variable(option: str, value: str | None) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load((RIGHT | {option: value}).get)
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"[label_detection] {option} is missing: set {environment_name(option)}")
+
+
+def test_every_problem_has_one_line_of_its_own() -> None:
+    wrong = {"min_confidence": "high", "max_tasks": "0", "wait_minutes": "-1", "source_bucket": "s3://parts"}
+    with pytest.raises(SettingsError) as caught:
+        load(wrong.get)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 7
+    for option in ("queue_url", "final_bucket", "model_arn", *wrong):
+        assert sum(f"[label_detection] {option} " in line and environment_name(option) in line for line in lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        pytest.param("queue_url", "arn:aws:sqs:eu-west-1:123456789012:images", "URL of an SQS queue", id="queue ARN"),
+        pytest.param("source_bucket", "Parts", "name of an S3 bucket", id="bucket in upper case"),
+        pytest.param("final_bucket", "s3://parts/final", "without s3://", id="bucket as a path"),
+        pytest.param(
+            "model_arn", "arn:aws:rekognition:eu-west-1:123456789012:project/parts/1", "version/<version>", id="project"
+        ),
+        pytest.param("model_arn", "arn:aws:s3:::parts", "<version>/<number> (rekognition)", id="another service"),
+        pytest.param("schedule", "every day", "cron expression", id="schedule in words"),
+        pytest.param("schedule", "0 0 30 2 *", "cron expression", id="30 February"),
+        pytest.param("images_per_second_per_unit", "1e-320", "greater than or equal to 0.1", id="no speed at all"),
+        pytest.param("schedule", "61 * * * *", "cron expression", id="minute 61"),
+        pytest.param("min_confidence", "101", "less than or equal to 100", id="confidence over 100"),
+        pytest.param("min_confidence", "nan", "less than or equal to 100", id="confidence not a number"),
+        pytest.param("min_confidence", "high", "a number from 0 to 100, or 'model'", id="confidence in a word"),
+        pytest.param("source_bucket", "parts--use1-az4--x-s3", "Express One Zone", id="S3 Express"),
+        pytest.param("final_bucket", "parts--use1-az4--x-s3", "Express One Zone", id="S3 Express for the outcome"),
+        pytest.param("source_bucket", "arn:aws:s3:::parts", "is an ARN", id="a bucket's ARN"),
+        pytest.param(
+            "source_bucket", "arn:aws:s3:eu-west-1:123456789012:accesspoint/in", "is an ARN", id="an access point"
+        ),
+        pytest.param("source_bucket", "in-x7ab-s3alias", "access point's alias", id="an access point's alias"),
+        pytest.param("source_bucket", "in-x7ab--ol-s3", "Object Lambda", id="an Object Lambda access point's alias"),
+        pytest.param("final_bucket", "mfzwi23gnjvgw.mrap", "multi-Region", id="a multi-Region access point's alias"),
+        pytest.param("final_bucket", "parts--table-s3", "table bucket", id="a table bucket"),
+        pytest.param("final_storage_class", "DEEP_ARCHIVE", "only after hours", id="an archive"),
+        pytest.param("final_storage_class", "standard_ia", "STANDARD_IA", id="a storage class in small letters"),
+        pytest.param("final_storage_class", "COLD", "one of STANDARD", id="no storage class"),
+        pytest.param("max_model_minutes", "0", "greater than or equal to 0.01", id="no time for the model"),
+        pytest.param("max_model_minutes", "721", "less than or equal to 720", id="model longer than 12 hours"),
+        pytest.param("max_tasks", "2.5", "integer", id="half a task"),
+        pytest.param("price_per_unit_hour", "inf", "finite", id="infinite price"),
+        pytest.param("watchdog_grace_minutes", "-1", "greater than or equal to 0", id="grace before the deadline"),
+        pytest.param("sns_topic_arn", "alarms", "standard SNS topic", id="topic's name"),
+        pytest.param(
+            "sns_topic_arn", "arn:aws:sns:eu-west-1:123456789012:alarms.fifo", "standard SNS topic", id="FIFO topic"
+        ),
+        pytest.param("dead_man_switch_role_arn", "arn:aws:iam::123456789012:user/me", "IAM role", id="a user"),
+    ],
+)
+def test_a_wrong_value_is_said_with_what_it_must_be(option: str, value: str, says: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load((RIGHT | {option: value}).get)
+    (problem,) = caught.value.problems
+    assert f"[label_detection] {option} is {value!r}" in problem
+    assert says in problem
+    assert environment_name(option) in problem
+
+
+def test_a_login_in_a_url_is_refused_and_not_repeated() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load((RIGHT | {"queue_url": "https://user:secret@host/123456789012/images"}).get)
+    assert "URL of an SQS queue" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_the_final_bucket_must_not_be_the_source_bucket() -> None:
+    with pytest.raises(SettingsError, match="final_bucket is the source bucket too"):
+        load((RIGHT | {"final_bucket": RIGHT["source_bucket"]}).get)
+
+
+def test_the_most_units_must_not_be_less_than_the_fewest() -> None:
+    with pytest.raises(SettingsError, match=r"max_inference_units is 1, less than min_inference_units \(3\)"):
+        load((RIGHT | {"min_inference_units": "3"}).get)
+
+
+def test_a_runs_params_win_over_the_configuration() -> None:
+    loaded = load((RIGHT | {"min_confidence": "50", "max_tasks": "2"}).get, {"min_confidence": 95, "max_tasks": None})
+    assert (loaded.min_confidence, loaded.max_tasks) == (95, 2)
+
+
+def test_a_wrong_param_is_said_to_be_the_runs() -> None:
+    with pytest.raises(SettingsError, match="set the run's param max_model_minutes"):
+        load(RIGHT.get, {"max_model_minutes": -1})
+
+
+def test_a_run_cannot_change_where_images_come_from_and_go() -> None:
+    assert load(RIGHT.get, {"source_bucket": "another"}).source_bucket == RIGHT["source_bucket"]
+
+
+@pytest.mark.parametrize(
+    ("value", "least"),
+    [("model", None), (" Model ", None), ("82.5", 82.5), ("0", 0.0), (100, 100.0)],
+    ids=["the model's own", "in capitals", "a number as a text", "everything", "a number"],
+)
+def test_the_least_confidence_is_a_number_or_the_models_own(value: Any, least: float | None) -> None:
+    options: dict[str, Any] = RIGHT | {"min_confidence": value}
+    loaded = load(options.get)
+    assert loaded.least_confidence == least
+    assert Settings.model_validate(loaded.model_dump(mode="json")) == loaded
+    assert load(RIGHT.get, {"min_confidence": value}) == loaded
+
+
+@pytest.mark.parametrize(
+    ("value", "doubts"),
+    [
+        ("0.7", ["min_confidence is 0.7: values are 0-100, and 0.7 lets nearly everything through; set 70 if that is"]),
+        (
+            "1",
+            ["min_confidence is 1: values are 0-100, and 1 lets nearly everything through; set 100 if that is meant"],
+        ),
+        ("0", []),
+        ("1.5", []),
+        ("70", []),
+        ("model", []),
+    ],
+    ids=["a ratio", "all of a ratio", "everything", "little", "usual", "the model's own"],
+)
+def test_a_confidence_that_was_meant_as_a_ratio_is_taken_with_a_doubt(value: str, doubts: list[str]) -> None:
+    found = load((RIGHT | {"min_confidence": value}).get).doubts()
+    assert [line[: len(doubt)] for line, doubt in zip(found, doubts, strict=True)] == doubts
+
+
+@pytest.mark.parametrize("value", ["STANDARD", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"])
+def test_copies_may_have_any_storage_class_that_can_be_read_at_once(value: str) -> None:
+    loaded = load((RIGHT | {"final_storage_class": value}).get)
+    assert loaded.final_storage_class == value
+    assert Settings.model_validate(loaded.model_dump(mode="json")) == loaded
+
+
+def test_copies_keep_the_class_of_their_originals_unless_one_is_set() -> None:
+    assert load((RIGHT | {"final_storage_class": ""}).get).final_storage_class is None
+
+
+def test_settings_that_an_older_version_wrote_are_read() -> None:
+    stored = load(RIGHT.get).model_dump(mode="json")
+    del stored["final_storage_class"]
+    assert Settings.model_validate(stored) == load(RIGHT.get)
+
+
+def test_an_empty_value_of_an_optional_option_is_its_default() -> None:
+    assert load((RIGHT | {"max_tasks": "", "aws_conn_id": " "}).get) == load(RIGHT.get)
+
+
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        pytest.param(None, (), id="none"),
+        pytest.param("leaf", ("leaf",), id="one"),
+        pytest.param("leaf, weed ,stone", ("leaf", "weed", "stone"), id="with commas"),
+        pytest.param('["leaf, dry", "weed"]', ("leaf, dry", "weed"), id="JSON"),
+        pytest.param("['leaf', 'weed']", ("leaf", "weed"), id="a list as Python prints it"),
+        pytest.param('{"0": "ok", "1": "scratched"}', ("ok", "scratched"), id="id2label"),
+        pytest.param('{"1": "scratched", "0": "ok"}', ("ok", "scratched"), id="id2label in another order"),
+        pytest.param("{0: 'ok', 1: 'scratched'}", ("ok", "scratched"), id="id2label as Python prints it"),
+        pytest.param('{"LABEL_0": "ok", "LABEL_1": "scratched"}', ("ok", "scratched"), id="by Hugging Face's names"),
+        pytest.param({"0": "ok", "1": "scratched"}, ("ok", "scratched"), id="id2label as an object"),
+        pytest.param({0: "ok", 1: "scratched"}, ("ok", "scratched"), id="id2label with numbers"),
+    ],
+)
+def test_names_of_classes_are_given_with_commas_as_json_or_as_id2label(value: Any, names: tuple[str, ...]) -> None:
+    options: dict[str, Any] = RIGHT | {"class_names": value}
+    loaded = load(options.get)
+    assert loaded.class_names == names
+    assert Settings.model_validate(loaded.model_dump(mode="json")) == loaded
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        pytest.param('["leaf, dry"', "names with commas between them, or JSON", id="broken JSON"),
+        pytest.param("leaf,,weed", "at least 1 character", id="no name"),
+        pytest.param("[1]", "valid string", id="a number"),
+        pytest.param('{"0": 7}', "valid string", id="a number for a name"),
+        pytest.param('{"0": "ok", "2": "scratched"}', "no name for class 1, and one for class 2", id="a gap"),
+        pytest.param('{"1": "ok", "2": "scratched"}', "no name for class 0", id="from 1 on"),
+        pytest.param('{"ok": 0, "scratched": 1}', "a model's id2label has, and 'ok' is none", id="label2id"),
+        pytest.param('{"0": "ok", "0": "fine"}', "names a class twice", id="a number twice"),
+        pytest.param('{"0": "ok", "LABEL_0": "fine"}', "names class 0 twice", id="a number in two forms"),
+        pytest.param("{0: 'ok'", "names with commas between them, or JSON", id="broken Python"),
+        pytest.param("[" * 5000, "names with commas between them, or JSON", id="nested too deeply"),
+    ],
+)
+def test_names_of_classes_that_are_none_are_said(value: str, says: str) -> None:
+    with pytest.raises(SettingsError, match=says) as caught:
+        load((RIGHT | {"class_names": value}).get)
+    assert environment_name("class_names") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "schedule"),
+    [
+        pytest.param(None, "0 */2 * * *", id="not set"),
+        pytest.param("", None, id="empty is by hand only"),
+        pytest.param("@hourly", "@hourly", id="preset"),
+        pytest.param("*/5 * * * *", "*/5 * * * *", id="cron"),
+        pytest.param("no", "0 */2 * * *", id="a wrong one is the default, so that a run says what is wrong"),
+    ],
+)
+def test_the_schedule_never_breaks_the_dag(value: str | None, schedule: str | None) -> None:
+    assert load_schedule({"schedule": value}.get) == schedule
+
+
+def test_the_table_has_every_option_once() -> None:
+    table = options_table()
+    assert [table.count(f"| `{option}` |") for option in Settings.model_fields] == [1] * len(Settings.model_fields)
+
+
+def test_the_run_time_options_are_those_of_the_trigger_form() -> None:
+    assert not {"queue_url", "source_bucket", "final_bucket", "model_arn", "schedule"} & set(settings.run_options())
+    assert {"min_confidence", "max_model_minutes", "min_inference_units", "max_tasks"} <= set(settings.run_options())
