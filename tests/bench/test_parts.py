@@ -58,7 +58,7 @@ def test_scale_is_the_largest_against_the_smallest() -> None:
 
 def test_a_profile_is_shared_out_by_the_innermost_package() -> None:
     stacks = (
-        "run (/x/label_detection_core/a.py:1);send (/v/site-packages/botocore/endpoint.py:2);read (/usr/lib/ssl.py:3) 3\n"
+        "run (/x/label_detection/a.py:1);send (/v/site-packages/botocore/endpoint.py:2);read (/usr/lib/ssl.py:3) 3\n"
         "run (/x/label_detection_core/drain.py:1);dumps (/usr/lib/json.py:3) 1\n"
         "main (/usr/lib/threading.py:1) 1\n"
     )
