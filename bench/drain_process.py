@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from botocore.config import Config
+
+from bench.usage import peak_bytes
+from label_detection.hooks.by_arn import hook_for, paced_model_hook
+from label_detection.hooks.clients import FEW_ATTEMPTS, IMAGE_ATTEMPTS, s3_client, sqs_client
 from label_detection_core.config.settings import Settings
 from label_detection_core.drain.drain import Drain
 from label_detection_core.drain.journal import Journal
@@ -20,10 +24,6 @@ from label_detection_core.labelling.labeller import Labeller
 from label_detection_core.labelling.labels import ModelInfo, RunInfo
 from label_detection_core.queue.image_queue import ImageQueue
 from label_detection_core.run.plan import MAX_WORKERS
-
-from bench.usage import peak_bytes
-from label_detection.hooks.by_arn import hook_for, paced_model_hook
-from label_detection.hooks.clients import FEW_ATTEMPTS, IMAGE_ATTEMPTS, s3_client, sqs_client
 
 
 @dataclass(frozen=True)

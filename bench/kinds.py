@@ -8,11 +8,11 @@ from typing import Any
 import boto3
 import requests
 from botocore.exceptions import ClientError
-from label_detection_core.config.model_kinds import endpoint_name, model_of
 
 from bench.alone import Aws
 from bench.drain_process import Orders
 from bench.rows import Row
+from label_detection_core.config.model_kinds import endpoint_name, model_of
 
 #: Models by their names on the control pages, Rekognition's first; images, and the bytes of each.
 MODELS = ("1", "label-detection-object-detection", "lookoutvision")

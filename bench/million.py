@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
+
+from bench.usage import peak_bytes
 from label_detection_core.drain.drain import Drain
 from label_detection_core.drain.journal import Journal
 from label_detection_core.drain.pace import Pace
@@ -22,8 +24,6 @@ from label_detection_core.labelling.labels import Detection, ModelInfo, RunInfo
 from label_detection_core.queue.image_queue import BATCH
 from label_detection_core.queue.messages import ImageRef, Message
 from label_detection_core.run.plan import MAX_WORKERS
-
-from bench.usage import peak_bytes
 
 _SOURCE, _FINAL = "source-bucket", "final-bucket"
 _FOUND = Detection([{"Name": "scratch", "Confidence": 97.1}])

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from label_detection_core.run.sample_schedule import sample_model_seconds
-
 from bench.place import LATENCY, RATE, START_SECONDS, Place, RunFacts
 from bench.rows import Row, at_least, at_most
+from label_detection_core.run.sample_schedule import sample_model_seconds
 
 USE_UNITS = (1, 2, 5)
 USE_IMAGES = 2000

@@ -12,14 +12,14 @@ from typing import Any
 from urllib.parse import quote
 
 import requests
-from label_detection_core.drain.journal import run_prefix
-from label_detection_core.labelling.labels import document_key, final_key, to_json
-from label_detection_core.queue.messages import ImageRef
 
 from bench.place import DAG_ID, Place
 from bench.rows import Row, at_most
 from bench.usage import resident_bytes
 from demo.chromium import chromium
+from label_detection_core.drain.journal import run_prefix
+from label_detection_core.labelling.labels import document_key, final_key, to_json
+from label_detection_core.queue.messages import ImageRef
 
 IMAGES = (50, 50_000)
 #: A part of a journal, as the drain writes it.

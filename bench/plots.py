@@ -10,12 +10,12 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
-from label_detection_core.run.sample_schedule import sample_model_seconds
 
 from bench.alone import OURS, PACES
 from bench.model_time import IDLE_IMAGES, SAMPLE_RUNS, USE_IMAGES, USE_UNITS
 from bench.place import RATE, START_SECONDS
 from bench.rows import DOCS
+from label_detection_core.run.sample_schedule import sample_model_seconds
 
 _OURS, _THEIRS = "#3b7dd8", "#c9a227"
 

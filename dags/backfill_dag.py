@@ -32,11 +32,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG
-from label_detection_core.config.pipelines import Pipeline
 
 from label_detection.configuration import make_dags
 from label_detection.docs import backfill_docs, tags, task_docs
 from label_detection.operators.backfill import EnqueueImagesOperator, PlanBackfillOperator, backfill_params
+from label_detection_core.config.pipelines import Pipeline
 
 
 def backfill(pipeline: Pipeline) -> None:

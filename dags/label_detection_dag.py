@@ -27,7 +27,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, Asset, TriggerRule
-from label_detection_core.config.pipelines import Pipeline
 
 from label_detection import notifications
 from label_detection.assets import runs_of
@@ -39,6 +38,7 @@ from label_detection.operators.model import StartModelOperator, StopModelOperato
 from label_detection.operators.run import PlanRunOperator, WriteReportOperator
 from label_detection.sensors.model import ModelRunningSensor
 from label_detection.sensors.sqs import QueueDepthSensor
+from label_detection_core.config.pipelines import Pipeline
 
 
 def label_detection(pipeline: Pipeline) -> None:

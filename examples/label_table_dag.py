@@ -22,6 +22,7 @@ from typing import Any
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.sdk import DAG, Asset, task
 from airflow.sdk.configuration import conf
+
 from label_detection_core.drain import journal
 
 FINAL_BUCKET = conf.get("label_detection", "final_bucket", fallback="my-final-bucket")

@@ -16,8 +16,8 @@ from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
-from label_detection_core.config.settings import SECTION, Settings, SettingsError, environment_name, load
 
+from label_detection_core.config.settings import SECTION, Settings, SettingsError, environment_name, load
 from release import env_file
 
 #: A stack in one of these has what its template says, and its outputs are right. In the states that clean up, only

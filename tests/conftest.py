@@ -18,12 +18,12 @@ import cv2
 import numpy as np
 import pytest
 import requests
-from label_detection_core.config.model_kinds import endpoint_name, model_of
-from label_detection_core.config.settings import Settings
 
 from demo.chromium import chromium, installed
 from demo.environment import PROJECT, clean_own, cleaned
 from demo.waiting import wait_until
+from label_detection_core.config.model_kinds import endpoint_name, model_of
+from label_detection_core.config.settings import Settings
 from tests.model_calls import CALLS, KINDS, Call, ModelCalls
 from tests.seed import SEED, VARIABLE
 

@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 
 import pytest
-from label_detection_core.config import pipelines
-from label_detection_core.config.settings import options_table
 
 from label_detection import metrics
+from label_detection_core.config import pipelines
+from label_detection_core.config.settings import options_table
 from tests.conftest import PROJECT
 
 README = (PROJECT / "README.md").read_text()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Param, get_parsing_context
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowFailException
+
 from label_detection_core.config import pipelines, settings
 from label_detection_core.config.pipelines import Pipeline, Pipelines
 from label_detection_core.config.settings import PIPELINES, SECTION, Place, Settings, SettingsError

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from label_detection_core.run.plan import Plan
 from pydantic import AwareDatetime, BaseModel
+
+from label_detection_core.run.plan import Plan
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

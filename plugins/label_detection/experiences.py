@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 
 from airflow.sdk import Variable
+
 from label_detection_core.model.experience import EXPERIENCE_PREFIX, Experience
 from label_detection_core.model.lease import variable_name
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from label_detection_core.model.lease import LEASE_PREFIX, Lease, lease_name, lease_until
-from label_detection_core.run.plan import Plan
 from pydantic import ValidationError
 
 from label_detection.variables import Variable
+from label_detection_core.model.lease import LEASE_PREFIX, Lease, lease_name, lease_until
+from label_detection_core.run.plan import Plan
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from airflow.providers.common.compat.sdk import Stats
+
 from label_detection_core.run.report import Report
 
 log = logging.getLogger(__name__)

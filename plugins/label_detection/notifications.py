@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from airflow.providers.amazon.aws.hooks.sns import SnsHook
 from airflow.sdk.configuration import conf
-from label_detection_core.config.settings import TOPIC_ARN
-from label_detection_core.model.lease import Lease
-from label_detection_core.run import notices
-from label_detection_core.run.notices import FailedTask, Notice
 
 from label_detection import leases
 from label_detection.configuration import read_option, read_topics
 from label_detection.hooks.brief import brief_config
 from label_detection.hooks.redacting import RedactingAwsHook
 from label_detection.leases import Leases
+from label_detection_core.config.settings import TOPIC_ARN
+from label_detection_core.model.lease import Lease
+from label_detection_core.run import notices
+from label_detection_core.run.notices import FailedTask, Notice
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

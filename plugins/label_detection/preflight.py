@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 
 from airflow.sdk.exceptions import AirflowFailException
 from botocore.exceptions import ClientError
+
+from label_detection.hooks.by_arn import hook_class
+from label_detection.hooks.clients import s3_client
 from label_detection_core import aws_errors
 from label_detection_core.config.model_kinds import model_of
 from label_detection_core.config.settings import Place, Settings
 from label_detection_core.labelling.conditions import Conditions, probe
 from label_detection_core.labelling.labels import REJECTED
-
-from label_detection.hooks.by_arn import hook_class
-from label_detection.hooks.clients import s3_client
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -6,9 +6,9 @@ import re
 import subprocess
 
 import pytest
-from label_detection_core.config.model_kinds import endpoint_name, model_of
 
 from demo.environment import PROJECT
+from label_detection_core.config.model_kinds import endpoint_name, model_of
 
 
 @pytest.mark.parametrize(

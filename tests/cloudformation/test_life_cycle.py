@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
-from label_detection_core.labelling.labels import REJECTED, document_key, final_key
-from label_detection_core.queue.messages import ImageRef
 
 from demo.environment import PROJECT
+from label_detection_core.labelling.labels import REJECTED, document_key, final_key
+from label_detection_core.queue.messages import ImageRef
 
 TEMPLATE = PROJECT / "deploy" / "cloudformation" / "template.yaml"
 #: Source keys that begin with a folder of the final bucket, or look as if.

@@ -23,9 +23,9 @@ import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
-from label_detection_core.config.settings import PIPELINES, SECTION, Settings
 
 from demo.environment import PROJECT
+from label_detection_core.config.settings import PIPELINES, SECTION, Settings
 from release.configure import AIRFLOW
 from release.mwaa import pack
 from tests.conftest import Aws

@@ -15,9 +15,9 @@ from typing import Any
 
 import boto3
 import pytest
-from label_detection_core.config.settings import Settings
 
 from demo.environment import PROJECT
+from label_detection_core.config.settings import Settings
 from release.configure import options_of
 from tests.conftest import Aws
 from tests.core.queues import receive

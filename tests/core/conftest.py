@@ -9,14 +9,14 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+
+from label_detection.hooks.by_arn import model_hook
 from label_detection_core.drain.drain import Drain
 from label_detection_core.drain.journal import Journal
 from label_detection_core.drain.pace import Pace
 from label_detection_core.labelling.labeller import Labeller
 from label_detection_core.labelling.labels import ModelInfo, RunInfo
 from label_detection_core.queue.image_queue import ImageQueue
-
-from label_detection.hooks.by_arn import model_hook
 from tests.conftest import Aws
 
 RUN = RunInfo("label_detection", "manual__1", 0)

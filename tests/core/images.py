@@ -6,7 +6,6 @@ from typing import Any
 
 from label_detection_core.labelling.labels import REJECTED, Detection, final_key
 from label_detection_core.queue.messages import ImageRef
-
 from tests.conftest import Aws
 
 LABELS = [{"Name": "scratch", "Confidence": 97.1}]

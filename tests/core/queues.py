@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from label_detection_core.drain.message_worker import MessageWorker
 from label_detection_core.queue.messages import Message
-
 from tests.conftest import Aws
 from tests.core.conftest import client
 

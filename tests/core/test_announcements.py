@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable
 
 import pytest
-from label_detection_core.drain.message_worker import Tally
 
+from label_detection_core.drain.message_worker import Tally
 from tests.conftest import Aws
 from tests.core.conftest import MakeDrain
 from tests.core.images import outcomes, upload

@@ -7,6 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+
 from label_detection_core.labelling.anomalies import detection_of
 from label_detection_core.labelling.labels import Anomaly
 

@@ -15,6 +15,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
     SSLError,
 )
+
 from label_detection_core.aws_errors import code, is_throttle, is_transient, message
 
 URL = "https://s3.amazonaws.com"

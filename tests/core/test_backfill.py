@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
 from label_detection_core.backfill.backfill import (
     BackfillOptions,
     Effort,
@@ -21,7 +22,6 @@ from label_detection_core.backfill.backfill import (
     write_chunks,
 )
 from label_detection_core.config.settings import Settings
-
 from tests.conftest import Aws
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

@@ -6,9 +6,9 @@ import threading
 from contextlib import ExitStack
 
 import pytest
-from label_detection_core.labelling.byte_budget import ByteBudget, NoRoomError
 
 from demo.waiting import wait_until
+from label_detection_core.labelling.byte_budget import ByteBudget, NoRoomError
 
 
 def holder(budget: ByteBudget, size: int, order: list[int]) -> threading.Thread:

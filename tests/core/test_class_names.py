@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from label_detection_core.config.class_names import naming
 from label_detection_core.labelling.labels import Anomaly, Detection
 from label_detection_core.queue.messages import ImageRef

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+
 from label_detection_core.labelling.conditions import Conditions, probe
 from label_detection_core.labelling.labeller import Outcome
 from label_detection_core.labelling.labels import Detection, final_key
-
 from tests.conftest import Aws
 from tests.core.conftest import MakeLabeller
 from tests.core.images import FOUND, detect, outcomes, upload

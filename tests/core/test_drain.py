@@ -7,10 +7,10 @@ import time
 from typing import Any
 
 import pytest
+
 from label_detection_core.drain.journal import read_lines
 from label_detection_core.drain.message_worker import Tally
 from label_detection_core.labelling.labels import Detection
-
 from tests.conftest import Aws
 from tests.core.conftest import RUN, MakeDrain
 from tests.core.images import FOUND

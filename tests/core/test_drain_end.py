@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+
 from label_detection_core.drain import returned
 from label_detection_core.drain.drain import Drain
 from label_detection_core.drain.message_worker import Tally
 from label_detection_core.labelling.labels import Detection
 from label_detection_core.queue.messages import ImageRef
-
 from tests.conftest import Aws
 from tests.core.conftest import MakeDrain
 from tests.core.images import FOUND

@@ -6,8 +6,8 @@ import time
 from typing import Any
 
 import pytest
-from label_detection_core.labelling.labels import Detection
 
+from label_detection_core.labelling.labels import Detection
 from tests.conftest import Aws
 from tests.core.conftest import MakeDrain
 from tests.core.images import FOUND

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
+
+from label_detection.hooks.by_arn import paced_model_hook
 from label_detection_core.drain.drain import Drain
 from label_detection_core.drain.journal import Journal, read_lines
 from label_detection_core.drain.message_worker import Tally
@@ -14,8 +16,6 @@ from label_detection_core.drain.pace import Pace
 from label_detection_core.labelling.labeller import Labeller
 from label_detection_core.labelling.labels import ModelInfo
 from label_detection_core.queue.image_queue import ImageQueue
-
-from label_detection.hooks.by_arn import paced_model_hook
 from tests.conftest import Aws
 from tests.core.conftest import RUN, MakeDrain, client
 from tests.core.queues import Watched

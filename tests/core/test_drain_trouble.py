@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from label_detection_core.drain.journal import read_lines
 from label_detection_core.drain.message_worker import DrainError, RefusedError, Tally
 from label_detection_core.labelling.labels import Detection
 from label_detection_core.queue.messages import ImageRef
-
 from tests.conftest import Aws
 from tests.core.conftest import RUN, MakeDrain, client
 from tests.core.images import FOUND

@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+
 from label_detection_core.labelling import anomalies
 from label_detection_core.labelling.endpoint_answers import detection_of
 from label_detection_core.labelling.labels import Anomaly

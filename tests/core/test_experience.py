@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from label_detection_core.model.experience import Experience, seconds_to_next_look
 
 

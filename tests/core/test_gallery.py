@@ -7,10 +7,10 @@ from collections import Counter
 from typing import Any
 
 import pytest
+
 from label_detection_core.labelling.labels import REJECTED, final_key
 from label_detection_core.queue.messages import ImageRef
 from label_detection_core.run.gallery import Gallery, Page, Parts, Place, Show, Wanted
-
 from tests.conftest import Aws
 
 RUN = "manual__2026-11-22T06:00:00+00:00"

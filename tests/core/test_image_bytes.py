@@ -9,10 +9,10 @@ from dataclasses import replace
 from io import BytesIO
 
 import pytest
-from label_detection_core.labelling.image_bytes import read_image
-from label_detection_core.labelling.labeller import ImageRefusedError, ImageUnreadableError
 from PIL import Image
 
+from label_detection_core.labelling.image_bytes import read_image
+from label_detection_core.labelling.labeller import ImageRefusedError, ImageUnreadableError
 from tests.conftest import Aws
 from tests.core.conftest import client
 from tests.core.images import GIF, TEXT, upload

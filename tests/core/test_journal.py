@@ -9,7 +9,6 @@ from label_detection_core.labelling.labeller import Outcome, Result
 from label_detection_core.labelling.labels import Anomaly, Detection
 from label_detection_core.queue.messages import Ignored, ImageRef
 from label_detection_core.run.gallery import Gallery, Wanted
-
 from tests.conftest import Aws
 from tests.core.conftest import RUN, MakeLabeller
 from tests.core.images import upload

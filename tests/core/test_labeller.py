@@ -7,10 +7,10 @@ from typing import Any
 
 import jsonschema
 import pytest
+
 from label_detection_core.labelling.labeller import Outcome
 from label_detection_core.labelling.labels import REJECTED, SCHEMA_FILE, final_key
 from label_detection_core.queue.messages import ImageRef
-
 from tests.conftest import Aws
 from tests.core.conftest import MakeLabeller
 from tests.core.images import FOUND, GIF, TEXT, detect, outcomes, upload

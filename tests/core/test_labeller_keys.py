@@ -6,9 +6,9 @@ from dataclasses import replace
 from urllib.parse import quote, quote_plus
 
 import pytest
+
 from label_detection_core.labelling.labeller import Outcome
 from label_detection_core.queue.messages import Ignored, ImageRef
-
 from tests.conftest import Aws
 from tests.core.conftest import MakeLabeller
 

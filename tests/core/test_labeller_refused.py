@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+
 from label_detection_core.labelling.doubts import ENOUGH, Doubt
 from label_detection_core.labelling.labeller import (
     ImageRefusedError,
@@ -17,7 +18,6 @@ from label_detection_core.labelling.labeller import (
 )
 from label_detection_core.labelling.labels import Detection, Error
 from label_detection_core.queue.messages import ImageRef
-
 from tests.conftest import Aws
 from tests.core.conftest import MakeLabeller
 from tests.core.images import FOUND, TEXT, detect, outcomes, upload

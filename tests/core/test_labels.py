@@ -9,6 +9,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+
 from label_detection_core.labelling.labels import (
     REJECTED,
     SCHEMA_FILE,

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from label_detection_core.run.left_behind import find_left_behind, unreadable_warnings
 from label_detection_core.run.totals import NamedImage, NamedImages
-
 from tests.core.conftest import client
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any
 
 import pytest
+
 from label_detection_core.drain import message_worker
 from label_detection_core.drain.journal import Journal, read_lines
 from label_detection_core.drain.message_worker import DrainError, MessageWorker, RefusedError, Tally
@@ -29,7 +30,6 @@ from label_detection_core.labelling.labeller import (
 )
 from label_detection_core.labelling.labels import Detection, Error, RunInfo
 from label_detection_core.queue.messages import ImageRef, Message
-
 from tests.conftest import Aws
 from tests.core.conftest import RUN, MakeLabeller
 from tests.core.images import FOUND, TEXT, detect, outcomes, upload

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote_plus
 
 import pytest
+
 from label_detection_core.queue.messages import Contents, Ignored, IgnoredEvent, ImageRef, read
 
 KEYS = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from label_detection_core.config import model_kinds
 from label_detection_core.config.model_kinds import KINDS, UnknownModelError, model_of
 

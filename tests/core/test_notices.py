@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from label_detection_core.model.lease import Lease
 from label_detection_core.run.notices import (
     FailedTask,

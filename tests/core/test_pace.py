@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass, field
 
 import pytest
+
 from label_detection_core.drain.pace import Pace
 
 LATENCY = 0.2

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from label_detection_core.config.pipelines import Pipeline, Pipelines, read
 from label_detection_core.config.settings import Settings, SettingsError, environment_name
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from label_detection_core.config.pipelines_text import UnreadableError, read
 
 

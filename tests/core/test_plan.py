@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from label_detection_core.config.settings import Settings
 from label_detection_core.model.experience import Experience
 from label_detection_core.run.plan import make_plan
-
 from tests.core.test_settings import RIGHT
 
 

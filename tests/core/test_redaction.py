@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+
 from label_detection_core.redaction import redact
 
 

@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+
 from label_detection_core.config.settings import Settings
 from label_detection_core.queue.image_queue import Depth
 from label_detection_core.run.plan import make_plan
 from label_detection_core.run.report import ModelUse, Report
 from label_detection_core.run.totals import Calls, Counts, Totals
-
 from tests.core.test_settings import RIGHT
 
 ASKED = datetime(2026, 11, 22, 6, tzinfo=UTC)

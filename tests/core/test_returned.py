@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from label_detection_core.drain.returned import BUDGET_SECONDS, HIDDEN_SECONDS, Returned
 from label_detection_core.queue.messages import Message
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from label_detection_core.config import settings
 from label_detection_core.config.settings import (
     Settings,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+
 from label_detection_core.drain.side_by_side import SideBySide
 
 

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from label_detection_core.drain.signal_safe import SignalSafeEvent
 
 from demo.environment import PROJECT, cleaned
+from label_detection_core.drain.signal_safe import SignalSafeEvent
 
 #: The handler interrupts `wait` at some thousand moments. With a lock it waits for itself at one of them.
 _STORM = """

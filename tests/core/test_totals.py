@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from label_detection_core.run.totals import Calls, Counts, Lag, add_up
 
 

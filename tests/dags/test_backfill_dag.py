@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.serialization.serialized_objects import DagSerialization
+
 from label_detection_core.backfill.backfill import BackfillOptions
 
 if TYPE_CHECKING:

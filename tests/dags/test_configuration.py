@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.serialization.serialized_objects import DagSerialization
-from label_detection_core.config.settings import Settings, environment_name, run_options
 
 from demo.environment import PROJECT
+from label_detection_core.config.settings import Settings, environment_name, run_options
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG

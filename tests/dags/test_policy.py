@@ -13,10 +13,10 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import TriggerRule
 from airflow.serialization.serialized_objects import DagSerialization
-from label_detection_core.config.settings import Settings, environment_name
 
 from demo.environment import PROJECT
 from label_detection.operators import watchdog as watchdog_operator
+from label_detection_core.config.settings import Settings, environment_name
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 from airflow.configuration import conf
-from label_detection_core.config.settings import PIPELINES, SECTION, Settings
 
+from label_detection_core.config.settings import PIPELINES, SECTION, Settings
 from tests.conftest import PROJECT
 
 VALUES: dict[str, Any] = yaml.safe_load((PROJECT / "helm" / "values.yaml").read_text())

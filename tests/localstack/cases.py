@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import quote_plus, urlencode
 
 from label_detection_core.queue.messages import ImageRef
-
 from tests.localstack.place import FOREIGN_BUCKET, QUIET, REMOVED, WAYS, Place, Way
 from tests.localstack.server import Maker
 from tests.system.faults.outcomes.sample_pictures import TEXT, scenes, with_own_bytes

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException
-from label_detection_core.drain.message_worker import DrainError
-from label_detection_core.labelling.labels import REJECTED, document_key, final_key, rejected_message_key
-from label_detection_core.queue.messages import ImageRef
 
 from label_detection import experiences, leases
 from label_detection.operators.images import AnalyseImagesOperator
 from label_detection.operators.run import PlanRunOperator
+from label_detection_core.drain.message_worker import DrainError
+from label_detection_core.labelling.labels import REJECTED, document_key, final_key, rejected_message_key
+from label_detection_core.queue.messages import ImageRef
 from tests.localstack.cases import Case, Outcome, Trace
 from tests.localstack.place import Place
 from tests.plugins.conftest import Run, Variables

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from label_detection_core.labelling.labels import document_key, final_key
-from label_detection_core.queue.messages import ImageRef
 
 from demo.environment import free_ports
 from demo.pictures import examples
 from demo.world import World, WorldOptions
+from label_detection_core.labelling.labels import document_key, final_key
+from label_detection_core.queue.messages import ImageRef
 from tests.localstack.cases import SCENES
 from tests.localstack.place import Place
 from tests.localstack.server import MODEL_OPTIONS, MODELS_URL, Aws

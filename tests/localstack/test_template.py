@@ -6,9 +6,9 @@ import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
-from label_detection_core.queue.messages import read
 
 from demo.waiting import wait_until
+from label_detection_core.queue.messages import read
 from tests.localstack.server import Aws
 from tests.localstack.stack import Stack, make
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.config import Config
+
+from label_detection.hooks.switch import switch_name
+from label_detection.operators import images
 from label_detection_core.labelling import labels
 from label_detection_core.labelling.labels import REJECTED, Error, ModelInfo, RunInfo, final_key
 from label_detection_core.queue.image_queue import ImageQueue
 from label_detection_core.queue.messages import ImageRef
-
-from label_detection.hooks.switch import switch_name
-from label_detection.operators import images
 from tests.core.images import TEXT, outcomes, upload
 from tests.core.queues import send
 from tests.permissions.policy import KMS_KEY, SWITCH_ROLE, Grant, policy_for

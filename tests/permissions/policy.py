@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from label_detection_core.config.model_kinds import KINDS, model_of
-
 from tests.conftest import PROJECT
 
 if TYPE_CHECKING:

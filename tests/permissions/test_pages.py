@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from label_detection_core.config.model_kinds import KINDS, model_of
 
 from label_detection.ui import model_now, queue_now
+from label_detection_core.config.model_kinds import KINDS, model_of
 from tests.conftest import PROJECT
 from tests.model_calls import CALLS
 from tests.permissions.conftest import encrypt

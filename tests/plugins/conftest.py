@@ -25,20 +25,20 @@ from airflow.sdk.definitions.dag import _run_inline_trigger
 from airflow.sdk.serde import deserialize, serialize
 from botocore.config import Config
 from botocore.loaders import JSONFileLoader
-from label_detection_core.config.model_kinds import KINDS
-from label_detection_core.model.lease import Lease, lease_name
-from label_detection_core.run.plan import Plan
 
 from label_detection import exchange, experiences, lag, leases, stopping
 from label_detection.hooks.by_arn import hook_for
 from label_detection.hooks.model import ModelHook
 from label_detection.operators import model as model_operators
+from label_detection_core.config.model_kinds import KINDS
+from label_detection_core.model.lease import Lease, lease_name
+from label_detection_core.run.plan import Plan
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.triggers.base import BaseTrigger, TriggerEvent
-    from label_detection_core.config.settings import Settings
 
+    from label_detection_core.config.settings import Settings
     from tests.conftest import Aws
 
 DAG_ID = "label_detection"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
-from label_detection_core.config.settings import environment_name
 
 from demo import standing
 from demo.environment import PROJECT
+from label_detection_core.config.settings import environment_name
 from release import configure, env_file
 
 STACK = {"queue_url": "https://sqs/queue", "source_bucket": "in"}

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from label_detection_core.drain.message_worker import Tally
 from label_detection_core.queue import messages
 from label_detection_core.queue.messages import ImageRef
-
 from tests.conftest import Aws
 from tests.core.conftest import MakeDrain
 from tests.core.images import LABELS, outcomes, upload

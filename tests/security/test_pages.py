@@ -9,6 +9,9 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+
+from label_detection.operators.images import AnalyseImagesOperator
+from label_detection.operators.run import WriteReportOperator
 from label_detection_core.backfill.announcer import Announcer
 from label_detection_core.backfill.backfill import Chunk
 from label_detection_core.labelling.labels import Detection
@@ -17,9 +20,6 @@ from label_detection_core.run.notices import FailedTask
 from label_detection_core.run.plan import make_plan
 from label_detection_core.run.report import ModelUse, Report
 from label_detection_core.run.totals import add_up
-
-from label_detection.operators.images import AnalyseImagesOperator
-from label_detection.operators.run import WriteReportOperator
 from tests.conftest import Aws
 from tests.plugins.conftest import Run
 

@@ -15,8 +15,6 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from label_detection_core.config.settings import SettingsError, load
-from label_detection_core.redaction import redact
 
 from demo.environment import PROJECT
 from demo.waiting import wait_until
@@ -28,6 +26,8 @@ from label_detection.operators.model import StartModelOperator, StopModelOperato
 from label_detection.operators.run import PlanRunOperator, WriteReportOperator
 from label_detection.sensors.model import ModelRunningSensor
 from label_detection.sensors.sqs import QueueDepthSensor
+from label_detection_core.config.settings import SettingsError, load
+from label_detection_core.redaction import redact
 from tests.conftest import Aws
 from tests.plugins.conftest import Run, Variables
 

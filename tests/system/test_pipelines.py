@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 import yaml
-from label_detection_core.config.settings import environment_name
 
 from demo.environment import PROJECT
 from demo.world import World, WorldOptions
 from label_detection.metrics import COUNTERS
+from label_detection_core.config.settings import environment_name
 from tests.seed import SEED
 
 pytestmark = pytest.mark.system

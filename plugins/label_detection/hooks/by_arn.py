@@ -6,12 +6,12 @@ from typing import Any, cast
 
 from airflow.providers.common.compat.module_loading import import_string
 from botocore.config import Config
-from label_detection_core.config.model_kinds import model_of
-from label_detection_core.config.settings import Settings
-from label_detection_core.drain.pace import Pace
 
 from label_detection.hooks.clients import client_config
 from label_detection.hooks.model import ModelHook
+from label_detection_core.config.model_kinds import model_of
+from label_detection_core.config.settings import Settings
+from label_detection_core.drain.pace import Pace
 
 
 def hook_class(model_arn: str) -> Any:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.config import Config
-from label_detection_core.config.settings import Settings
 
 from label_detection.hooks.redacting import RedactingAwsHook
+from label_detection_core.config.settings import Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

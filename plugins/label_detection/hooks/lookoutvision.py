@@ -13,14 +13,6 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 from botocore.loaders import create_loader
-from label_detection_core import aws_errors
-from label_detection_core.config.model_kinds import model_of
-from label_detection_core.drain.pace import Pace
-from label_detection_core.labelling.anomalies import detection_of
-from label_detection_core.labelling.image_bytes import ImageBytes
-from label_detection_core.labelling.labeller import ImageRefusedError, TryAgainError
-from label_detection_core.labelling.labels import Detection, Error
-from label_detection_core.queue.messages import ImageRef
 
 from label_detection.hooks.model import (
     ModelInUseError,
@@ -32,6 +24,14 @@ from label_detection.hooks.model import (
 )
 from label_detection.hooks.pacing import Load, keep_pace
 from label_detection.hooks.source_images import SendsImages
+from label_detection_core import aws_errors
+from label_detection_core.config.model_kinds import model_of
+from label_detection_core.drain.pace import Pace
+from label_detection_core.labelling.anomalies import detection_of
+from label_detection_core.labelling.image_bytes import ImageBytes
+from label_detection_core.labelling.labeller import ImageRefusedError, TryAgainError
+from label_detection_core.labelling.labels import Detection, Error
+from label_detection_core.queue.messages import ImageRef
 
 _PACKAGE = Path(__file__).parents[1]
 _AWS = (".amazonaws.com", ".amazonaws.com.cn")

@@ -16,12 +16,12 @@ from mmap import mmap
 from typing import Any
 
 from botocore.exceptions import ReadTimeoutError
-from label_detection_core import aws_errors
-from label_detection_core.drain.pace import Pace
 
 from label_detection.hooks.model import ModelState
 from label_detection.hooks.retries import decide_retries
 from label_detection.hooks.service_health import Outage, Readiness
+from label_detection_core import aws_errors
+from label_detection_core.drain.pace import Pace
 
 _LONGEST_SECONDS = 20.0
 #: Sends of a call that the service fails (5xx, a lost connection) while it answers others: the image may be to blame,

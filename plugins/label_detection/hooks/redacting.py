@@ -13,6 +13,7 @@ from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
+
 from label_detection_core.redaction import redact
 
 if TYPE_CHECKING:

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
+
+from label_detection.hooks.model import ModelInUseError, ModelState, Phase, QuotaExceededError, StopTarget
+from label_detection.hooks.pacing import Load, keep_pace
+from label_detection.hooks.quotas import send_once
+from label_detection.hooks.redacting import RedactingAwsHook
 from label_detection_core import aws_errors
 from label_detection_core.config.model_kinds import model_of
 from label_detection_core.drain.pace import Pace
 from label_detection_core.labelling.labeller import ImageRefusedError, ImageUnreadableError, TryAgainError
 from label_detection_core.labelling.labels import Detection, Error
 from label_detection_core.queue.messages import ImageRef
-
-from label_detection.hooks.model import ModelInUseError, ModelState, Phase, QuotaExceededError, StopTarget
-from label_detection.hooks.pacing import Load, keep_pace
-from label_detection.hooks.quotas import send_once
-from label_detection.hooks.redacting import RedactingAwsHook
 
 if TYPE_CHECKING:
     from mypy_boto3_rekognition import RekognitionClient

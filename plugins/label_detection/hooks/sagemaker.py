@@ -9,6 +9,11 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from botocore.config import Config
 from botocore.exceptions import ClientError
+
+from label_detection.hooks.model import ModelInUseError, ModelState, Phase, QuotaExceededError, StopTarget
+from label_detection.hooks.pacing import Load, keep_pace
+from label_detection.hooks.redacting import RedactingAwsHook
+from label_detection.hooks.source_images import SendsImages
 from label_detection_core import aws_errors
 from label_detection_core.config.model_kinds import endpoint_name, model_of
 from label_detection_core.drain.pace import Pace
@@ -17,11 +22,6 @@ from label_detection_core.labelling.image_bytes import ImageBytes
 from label_detection_core.labelling.labeller import ImageRefusedError, TryAgainError
 from label_detection_core.labelling.labels import Detection, Error
 from label_detection_core.queue.messages import ImageRef
-
-from label_detection.hooks.model import ModelInUseError, ModelState, Phase, QuotaExceededError, StopTarget
-from label_detection.hooks.pacing import Load, keep_pace
-from label_detection.hooks.redacting import RedactingAwsHook
-from label_detection.hooks.source_images import SendsImages
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient

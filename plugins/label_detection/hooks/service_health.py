@@ -6,9 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from label_detection_core import aws_errors
-
 from label_detection.hooks.model import ModelState, Phase
+from label_detection_core import aws_errors
 
 #: Different requests that fail, with none answered in between: the service is down, and no image is to blame.
 _DIFFERENT = 3

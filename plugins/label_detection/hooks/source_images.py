@@ -7,14 +7,13 @@ from contextlib import closing, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from label_detection.hooks.redacting import RedactingAwsHook
 from label_detection_core.drain.pace import Pace
 from label_detection_core.labelling.byte_budget import ByteBudget, NoRoomError
 from label_detection_core.labelling.image_bytes import ImageBytes, read_image
 from label_detection_core.labelling.labeller import TryAgainError
 from label_detection_core.labelling.labels import Error
 from label_detection_core.queue.messages import ImageRef
-
-from label_detection.hooks.redacting import RedactingAwsHook
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -9,12 +9,11 @@ import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from label_detection_core.config.model_kinds import model_of
-from label_detection_core.model.lease import Lease
-
 from label_detection.hooks.brief import brief_config
 from label_detection.hooks.model import ModelHook
 from label_detection.hooks.redacting import RedactingAwsHook
+from label_detection_core.config.model_kinds import model_of
+from label_detection_core.model.lease import Lease
 
 if TYPE_CHECKING:
     from mypy_boto3_scheduler import EventBridgeSchedulerClient

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 
 from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
 from airflow.sdk import BaseOperatorLink
+
 from label_detection_core.config.model_kinds import Model, model_of
 from label_detection_core.config.settings import Settings
 from label_detection_core.drain import journal

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, Param
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from label_detection.configuration import read_settings
+from label_detection.hooks.clients import s3_client, sqs_client
 from label_detection_core import aws_errors
 from label_detection_core.backfill import backfill
 from label_detection_core.backfill.announcer import Announcer, ChunkGoneError
 from label_detection_core.backfill.backfill import BackfillOptions, Chunk, Effort, Survey
 from label_detection_core.config.settings import Settings
 from label_detection_core.queue.image_queue import ImageQueue
-
-from label_detection.configuration import read_settings
-from label_detection.hooks.clients import s3_client, sqs_client
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

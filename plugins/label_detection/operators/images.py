@@ -7,6 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from label_detection import exchange, lag
+from label_detection.hooks.by_arn import model_hook, paced_model_hook
+from label_detection.hooks.clients import FEW_ATTEMPTS, IMAGE_ATTEMPTS, s3_client, sqs_client
+from label_detection.hooks.model import ModelState, Phase
+from label_detection.links.console import FinalBucketLink, ModelLink
+from label_detection.links.pages import PicturesLink
 from label_detection_core.drain.drain import Drain
 from label_detection_core.drain.journal import Journal
 from label_detection_core.drain.message_worker import RefusedError, Tally
@@ -16,13 +23,6 @@ from label_detection_core.labelling.labels import ModelInfo, RunInfo
 from label_detection_core.labelling.naming import naming
 from label_detection_core.queue.image_queue import VISIBILITY_SECONDS, ImageQueue
 from label_detection_core.run.plan import MAX_WORKERS, Plan
-
-from label_detection import exchange, lag
-from label_detection.hooks.by_arn import model_hook, paced_model_hook
-from label_detection.hooks.clients import FEW_ATTEMPTS, IMAGE_ATTEMPTS, s3_client, sqs_client
-from label_detection.hooks.model import ModelState, Phase
-from label_detection.links.console import FinalBucketLink, ModelLink
-from label_detection.links.pages import PicturesLink
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

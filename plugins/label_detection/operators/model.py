@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from label_detection_core.config.model_kinds import model_of
-from label_detection_core.model.lease import Lease
-from label_detection_core.run.plan import Plan
 
 from label_detection import exchange, lag, leases
 from label_detection.hooks import switch
@@ -19,6 +16,9 @@ from label_detection.hooks.model import ModelHook, ModelInUseError, ModelState, 
 from label_detection.leases import TakenOverError
 from label_detection.links.console import ModelLink
 from label_detection.stopping import Stopping
+from label_detection_core.config.model_kinds import model_of
+from label_detection_core.model.lease import Lease
+from label_detection_core.run.plan import Plan
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -7,6 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from label_detection import exchange, experiences, leases, metrics, preflight
+from label_detection.configuration import place_of, read_settings
+from label_detection.hooks.by_arn import model_hook
+from label_detection.hooks.clients import FEW_ATTEMPTS, s3_client, sqs_client
+from label_detection.hooks.model import ModelState, Phase
+from label_detection.links.console import FinalBucketLink, ModelLink, QueueLink, RunFolderLink, SourceBucketLink
+from label_detection.links.pages import PicturesLink
 from label_detection_core import aws_errors
 from label_detection_core.config.settings import Settings
 from label_detection_core.drain import journal
@@ -16,14 +24,6 @@ from label_detection_core.run.left_behind import THREADS, find_left_behind, unre
 from label_detection_core.run.plan import Plan, make_plan
 from label_detection_core.run.report import ModelUse, Report
 from label_detection_core.run.totals import Totals, add_up
-
-from label_detection import exchange, experiences, leases, metrics, preflight
-from label_detection.configuration import place_of, read_settings
-from label_detection.hooks.by_arn import model_hook
-from label_detection.hooks.clients import FEW_ATTEMPTS, s3_client, sqs_client
-from label_detection.hooks.model import ModelState, Phase
-from label_detection.links.console import FinalBucketLink, ModelLink, QueueLink, RunFolderLink, SourceBucketLink
-from label_detection.links.pages import PicturesLink
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseSensorOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from label_detection_core.config.settings import Settings
-from label_detection_core.queue.image_queue import Depth, ImageQueue
 
 from label_detection import leases, preflight
 from label_detection.configuration import place_of, read_settings
@@ -16,6 +14,8 @@ from label_detection.hooks.by_arn import model_hook
 from label_detection.hooks.clients import sqs_client
 from label_detection.links.console import QueueLink, SourceBucketLink
 from label_detection.triggers.sqs import QueueDepthTrigger
+from label_detection_core.config.settings import Settings
+from label_detection_core.queue.image_queue import Depth, ImageQueue
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
-from label_detection_core.queue.image_queue import Depth
 
 from label_detection.hooks.redacting import RedactingAwsHook
+from label_detection_core.queue.image_queue import Depth
 
 
 class QueueDepthTrigger(BaseTrigger):

@@ -7,10 +7,10 @@ from typing import Annotated
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.core_api.security import requires_access_dag
 from fastapi import Depends, HTTPException, Query
-from label_detection_core.config.pipelines import LABELS_DAG, Pipeline
-from label_detection_core.config.settings import Settings, SettingsError
 
 from label_detection.configuration import read_pipelines
+from label_detection_core.config.pipelines import LABELS_DAG, Pipeline
+from label_detection_core.config.settings import Settings, SettingsError
 
 #: On a path with `{dag_id}`: 401 without a login, 403 without the right to read that DAG's runs.
 MAY_READ_RUNS = Depends(requires_access_dag(method="GET", access_entity=DagAccessEntity.RUN))

@@ -13,11 +13,11 @@ from botocore.exceptions import ClientError
 from fastapi import HTTPException, Request
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import FileResponse, HTMLResponse, Response
-from label_detection_core import aws_errors
-from label_detection_core.redaction import shown
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from label_detection.ui.policy import policy
+from label_detection_core import aws_errors
+from label_detection_core.redaction import shown
 
 ASSETS = Path(__file__).with_name("assets")
 _DENIED = {"AccessDenied", "AccessDeniedException", "AccessDeniedFault", "403", "Forbidden"}

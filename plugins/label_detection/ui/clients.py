@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowException
 from botocore.config import Config
 from fastapi import HTTPException
-from label_detection_core.config.settings import Settings
-from label_detection_core.redaction import shown
 
 from label_detection.hooks.brief import brief_config
 from label_detection.hooks.by_arn import hook_for
 from label_detection.hooks.redacting import RedactingAwsHook
 from label_detection.ui.few_at_once import AT_ONCE
+from label_detection_core.config.settings import Settings
+from label_detection_core.redaction import shown
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

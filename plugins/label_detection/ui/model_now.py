@@ -15,20 +15,21 @@ from airflow.models.variable import Variable
 from airflow.models.xcom import XComModel
 from airflow.utils.state import State, TaskInstanceState
 from fastapi import HTTPException
-from label_detection_core.config.model_kinds import model_of
-from label_detection_core.model.lease import Lease, lease_name
-from label_detection_core.run.notices import stop_command
 from pydantic import ValidationError
 from sqlalchemy import func, select
 
 from label_detection.hooks.model import ModelState, Phase
 from label_detection.ui import clients
 from label_detection.ui.answers import said_in_words
+from label_detection_core.config.model_kinds import model_of
+from label_detection_core.model.lease import Lease, lease_name
+from label_detection_core.run.notices import stop_command
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from label_detection_core.config.pipelines import Pipeline
     from label_detection_core.config.settings import Settings
-    from sqlalchemy.orm import Session
 
 _WATCHDOG = "label_detection_watchdog"
 _WATCHDOG_TASK = "stop_expired_models"

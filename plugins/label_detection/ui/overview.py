@@ -13,9 +13,6 @@ from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response
-from label_detection_core.config.pipelines import Pipeline
-from label_detection_core.config.settings import Settings
-from label_detection_core.model.run_history import row
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -25,6 +22,9 @@ from label_detection.ui import model_now, queue_now
 from label_detection.ui.access import MAY_READ_RUNS, SettingsDep, pipeline_of
 from label_detection.ui.answers import GoneError, UnreadableError, data, page
 from label_detection.ui.images import read_report
+from label_detection_core.config.pipelines import Pipeline
+from label_detection_core.config.settings import Settings
+from label_detection_core.model.run_history import row
 
 router = APIRouter()
 #: Runs that one request looks at.

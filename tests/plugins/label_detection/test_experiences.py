@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from label_detection_core.model.experience import Experience
 
 from label_detection import experiences
 from label_detection.exchange import pull_plan
 from label_detection.experiences import read_experience, write_experience
 from label_detection.operators.run import PlanRunOperator
+from label_detection_core.model.experience import Experience
 from tests.plugins.conftest import Run, Variables
 from tests.plugins.label_detection.operators.test_write_report import REQUESTED_AT, done, write
 

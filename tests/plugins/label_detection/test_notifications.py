@@ -8,10 +8,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from label_detection_core.model.lease import Lease, lease_name
-from label_detection_core.run.notices import Notice
 
 from label_detection import notifications
+from label_detection_core.model.lease import Lease, lease_name
+from label_detection_core.run.notices import Notice
 from tests.plugins.conftest import DAG_ID, RUN_ID, Variables
 
 if TYPE_CHECKING:

@@ -12,15 +12,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from label_detection.hooks.model import ModelInUseError, ModelState, Phase, StopTarget
+from label_detection.hooks.pacing import keep_pace
+from label_detection.hooks.source_images import SendsImages
 from label_detection_core.config.model_kinds import ModelKind, model_of
 from label_detection_core.drain.pace import Pace
 from label_detection_core.labelling.image_bytes import ImageBytes
 from label_detection_core.labelling.labels import Detection
 from label_detection_core.queue.messages import ImageRef
-
-from label_detection.hooks.model import ModelInUseError, ModelState, Phase, StopTarget
-from label_detection.hooks.pacing import keep_pace
-from label_detection.hooks.source_images import SendsImages
 
 PARAMETER = ModelKind(
     name="ssm",

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.config import Config
-from label_detection_core.model.lease import Lease
-from label_detection_core.run.notices import Notice
 
 from label_detection import notifications
 from label_detection.hooks import switch
@@ -20,6 +18,8 @@ from label_detection.hooks.redacting import RedactingAwsHook
 from label_detection.triggers.model import ModelRunningTrigger
 from label_detection.triggers.sqs import QueueDepthTrigger
 from label_detection.ui import clients
+from label_detection_core.model.lease import Lease
+from label_detection_core.run.notices import Notice
 from tests.core.images import outcomes, upload
 from tests.forward_proxy import ONLY_BEHIND_THE_PROXY, ForwardProxy, forward_proxy
 from tests.permissions.pipeline import run_pipeline

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from label_detection_core.drain.pace import Calls, Pace
-from label_detection_core.queue.messages import ImageRef
 
 from label_detection.hooks.by_arn import hook_for, paced_model_hook
+from label_detection_core.drain.pace import Calls, Pace
+from label_detection_core.queue.messages import ImageRef
 
 if TYPE_CHECKING:
     from label_detection.hooks.model import ModelHook

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+
 from label_detection_core.labelling.labeller import ImageRefusedError, ImageUnreadableError
 from label_detection_core.queue.messages import ImageRef
-
 from tests.plugins.label_detection.hooks.conftest import Show
 
 if TYPE_CHECKING:

@@ -24,10 +24,6 @@ from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import WaiterError
 from botocore.stub import Stubber
-from label_detection_core.config.model_kinds import ENDPOINT_PREFIX
-from label_detection_core.drain.pace import Pace
-from label_detection_core.labelling.labeller import ImageRefusedError, TryAgainError
-from label_detection_core.queue.messages import ImageRef
 from urllib3 import HTTPResponse
 
 from demo.waiting import wait_until
@@ -35,6 +31,10 @@ from label_detection.hooks.by_arn import hook_for
 from label_detection.hooks.model import ModelInUseError, Phase
 from label_detection.hooks.pacing import Load
 from label_detection.hooks.sagemaker import SageMakerModelHook
+from label_detection_core.config.model_kinds import ENDPOINT_PREFIX
+from label_detection_core.drain.pace import Pace
+from label_detection_core.labelling.labeller import ImageRefusedError, TryAgainError
+from label_detection_core.queue.messages import ImageRef
 from tests.core.images import upload
 from tests.plugins.label_detection.hooks.conftest import Show
 

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from label_detection_core.config.settings import Settings
 
 from label_detection.links.console import (
     ConsoleLink,
@@ -20,6 +19,7 @@ from label_detection.operators.images import AnalyseImagesOperator
 from label_detection.operators.model import StartModelOperator, StopModelOperator
 from label_detection.operators.run import PlanRunOperator, WriteReportOperator
 from label_detection.sensors.sqs import QueueDepthSensor
+from label_detection_core.config.settings import Settings
 from tests.conftest import Aws
 from tests.plugins.conftest import Run
 

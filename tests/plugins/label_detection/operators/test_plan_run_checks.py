@@ -11,11 +11,11 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
-from label_detection_core.config.settings import Place, Settings
-from label_detection_core.labelling.conditions import Conditions
 
 from label_detection import exchange, preflight
 from label_detection.operators.run import PlanRunOperator
+from label_detection_core.config.settings import Place, Settings
+from label_detection_core.labelling.conditions import Conditions
 from tests.model_calls import KINDS
 from tests.plugins.conftest import RUN_ID, Run, Variables
 

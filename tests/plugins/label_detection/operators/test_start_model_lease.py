@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
-from label_detection_core.model.lease import Lease
 
 from label_detection import exchange
 from label_detection.hooks import switch
 from label_detection.hooks.by_arn import hook_class
 from label_detection.hooks.model import ModelHook
 from label_detection.hooks.switch import arm, switch_name
+from label_detection_core.model.lease import Lease
 from tests.model_calls import KINDS
 from tests.plugins.conftest import DAG_ID, RUN_ID, Run, Variables
 from tests.plugins.label_detection.operators.conftest import start
 
 if TYPE_CHECKING:
     from label_detection_core.config.settings import Settings
-
     from tests.conftest import Aws
 
 pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.kinds(*KINDS)]

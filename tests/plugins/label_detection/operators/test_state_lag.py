@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from label_detection_core.model.lease import Lease
 
 from label_detection import lag, leases
 from label_detection.hooks.by_arn import hook_class
 from label_detection.hooks.model import ModelHook, ModelState
 from label_detection.operators import model as model_operators
 from label_detection.operators.images import AnalyseImagesOperator
+from label_detection_core.model.lease import Lease
 from tests.model_calls import KINDS
 from tests.plugins.conftest import Run, Variables, later
 from tests.plugins.label_detection.operators.conftest import Airflow, Watch, lease_on, start, stop

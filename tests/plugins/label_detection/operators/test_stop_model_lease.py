@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from label_detection_core.model.lease import Lease, lease_name
 
 from label_detection import exchange
 from label_detection.hooks import switch
 from label_detection.hooks.by_arn import hook_class
 from label_detection.hooks.model import ModelHook
 from label_detection.operators import model as model_operators
+from label_detection_core.model.lease import Lease, lease_name
 from tests.model_calls import KINDS
 from tests.plugins.conftest import Run, Variables
 from tests.plugins.label_detection.operators.conftest import stop

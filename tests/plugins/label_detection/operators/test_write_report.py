@@ -12,13 +12,13 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from botocore.config import Config
 from botocore.exceptions import ClientError
+
+from label_detection.hooks import clients
+from label_detection.operators.run import SUMMARY, WriteReportOperator
 from label_detection_core.drain.journal import Journal
 from label_detection_core.labelling.labeller import Outcome, Result
 from label_detection_core.labelling.labels import Error, RunInfo
 from label_detection_core.queue.messages import Ignored, ImageRef
-
-from label_detection.hooks import clients
-from label_detection.operators.run import SUMMARY, WriteReportOperator
 from tests.plugins.conftest import DAG_ID, RUN_ID, Run
 
 if TYPE_CHECKING:

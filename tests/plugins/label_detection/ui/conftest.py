@@ -18,6 +18,12 @@ from airflow.models.trigger import Trigger
 from airflow.models.variable import Variable
 from airflow.models.xcom import XComModel
 from fastapi.testclient import TestClient
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import StaticPool
+
+from label_detection.ui import clients
+from label_detection.ui.app import make_app
 from label_detection_core.drain.journal import Journal
 from label_detection_core.labelling.labeller import Outcome, Result
 from label_detection_core.labelling.labels import (
@@ -32,12 +38,6 @@ from label_detection_core.labelling.labels import (
     to_json,
 )
 from label_detection_core.queue.messages import ImageRef
-from sqlalchemy import create_engine
-from sqlalchemy.orm import Session
-from sqlalchemy.pool import StaticPool
-
-from label_detection.ui import clients
-from label_detection.ui.app import make_app
 from tests.conftest import Aws
 
 DAG_ID = "label_detection"

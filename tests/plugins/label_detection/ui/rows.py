@@ -9,10 +9,10 @@ from uuid import uuid4
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.variable import Variable
-from label_detection_core.model.lease import Lease, lease_name
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
+from label_detection_core.model.lease import Lease, lease_name
 from tests.conftest import Aws
 from tests.plugins.label_detection.ui.conftest import DAG_ID
 

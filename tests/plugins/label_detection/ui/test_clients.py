@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from fastapi import HTTPException
-from label_detection_core.config.settings import Settings
 
 from label_detection.ui import clients
+from label_detection_core.config.settings import Settings
 from tests.core.test_settings import RIGHT
 
 FAST, SLOW = (Settings(**RIGHT, aws_conn_id=name) for name in ("fast", "slow"))

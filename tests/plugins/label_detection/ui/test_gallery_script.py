@@ -9,11 +9,11 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from label_detection_core.run.gallery import Show
 from playwright.sync_api import Browser, Locator, Page, Route
 
 from label_detection.ui.answers import ASSETS
 from label_detection.ui.policy import policy
+from label_detection_core.run.gallery import Show
 
 SITE = "http://pages.test"
 PAGES = 4

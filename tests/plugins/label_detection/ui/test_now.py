@@ -12,11 +12,11 @@ import pytest
 from airflow.models.variable import Variable
 from airflow.models.xcom import XComModel
 from fastapi.testclient import TestClient
-from label_detection_core.model.lease import lease_name
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from label_detection.configuration import read_pipelines
+from label_detection_core.model.lease import lease_name
 from tests.conftest import Aws
 from tests.model_calls import KINDS
 from tests.plugins.label_detection.ui.conftest import DAG_ID

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from label_detection_core.model.run_history import row
 from sqlalchemy.orm import Session
 
 from label_detection.ui import clients, overview
+from label_detection_core.model.run_history import row
 from tests.conftest import Aws
 from tests.plugins.label_detection.ui.conftest import DAG_ID
 from tests.plugins.label_detection.ui.rows import add_run, add_task, hold, lease

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from label_detection_core.model.run_history import row
 from playwright.sync_api import Browser, Page, Route
 
 from label_detection.ui.answers import ASSETS
 from label_detection.ui.policy import policy
+from label_detection_core.model.run_history import row
 from tests.security.test_pages import MARKUP
 
 SITE = "http://pages.test"

@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowException
-from label_detection_core.drain.journal import read_lines
-from label_detection_core.drain.message_worker import DrainError
 
 from label_detection import exchange
 from label_detection.operators.images import AnalyseImagesOperator
 from label_detection.operators.model import StartModelOperator, StopModelOperator
 from label_detection.operators.run import PlanRunOperator
+from label_detection_core.drain.journal import read_lines
+from label_detection_core.drain.message_worker import DrainError
 from tests.conftest import Aws
 from tests.plugins.conftest import Run
 

@@ -16,12 +16,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
-from label_detection_core.labelling.labels import REJECTED, SCHEMA_FILE, ModelInfo, RunInfo, final_key, label_document
-from label_detection_core.queue import messages
-from label_detection_core.queue.messages import ImageRef
 
 from demo.waiting import wait_until
 from demo.world import call_control_page
+from label_detection_core.labelling.labels import REJECTED, SCHEMA_FILE, ModelInfo, RunInfo, final_key, label_document
+from label_detection_core.queue import messages
+from label_detection_core.queue.messages import ImageRef
 from tests.system.faults.kind import hook_of, named_as_configured
 from tests.system.faults.outcomes.sample_pictures import TEXT, scenes, with_own_bytes
 

@@ -14,6 +14,8 @@ from random import Random
 
 import boto3
 from botocore.config import Config
+
+from label_detection.hooks.by_arn import hook_for
 from label_detection_core.drain.drain import Drain
 from label_detection_core.drain.journal import Journal
 from label_detection_core.drain.message_worker import DrainError
@@ -22,8 +24,6 @@ from label_detection_core.labelling.labeller import Detect, ImageRefusedError, L
 from label_detection_core.labelling.labels import Detection, Error, ModelInfo, RunInfo
 from label_detection_core.queue.image_queue import ImageQueue
 from label_detection_core.queue.messages import ImageRef, Message
-
-from label_detection.hooks.by_arn import hook_for
 from tests.system.faults.kind import named_as_configured
 
 #: The model refuses a picture with this in its key every other time.
