@@ -15,8 +15,8 @@ from rich.console import Console
 
 from bench import airflow_cost, alone, kinds, model_time, pages, rows
 from bench.place import Place, place
-from demo.environment import PROJECT, clean_own
-from demo.processes import signals_raise
+from sandbox.environment import PROJECT, clean_own
+from sandbox.processes import signals_raise
 
 RUNS = 3
 BEGIN, END = "<!-- measured: written by make bench -->", "<!-- end of measured -->"

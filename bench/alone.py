@@ -26,8 +26,8 @@ import requests
 from bench.drain_process import Orders
 from bench.place import LATENCY
 from bench.rows import Row, at_most
-from demo.environment import PROJECT, PYTHONPATH, cleaned
-from demo.waiting import wait_until
+from sandbox.environment import PROJECT, PYTHONPATH, cleaned
+from sandbox.waiting import wait_until
 
 RATE_IMAGES = 3000
 MILLION = (10_000, 1_000_000)

@@ -16,10 +16,10 @@ import requests
 from bench.place import DAG_ID, Place
 from bench.rows import Row, at_most
 from bench.usage import resident_bytes
-from demo.chromium import chromium
 from label_detection_core.drain.journal import run_prefix
 from label_detection_core.labelling.labels import document_key, final_key, to_json
 from label_detection_core.queue.messages import ImageRef
+from sandbox.chromium import chromium
 
 IMAGES = (50, 50_000)
 #: A part of a journal, as the drain writes it.

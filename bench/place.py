@@ -18,9 +18,9 @@ import numpy as np
 from sqlalchemy import Engine, create_engine, text
 
 from bench.usage import Meter, Usage
-from demo.environment import PROJECT
-from demo.postgres import postgres
-from demo.world import World, WorldOptions
+from sandbox.environment import PROJECT
+from sandbox.postgres import postgres
+from sandbox.world import World, WorldOptions
 
 DAG_ID = "label_detection"
 #: Seconds that the model takes to start and to stop, and for a call: AWS's are minutes, minutes, and what they are.

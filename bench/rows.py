@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from demo.environment import PROJECT
+from sandbox.environment import PROJECT
 
 #: Samples as they come, so that a part can be measured again without the others.
 SAMPLES = PROJECT / ".bench"

@@ -13,7 +13,7 @@ from typing import Self
 
 import psutil  # type: ignore[import-untyped]
 
-from demo.world import COMPONENTS, World
+from sandbox.world import COMPONENTS, World
 
 _SECONDS = 0.5
 

@@ -10,9 +10,9 @@ from typing import NoReturn
 from rich.console import Console
 from rich.text import Text
 
-from demo.environment import PROJECT, clean_own
 from demo.kinds import Kind
-from demo.processes import Interrupted, signals_raise
+from sandbox.environment import PROJECT, clean_own
+from sandbox.processes import Interrupted, signals_raise
 
 _DEFAULT = Kind.REKOGNITION
 _KINDS = ", ".join([*Kind][:-1]) + f" or {[*Kind][-1]}"

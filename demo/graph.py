@@ -6,11 +6,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from demo.chromium import chromium
-from demo.environment import clean_own
 from demo.photographs import encode, photograph
-from demo.processes import signals_raise
-from demo.world import ODDITIES, World, WorldOptions
+from sandbox.chromium import chromium
+from sandbox.environment import clean_own
+from sandbox.processes import signals_raise
+from sandbox.world import ODDITIES, World, WorldOptions
 
 _DAG = "label_detection"
 _IMAGES = 60

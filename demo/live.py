@@ -15,9 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from demo.aftermath import Depth, depth, keys
-from demo.airflow_api import TaskInstance
 from demo.pipeline import Run
-from demo.world import World
+from sandbox.airflow_api import TaskInstance
+from sandbox.world import World
 
 _COLOURS = {
     "success": "green",

@@ -17,15 +17,15 @@ from rich.text import Text
 
 from demo import two_pipelines
 from demo.aftermath import Aftermath, gather
-from demo.airflow_api import AirflowApi, ApiError, BrokenDagError
 from demo.kinds import SERVICES, Kind
 from demo.live import Show, show, watch
 from demo.outcome import check
 from demo.pictures import HARD_KEYS, Picture, examples, pictures
 from demo.pipeline import Pipeline, Run, only_pipeline
-from demo.processes import Interrupted, ProcessDiedError
 from demo.verdict import tell, tell_problems
-from demo.world import ODDITIES, World, WorldOptions
+from sandbox.airflow_api import AirflowApi, ApiError, BrokenDagError
+from sandbox.processes import Interrupted, ProcessDiedError
+from sandbox.world import ODDITIES, World, WorldOptions
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -15,9 +15,9 @@ from typing import Any
 import jsonschema
 
 from demo.aftermath import Aftermath, Depth
-from demo.environment import PROJECT
 from demo.photographs import Box
 from demo.pictures import Picture, Refusal
+from sandbox.environment import PROJECT
 
 _SCHEMA_FILE = PROJECT / "include" / "label_detection_core" / "labelling" / "label_document.schema.json"
 _REJECTED, _RUNS, _DOCUMENT = "rejected/", "runs/", ".json"

@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from demo.aftermath import depth, keys
-from demo.aws_clients import s3_client, sqs_client
 from demo.standing import Standing
+from sandbox.aws_clients import s3_client, sqs_client
 
 #: S3's suffix filters are case-sensitive.
 _ANNOUNCED = (".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG")

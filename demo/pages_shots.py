@@ -11,12 +11,12 @@ from urllib.parse import quote
 
 from playwright.sync_api import Browser, FrameLocator, Page
 
-from demo.chromium import chromium
-from demo.environment import clean_own
 from demo.once import upload
 from demo.pictures import examples, pictures
-from demo.processes import signals_raise
-from demo.world import ODDITIES, World, WorldOptions
+from sandbox.chromium import chromium
+from sandbox.environment import clean_own
+from sandbox.processes import signals_raise
+from sandbox.world import ODDITIES, World, WorldOptions
 
 _DAG = "label_detection"
 #: Runs before the one that is shown: enough to compare the last five with those before.

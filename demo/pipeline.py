@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from demo.kinds import Kind
 
 if TYPE_CHECKING:
-    from demo.world import World
+    from sandbox.world import World
 
 _DAG = "label_detection"
 

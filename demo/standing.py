@@ -22,13 +22,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from demo.environment import PROJECT
-from demo.keeper import started_at
 from demo.kinds import SERVICES, Kind, kind_of
 from demo.pictures import examples
-from demo.processes import ProcessDiedError
-from demo.waiting import wait_until
-from demo.world import AWS, COMPONENTS, ODDITIES, World, WorldOptions
+from sandbox.environment import PROJECT
+from sandbox.keeper import started_at
+from sandbox.processes import ProcessDiedError
+from sandbox.waiting import wait_until
+from sandbox.world import AWS, COMPONENTS, ODDITIES, World, WorldOptions
 
 PORT = 8080
 _SETTINGS = {"schedule": "*/2 * * * *", "wait_minutes": "1.5"}

@@ -11,12 +11,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from demo.airflow_api import AirflowApi
-from demo.aws_clients import client
-from demo.environment import PROJECT
 from demo.kinds import SERVICES, Kind
 from demo.pipeline import Pipeline
-from demo.world import World
+from sandbox.airflow_api import AirflowApi
+from sandbox.aws_clients import client
+from sandbox.environment import PROJECT
+from sandbox.world import World
 
 PARTS, SURFACES = "parts", "surfaces"
 #: What the embedded AWS is told: its own stack's names, and whose model its control page shows.

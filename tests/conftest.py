@@ -19,11 +19,11 @@ import numpy as np
 import pytest
 import requests
 
-from demo.chromium import chromium, installed
-from demo.environment import PROJECT, clean_own, cleaned
-from demo.waiting import wait_until
 from label_detection_core.config.model_kinds import endpoint_name, model_of
 from label_detection_core.config.settings import Settings
+from sandbox.chromium import chromium, installed
+from sandbox.environment import PROJECT, clean_own, cleaned
+from sandbox.waiting import wait_until
 from tests.model_calls import CALLS, KINDS, Call, ModelCalls
 from tests.seed import SEED, VARIABLE
 

@@ -11,7 +11,7 @@ from bench import airflow_cost, alone, kinds, model_time, pages
 from bench.drain_process import Orders
 from bench.rows import Row
 from bench.usage import Usage
-from demo.environment import PROJECT
+from sandbox.environment import PROJECT
 from tests.conftest import Aws
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from bench import rows
 from bench.rows import Bound, Row, at_least, at_most
-from demo.environment import PROJECT
+from sandbox.environment import PROJECT
 
 
 def row(*values: float, bound: Bound | None = None) -> Row:

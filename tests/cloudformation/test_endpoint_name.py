@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from demo.environment import PROJECT
 from label_detection_core.config.model_kinds import endpoint_name, model_of
+from sandbox.environment import PROJECT
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
 
-from demo.environment import PROJECT
 from label_detection_core.labelling.labels import REJECTED, document_key, final_key
 from label_detection_core.queue.messages import ImageRef
+from sandbox.environment import PROJECT
 
 TEMPLATE = PROJECT / "deploy" / "cloudformation" / "template.yaml"
 #: Source keys that begin with a folder of the final bucket, or look as if.

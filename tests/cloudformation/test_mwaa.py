@@ -24,10 +24,10 @@ import pytest
 from botocore.validate import ParamValidator
 from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
 
-from demo.environment import PROJECT
 from label_detection_core.config.settings import PIPELINES, SECTION, Settings
 from release.configure import AIRFLOW
 from release.mwaa import pack
+from sandbox.environment import PROJECT
 from tests.conftest import Aws
 
 TEMPLATE = PROJECT / "deploy" / "cloudformation" / "mwaa.yaml"

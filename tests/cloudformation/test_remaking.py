@@ -14,7 +14,7 @@ from typing import Any
 import boto3
 import pytest
 
-from demo.environment import PROJECT, PYTHONPATH
+from sandbox.environment import PROJECT, PYTHONPATH
 from tests.cloudformation.test_template import TEMPLATE, announced
 from tests.conftest import Aws
 

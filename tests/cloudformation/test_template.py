@@ -16,9 +16,9 @@ from typing import Any
 import boto3
 import pytest
 
-from demo.environment import PROJECT
 from label_detection_core.config.settings import Settings
 from release.configure import options_of
+from sandbox.environment import PROJECT
 from tests.conftest import Aws
 from tests.core.queues import receive
 from tests.permissions.policy import KMS_KEY, grants

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from demo.environment import PROJECT
 from label_detection_core.backfill import announcer as announcer_module
 from label_detection_core.backfill.announcer import Announcer, ChunkGoneError, NotTakenError, event
 from label_detection_core.backfill.backfill import Chunk, Picture, write_chunks
 from label_detection_core.queue import messages
 from label_detection_core.queue.messages import ImageRef
+from sandbox.environment import PROJECT
 from tests.conftest import Aws
 from tests.core.conftest import client
 from tests.core.queues import receive, wait_for

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from demo.waiting import wait_until
 from label_detection_core.labelling.byte_budget import ByteBudget, NoRoomError
+from sandbox.waiting import wait_until
 
 
 def holder(budget: ByteBudget, size: int, order: list[int]) -> threading.Thread:

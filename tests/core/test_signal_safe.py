@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from demo.environment import PROJECT, cleaned
 from label_detection_core.drain.signal_safe import SignalSafeEvent
+from sandbox.environment import PROJECT, cleaned
 
 #: The handler interrupts `wait` at some thousand moments. With a lock it waits for itself at one of them.
 _STORM = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 
-from demo.environment import PROJECT
+from sandbox.environment import PROJECT
 
 
 @pytest.fixture(scope="session")

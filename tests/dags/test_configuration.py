@@ -8,8 +8,8 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.serialization.serialized_objects import DagSerialization
 
-from demo.environment import PROJECT
 from label_detection_core.config.settings import Settings, environment_name, run_options
+from sandbox.environment import PROJECT
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG

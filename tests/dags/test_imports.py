@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.environment import PROJECT, PYTHONPATH, cleaned
+from sandbox.environment import PROJECT, PYTHONPATH, cleaned
 
 DAG_FILES = sorted((PROJECT / "dags").glob("*.py"))
 PLUGIN_FILES = sorted((PROJECT / "plugins").rglob("*.py"))
@@ -19,7 +19,7 @@ CORE_FILES = sorted((PROJECT / "include").rglob("*.py"))
 PIPELINE_FILES = [*DAG_FILES, *PLUGIN_FILES, *CORE_FILES]
 LOCAL_AWS_FILES = sorted((PROJECT / "local_aws").rglob("*.py"))
 DAG_MODULES = {"dags", *(path.stem for path in DAG_FILES)}
-OURS = {"label_detection_core", "label_detection", "local_aws", "demo", "tests", *DAG_MODULES}
+OURS = {"label_detection_core", "label_detection", "local_aws", "sandbox", "demo", "tests", *DAG_MODULES}
 #: What a DAG file may import: it wires, and everything else is somebody else's job.
 WIRING = {"__future__", "datetime", "airflow", "label_detection", "label_detection_core"}
 
@@ -91,7 +91,7 @@ def test_plugins_import_nothing_above_them() -> None:
 def test_nothing_imports_a_dag_file() -> None:
     everything = [
         path
-        for folder in ("dags", "plugins", "include", "local_aws", "demo", "tests")
+        for folder in ("dags", "plugins", "include", "local_aws", "sandbox", "demo", "tests")
         for path in sorted((PROJECT / folder).rglob("*.py"))
     ]
     assert broken(everything, lambda module: root(module) not in DAG_MODULES) == []

@@ -13,9 +13,9 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.serialization.serialized_objects import DagSerialization
 
-from demo.environment import PROJECT
 from label_detection.configuration import read_settings
 from label_detection_core.config.settings import Settings, environment_name
+from sandbox.environment import PROJECT
 from tests.core.test_pipelines import options
 from tests.dags.test_policy import CHAIN, DAG_RULES, DAGS, TASK_RULES
 

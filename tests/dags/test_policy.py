@@ -14,9 +14,9 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import TriggerRule
 from airflow.serialization.serialized_objects import DagSerialization
 
-from demo.environment import PROJECT
 from label_detection.operators import watchdog as watchdog_operator
 from label_detection_core.config.settings import Settings, environment_name
+from sandbox.environment import PROJECT
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG

@@ -13,11 +13,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from demo.environment import PROJECT
 from demo.pictures import examples
-from demo.processes import Process
-from demo.waiting import wait_until
-from demo.world import AWS, COMPONENTS, World, WorldOptions
+from sandbox.environment import PROJECT
+from sandbox.processes import Process
+from sandbox.waiting import wait_until
+from sandbox.world import AWS, COMPONENTS, World, WorldOptions
 
 pytestmark = pytest.mark.system
 DEMO = [sys.executable, "-m", "demo"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.environment import PROJECT
+from sandbox.environment import PROJECT
 
 MAKEFILE = PROJECT / "Makefile"
 

@@ -12,10 +12,10 @@ import requests
 from moto.server import ThreadedMotoServer
 
 from demo.aftermath import gather
-from demo.aws_clients import s3_client, sqs_client
 from demo.outcome import check
 from demo.photographs import Box, Truth
 from demo.pictures import Picture, Refusal
+from sandbox.aws_clients import s3_client, sqs_client
 
 SOURCE, FINAL, RUN = "the-source", "the-final", "manual__1"
 CUP = Truth("cup", Box(0.2, 0.2, 0.5, 0.5))

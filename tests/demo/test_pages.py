@@ -7,12 +7,12 @@ import pytest
 from rich.console import Console
 
 from demo.aftermath import Aftermath, Depth
-from demo.airflow_api import TaskInstance
 from demo.live import Moment, show
 from demo.outcome import Find, Judgement, Row, Verdict
 from demo.photographs import Box, Truth
 from demo.pictures import Picture, Refusal
 from demo.verdict import tell
+from sandbox.airflow_api import TaskInstance
 
 TASK = TaskInstance("plan_run", -1, None, "running", 1, None, None, 1.2, "host", 1)
 MAPPED = replace(TASK, task_id="analyse_images", map_index=0, rendered_map_index="7 labelled")

@@ -13,9 +13,9 @@ from rich.console import Console
 
 from demo import standing
 from demo.__main__ import main
-from demo.keeper import started_at
 from demo.kinds import Kind
 from release import env_file
+from sandbox.keeper import started_at
 
 AWS = {
     "AWS_ENDPOINT_URL": "http://127.0.0.1:2",

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from demo.airflow_api import AirflowApi
 from demo.kinds import Kind
 from demo.pipeline import Pipeline
 from demo.two_pipelines import dag_problems, seconds_together
+from sandbox.airflow_api import AirflowApi
 
 PIPELINES = (Pipeline("parts", Kind.SAGEMAKER, {}), Pipeline("surfaces", Kind.LOOKOUT_VISION, {}))
 RIGHT = [

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from demo.waiting import wait_until
+from sandbox.waiting import wait_until
 from tests.localstack.server import ACCOUNT, REGION, Aws, Maker
 
 _WAIT_SECONDS = 60

@@ -16,11 +16,11 @@ import boto3
 import requests
 from botocore.config import Config
 
-from demo.environment import cleaned, free_ports
 from demo.pictures import examples
-from demo.processes import Family
-from demo.waiting import wait_until
-from demo.world import call_control_page
+from sandbox.environment import cleaned, free_ports
+from sandbox.processes import Family
+from sandbox.waiting import wait_until
+from sandbox.world import call_control_page
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -91,7 +91,7 @@ class Aws:
 def serve(maker: Maker, folder: Path) -> Iterator[Aws]:
     """Start an AWS and the embedded models; all have ended when this returns, also when this process is killed.
 
-    :raises demo.processes.ProcessDiedError: with the end of the log of the one that did not start.
+    :raises sandbox.processes.ProcessDiedError: with the end of the log of the one that did not start.
     """
     family = Family(folder / "logs")
     try:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from demo.environment import PROJECT
-from demo.waiting import wait_until
 from release.configure import options_of
+from sandbox.environment import PROJECT
+from sandbox.waiting import wait_until
 from tests.localstack.server import Aws
 
 TEMPLATE = PROJECT / "deploy" / "cloudformation" / "template.yaml"

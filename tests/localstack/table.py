@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 
-from demo.environment import PROJECT
+from sandbox.environment import PROJECT
 from tests.localstack.cases import Case, Outcome
 from tests.localstack.outcomes import Arrived
 from tests.localstack.server import Maker

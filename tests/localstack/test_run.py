@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from demo.environment import free_ports
 from demo.pictures import examples
-from demo.world import World, WorldOptions
 from label_detection_core.labelling.labels import document_key, final_key
 from label_detection_core.queue.messages import ImageRef
+from sandbox.environment import free_ports
+from sandbox.world import World, WorldOptions
 from tests.localstack.cases import SCENES
 from tests.localstack.place import Place
 from tests.localstack.server import MODEL_OPTIONS, MODELS_URL, Aws

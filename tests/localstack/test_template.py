@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from demo.waiting import wait_until
 from label_detection_core.queue.messages import read
+from sandbox.waiting import wait_until
 from tests.localstack.server import Aws
 from tests.localstack.stack import Stack, make
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.triggers.base import TaskSuccessEvent
 
-from demo.waiting import wait_until
 from label_detection import notifications
 from label_detection.operators.images import AnalyseImagesOperator
 from label_detection.operators.model import StartModelOperator, StopModelOperator
 from label_detection.operators.run import PlanRunOperator, WriteReportOperator
 from label_detection.sensors.model import ModelRunningSensor
 from label_detection.sensors.sqs import QueueDepthSensor
+from sandbox.waiting import wait_until
 from tests.plugins.conftest import Run, events_of
 
 if TYPE_CHECKING:

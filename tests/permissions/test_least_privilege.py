@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from demo.waiting import wait_until
 from label_detection.operators.backfill import EnqueueImagesOperator, PlanBackfillOperator
 from label_detection.operators.watchdog import StopExpiredModelsOperator
 from label_detection_core.model.lease import Lease
+from sandbox.waiting import wait_until
 from tests.core.queues import clear
 from tests.model_calls import KINDS
 from tests.permissions.conftest import World

@@ -10,8 +10,8 @@ import boto3
 import pytest
 import yaml
 
-from demo.environment import PROJECT
 from release.configure import AIRFLOW, ConfigureError, options_of, write
+from sandbox.environment import PROJECT
 from tests.conftest import Aws
 
 OPTIONS = {

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from demo.environment import PROJECT
 from release import constraints
 from release.constraints import ConstraintsError
+from sandbox.environment import PROJECT
 
 PUBLISHED = """\
 # NOTE: said by those who publish it

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from demo.environment import PROJECT, cleaned
 from release import mwaa
+from sandbox.environment import PROJECT, cleaned
 from tests.conftest import Aws
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.environment import PROJECT
+from sandbox.environment import PROJECT
 
 _COMMANDS = re.compile(r"^```bash\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 #: A whole ARN of an example, which a reader replaces: a model's, after `MODEL_ARN=`.

@@ -16,8 +16,6 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from demo.environment import PROJECT
-from demo.waiting import wait_until
 from label_detection.hooks import clients
 from label_detection.hooks.redacting import RedactingAwsHook
 from label_detection.operators.backfill import EnqueueImagesOperator, PlanBackfillOperator
@@ -28,6 +26,8 @@ from label_detection.sensors.model import ModelRunningSensor
 from label_detection.sensors.sqs import QueueDepthSensor
 from label_detection_core.config.settings import SettingsError, load
 from label_detection_core.redaction import redact
+from sandbox.environment import PROJECT
+from sandbox.waiting import wait_until
 from tests.conftest import Aws
 from tests.plugins.conftest import Run, Variables
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.world import World, WorldOptions
+from sandbox.world import World, WorldOptions
 from tests.seed import SEED
 from tests.system.pipeline import DAG_ID, Pipeline
 

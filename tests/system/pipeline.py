@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from demo.waiting import wait_until
-from demo.world import World
+from sandbox.waiting import wait_until
+from sandbox.world import World
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.postgres import postgres
+from sandbox.postgres import postgres
 from tests.seed import SEED
 from tests.system.faults import kept_rows
 from tests.system.faults.kept_rows import DOCS

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 import yaml
 
-from demo.environment import PROJECT
-from demo.world import World, WorldOptions
 from label_detection.metrics import COUNTERS
 from label_detection_core.config.settings import environment_name
+from sandbox.environment import PROJECT
+from sandbox.world import World, WorldOptions
 from tests.seed import SEED
 
 pytestmark = pytest.mark.system

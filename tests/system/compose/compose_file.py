@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 
 from demo import standing
-from demo.environment import PROJECT
 from release import env_file
+from sandbox.environment import PROJECT
 
 _MOUNTED = ("dags", "plugins", "include", "local_aws", "deploy")
 

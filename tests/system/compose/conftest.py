@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from demo.airflow_api import AirflowApi
-from demo.aws_clients import s3_client, sqs_client
-from demo.waiting import wait_until
-from demo.world import call_control_page
 from release import env_file
+from sandbox.airflow_api import AirflowApi
+from sandbox.aws_clients import s3_client, sqs_client
+from sandbox.waiting import wait_until
+from sandbox.world import call_control_page
 from tests.system.compose import compose_file, image
 from tests.system.compose.containers import Containers, missing
 from tests.system.pipeline import DAG_ID, Pipeline

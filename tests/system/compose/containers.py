@@ -21,9 +21,9 @@ from pathlib import Path
 
 import psutil
 
-from demo.environment import PROJECT
-from demo.postgres import binaries
-from demo.processes import Family, Process
+from sandbox.environment import PROJECT
+from sandbox.postgres import binaries
+from sandbox.processes import Family, Process
 from tests.system.compose.compose_file import Service, Volume, quoted
 
 _PACKAGES = {

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from demo.environment import PROJECT
+from sandbox.environment import PROJECT
 
 _DOCKERFILE = PROJECT / "Dockerfile"
 #: Of what Airflow's image brings along, what the services of docker-compose.yaml use.

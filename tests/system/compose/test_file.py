@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from demo.environment import PROJECT
 from release import env_file
+from sandbox.environment import PROJECT
 from tests.system.compose import compose_file
 from tests.system.compose.conftest import Compose
 from tests.system.pipeline import Pipeline

@@ -11,9 +11,9 @@ from typing import Any
 
 import psutil
 
-from demo.airflow_api import ApiError
-from demo.environment import PROJECT
-from demo.world import COMPONENTS
+from sandbox.airflow_api import ApiError
+from sandbox.environment import PROJECT
+from sandbox.world import COMPONENTS
 from tests.model_calls import Call
 from tests.system.faults.kind import calls, hook_of
 from tests.system.faults.watching import OVER, WatchedPipeline

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from demo.aws_clients import client
 from demo.pictures import examples
-from demo.postgres import postgres
-from demo.waiting import wait_until
-from demo.world import World, WorldOptions
+from sandbox.aws_clients import client
+from sandbox.postgres import postgres
+from sandbox.waiting import wait_until
+from sandbox.world import World, WorldOptions
 from tests.seed import SEED
 from tests.system.conftest import START_SECONDS, STOP_SECONDS
 from tests.system.faults import results

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from demo.environment import PROJECT
+from sandbox.environment import PROJECT
 from tests.system.faults.kind import kind
 
 FOLDER = PROJECT / ".results" / kind()

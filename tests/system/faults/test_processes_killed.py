@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from demo.world import COMPONENTS
+from sandbox.world import COMPONENTS
 from tests.system.faults.breaking import BreakablePipeline
 from tests.system.faults.conftest import ANALYSIS_ENDS, IMAGES, Conclude
 from tests.system.faults.results import Layer

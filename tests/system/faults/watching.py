@@ -10,9 +10,9 @@ from typing import Any
 
 import psutil
 
-from demo.airflow_api import ApiError, TaskInstance
-from demo.aws_clients import client
-from demo.waiting import wait_until
+from sandbox.airflow_api import ApiError, TaskInstance
+from sandbox.aws_clients import client
+from sandbox.waiting import wait_until
 from tests.model_calls import Call
 from tests.system.faults.kind import calls
 from tests.system.pipeline import DAG_ID, Pipeline

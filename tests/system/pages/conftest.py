@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, FrameLo
 
 from demo.once import upload
 from demo.pictures import Picture, examples, pictures
-from demo.world import World, WorldOptions
+from sandbox.world import World, WorldOptions
 from tests.seed import SEED
 from tests.system.conftest import make_place
 

@@ -25,7 +25,6 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, WaiterError
 from botocore.loaders import create_loader
 
-from demo.waiting import wait_until
 from label_detection.hooks.by_arn import hook_for
 from label_detection.hooks.model import ModelHook, ModelInUseError, Phase
 from label_detection_core import aws_errors
@@ -36,6 +35,7 @@ from label_detection_core.drain.pace import Pace
 from label_detection_core.labelling.labeller import ImageRefusedError, ImageUnreadableError
 from label_detection_core.labelling.labels import SCHEMA_FILE, Detection
 from label_detection_core.queue.messages import ImageRef
+from sandbox.waiting import wait_until
 from tests.conftest import PROJECT
 from tests.core.images import GIF, TEXT, outcomes, upload
 from tests.permissions.pipeline import run_pipeline

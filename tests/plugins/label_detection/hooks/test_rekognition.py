@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 from botocore.exceptions import ClientError
 
-from demo.waiting import wait_until
 from label_detection.hooks.by_arn import model_hook
 from label_detection.hooks.clients import s3_client, sqs_client
 from label_detection.hooks.model import ModelInUseError, Phase
 from label_detection.hooks.rekognition import RekognitionModelHook
+from sandbox.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.conftest import Aws

@@ -26,7 +26,6 @@ from botocore.exceptions import WaiterError
 from botocore.stub import Stubber
 from urllib3 import HTTPResponse
 
-from demo.waiting import wait_until
 from label_detection.hooks.by_arn import hook_for
 from label_detection.hooks.model import ModelInUseError, Phase
 from label_detection.hooks.pacing import Load
@@ -35,6 +34,7 @@ from label_detection_core.config.model_kinds import ENDPOINT_PREFIX
 from label_detection_core.drain.pace import Pace
 from label_detection_core.labelling.labeller import ImageRefusedError, TryAgainError
 from label_detection_core.queue.messages import ImageRef
+from sandbox.waiting import wait_until
 from tests.core.images import upload
 from tests.plugins.label_detection.hooks.conftest import Show
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from demo.waiting import wait_until
 from label_detection.hooks.by_arn import hook_for, model_hook
 from label_detection.hooks.clients import client_config
 from label_detection.hooks.model import ModelState, Phase, QuotaExceededError
@@ -17,6 +16,7 @@ from label_detection.hooks.service_health import Outage, Readiness
 from label_detection_core import aws_errors
 from label_detection_core.drain.pace import Pace
 from label_detection_core.labelling.labeller import TryAgainError
+from sandbox.waiting import wait_until
 from tests.core.images import upload
 
 if TYPE_CHECKING:

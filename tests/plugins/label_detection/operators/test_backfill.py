@@ -11,12 +11,12 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from demo.waiting import wait_until
 from label_detection.hooks import clients
 from label_detection.operators.backfill import EnqueueImagesOperator, PlanBackfillOperator
 from label_detection.operators.images import AnalyseImagesOperator
 from label_detection_core.backfill import backfill
 from label_detection_core.queue.messages import ImageRef
+from sandbox.waiting import wait_until
 from tests.core.images import outcomes
 from tests.core.queues import clear
 from tests.core.test_backfill import HARD_KEYS

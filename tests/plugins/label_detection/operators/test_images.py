@@ -13,7 +13,6 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from botocore.config import Config
 
-from demo.waiting import wait_until
 from label_detection.hooks import clients
 from label_detection.operators import images
 from label_detection.operators.images import AnalyseImagesOperator
@@ -23,6 +22,7 @@ from label_detection_core.drain.message_worker import DrainError, RefusedError
 from label_detection_core.labelling.conditions import Conditions
 from label_detection_core.labelling.labeller import Labeller
 from label_detection_core.queue.image_queue import VISIBILITY_SECONDS
+from sandbox.waiting import wait_until
 from tests.plugins.conftest import DAG_ID, RUN_ID, Run
 
 if TYPE_CHECKING:

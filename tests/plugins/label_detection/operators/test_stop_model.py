@@ -11,11 +11,11 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from demo.waiting import wait_until
 from label_detection import stopping
 from label_detection.hooks.by_arn import hook_class
 from label_detection.hooks.model import ModelHook
 from label_detection.operators import model as model_operators
+from sandbox.waiting import wait_until
 from tests.model_calls import KINDS
 from tests.plugins.conftest import Run, Variables
 from tests.plugins.label_detection.operators.conftest import stop

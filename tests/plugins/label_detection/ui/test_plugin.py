@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 import label_detection_pages
-from demo.environment import PROJECT, PYTHONPATH, cleaned
+from sandbox.environment import PROJECT, PYTHONPATH, cleaned
 
 VIEWS = label_detection_pages.LabelDetectionPages.external_views
 _LOAD = """

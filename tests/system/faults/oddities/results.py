@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo.environment import PROJECT
+from sandbox.environment import PROJECT
 from tests.system.faults import kept_rows
 from tests.system.faults.oddities.catalogue import Oddity
 

@@ -9,7 +9,7 @@ from datetime import datetime
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from demo.waiting import wait_until
+from sandbox.waiting import wait_until
 from tests.conftest import OPTION
 from tests.system.faults.oddities.catalogue import Oddity
 from tests.system.faults.oddities.results import add

@@ -8,9 +8,9 @@ import threading
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from demo.waiting import wait_until
 from label_detection_core.labelling.labels import document_key, final_key
 from label_detection_core.queue.messages import ImageRef
+from sandbox.waiting import wait_until
 from tests.conftest import OPTION, Aws
 from tests.core.refusals import kept, upload_refused
 from tests.system.faults.oddities.catalogue import Oddity

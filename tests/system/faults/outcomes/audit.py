@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 
-from demo.waiting import wait_until
-from demo.world import call_control_page
 from label_detection_core.labelling.labels import REJECTED, SCHEMA_FILE, ModelInfo, RunInfo, final_key, label_document
 from label_detection_core.queue import messages
 from label_detection_core.queue.messages import ImageRef
+from sandbox.waiting import wait_until
+from sandbox.world import call_control_page
 from tests.system.faults.kind import hook_of, named_as_configured
 from tests.system.faults.outcomes.sample_pictures import TEXT, scenes, with_own_bytes
 

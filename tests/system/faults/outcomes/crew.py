@@ -14,7 +14,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from random import Random
 
-from demo.environment import PROJECT, PYTHONPATH
+from sandbox.environment import PROJECT, PYTHONPATH
 from tests.system.faults.outcomes.audit import Place
 from tests.system.faults.outcomes.consumer import Orders, consume
 

@@ -15,9 +15,9 @@ import boto3
 import requests
 from botocore.config import Config
 
-from demo.environment import PROJECT, cleaned
 from demo.pictures import examples
-from demo.waiting import wait_until
+from sandbox.environment import PROJECT, cleaned
+from sandbox.waiting import wait_until
 from tests.seed import SEED
 from tests.system.faults.kind import calls, kind, name_the_endpoint
 from tests.system.faults.outcomes.audit import Place

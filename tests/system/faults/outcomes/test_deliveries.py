@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from demo.waiting import wait_until
+from sandbox.waiting import wait_until
 from tests.system.faults.outcomes.audit import Outcome, Uploads, audit
 from tests.system.faults.outcomes.conftest import Conclude, MakeCrew
 from tests.system.faults.outcomes.consumer import FICKLE

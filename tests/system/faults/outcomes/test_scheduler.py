@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from demo.waiting import wait_until
+from sandbox.waiting import wait_until
 from tests.system.faults.breaking import BreakablePipeline
 from tests.system.faults.outcomes.audit import Audit, Outcome, Place, Uploads, audit
 from tests.system.faults.outcomes.place import random_faults

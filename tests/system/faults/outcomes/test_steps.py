@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from demo.waiting import wait_until
+from sandbox.waiting import wait_until
 from tests.system.faults.kind import calls
 from tests.system.faults.outcomes.audit import Outcome, Uploads, audit
 from tests.system.faults.outcomes.conftest import Conclude, MakeCrew

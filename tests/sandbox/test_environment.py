@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.environment import airflow_environment, cleaned, free_ports
+from sandbox.environment import airflow_environment, cleaned, free_ports
 
 
 @pytest.mark.parametrize(

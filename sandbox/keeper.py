@@ -1,12 +1,13 @@
 """Ends a world's processes when the one who started them is gone, however it went.
 
-`python -m demo.keeper GRACE` reads a line with a process id for every session that is started, until its standard
+`python -m sandbox.keeper GRACE` reads a line with a process id for every session that is started, until its standard
 input is closed: by the owner who wants an end, or by the kernel because the owner was killed. Then it sends SIGTERM to
 the leaders of these sessions, and after GRACE seconds SIGKILL to whatever is left in them: LocalExecutor's idle workers
 ignore SIGTERM, and a task process has a process group of its own.
 
-`python -m demo.keeper run FD COMMAND...` writes that line to file descriptor FD and becomes COMMAND. It is the started
-process that announces itself, so there is no moment in which it runs and the keeper does not know or wait for it.
+`python -m sandbox.keeper run FD COMMAND...` writes that line to file descriptor FD and becomes COMMAND. It is the
+started process that announces itself, so there is no moment in which it runs and the keeper does not know or wait
+for it.
 """
 
 from __future__ import annotations

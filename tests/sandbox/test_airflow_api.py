@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from demo import airflow_api
-from demo.airflow_api import AirflowApi, ApiError, BrokenDagError
+from sandbox import airflow_api
+from sandbox.airflow_api import AirflowApi, ApiError, BrokenDagError
 
 
 class Airflow(ThreadingHTTPServer):

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from demo.environment import free_ports
-from demo.processes import Family
-from demo.waiting import wait_until
+from sandbox.environment import free_ports
+from sandbox.processes import Family
+from sandbox.waiting import wait_until
 
 _START_SECONDS = 60
 #: Enough for every process of an Airflow, on a machine of two cores; nothing here has to survive a power cut.

@@ -9,7 +9,7 @@ from typing import Any
 
 import requests
 
-from demo.waiting import wait_until
+from sandbox.waiting import wait_until
 
 #: Seconds one answer may take: a loaded machine is slow, not broken.
 _TIMEOUT = 30

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import requests
 
-from demo.airflow_api import AirflowApi
-from demo.aws_clients import rekognition_client, s3_client, sqs_client
-from demo.environment import PROJECT, airflow_environment, cleaned, free_ports
-from demo.processes import Family, Process
-from demo.waiting import wait_until
+from sandbox.airflow_api import AirflowApi
+from sandbox.aws_clients import rekognition_client, s3_client, sqs_client
+from sandbox.environment import PROJECT, airflow_environment, cleaned, free_ports
+from sandbox.processes import Family, Process
+from sandbox.waiting import wait_until
 
 if TYPE_CHECKING:
     from mypy_boto3_rekognition import RekognitionClient

@@ -15,8 +15,8 @@ from typing import IO
 
 import psutil  # type: ignore[import-untyped]
 
-from demo import keeper
-from demo.environment import PROJECT, cleaned
+from sandbox import keeper
+from sandbox.environment import PROJECT, cleaned
 
 #: Seconds between SIGTERM and SIGKILL.
 GRACE = 3.0
@@ -120,7 +120,7 @@ class Family:
         descriptor = self._line.fileno()
         with log.open("ab") as output:
             popen = subprocess.Popen(
-                [sys.executable, "-S", "-m", "demo.keeper", "run", str(descriptor), *command],
+                [sys.executable, "-S", "-m", "sandbox.keeper", "run", str(descriptor), *command],
                 cwd=PROJECT,
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
@@ -141,7 +141,7 @@ class Family:
         try:
             with (self.logs / "keeper.log").open("ab") as output:
                 self._keeper = subprocess.Popen(
-                    [sys.executable, "-m", "demo.keeper", str(self._grace)],
+                    [sys.executable, "-m", "sandbox.keeper", str(self._grace)],
                     cwd=PROJECT,
                     env=cleaned(),
                     stdin=read,

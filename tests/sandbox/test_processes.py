@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from demo.environment import PROJECT, cleaned
-from demo.processes import Family, Process, ProcessDiedError
-from demo.waiting import wait_until
+from sandbox.environment import PROJECT, cleaned
+from sandbox.processes import Family, Process, ProcessDiedError
+from sandbox.waiting import wait_until
 
 #: Like a LocalExecutor with a task: ignores SIGTERM, and has a child in a process group of its own.
 STUBBORN = """
@@ -29,8 +29,8 @@ time.sleep(60)
 OWNER = f"""
 import sys, time
 from pathlib import Path
-from demo.environment import cleaned
-from demo.processes import Family, signals_raise
+from sandbox.environment import cleaned
+from sandbox.processes import Family, signals_raise
 family = Family(Path(sys.argv[1]), grace=0.3)
 with signals_raise():
     try:
