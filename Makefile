@@ -2,7 +2,7 @@
 # `make` lists the targets; `make setup PYTHON=/path/to/python` chooses what .venv is made from.
 
 UV_VERSION := 0.11.33
-# The Airflow that it runs on, the newest of Amazon MWAA, and another of MWAA's that it is tested with: constraints/.
+# The Airflow that it runs on, the newest of Amazon MWAA, and another of MWAA's that it is tested with: deploy/constraints/.
 AIRFLOW := 3.3.1
 OTHER_AIRFLOW := 3.2.1
 VENV := .venv
@@ -22,7 +22,7 @@ PIPELINES :=
 BIN := $(VENV)/bin
 # LocalStack's own environment, and its lock file, which is copied there when all of it was installed.
 LOCALSTACK := .venv-localstack
-LOCALSTACK_LOCK := constraints/localstack.lock
+LOCALSTACK_LOCK := deploy/constraints/localstack.lock
 # The lock file that was installed, copied when all of it was: an interrupted setup leaves none.
 STAMP := $(VENV)/requirements.lock
 # One file for all Pythons from 3.11 on. The direct requirements are what the lock has.
@@ -53,7 +53,7 @@ test: setup ## all tests but the faults; needs nothing but Python
 	@$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup
 
 test-other: ## the same on the other Airflow of Amazon MWAA that is promised
-	@$(MAKE) test VENV=.venv-$(OTHER_AIRFLOW) LOCK=constraints/$(OTHER_AIRFLOW).lock
+	@$(MAKE) test VENV=.venv-$(OTHER_AIRFLOW) LOCK=deploy/constraints/$(OTHER_AIRFLOW).lock
 
 test-newest: setup ## the same on the newest Airflow and packages that there are: what breaks is what is to come
 	@mkdir -p .newest && $(COMPILE) --upgrade --group dev pyproject.toml -o .newest/requirements.lock
@@ -63,9 +63,9 @@ test-newest: setup ## the same on the newest Airflow and packages that there are
 test-mwaa: package ## the package on a Python 3.12 with what Amazon MWAA has, and nothing of ours
 	@$(BIN)/uv venv --quiet --clear --no-python-downloads --python $(PYTHON312) .venv-mwaa
 	@$(BIN)/uv pip install --quiet --python .venv-mwaa/bin/python "apache-airflow[celery]==$(AIRFLOW)" \
-		-r dist/mwaa/requirements.txt -c constraints/$(AIRFLOW).txt
+		-r dist/mwaa/requirements.txt -c deploy/constraints/$(AIRFLOW).txt
 	@.venv-mwaa/bin/python --version
-	@LABEL_DETECTION_MWAA_PYTHON=$(CURDIR)/.venv-mwaa/bin/python $(BIN)/python -m pytest tests/release/test_mwaa.py
+	@LABEL_DETECTION_MWAA_PYTHON=$(CURDIR)/.venv-mwaa/bin/python $(BIN)/python -m pytest tests/deploy/release/test_mwaa.py
 
 test-localstack: setup $(LOCALSTACK)/localstack.lock ## the pipeline on LocalStack, an AWS of another maker, without Docker; needs Python 3.11
 	@LABEL_DETECTION_LOCALSTACK=$(CURDIR)/$(LOCALSTACK)/bin/python $(BIN)/python -m pytest -m localstack --tb=short tests/localstack
@@ -83,15 +83,15 @@ bench: setup ## measure speed, cost and scale, about 90 minutes; PARTS="parse pa
 	@PYTHONPATH=plugins:include $(BIN)/python -m bench $(PARTS) $(if $(RUNS),--runs $(RUNS))
 
 package: setup ## what Amazon MWAA gets, into dist/mwaa/
-	@$(BIN)/python -m release.mwaa
+	@$(BIN)/python -m deploy.release.mwaa
 
 env: setup ## .env for docker-compose.yaml: secrets, and the embedded AWS where no other is configured
-	@PYTHONPATH=include $(BIN)/python -m release.env_file
+	@PYTHONPATH=include $(BIN)/python -m deploy.release.env_file
 	@$(BIN)/python -m demo examples
 
 configure: setup ## the outputs of a CloudFormation STACK as options: .env and dist/mwaa-options.json
 	@[ -n "$(STACK)" ] || { echo "make configure: name the stack: make configure STACK=label-detection" >&2; exit 1; }
-	@PYTHONPATH=include $(BIN)/python -m release.configure $(STACK)
+	@PYTHONPATH=include $(BIN)/python -m deploy.release.configure $(STACK)
 
 up: setup ## the same in the background, for your own pictures; Airflow's pages in the browser; MODEL= as well
 	@$(BIN)/python -m demo $(if $(MODEL),--model '$(MODEL)') up
@@ -104,16 +104,16 @@ lint: setup ## ruff and mypy
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
-lock: setup ## the requirements and locks again, from pyproject.toml and constraints/; what fits already stays as it is
-	@$(COMPILE) --group dev -c constraints/$(AIRFLOW).txt pyproject.toml -o requirements.lock
-	@$(COMPILE) --group dev -c constraints/$(OTHER_AIRFLOW).txt pyproject.toml -o constraints/$(OTHER_AIRFLOW).lock
-	@$(COMPILE) constraints/localstack.in -o $(LOCALSTACK_LOCK)
+lock: setup ## the requirements and locks again, from pyproject.toml and deploy/constraints/; what fits already stays as it is
+	@$(COMPILE) --group dev -c deploy/constraints/$(AIRFLOW).txt pyproject.toml -o requirements.lock
+	@$(COMPILE) --group dev -c deploy/constraints/$(OTHER_AIRFLOW).txt pyproject.toml -o deploy/constraints/$(OTHER_AIRFLOW).lock
+	@$(COMPILE) deploy/constraints/localstack.in -o $(LOCALSTACK_LOCK)
 	@$(COMPILE) $(DIRECT) pyproject.toml -o requirements.txt
 	@$(COMPILE) $(DIRECT) --group dev pyproject.toml -o requirements-dev.txt
 
-constraints: setup ## Amazon MWAA's pins for the Airflow that TO names, into constraints/; FROM=url or file: not as Airflow publishes them
+constraints: setup ## Amazon MWAA's pins for the Airflow that TO names, into deploy/constraints/; FROM=url or file: not as Airflow publishes them
 	@[ -n "$(TO)" ] || { echo "make $(or $(MOVE),constraints): name the Airflow: make $(or $(MOVE),constraints) TO=3.4.0" >&2; exit 1; }
-	@$(BIN)/python -m release.constraints $(TO) $(if $(FROM),--source $(FROM)) $(if $(MOVE),--move $(AIRFLOW))
+	@$(BIN)/python -m deploy.release.constraints $(TO) $(if $(FROM),--source $(FROM)) $(if $(MOVE),--move $(AIRFLOW))
 
 move: ## to the Airflow that TO names: its pins, its name everywhere, the locks; then run make test
 	@$(MAKE) constraints MOVE=move

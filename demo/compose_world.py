@@ -7,7 +7,7 @@ from pathlib import Path
 import requests
 
 from demo.standing import Standing
-from release import env_file
+from deploy.release import env_file
 
 _INSIDE = env_file.LOCAL[env_file.ENDPOINT]
 #: Where docker-compose.yaml publishes it, and Airflow, unless `.env` says otherwise.

@@ -14,7 +14,7 @@ from rich.console import Console
 from demo import standing
 from demo.__main__ import main
 from demo.kinds import Kind
-from release import env_file
+from deploy.release import env_file
 from sandbox.keeper import started_at
 
 AWS = {

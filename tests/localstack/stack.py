@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from release.configure import options_of
+from deploy.release.configure import options_of
 from sandbox.environment import PROJECT
 from sandbox.waiting import wait_until
 from tests.localstack.server import Aws

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from demo import standing
-from release import env_file
+from deploy.release import env_file
 from sandbox.environment import PROJECT
 
 _MOUNTED = ("dags", "plugins", "include", "local_aws", "deploy")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from release import env_file
+from deploy.release import env_file
 from sandbox.airflow_api import AirflowApi
 from sandbox.aws_clients import s3_client, sqs_client
 from sandbox.waiting import wait_until

@@ -44,7 +44,7 @@ def _build(folder: Path) -> Path:
     _run([uv, "venv", "--quiet", "--seed", "--no-python-downloads", "--python", python, str(environment)])
     base = [f"apache-airflow=={version}", *(f"apache-airflow-providers-{name}" for name in _PROVIDERS)]
     into = ["--quiet", "--python", str(environment / "bin" / "python")]
-    _run([uv, "pip", "install", *into, *base, "-c", f"{PROJECT}/constraints/{version}.txt"])
+    _run([uv, "pip", "install", *into, *base, "-c", f"{PROJECT}/deploy/constraints/{version}.txt"])
     for command in re.findall(r"^RUN (.*)", text, re.MULTILINE):
         here = command.replace("/opt/label-detection/", f"{PROJECT}/")
         path = f"{environment / 'bin'}:{os.environ['PATH']}"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from release import env_file
+from deploy.release import env_file
 from sandbox.environment import PROJECT
 from tests.system.compose import compose_file
 from tests.system.compose.conftest import Compose

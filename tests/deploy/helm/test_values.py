@@ -14,7 +14,7 @@ from airflow.configuration import conf
 from label_detection_core.config.settings import PIPELINES, SECTION, Settings
 from tests.conftest import PROJECT
 
-VALUES: dict[str, Any] = yaml.safe_load((PROJECT / "helm" / "values.yaml").read_text())
+VALUES: dict[str, Any] = yaml.safe_load((PROJECT / "deploy" / "helm" / "values.yaml").read_text())
 PAGE = (PROJECT / "docs" / "kubernetes.md").read_text()
 BLOCKS = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
 COMMANDS = "\n".join(BLOCKS)

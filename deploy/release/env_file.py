@@ -1,7 +1,7 @@
-"""`.env` for docker-compose.yaml: `python -m release.env_file [--folder .]` adds what is missing, and changes nothing.
+"""`.env` for docker-compose.yaml: `python -m deploy.release.env_file [--folder .]` adds what is missing, no more.
 
 Secrets, made by chance; and, where no queue and no pipelines are named yet, the options and variables of the embedded
-AWS that `docker compose --profile local` starts. `release.configure` puts a stack's options in their place.
+AWS that `docker compose --profile local` starts. `deploy.release.configure` puts a stack's options in their place.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ import pytest
 from cryptography.fernet import Fernet
 
 from demo import standing
+from deploy.release import configure, env_file
 from label_detection_core.config.settings import environment_name
-from release import configure, env_file
 from sandbox.environment import PROJECT
 
 STACK = {"queue_url": "https://sqs/queue", "source_bucket": "in"}

@@ -10,7 +10,7 @@ import boto3
 import pytest
 import yaml
 
-from release.configure import AIRFLOW, ConfigureError, options_of, write
+from deploy.release.configure import AIRFLOW, ConfigureError, options_of, write
 from sandbox.environment import PROJECT
 from tests.conftest import Aws
 
@@ -85,7 +85,7 @@ def test_the_options_are_written_as_environment_and_for_mwaa(tmp_path: Path) -> 
 
 
 def test_airflows_own_options_are_what_the_other_ways_to_run_it_set() -> None:
-    helm = yaml.safe_load((PROJECT / "helm" / "values.yaml").read_text())["config"]["scheduler"]
+    helm = yaml.safe_load((PROJECT / "deploy" / "helm" / "values.yaml").read_text())["config"]["scheduler"]
     compose = (PROJECT / "docker-compose.yaml").read_text()
     for name, value in AIRFLOW.items():
         section, option = name.split(".")

@@ -1,8 +1,8 @@
-"""Amazon MWAA's pins for one Airflow: `python -m release.constraints 3.4.0 [--source URL or file]`.
+"""Amazon MWAA's pins for one Airflow: `python -m deploy.release.constraints 3.4.0 [--source URL or file]`.
 
 MWAA installs Airflow by Airflow's own constraints for Python 3.12. Of those some hundred concern what we install: they
-are kept in `constraints/<version>.txt`, which `make lock` makes the requirements and the lock from. With `--move`, the
-version is also changed wherever it is named.
+are kept in `deploy/constraints/<version>.txt`, from which `make lock` makes the requirements and the lock. With
+`--move`, the version is also changed wherever it is named.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-_PROJECT = Path(__file__).resolve().parents[1]
+_PROJECT = Path(__file__).resolve().parents[2]
 _PUBLISHED = "https://raw.githubusercontent.com/apache/airflow/constraints-{version}/constraints-3.12.txt"
 #: Where the version of the Airflow that we run on is named.
 NAMED_IN = (
     "Makefile",
     "Dockerfile",
     "docker-compose.yaml",
-    "helm/values.yaml",
+    "deploy/helm/values.yaml",
     "deploy/cloudformation/mwaa.yaml",
     "README.md",
     "docs/setup.md",
@@ -109,7 +109,7 @@ def main() -> None:
         text = ours(given.version, published(given.version, given.source))
     except ConstraintsError as error:
         sys.exit(f"constraints: {error}")
-    file = _PROJECT / "constraints" / f"{given.version}.txt"
+    file = _PROJECT / "deploy" / "constraints" / f"{given.version}.txt"
     file.write_text(text)
     sys.stdout.write(f"{file.relative_to(_PROJECT)}: {text.count('==')} pins\n")
     if given.move:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from release import constraints
-from release.constraints import ConstraintsError
+from deploy.release import constraints
+from deploy.release.constraints import ConstraintsError
 from sandbox.environment import PROJECT
 
 PUBLISHED = """\
@@ -70,7 +70,7 @@ def test_to_move_names_the_new_version_wherever_the_old_one_is(tmp_path: Path) -
         shutil.copy(PROJECT / name, tmp_path / name)
     (tmp_path / "README.md").write_text("3.3.1, but not 13.3.1 or 3.3.10")
     changed = constraints.move("3.3.1", "3.4.0", tmp_path)
-    assert {"Makefile", "Dockerfile", "docker-compose.yaml", "helm/values.yaml", "README.md"} <= set(changed)
+    assert {"Makefile", "Dockerfile", "docker-compose.yaml", "deploy/helm/values.yaml", "README.md"} <= set(changed)
     assert (tmp_path / "README.md").read_text() == "3.4.0, but not 13.3.1 or 3.3.10"
     assert "FROM apache/airflow:3.4.0-python3.12" in (tmp_path / "Dockerfile").read_text()
 
@@ -80,7 +80,7 @@ def test_to_move_names_the_new_version_wherever_the_old_one_is(tmp_path: Path) -
     [
         ("Dockerfile", r"FROM apache/airflow:([\d.]+)-python3\.12"),
         ("docker-compose.yaml", r"image: label-detection-[a-z-]+:([\d.]+)"),
-        ("helm/values.yaml", r'airflowVersion: "([\d.]+)"'),
+        ("deploy/helm/values.yaml", r'airflowVersion: "([\d.]+)"'),
         ("deploy/cloudformation/mwaa.yaml", r"Default: (3\.[\d.]+)"),
         ("README.md", r"Airflow ([\d.]+) with Python"),
         ("requirements-dev.txt", r"apache-airflow==([\d.]+)"),
@@ -94,11 +94,11 @@ def test_every_file_names_the_same_airflow(name: str, pattern: str) -> None:
     ("lock", "version"),
     [
         ("requirements.lock", airflow("AIRFLOW")),
-        (f"constraints/{airflow('OTHER_AIRFLOW')}.lock", airflow("OTHER_AIRFLOW")),
+        (f"deploy/constraints/{airflow('OTHER_AIRFLOW')}.lock", airflow("OTHER_AIRFLOW")),
     ],
 )
 def test_a_lock_has_what_mwaa_has(lock: str, version: str) -> None:
-    wanted = pins((PROJECT / "constraints" / f"{version}.txt").read_text())
+    wanted = pins((PROJECT / "deploy" / "constraints" / f"{version}.txt").read_text())
     locked = pins((PROJECT / lock).read_text())
     assert locked["apache-airflow"] == version
     assert {name: locked[name] for name in wanted if name in locked} == {n: v for n, v in wanted.items() if n in locked}

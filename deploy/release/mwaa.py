@@ -1,4 +1,4 @@
-"""What Amazon MWAA gets: `python -m release.mwaa [folder]`, by default into `dist/mwaa/`, ready for `aws s3 sync`.
+"""What Amazon MWAA gets: `python -m deploy.release.mwaa [folder]`, into `dist/mwaa/`, ready for `aws s3 sync`.
 
 `dags/`             the DAG files, and what stands beside them for the option `pipelines`
 `plugins.zip`       for MWAA's plugins folder: what is in `plugins/` and in `include/`, since MWAA ships nothing else
@@ -17,7 +17,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-_PROJECT = Path(__file__).resolve().parents[1]
+_PROJECT = Path(__file__).resolve().parents[2]
 #: Of `dags/`, what the pipeline needs.
 _DAGS = {".py", ".yaml", ".yml", ".json"}
 #: Zip files know no time before it.
@@ -34,7 +34,7 @@ def pack(folder: Path, project: Path = _PROJECT) -> None:
         if file.suffix in _DAGS:
             (folder / "dags" / file.name).write_bytes(file.read_bytes())
     _zip(folder / "plugins.zip", project)
-    constraints = "".join(file.read_text() for file in sorted((project / "constraints").glob("*.txt")))
+    constraints = "".join(file.read_text() for file in sorted((project / "deploy" / "constraints").glob("*.txt")))
     (folder / "requirements.txt").write_text(requirements((project / "requirements.txt").read_text(), constraints))
 
 

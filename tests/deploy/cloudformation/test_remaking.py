@@ -15,12 +15,12 @@ import boto3
 import pytest
 
 from sandbox.environment import PROJECT, PYTHONPATH
-from tests.cloudformation.test_template import TEMPLATE, announced
 from tests.conftest import Aws
+from tests.deploy.cloudformation.test_template import TEMPLATE, announced
 
 PAGE = (PROJECT / "docs" / "remaking.md").read_text()
-#: What the page's commands are run by; `aws` is tests/cloudformation/aws_command.py.
-_AWS = 'aws() { "$PYTHON" -m tests.cloudformation.aws_command "$@"; }'
+#: What the page's commands are run by; `aws` is tests/deploy/cloudformation/aws_command.py.
+_AWS = 'aws() { "$PYTHON" -m tests.deploy.cloudformation.aws_command "$@"; }'
 REGIONS = ("us-east-1", "eu-west-1")
 Shell = Callable[..., str]
 

@@ -24,9 +24,9 @@ import pytest
 from botocore.validate import ParamValidator
 from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
 
+from deploy.release.configure import AIRFLOW
+from deploy.release.mwaa import pack
 from label_detection_core.config.settings import PIPELINES, SECTION, Settings
-from release.configure import AIRFLOW
-from release.mwaa import pack
 from sandbox.environment import PROJECT
 from tests.conftest import Aws
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from release import mwaa
+from deploy.release import mwaa
 from sandbox.environment import PROJECT, cleaned
 from tests.conftest import Aws
 
@@ -70,7 +70,7 @@ def environment(packed: Path, tmp_path: Path) -> Environment:
 
 def test_the_same_files_give_the_same_bytes(packed: Path, tmp_path: Path) -> None:
     copy = tmp_path / "checkout"
-    for name in ("dags", "plugins", "include", "constraints"):
+    for name in ("dags", "plugins", "include", "deploy"):
         shutil.copytree(PROJECT / name, copy / name)
     shutil.copy(PROJECT / "requirements.txt", copy)
     for file in copy.rglob("*"):
@@ -98,7 +98,7 @@ def test_it_has_what_the_pipeline_needs_and_no_more(packed: Path) -> None:
 
 def test_the_file_that_names_pipelines_goes_along_with_the_dags(tmp_path: Path) -> None:
     copy = tmp_path / "checkout"
-    for name in ("dags", "plugins", "include", "constraints"):
+    for name in ("dags", "plugins", "include", "deploy"):
         shutil.copytree(PROJECT / name, copy / name)
     shutil.copy(PROJECT / "requirements.txt", copy)
     (copy / "dags" / "pipelines.yaml").write_text("leaves: {}\n")
@@ -116,9 +116,11 @@ def test_its_requirements_leave_the_versions_to_mwaas_constraints_and_pin_what_t
     assert lines == ["apache-airflow-providers-amazon[aiobotocore]", pillow, "pydantic"]
 
 
-@pytest.mark.parametrize("airflow", sorted(file.stem for file in (PROJECT / "constraints").glob("*.txt")))
+@pytest.mark.parametrize("airflow", sorted(file.stem for file in (PROJECT / "deploy" / "constraints").glob("*.txt")))
 def test_its_requirements_fit_the_constraints_of_each_airflow(packed: Path, airflow: str) -> None:
-    pins = re.findall(r"^([\w.-]+)==(\S+)", (PROJECT / "constraints" / f"{airflow}.txt").read_text(), re.MULTILINE)
+    pins = re.findall(
+        r"^([\w.-]+)==(\S+)", (PROJECT / "deploy" / "constraints" / f"{airflow}.txt").read_text(), re.MULTILINE
+    )
     constraints = {name.lower(): version for name, version in pins}
     for line in (packed / "requirements.txt").read_text().splitlines():
         name, pinned, _ = line.partition("==")

@@ -16,8 +16,8 @@ from typing import Any
 import boto3
 import pytest
 
+from deploy.release.configure import options_of
 from label_detection_core.config.settings import Settings
-from release.configure import options_of
 from sandbox.environment import PROJECT
 from tests.conftest import Aws
 from tests.core.queues import receive

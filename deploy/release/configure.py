@@ -1,4 +1,4 @@
-"""A stack's outputs as the pipeline's options: `python -m release.configure <stack> [--folder .]`.
+"""A stack's outputs as the pipeline's options: `python -m deploy.release.configure <stack> [--folder .]`.
 
 It writes `.env`, for docker-compose.yaml, in which other lines stay, but those that lead to the embedded AWS, and
 `dist/mwaa-options.json`, Amazon MWAA's configuration options: these, and Airflow's own that shorten how long a model
@@ -17,8 +17,8 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from deploy.release import env_file
 from label_detection_core.config.settings import SECTION, Settings, SettingsError, environment_name, load
-from release import env_file
 
 #: A stack in one of these has what its template says, and its outputs are right. In the states that clean up, only
 #: resources that were replaced are still being deleted.
@@ -33,7 +33,7 @@ HEALTHY = frozenset(
         "IMPORT_ROLLBACK_COMPLETE",
     }
 )
-#: Airflow's own options that docker-compose.yaml and helm/values.yaml have too.
+#: Airflow's own options that docker-compose.yaml and deploy/helm/values.yaml have too.
 AIRFLOW = {
     "scheduler.task_instance_heartbeat_timeout": "60",
     "scheduler.task_instance_heartbeat_timeout_detection_interval": "10",

@@ -23,7 +23,7 @@ def texts() -> dict[str, str]:
     for path in files("docs", "*.md"):
         blocks = "\n".join(_COMMANDS.findall(path.read_text()))
         found[str(path.relative_to(PROJECT))] = _EXAMPLE.sub("", blocks)
-    for folder in ("include", "plugins", "release"):
+    for folder in ("include", "plugins", "deploy"):
         for path in files(folder, "**/*.py"):
             # The embedded AWS is one account in one partition; its template's is by Region.
             if path.name != "env_file.py":

@@ -1,0 +1,1 @@
+"""What puts the pipeline somewhere: stacks, charts, packages, and the versions that they have."""
