@@ -99,10 +99,11 @@ up: setup ## the same in the background, for your own pictures; Airflow's pages 
 down: setup ## end what `up` started
 	@$(BIN)/python -m demo down
 
-lint: setup ## ruff and mypy
+lint: setup ## ruff, mypy, and which room may import which
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@PYTHONPATH=plugins:include $(BIN)/lint-imports --no-cache
 
 lock: setup ## the requirements and locks again, from pyproject.toml and deploy/constraints/; what fits already stays as it is
 	@$(COMPILE) --group dev -c deploy/constraints/$(AIRFLOW).txt pyproject.toml -o requirements.lock
