@@ -1,29 +1,7 @@
-"""The pages of label detection in Airflow's own UI: Airflow loads what stands directly in the plugins folder."""
+"""The pages, for an Airflow that has the folders and no wheel: it loads what stands directly in its plugins folder."""
 
 from __future__ import annotations
 
-from airflow.plugins_manager import AirflowPlugin
+from label_detection.ui.plugin import LabelDetectionPages
 
-from label_detection.ui import PREFIX, lazy_app
-
-
-class LabelDetectionPages(AirflowPlugin):
-    """A tab of each DAG run with its pictures, and a page in the navigation with the runs over time."""
-
-    name = "label_detection_pages"
-    fastapi_apps = [{"app": lazy_app, "url_prefix": f"/{PREFIX}", "name": "Label detection"}]  # noqa: RUF012  # Airflow's
-    external_views = [  # noqa: RUF012  # Airflow's
-        {
-            "name": "Labelled pictures",
-            "href": f"{PREFIX}/runs/{{DAG_ID}}?run_id={{RUN_ID}}",
-            "destination": "dag_run",
-            "url_route": "labelled_pictures",
-        },
-        {
-            "name": "Label detection",
-            "href": f"{PREFIX}/overview",
-            "destination": "nav",
-            "category": "browse",
-            "url_route": "label_detection",
-        },
-    ]
+__all__ = ["LabelDetectionPages"]

@@ -346,6 +346,12 @@ def load_schedule(read: Callable[[str], Any]) -> str | None:
         return default
 
 
+def described_options() -> dict[str, str]:
+    """Every option of the section by its name, with what it means."""
+    described = {name: field.description or "" for name, field in Settings.model_fields.items()}
+    return {**described, PIPELINES: _PIPELINES_DESCRIPTION}
+
+
 def options_table() -> str:
     """The options as a Markdown table, for the README and the DAG's page."""
     lines = ["| option | default | for one run | |", "|---|---|---|---|"]
