@@ -118,7 +118,7 @@ def test_every_link_leads_to_a_file(link: str) -> None:
 
 
 def test_the_watchdog_has_its_place() -> None:
-    dag = (PROJECT / "dags/watchdog_dag.py").read_text()
+    dag = (PROJECT / "plugins/label_detection/dags/watchdog.py").read_text()
     (task,) = re.findall(r'task_id="(\w+)"', dag)
     for heading in ("## What a run does", "## When it is red"):
         assert f"`{task}`" in between(heading, "\n## ")
@@ -126,7 +126,7 @@ def test_the_watchdog_has_its_place() -> None:
 
 def test_every_task_has_its_rows() -> None:
     dag = (PROJECT / "plugins/label_detection/exchange.py").read_text() + (
-        PROJECT / "dags/label_detection_dag.py"
+        PROJECT / "plugins/label_detection/dags/labelling.py"
     ).read_text()
     tasks = set(re.findall(r'(?:_TASK = |task_id=)"(\w+)"', dag))
     assert len(tasks) == 7

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from configparser import InterpolationError
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Param, get_parsing_context
+from airflow.sdk import Param
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowFailException
 
@@ -24,14 +23,6 @@ if TYPE_CHECKING:
 def read_pipelines() -> Pipelines:
     """The pipelines that are configured; the only one, when several are not."""
     return pipelines.read(_read(PIPELINES), Path(conf.get("core", "dags_folder")), _read)
-
-
-def make_dags(make: Callable[[Pipeline], object]) -> None:
-    """Have a DAG file make its DAG for each pipeline; when a task reads the file, for that of the task alone."""
-    wanted = get_parsing_context().dag_id
-    for pipeline in read_pipelines():
-        if wanted in {None, pipeline.dag_id, pipeline.backfill_dag_id}:
-            make(pipeline)
 
 
 def read_settings(context: Context) -> Settings:

@@ -201,7 +201,7 @@ def test_the_watchdog_is_there_whatever_the_pipelines_are(monkeypatch: pytest.Mo
     assert list(DagBag(PROJECT / "dags" / "watchdog_dag.py").dags) == [WATCHDOG]
 
 
-def test_a_task_makes_the_dag_of_its_own_pipeline_alone(parse: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_makes_its_own_dag_alone(parse: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "label_detection__parts")
     dags = parse({"leaves": options(1), "parts": options(2)})
-    assert set(dags) - {WATCHDOG} == {"label_detection__parts", "label_detection_backfill__parts"}
+    assert set(dags) - {WATCHDOG} == {"label_detection__parts"}

@@ -33,7 +33,6 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG
 
-from label_detection.configuration import make_dags
 from label_detection.docs import backfill_docs, tags, task_docs
 from label_detection.operators.backfill import EnqueueImagesOperator, PlanBackfillOperator, backfill_params
 from label_detection_core.config.pipelines import Pipeline
@@ -66,6 +65,3 @@ def backfill(pipeline: Pipeline) -> None:
             map_index_template="{{ images | default('enqueueing') }}",
             max_active_tis_per_dagrun=1,  # one after the other: the oldest first
         ).expand(chunk=plan_backfill.output)
-
-
-make_dags(backfill)

@@ -1,0 +1,103 @@
+"""
+Labels the pictures that arrive in an S3 bucket with a custom vision model, and never leaves the model on.
+
+`wait_for_images` watches the queue that S3 fills. When images are waiting, `plan_run` sizes the run, `start_model` asks
+for the model, and `wait_for_model` waits until it runs. The `analyse_images` tasks then empty the queue: each image and
+its label document go to the final bucket, what cannot be labelled goes to `rejected/` there. `stop_model` stops the
+model **whatever happened**, and `write_report` says what was done and what it cost. An empty queue skips the run.
+
+## Running it
+
+* It runs on its schedule, one run at a time. A run that is started by hand takes params: leave them empty to use what
+  is configured.
+* Running it twice is safe: every image ends as labelled or rejected once, whoever works on it.
+* At `max_model_minutes` the tasks stop taking images, and the model is stopped; the rest waits for the next run.
+
+## When it is red
+
+1. `write_report` names the tasks that failed. Open the log of the first of them: it says what to mend.
+2. **`stop_model` red: the model may still be running and costs money.** Stop it by hand, now: its page says how. The
+   DAG `label_detection_watchdog` goes on trying.
+3. Everything else can wait: no image is lost. Images that were not labelled are still in the source bucket and in the
+   queue. Mend the cause and start a run, or wait for the next.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import DAG, Asset, TriggerRule
+
+from label_detection import notifications
+from label_detection.assets import runs_of
+from label_detection.configuration import run_params
+from label_detection.docs import dag_docs, tags, task_docs
+from label_detection.exchange import PLAN_TASK, SENSE_TASK, START_TASK, STOP_FIRST, STOP_TASK, WAIT_TASK
+from label_detection.operators.images import AnalyseImagesOperator
+from label_detection.operators.model import StartModelOperator, StopModelOperator
+from label_detection.operators.run import PlanRunOperator, WriteReportOperator
+from label_detection.sensors.model import ModelRunningSensor
+from label_detection.sensors.sqs import QueueDepthSensor
+from label_detection_core.config.pipelines import Pipeline
+
+
+def labelling(pipeline: Pipeline) -> None:
+    """The DAG of a pipeline."""
+    with DAG(
+        pipeline.dag_id,
+        description="Label the pictures that arrive in S3, and never leave the model on",
+        schedule=pipeline.schedule(),
+        start_date=datetime(2026, 1, 1, tzinfo=UTC),
+        catchup=False,
+        max_active_runs=1,
+        is_paused_upon_creation=False,
+        params=run_params(pipeline),
+        doc_md=dag_docs(__doc__, pipeline),
+        tags=tags(pipeline, ["label-detection"]),
+        default_args={
+            "owner": "label-detection",
+            "retries": 2,
+            "retry_delay": timedelta(seconds=10),
+            "execution_timeout": timedelta(minutes=10),
+            "weight_rule": "absolute",  # or a task would count those behind it too, and stop_model come last
+        },
+    ):
+        _tasks(runs_of(pipeline))
+
+
+def _tasks(runs: list[Asset]) -> None:
+    wait_for_images = QueueDepthSensor(task_id=SENSE_TASK, doc_md=task_docs(QueueDepthSensor))
+    plan_run = PlanRunOperator(task_id=PLAN_TASK, doc_md=task_docs(PlanRunOperator)).as_setup()
+    start_model = StartModelOperator(
+        task_id=START_TASK,
+        doc_md=task_docs(StartModelOperator),
+        execution_timeout=timedelta(minutes=40),  # it may have to wait until the model has stopped
+    ).as_setup()
+    wait_for_model = ModelRunningSensor(task_id=WAIT_TASK, doc_md=task_docs(ModelRunningSensor)).as_setup()
+    analyse_images = AnalyseImagesOperator.partial(
+        task_id="analyse_images",
+        doc_md=task_docs(AnalyseImagesOperator),
+        map_index_template="{{ images | default('analysing') }}",
+        execution_timeout=timedelta(
+            hours=13
+        ),  # a backstop: the drain ends itself at the model's deadline, 12 h at most
+    ).expand(images_per_second=plan_run.output)
+    stop_model = StopModelOperator(
+        task_id=STOP_TASK,
+        doc_md=task_docs(StopModelOperator),
+        retries=5,
+        priority_weight=STOP_FIRST,
+        execution_timeout=timedelta(minutes=40),  # a model that is starting cannot be stopped yet
+        on_failure_callback=notifications.stop_failed,
+    )
+    write_report = WriteReportOperator(
+        task_id="write_report",
+        doc_md=task_docs(WriteReportOperator),
+        trigger_rule=TriggerRule.ALL_DONE,
+        outlets=runs,
+        on_failure_callback=notifications.run_failed,
+    )
+
+    wait_for_images >> plan_run >> start_model >> wait_for_model >> analyse_images >> stop_model >> write_report
+    analyse_images >> write_report  # a stop that is marked as done by hand must not let the report run before it
+    stop_model.as_teardown(setups=[plan_run, start_model, wait_for_model])

@@ -1,0 +1,63 @@
+"""
+Stops models that a run of `label_detection`, or of any other pipeline's DAG, has left on: a paused DAG, a DAG file that
+no longer parses, a deleted run, a stop that failed or was marked as done by hand.
+
+Every run that starts a model holds a lease on it, an Airflow Variable `label_detection_lease.<model>` that says who and
+until when: `max_model_minutes` plus `watchdog_grace_minutes` after the start. Every ten minutes `stop_expired_models`
+looks at the leases. One that has expired, or whose run is deleted or over, is acted on at once; one of whose run no
+task is at work, as when its DAG is paused, after two minutes of looking. It says which run left the model, and how long
+it was over its time: in its log, in its XCom, and to `sns_topic_arn`, if that is set.
+
+* It costs nothing while there are no leases: one short task, and no call of AWS.
+* The model of a run that is going on within its lease is never stopped, nor one that nobody leased from here.
+* It needs no configuration of its own, and works when the pipeline's is broken.
+
+**Leave it on.** Pausing it takes away the layer that stops a model when the pipeline cannot.
+
+## When it is red
+
+**A model may be running and costs money.** The log of `stop_expired_models` names each model that it could not stop,
+with AWS's error and the command that stops it by hand: do that, now. It tries again in ten minutes. Then mend the
+cause, often the missing permission `rekognition:StopProjectVersion` or `sagemaker:DeleteEndpoint`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import DAG
+
+from label_detection import notifications
+from label_detection.docs import task_docs
+from label_detection.exchange import STOP_FIRST
+from label_detection.operators.watchdog import StopExpiredModelsOperator
+
+#: The watchdog's DAG.
+DAG_ID = "label_detection_watchdog"
+
+
+def watchdog() -> None:
+    """The DAG that stops the models of all pipelines."""
+    with DAG(
+        DAG_ID,
+        description="Stop models that a run has left on",
+        schedule="*/10 * * * *",
+        start_date=datetime(2026, 1, 1, tzinfo=UTC),
+        catchup=False,
+        max_active_runs=1,
+        is_paused_upon_creation=False,
+        doc_md=__doc__,
+        tags=["label-detection"],
+        default_args={
+            "owner": "label-detection",
+            "retries": 1,
+            "retry_delay": timedelta(seconds=10),
+            "execution_timeout": timedelta(minutes=15),  # it waits eight for a model that is long in stopping
+        },
+    ):
+        StopExpiredModelsOperator(
+            task_id="stop_expired_models",
+            doc_md=task_docs(StopExpiredModelsOperator),
+            priority_weight=STOP_FIRST,
+            on_failure_callback=notifications.watchdog_failed,
+        )
