@@ -14,8 +14,8 @@ from typing import Any
 from botocore.config import Config
 
 from bench.usage import peak_bytes
-from label_detection.hooks.by_arn import hook_for, paced_model_hook
 from label_detection.hooks.clients import FEW_ATTEMPTS, IMAGE_ATTEMPTS, s3_client, sqs_client
+from label_detection.hooks.model import hook_for, paced_model_hook
 from label_detection_core.config.settings import Settings
 from label_detection_core.drain.drain import Drain
 from label_detection_core.drain.journal import Journal

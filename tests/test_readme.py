@@ -125,7 +125,7 @@ def test_the_watchdog_has_its_place() -> None:
 
 
 def test_every_task_has_its_rows() -> None:
-    dag = (PROJECT / "plugins/label_detection/exchange.py").read_text() + (
+    dag = (PROJECT / "plugins/label_detection/xcom.py").read_text() + (
         PROJECT / "plugins/label_detection/dags/labelling.py"
     ).read_text()
     tasks = set(re.findall(r'(?:_TASK = |task_id=)"(\w+)"', dag))

@@ -10,7 +10,7 @@ from airflow.sdk.configuration import conf
 
 from label_detection import leases
 from label_detection.configuration import read_option, read_topics
-from label_detection.hooks.brief import brief_config
+from label_detection.hooks.clients import brief_config
 from label_detection.hooks.redacting import RedactingAwsHook
 from label_detection.leases import Leases
 from label_detection_core.config.settings import TOPIC_ARN

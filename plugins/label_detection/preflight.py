@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from airflow.sdk.exceptions import AirflowFailException
 from botocore.exceptions import ClientError
 
-from label_detection.hooks.by_arn import hook_class
 from label_detection.hooks.clients import s3_client
+from label_detection.hooks.model import hook_class
 from label_detection_core import aws_errors
 from label_detection_core.config.model_kinds import model_of
 from label_detection_core.config.settings import Place, Settings

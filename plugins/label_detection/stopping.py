@@ -8,9 +8,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from label_detection import lag
-from label_detection.hooks.brief import brief_config
-from label_detection.hooks.by_arn import hook_for
-from label_detection.hooks.model import ModelHook, ModelInUseError, ModelState, Phase
+from label_detection.hooks.clients import brief_config
+from label_detection.hooks.model import ModelHook, ModelInUseError, ModelState, Phase, hook_for
 from label_detection_core import aws_errors
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from label_detection.hooks.by_arn import model_hook
+from label_detection.hooks.model import model_hook
 from label_detection_core.drain.drain import Drain
 from label_detection_core.drain.journal import Journal
 from label_detection_core.drain.pace import Pace
@@ -83,4 +83,4 @@ def make_drain(aws: Aws, make_labeller: MakeLabeller) -> MakeDrain:
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """The hooks' clients send each call once, so that a fault that stays shows at once."""
     config = Config(retries={"total_max_attempts": 1})
-    monkeypatch.setattr("label_detection.hooks.by_arn.client_config", lambda *_, **__: config)
+    monkeypatch.setattr("label_detection.hooks.model.client_config", lambda *_, **__: config)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from label_detection.hooks.by_arn import paced_model_hook
+from label_detection.hooks.model import paced_model_hook
 from label_detection_core.drain.drain import Drain
 from label_detection_core.drain.journal import Journal, read_lines
 from label_detection_core.drain.message_worker import Tally

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from label_detection_core.config.settings import Settings
-from label_detection_core.model.experience import Experience
+from label_detection_core.model.history import History
 from label_detection_core.run.plan import make_plan
 from tests.core.test_settings import RIGHT
 
@@ -52,8 +52,8 @@ def test_the_size_follows_the_backlog_within_the_options(
 
 def test_slow_answers_ask_for_more_tasks_since_a_tasks_threads_are_bounded() -> None:
     settings = Settings(**RIGHT, min_inference_units=5, max_inference_units=5)
-    assert make_plan(settings, 10_000, Experience(seconds_per_image=0.3)).tasks == 2
-    assert make_plan(settings, 10_000, Experience(seconds_per_image=3.0)).tasks == 3
+    assert make_plan(settings, 10_000, History(seconds_per_image=0.3)).tasks == 2
+    assert make_plan(settings, 10_000, History(seconds_per_image=3.0)).tasks == 3
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_the_time_that_the_start_takes_is_not_there_for_the_images(
     start_seconds: tuple[float, ...], units: int
 ) -> None:
     settings = Settings(**RIGHT, max_inference_units=9, target_minutes=60, max_model_minutes=60)
-    plan = make_plan(settings, 18_001, Experience(start_seconds=start_seconds))
+    plan = make_plan(settings, 18_001, History(start_seconds=start_seconds))
     assert plan.units == units
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException
 
-from label_detection import experiences, leases
+from label_detection import history, leases
 from label_detection.operators.images import AnalyseImagesOperator
 from label_detection.operators.run import PlanRunOperator
 from label_detection_core.drain.message_worker import DrainError
@@ -82,7 +82,7 @@ def _configured(place: Place) -> Iterator[None]:
         for name, value in {**place.aws.environment, **environment}.items():
             patch.setenv(name, value)
         variables = Variables()
-        for module in (leases, experiences):
+        for module in (leases, history):
             patch.setattr(module, "Variable", variables)
         yield
 

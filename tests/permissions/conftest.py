@@ -65,7 +65,7 @@ def world(
     monkeypatch.setenv("AIRFLOW__LABEL_DETECTION__DEAD_MAN_SWITCH_ROLE_ARN", SWITCH_ROLE)
     # An image that the service fails on is soon back, and so is a message that cannot be returned.
     config = Config(retries={"total_max_attempts": 1})
-    monkeypatch.setattr("label_detection.hooks.by_arn.client_config", lambda *_, **__: config)
+    monkeypatch.setattr("label_detection.hooks.model.client_config", lambda *_, **__: config)
     monkeypatch.setattr("label_detection_core.labelling.labeller.retry_seconds", lambda _: 0.2)
     monkeypatch.setattr("label_detection_core.labelling.labeller.UNDECIDED_SECONDS", 6.0)
     monkeypatch.setattr("label_detection_core.drain.returned.BUDGET_SECONDS", 5.0)

@@ -26,9 +26,8 @@ from airflow.sdk.serde import deserialize, serialize
 from botocore.config import Config
 from botocore.loaders import JSONFileLoader
 
-from label_detection import exchange, experiences, lag, leases, stopping
-from label_detection.hooks.by_arn import hook_for
-from label_detection.hooks.model import ModelHook
+from label_detection import history, lag, leases, stopping, xcom
+from label_detection.hooks.model import ModelHook, hook_for
 from label_detection.operators import model as model_operators
 from label_detection_core.config.model_kinds import KINDS
 from label_detection_core.model.lease import Lease, lease_name
@@ -120,17 +119,17 @@ class Run:
     def plan(self, settings: Settings, units: int = 2) -> Plan:
         """Have a plan and the lease, as `plan_run` leaves them."""
         plan = Plan(settings=settings, backlog=3, units=units, tasks=1, reason="a test")
-        context: Any = self.context(exchange.PLAN_TASK)
+        context: Any = self.context(xcom.PLAN_TASK)
         leases.take_lease(context, plan)
-        exchange.push_plan(context, plan)
+        xcom.push_plan(context, plan)
         return plan
 
     def started(self, requested_at: datetime, deadline: datetime, accepted_at: datetime | None = None) -> None:
         """Have asked for the model, as `start_model` leaves it."""
-        started = exchange.Started(
+        started = xcom.Started(
             requested_at=requested_at, adopted=False, units=2, deadline=deadline, accepted_at=accepted_at
         )
-        self._push(exchange.START_TASK, "return_value", started.model_dump(mode="json"))
+        self._push(xcom.START_TASK, "return_value", started.model_dump(mode="json"))
 
     def _push(self, task_id: str, key: str, value: Any) -> None:
         self.xcoms[task_id, key] = json.loads(json.dumps(value))
@@ -183,7 +182,7 @@ def _service_models_are_read_once() -> Iterator[None]:
 def variables(monkeypatch: pytest.MonkeyPatch) -> Variables:
     stand_in = Variables()
     monkeypatch.setattr(leases, "Variable", stand_in)
-    monkeypatch.setattr(experiences, "Variable", stand_in)
+    monkeypatch.setattr(history, "Variable", stand_in)
     return stand_in
 
 

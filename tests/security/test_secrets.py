@@ -90,7 +90,7 @@ def _once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each call is sent once."""
     config = Config(retries={"total_max_attempts": 1})
     monkeypatch.setattr(clients, "client_config", lambda *_, **__: config)
-    monkeypatch.setattr("label_detection.hooks.by_arn.client_config", lambda *_, **__: config)
+    monkeypatch.setattr("label_detection.hooks.model.client_config", lambda *_, **__: config)
 
 
 def in_environment(monkeypatch: pytest.MonkeyPatch, aws: Aws) -> None:

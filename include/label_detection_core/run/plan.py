@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from label_detection_core.config.settings import Settings
 from label_detection_core.drain.pace import AHEAD_SECONDS
 from label_detection_core.labelling.conditions import Conditions
-from label_detection_core.model.experience import Experience
+from label_detection_core.model.history import History
 
 #: A task costs Airflow seconds; with fewer images than this it is not worth its start.
 _IMAGES_PER_TASK = 25
@@ -47,18 +47,16 @@ class Plan(BaseModel):
         return self.units * self.settings.images_per_second_per_unit
 
 
-def make_plan(
-    settings: Settings, backlog: int, experience: Experience | None = None, fixed_units: int | None = None
-) -> Plan:
+def make_plan(settings: Settings, backlog: int, history: History | None = None, fixed_units: int | None = None) -> Plan:
     """Size a run for `backlog` messages.
 
     Units times time is the same money however it is cut, but each unit is paid for while the model starts, waits for
     its first image and stops. So: the fewest units that label the backlog within `target_minutes`; or `fixed_units`,
     where the model has so many whatever it is asked for.
     """
-    experience = experience or Experience()
-    seconds_per_image = experience.seconds_per_image or _SECONDS_PER_IMAGE
-    minutes = _minutes_to_work(settings, experience)
+    history = history or History()
+    seconds_per_image = history.seconds_per_image or _SECONDS_PER_IMAGE
+    minutes = _minutes_to_work(settings, history)
     rate = settings.images_per_second_per_unit
     wanted = max(math.ceil(backlog / (rate * 60 * minutes)), 1)
     units = fixed_units or min(max(wanted, settings.min_inference_units), settings.max_inference_units)
@@ -71,7 +69,7 @@ def make_plan(
         max_units=settings.max_inference_units if may_grow else None,
         tasks=_tasks(settings, backlog, units * rate, seconds_per_image),
         seconds_per_image=seconds_per_image,
-        start_seconds=experience.start_range,
+        start_seconds=history.start_range,
         reason=(
             f"{backlog} messages at {rate:g} images/s per unit: {wanted} unit(s) would do in {minutes:.3g} minutes"
             f", {f'the model has {fixed_units}' if fixed_units else allowed}; "
@@ -80,9 +78,9 @@ def make_plan(
     )
 
 
-def _minutes_to_work(settings: Settings, experience: Experience) -> float:
+def _minutes_to_work(settings: Settings, history: History) -> float:
     """`target_minutes`, or what the start leaves of `max_model_minutes`."""
-    start_minutes = experience.start_range[1] / 60 if experience.start_range else 0.0
+    start_minutes = history.start_range[1] / 60 if history.start_range else 0.0
     left = settings.max_model_minutes - start_minutes
     return min(settings.target_minutes, max(left, settings.max_model_minutes * _LEAST_SHARE))
 

@@ -32,12 +32,12 @@ from label_detection import notifications
 from label_detection.assets import runs_of
 from label_detection.configuration import run_params
 from label_detection.docs import dag_docs, tags, task_docs
-from label_detection.exchange import PLAN_TASK, SENSE_TASK, START_TASK, STOP_FIRST, STOP_TASK, WAIT_TASK
 from label_detection.operators.images import AnalyseImagesOperator
 from label_detection.operators.model import StartModelOperator, StopModelOperator
 from label_detection.operators.run import PlanRunOperator, WriteReportOperator
 from label_detection.sensors.model import ModelRunningSensor
 from label_detection.sensors.sqs import QueueDepthSensor
+from label_detection.xcom import PLAN_TASK, SENSE_TASK, START_TASK, STOP_FIRST, STOP_TASK, WAIT_TASK
 from label_detection_core.config.pipelines import Pipeline
 
 

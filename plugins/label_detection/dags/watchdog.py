@@ -29,8 +29,8 @@ from airflow.sdk import DAG
 
 from label_detection import notifications
 from label_detection.docs import task_docs
-from label_detection.exchange import STOP_FIRST
 from label_detection.operators.watchdog import StopExpiredModelsOperator
+from label_detection.xcom import STOP_FIRST
 
 #: The watchdog's DAG.
 DAG_ID = "label_detection_watchdog"

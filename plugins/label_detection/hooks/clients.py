@@ -34,6 +34,13 @@ def client_config(workers: int = 1, attempts: int = _ATTEMPTS, mode: RetryMode =
     )
 
 
+def brief_config() -> Config:
+    """Two sends, half a minute at most: for calls beside a run, or that their caller repeats."""
+    return Config(
+        retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=5, read_timeout=10, tcp_keepalive=True
+    )
+
+
 def s3_client(settings: Settings, workers: int = 1, attempts: int = _ATTEMPTS) -> S3Client:
     """A client for both buckets."""
     client: S3Client = _client(settings, "s3", client_config(workers, attempts))

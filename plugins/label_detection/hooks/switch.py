@@ -9,7 +9,7 @@ import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from label_detection.hooks.brief import brief_config
+from label_detection.hooks.clients import brief_config
 from label_detection.hooks.model import ModelHook
 from label_detection.hooks.redacting import RedactingAwsHook
 from label_detection_core.config.model_kinds import model_of

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from label_detection import exchange, lag
-from label_detection.hooks.by_arn import model_hook, paced_model_hook
+from label_detection import lag, xcom
 from label_detection.hooks.clients import FEW_ATTEMPTS, IMAGE_ATTEMPTS, s3_client, sqs_client
-from label_detection.hooks.model import ModelState, Phase
+from label_detection.hooks.model import ModelState, Phase, model_hook, paced_model_hook
 from label_detection.links.console import FinalBucketLink, ModelLink
 from label_detection.links.pages import PicturesLink
 from label_detection_core.drain.drain import Drain
@@ -58,7 +57,7 @@ class AnalyseImagesOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, int]:
         """The tally: images by outcome."""
-        plan = exchange.require_plan(context)
+        plan = xcom.require_plan(context)
         self.settings = plan.settings
         state = self._look_at_model(context, plan)
         if state.phase is not Phase.RUNNING:
@@ -80,7 +79,7 @@ class AnalyseImagesOperator(BaseOperator):
 
     def _look_at_model(self, context: Context, plan: Plan) -> ModelState:
         """Whether the model runs. Right after wait_for_model has seen it run, another state may be an old one."""
-        seen_at = exchange.pull_running_at(context)
+        seen_at = xcom.pull_running_at(context)
         until = lag.lags_until(seen_at) if seen_at else datetime.now(UTC)
 
         def is_final(state: ModelState) -> bool:
@@ -97,7 +96,7 @@ class AnalyseImagesOperator(BaseOperator):
     def _make_drain(self, plan: Plan, context: Context) -> Drain:
         settings = plan.settings
         ti = context["ti"]
-        started = exchange.require_started(context)
+        started = xcom.require_started(context)
         pace = Pace(self.images_per_second * started.units / plan.units, plan.seconds_per_image)
         run = RunInfo(ti.dag_id, ti.run_id, max(ti.map_index or 0, 0))
         labeller = Labeller(

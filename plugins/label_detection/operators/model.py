@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from label_detection import exchange, lag, leases
+from label_detection import lag, leases, xcom
 from label_detection.hooks import switch
-from label_detection.hooks.by_arn import model_hook
-from label_detection.hooks.model import ModelHook, ModelInUseError, ModelState, Phase, QuotaExceededError
+from label_detection.hooks.model import ModelHook, ModelInUseError, ModelState, Phase, QuotaExceededError, model_hook
 from label_detection.leases import TakenOverError
 from label_detection.links.console import ModelLink
 from label_detection.stopping import Stopping
@@ -46,8 +45,8 @@ class StartModelOperator(BaseOperator):
     operator_extra_links = (ModelLink(),)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """`exchange.Started`, as JSON."""
-        plan = exchange.require_plan(context)
+        """`xcom.Started`, as JSON."""
+        plan = xcom.require_plan(context)
         self.settings = plan.settings
         hook = model_hook(plan.settings)
         state = hook.describe()
@@ -70,7 +69,7 @@ class StartModelOperator(BaseOperator):
             self._check_still_ours(lease)
             adopted = self._start(hook, state, plan)
             accepted_at = datetime.now(UTC)
-        return exchange.Started(
+        return xcom.Started(
             requested_at=lease.since,
             adopted=adopted is not None,
             units=(adopted.units if adopted else None) or plan.units,
@@ -92,12 +91,12 @@ class StartModelOperator(BaseOperator):
 
     def _arm(self, context: Context, plan: Plan, lease: Lease, hook: ModelHook) -> Lease:
         if role_arn := plan.settings.dead_man_switch_role_arn:
-            exchange.push_warning(context, switch.arm(lease, hook, role_arn))
+            xcom.push_warning(context, switch.arm(lease, hook, role_arn))
             return lease
         self.log.info("no dead man's switch: dead_man_switch_role_arn is not set")
         if lease.dead_man_switch:  # an earlier run left one, made when the option was set: it would stop this run's
             warning = switch.disarm(lease)
-            exchange.push_warning(context, warning)
+            xcom.push_warning(context, warning)
             if not warning:  # else stop_model tries again
                 lease = leases.put_lease(lease.model_copy(update={"dead_man_switch": False}))
         return lease
@@ -154,8 +153,8 @@ class StopModelOperator(BaseOperator):
     operator_extra_links = (ModelLink(),)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """`exchange.Stopped`, as JSON."""
-        settings = self.settings = exchange.require_planned_model(context)
+        """`xcom.Stopped`, as JSON."""
+        settings = self.settings = xcom.require_planned_model(context)
         self.log.info("what stops the model by hand, should this fail: %s", model_of(settings.model_arn).stop_command)
         stopping = Stopping(
             settings.model_arn, settings.aws_conn_id, before_stop=lambda: self._spare(context, settings.model_arn)
@@ -164,20 +163,20 @@ class StopModelOperator(BaseOperator):
             stopping.until_off(_LINGER_SECONDS, self._start_asked_at(context, settings.model_arn))
         except TakenOverError as error:
             self.log.warning("%s: it is left to that", error)
-            return exchange.Stopped(stopped_at=datetime.now(UTC)).model_dump(mode="json")
+            return xcom.Stopped(stopped_at=datetime.now(UTC)).model_dump(mode="json")
         if not stopping.asked_at:
             self.log.info("the model was off, and stayed off for at least %g seconds", _LINGER_SECONDS)
         lease = leases.own_lease(context, settings.model_arn)
         on_since = lease.since if lease and stopping.was_on else None
-        stopped = exchange.Stopped(stopped_at=datetime.now(UTC), on_since=on_since, asked_at=stopping.asked_at)
+        stopped = xcom.Stopped(stopped_at=datetime.now(UTC), on_since=on_since, asked_at=stopping.asked_at)
         if lease:
-            exchange.push_warning(context, switch.disarm(lease))
+            xcom.push_warning(context, switch.disarm(lease))
             leases.end_lease(lease)
         return stopped.model_dump(mode="json")
 
     def _start_asked_at(self, context: Context, model_arn: str) -> datetime | None:
         """When this run asked for the model; None: it never did."""
-        if started := exchange.pull_started(context):
+        if started := xcom.pull_started(context):
             return started.asked_at
         try:
             lease = leases.own_lease(context, model_arn)  # start_model died before it could return the moment

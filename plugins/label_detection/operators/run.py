@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from label_detection import exchange, experiences, leases, metrics, preflight
+from label_detection import history, leases, metrics, preflight, xcom
 from label_detection.configuration import place_of, read_settings
-from label_detection.hooks.by_arn import model_hook
 from label_detection.hooks.clients import FEW_ATTEMPTS, s3_client, sqs_client
-from label_detection.hooks.model import ModelState, Phase
+from label_detection.hooks.model import ModelState, Phase, model_hook
 from label_detection.links.console import FinalBucketLink, ModelLink, QueueLink, RunFolderLink, SourceBucketLink
 from label_detection.links.pages import PicturesLink
 from label_detection_core import aws_errors
@@ -57,7 +56,7 @@ class PlanRunOperator(BaseOperator):
         state = self._look_at_model(settings)
         depth = ImageQueue(sqs_client(settings), settings.queue_url).depth()
         conditions, weaker = preflight.probe_conditions(settings, context["run_id"], place)
-        plan = make_plan(settings, depth.visible, experiences.read_experience(settings.model_arn), state.fixed_units)
+        plan = make_plan(settings, depth.visible, history.read_history(settings.model_arn), state.fixed_units)
         plan = plan.model_copy(update={"conditions": conditions})
         self.log.info("%d inference units, %d tasks: %s", plan.units, plan.tasks, plan.reason)
         if state.fixed_units and "price_per_unit_hour" not in settings.model_fields_set:
@@ -65,8 +64,8 @@ class PlanRunOperator(BaseOperator):
         for warning in (warnings := warnings + weaker):
             self.log.warning("%s", warning)
         leases.take_lease(context, plan)
-        exchange.push_plan(context, plan)
-        exchange.push_warning(context, *warnings)
+        xcom.push_plan(context, plan)
+        xcom.push_warning(context, *warnings)
         return [plan.images_per_second / plan.tasks] * plan.tasks
 
     def _look_at_model(self, settings: Settings) -> ModelState:
@@ -95,20 +94,20 @@ class WriteReportOperator(BaseOperator):
         """The stored report, without the lists that grow with the run."""
         states = self._states(context)
         failed, followed = (_in_state(states, state) for state in ("failed", "upstream_failed"))
-        plan = exchange.pull_plan(context)
-        if states.get(exchange.SENSE_TASK) == "skipped":  # a cleared run may still have the plan of its first time
+        plan = xcom.pull_plan(context)
+        if states.get(xcom.SENSE_TASK) == "skipped":  # a cleared run may still have the plan of its first time
             raise AirflowSkipException("the run was skipped: there is nothing to report")
         if plan is None:
             if causes := failed or followed:
                 raise AirflowFailException(f"nothing was started, because of {', '.join(causes)}: see its log")
             raise AirflowSkipException("there was no plan: there is nothing to report")
         problems = [f"{task} {states[task]}" for task in failed + followed]
-        if exchange.pull_stopped(context) is None and (found := self._found_on(plan)):
-            stop = states.get(exchange.STOP_TASK) or "not done"
+        if xcom.pull_stopped(context) is None and (found := self._found_on(plan)):
+            stop = states.get(xcom.STOP_TASK) or "not done"
             red = stop in ("failed", "upstream_failed")
             why = "see stop_model" if red else f"stop_model is {stop}, but {found}: was it marked by hand?"
             problems.append(f"THE MODEL MAY STILL BE RUNNING AND COSTS MONEY: {why}")
-        warnings = exchange.pull_warnings(context)
+        warnings = xcom.pull_warnings(context)
         for problem in problems:  # first of all: the report itself may fail
             self.log.error("%s", problem)
         for warning in warnings:
@@ -140,8 +139,8 @@ class WriteReportOperator(BaseOperator):
         start_seconds = None
         if model.requested_at and model.running_at and not model.adopted:
             start_seconds = max((model.running_at - model.requested_at).total_seconds(), 0.0)
-        before = experiences.read_experience(arn)
-        experiences.write_experience(arn, before.learn(start_seconds, summary.totals.seconds_per_image))
+        before = history.read_history(arn)
+        history.write_history(arn, before.learn(start_seconds, summary.totals.seconds_per_image))
 
     def _found_on(self, plan: Plan) -> str | None:
         """What nobody has said, when the stop failed, never ran, or was marked as done by hand; None: it is off."""
@@ -196,14 +195,14 @@ class WriteReportOperator(BaseOperator):
         return warnings
 
     def _model_use(self, context: Context, plan: Plan) -> ModelUse:
-        started, stopped = exchange.pull_started(context), exchange.pull_stopped(context)
+        started, stopped = xcom.pull_started(context), xcom.pull_stopped(context)
         on_since = stopped.on_since if stopped else None  # known also when start_model failed after its request
         return ModelUse(
             units=started.units if started else plan.units,
             requested_at=started.requested_at if started else on_since,
             adopted=started.adopted if started else False,
             stop_asked_at=stopped.asked_at if stopped else None,
-            running_at=exchange.pull_running_at(context),
+            running_at=xcom.pull_running_at(context),
             stopped_at=stopped.stopped_at if stopped else None,
         )
 

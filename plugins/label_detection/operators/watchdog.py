@@ -13,10 +13,10 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowRuntimeError
 
 from label_detection import lag, leases, notifications, stopping
-from label_detection.exchange import STOP_TASK
 from label_detection.hooks import switch
 from label_detection.leases import TakenOverError
 from label_detection.stopping import Stopping
+from label_detection.xcom import STOP_TASK
 from label_detection_core.model.lease import Lease
 from label_detection_core.run import notices
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseSensorOperator, TaskInstanceState
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from label_detection import exchange, lag
-from label_detection.hooks.by_arn import model_hook
-from label_detection.hooks.model import Phase
+from label_detection import lag, xcom
+from label_detection.hooks.model import Phase, model_hook
 from label_detection.triggers.model import ModelRunningTrigger
 
 if TYPE_CHECKING:
@@ -30,14 +29,14 @@ class ModelRunningSensor(BaseSensorOperator):
 
     def execute(self, context: Context) -> str:
         """When the model was seen running; defers while it is starting."""
-        plan = exchange.require_plan(context)
+        plan = xcom.require_plan(context)
         settings = plan.settings
         hook = model_hook(settings)
         state = hook.describe()
         if state.phase is Phase.RUNNING:
             self.log.info("the model is running")
             return datetime.now(UTC).isoformat()
-        started = exchange.require_started(context)
+        started = xcom.require_started(context)
         if lag.may_be_from_before(state, started.asked_at):
             until = lag.lags_until(started.asked_at)
             self.log.info(

@@ -10,8 +10,8 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from label_detection import leases, preflight
 from label_detection.configuration import place_of, read_settings
-from label_detection.hooks.by_arn import model_hook
 from label_detection.hooks.clients import sqs_client
+from label_detection.hooks.model import model_hook
 from label_detection.links.console import QueueLink, SourceBucketLink
 from label_detection.triggers.sqs import QueueDepthTrigger
 from label_detection_core.config.settings import Settings

@@ -12,9 +12,9 @@ from airflow.providers.amazon.aws.triggers.base import AwsBaseWaiterTrigger
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 from botocore.exceptions import ClientError, WaiterError
 
-from label_detection.hooks.by_arn import hook_class, hook_for
+from label_detection.hooks.model import hook_class, hook_for
 from label_detection_core import aws_errors
-from label_detection_core.model.experience import seconds_to_next_look
+from label_detection_core.model.history import seconds_to_next_look
 
 #: SageMaker's word for an endpoint whose start failed: of this start, since start_model takes away what another left.
 _ENDPOINT_FAILED = "Failed"

@@ -8,9 +8,9 @@ from fastapi.responses import FileResponse, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from label_detection.ui import overview, pictures, runs
-from label_detection.ui.answers import ASSETS, words
-from label_detection.ui.few_at_once import AT_ONCE, FewAtOnceMiddleware
 from label_detection.ui.policy import PolicyMiddleware
+from label_detection.ui.request_limit import AT_ONCE, RequestLimitMiddleware
+from label_detection.ui.responses import ASSETS, words
 
 _TYPES = {".css": "text/css", ".js": "text/javascript"}
 
@@ -24,7 +24,7 @@ def make_app() -> FastAPI:
     app.add_api_route("/assets/{name}", _asset, dependencies=[Depends(get_user)], include_in_schema=False)
     app.add_exception_handler(StarletteHTTPException, words)  # type: ignore[arg-type]  # Starlette's type is too wide
     app.add_middleware(PolicyMiddleware)
-    app.add_middleware(FewAtOnceMiddleware, most=AT_ONCE)
+    app.add_middleware(RequestLimitMiddleware, most=AT_ONCE)
     return app
 
 

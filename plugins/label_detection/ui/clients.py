@@ -11,10 +11,10 @@ from airflow.sdk.exceptions import AirflowException
 from botocore.config import Config
 from fastapi import HTTPException
 
-from label_detection.hooks.brief import brief_config
-from label_detection.hooks.by_arn import hook_for
+from label_detection.hooks.clients import brief_config
+from label_detection.hooks.model import hook_for
 from label_detection.hooks.redacting import RedactingAwsHook
-from label_detection.ui.few_at_once import AT_ONCE
+from label_detection.ui.request_limit import AT_ONCE
 from label_detection_core.config.settings import Settings
 from label_detection_core.redaction import shown
 

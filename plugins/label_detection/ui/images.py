@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import HTTPException, Query
 
 from label_detection.ui import clients
-from label_detection.ui.answers import GoneError, UnreadableError, said_in_words
+from label_detection.ui.responses import GoneError, UnreadableError, said_in_words
 from label_detection_core.drain.journal import run_prefix
 from label_detection_core.run.gallery import Gallery, Parts, Place
 

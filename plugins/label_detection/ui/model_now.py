@@ -20,7 +20,7 @@ from sqlalchemy import func, select
 
 from label_detection.hooks.model import ModelState, Phase
 from label_detection.ui import clients
-from label_detection.ui.answers import said_in_words
+from label_detection.ui.responses import said_in_words
 from label_detection_core.config.model_kinds import model_of
 from label_detection_core.model.lease import Lease, lease_name
 from label_detection_core.run.notices import stop_command

@@ -17,11 +17,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from label_detection.configuration import read_pipelines
-from label_detection.exchange import SENSE_TASK
 from label_detection.ui import model_now, queue_now
 from label_detection.ui.access import MAY_READ_RUNS, SettingsDep, pipeline_of
-from label_detection.ui.answers import GoneError, UnreadableError, data, page
 from label_detection.ui.images import read_report
+from label_detection.ui.responses import GoneError, UnreadableError, data, page
+from label_detection.xcom import SENSE_TASK
 from label_detection_core.config.pipelines import Pipeline
 from label_detection_core.config.settings import Settings
 from label_detection_core.model.run_history import row

@@ -14,8 +14,8 @@ from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
 from label_detection.ui import clients
 from label_detection.ui.access import MAY_READ_RUNS, RunId, SettingsDep, pipeline_of, settings_of
-from label_detection.ui.answers import GoneError, said_in_words
 from label_detection.ui.images import READ_FINAL, PlaceText, final_bucket, find_image
+from label_detection.ui.responses import GoneError, said_in_words
 from label_detection_core.aws_errors import AWS_ERRORS
 
 if TYPE_CHECKING:

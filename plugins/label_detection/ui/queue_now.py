@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import HTTPException
 
 from label_detection.ui import clients
-from label_detection.ui.answers import said_in_words
+from label_detection.ui.responses import said_in_words
 from label_detection_core.queue.image_queue import ImageQueue
 
 if TYPE_CHECKING:

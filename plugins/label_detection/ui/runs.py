@@ -9,7 +9,6 @@ from fastapi import APIRouter, HTTPException, Query
 from fastapi.responses import Response
 
 from label_detection.ui.access import MAY_READ_RUNS, RunId, SettingsDep
-from label_detection.ui.answers import GoneError, UnreadableError, data, page, said_in_words
 from label_detection.ui.images import (
     READ_FINAL,
     PlaceText,
@@ -23,6 +22,7 @@ from label_detection.ui.images import (
 )
 from label_detection.ui.pictures import pictures_from
 from label_detection.ui.policy import REPORT_POLICY
+from label_detection.ui.responses import GoneError, UnreadableError, data, page, said_in_words
 from label_detection_core.drain.journal import run_prefix
 from label_detection_core.labelling.labels import document_key, rejected_message_key
 from label_detection_core.model.run_history import labels_of

@@ -10,10 +10,10 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from label_detection import notifications
-from label_detection.exchange import pull_plan
 from label_detection.operators.backfill import PlanBackfillOperator
 from label_detection.operators.run import PlanRunOperator
 from label_detection.sensors.sqs import QueueDepthSensor
+from label_detection.xcom import pull_plan
 from label_detection_core.config.settings import environment_name
 from label_detection_core.model.lease import Lease
 from tests.plugins.conftest import RUN_ID, Run, Variables

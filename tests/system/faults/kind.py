@@ -11,8 +11,7 @@ from unittest.mock import patch
 import pytest
 from botocore.config import Config
 
-from label_detection.hooks.by_arn import hook_for
-from label_detection.hooks.model import ModelHook
+from label_detection.hooks.model import ModelHook, hook_for
 from label_detection_core.config.class_names import naming
 from label_detection_core.config.model_kinds import endpoint_name, model_of
 from label_detection_core.labelling.labeller import Detect

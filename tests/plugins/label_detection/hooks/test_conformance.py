@@ -25,8 +25,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, WaiterError
 from botocore.loaders import create_loader
 
-from label_detection.hooks.by_arn import hook_for
-from label_detection.hooks.model import ModelHook, ModelInUseError, Phase
+from label_detection.hooks.model import ModelHook, ModelInUseError, Phase, hook_for
 from label_detection_core import aws_errors
 from label_detection_core.config import model_kinds
 from label_detection_core.config.model_kinds import KINDS, model_of

@@ -13,7 +13,7 @@ from botocore.config import Config
 
 from label_detection import notifications
 from label_detection.hooks import switch
-from label_detection.hooks.by_arn import hook_for, model_hook
+from label_detection.hooks.model import hook_for, model_hook
 from label_detection.hooks.redacting import RedactingAwsHook
 from label_detection.triggers.model import ModelRunningTrigger
 from label_detection.triggers.sqs import QueueDepthTrigger

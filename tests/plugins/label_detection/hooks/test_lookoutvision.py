@@ -12,9 +12,8 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from botocore.config import Config
 
-from label_detection.hooks.by_arn import hook_for
 from label_detection.hooks.lookoutvision import LookoutVisionModelHook
-from label_detection.hooks.model import Phase, ServiceEndedError
+from label_detection.hooks.model import Phase, ServiceEndedError, hook_for
 from label_detection.operators.run import PlanRunOperator
 from label_detection_core.labelling.labeller import ImageRefusedError, TryAgainError
 from tests.core.images import upload

@@ -8,7 +8,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from label_detection.hooks.by_arn import hook_for, paced_model_hook
+from label_detection.hooks.model import hook_for, paced_model_hook
 from label_detection_core.drain.pace import Calls, Pace
 from label_detection_core.queue.messages import ImageRef
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from botocore.exceptions import ClientError
 
-from label_detection.hooks.by_arn import model_hook
 from label_detection.hooks.clients import s3_client, sqs_client
-from label_detection.hooks.model import ModelInUseError, Phase
+from label_detection.hooks.model import ModelInUseError, Phase, model_hook
 from label_detection.hooks.rekognition import RekognitionModelHook
 from sandbox.waiting import wait_until
 

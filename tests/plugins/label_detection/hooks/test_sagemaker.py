@@ -26,8 +26,7 @@ from botocore.exceptions import WaiterError
 from botocore.stub import Stubber
 from urllib3 import HTTPResponse
 
-from label_detection.hooks.by_arn import hook_for
-from label_detection.hooks.model import ModelInUseError, Phase
+from label_detection.hooks.model import ModelInUseError, Phase, hook_for
 from label_detection.hooks.pacing import Load
 from label_detection.hooks.sagemaker import SageMakerModelHook
 from label_detection_core.config.model_kinds import ENDPOINT_PREFIX

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from label_detection.hooks.by_arn import hook_for, model_hook
 from label_detection.hooks.clients import client_config
-from label_detection.hooks.model import ModelState, Phase, QuotaExceededError
+from label_detection.hooks.model import ModelState, Phase, QuotaExceededError, hook_for, model_hook
 from label_detection.hooks.service_health import Outage, Readiness
 from label_detection_core import aws_errors
 from label_detection_core.drain.pace import Pace

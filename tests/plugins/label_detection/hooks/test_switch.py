@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from label_detection.hooks import switch
-from label_detection.hooks.by_arn import hook_for
-from label_detection.hooks.model import ModelHook
+from label_detection.hooks.model import ModelHook, hook_for
 from label_detection.hooks.switch import arm, disarm, switch_name
 from label_detection_core.model.lease import Lease
 from sandbox.waiting import wait_until

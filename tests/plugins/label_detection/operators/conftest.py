@@ -12,9 +12,9 @@ import pytest
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 
-from label_detection.exchange import Started
 from label_detection.operators.model import StartModelOperator, StopModelOperator
 from label_detection.operators.watchdog import StopExpiredModelsOperator
+from label_detection.xcom import Started
 from label_detection_core.model.lease import Lease
 from tests.plugins.conftest import DAG_ID, Run, Variables
 

@@ -10,9 +10,9 @@ from airflow.sdk.exceptions import AirflowFailException
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from label_detection.exchange import pull_plan
 from label_detection.hooks import clients
 from label_detection.operators.run import PlanRunOperator
+from label_detection.xcom import pull_plan
 from label_detection_core.model.lease import Lease
 from tests.plugins.conftest import DAG_ID, RUN_ID, Run, Variables
 

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
-from label_detection import exchange, preflight
+from label_detection import preflight, xcom
 from label_detection.operators.run import PlanRunOperator
 from label_detection_core.config.settings import Place, Settings
 from label_detection_core.labelling.conditions import Conditions
@@ -44,7 +44,7 @@ def refused(aws: Aws, run: Run, variables: Variables) -> str:
 
 def warnings(run: Run) -> list[str]:
     context: Any = run.context("write_report")
-    return exchange.pull_warnings(context)
+    return xcom.pull_warnings(context)
 
 
 Answer = Callable[[str, dict[str, Any]], None]
@@ -233,7 +233,7 @@ def test_what_the_final_buckets_s3_does_not_obey_is_planned_with_and_a_warning(
     monkeypatch.setattr(Conditions, "warnings", lambda _: ["deletes are not conditional"])
     plan(run)
     assert asked == [(aws.settings.final_bucket, f"rejected/conditions-probe/{RUN_ID}")]
-    made = exchange.require_plan(run.context("start_model"))  # type: ignore[arg-type]
+    made = xcom.require_plan(run.context("start_model"))  # type: ignore[arg-type]
     assert made.conditions == Conditions(deletes=False)
     assert warnings(run) == ["deletes are not conditional"]
 
@@ -257,7 +257,7 @@ def test_a_final_bucket_that_may_not_be_written_is_refused(
 def test_a_probe_that_is_denied_otherwise_stops_nothing(aws: Aws, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "probe", failing("DeleteObject"))
     plan(run)
-    made = exchange.require_plan(run.context("start_model"))  # type: ignore[arg-type]
+    made = xcom.require_plan(run.context("start_model"))  # type: ignore[arg-type]
     assert made.conditions == Conditions()
 
 
@@ -272,5 +272,5 @@ def test_a_probe_that_finds_the_service_down_is_left_to_a_retry(
 def test_what_an_earlier_version_has_planned_is_read(aws: Aws, run: Run) -> None:
     run.plan(aws.settings)
     del run.xcoms["plan_run", "plan"]["conditions"]
-    made = exchange.require_plan(run.context("start_model"))  # type: ignore[arg-type]
+    made = xcom.require_plan(run.context("start_model"))  # type: ignore[arg-type]
     assert made.conditions == Conditions()

@@ -9,8 +9,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from botocore.exceptions import ClientError
 
-from label_detection.hooks.by_arn import hook_class
-from label_detection.hooks.model import ModelHook
+from label_detection.hooks.model import ModelHook, hook_class
 from tests.model_calls import KINDS
 from tests.plugins.conftest import DAG_ID, RUN_ID, Run, Variables
 from tests.plugins.label_detection.operators.conftest import start

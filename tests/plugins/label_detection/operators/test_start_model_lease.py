@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from label_detection import exchange
+from label_detection import xcom
 from label_detection.hooks import switch
-from label_detection.hooks.by_arn import hook_class
-from label_detection.hooks.model import ModelHook
+from label_detection.hooks.model import ModelHook, hook_class
 from label_detection.hooks.switch import arm, switch_name
 from label_detection_core.model.lease import Lease
 from tests.model_calls import KINDS
@@ -112,7 +111,7 @@ def test_a_switch_that_cannot_be_made_holds_nothing_up_and_is_a_warning(
     aws.fail("scheduler", "CreateSchedule", **trouble)
     start(run)
     assert aws.model()["status"] == "STARTING"
-    (warning,) = exchange.pull_warnings(run.context("write_report"))  # type: ignore[arg-type]
+    (warning,) = xcom.pull_warnings(run.context("write_report"))  # type: ignore[arg-type]
     assert "there is no dead man's switch for this run" in warning
 
 
@@ -163,7 +162,7 @@ def test_a_switch_that_a_dead_run_left_is_removed_although_the_option_was_turned
     lease = variables.lease(aws.settings)
     assert lease is not None
     assert not lease.dead_man_switch, "the stop has nothing to look for"
-    assert exchange.pull_warnings(run.context("write_report")) == []  # type: ignore[arg-type]
+    assert xcom.pull_warnings(run.context("write_report")) == []  # type: ignore[arg-type]
 
 
 def test_a_switch_that_a_dead_run_left_and_that_fired_since_is_no_warning(
@@ -173,7 +172,7 @@ def test_a_switch_that_a_dead_run_left_and_that_fired_since_is_no_warning(
     aws.scheduler.delete_schedule(Name=switch_name(aws.settings.model_arn))
     run.plan(aws.settings)
     start(run)
-    assert exchange.pull_warnings(run.context("write_report")) == []  # type: ignore[arg-type]
+    assert xcom.pull_warnings(run.context("write_report")) == []  # type: ignore[arg-type]
 
 
 def test_a_switch_that_a_dead_run_left_and_that_cannot_be_removed_is_a_warning_and_remembered(
@@ -186,7 +185,7 @@ def test_a_switch_that_a_dead_run_left_and_that_cannot_be_removed_is_a_warning_a
     lease = variables.lease(aws.settings)
     assert lease is not None
     assert lease.dead_man_switch, "the stop tries again"
-    (warning,) = exchange.pull_warnings(run.context("write_report"))  # type: ignore[arg-type]
+    (warning,) = xcom.pull_warnings(run.context("write_report"))  # type: ignore[arg-type]
     assert "could not be removed" in warning
 
 

@@ -11,8 +11,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from label_detection import lag, leases
-from label_detection.hooks.by_arn import hook_class
-from label_detection.hooks.model import ModelHook, ModelState
+from label_detection.hooks.model import ModelHook, ModelState, hook_class
 from label_detection.operators import model as model_operators
 from label_detection.operators.images import AnalyseImagesOperator
 from label_detection_core.model.lease import Lease

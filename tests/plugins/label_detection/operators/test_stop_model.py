@@ -12,8 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from label_detection import stopping
-from label_detection.hooks.by_arn import hook_class
-from label_detection.hooks.model import ModelHook
+from label_detection.hooks.model import ModelHook, hook_class
 from label_detection.operators import model as model_operators
 from sandbox.waiting import wait_until
 from tests.model_calls import KINDS

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from label_detection import exchange
+from label_detection import xcom
 from label_detection.hooks import switch
-from label_detection.hooks.by_arn import hook_class
-from label_detection.hooks.model import ModelHook
+from label_detection.hooks.model import ModelHook, hook_class
 from label_detection.operators import model as model_operators
 from label_detection_core.model.lease import Lease, lease_name
 from tests.model_calls import KINDS
@@ -72,7 +71,7 @@ def test_the_switch_is_removed_once_the_model_is_off_and_before_the_lease_is_giv
     stop(run)
     assert seen == ["STOPPED", True]
     assert aws.schedules() == []
-    assert exchange.pull_warnings(run.context("write_report")) == []  # type: ignore[arg-type]
+    assert xcom.pull_warnings(run.context("write_report")) == []  # type: ignore[arg-type]
 
 
 def test_a_switch_that_cannot_be_removed_fails_nothing_and_is_a_warning(
@@ -83,7 +82,7 @@ def test_a_switch_that_cannot_be_removed_fails_nothing_and_is_a_warning(
     aws.fail("scheduler", "DeleteSchedule", status=403, code="AccessDeniedException")
     stop(run)
     assert variables.values == {}
-    (warning,) = exchange.pull_warnings(run.context("write_report"))  # type: ignore[arg-type]
+    (warning,) = xcom.pull_warnings(run.context("write_report"))  # type: ignore[arg-type]
     assert "could not be removed" in warning
 
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from label_detection.hooks.by_arn import hook_class
-from label_detection.hooks.model import ModelHook
+from label_detection.hooks.model import ModelHook, hook_class
 from label_detection.operators import watchdog
 from label_detection_core.model.lease import lease_name
 from tests.model_calls import KINDS

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from label_detection.hooks.by_arn import hook_class
-from label_detection.hooks.model import ModelHook
+from label_detection.hooks.model import ModelHook, hook_class
 from label_detection.hooks.switch import arm
 from label_detection.operators import watchdog
 from label_detection_core.config.model_kinds import model_of

@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route
 
-from label_detection.ui.answers import ASSETS
 from label_detection.ui.policy import policy
+from label_detection.ui.responses import ASSETS
 from label_detection_core.run.gallery import Show
 
 SITE = "http://pages.test"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Route
 
-from label_detection.ui.answers import ASSETS
 from label_detection.ui.policy import policy
+from label_detection.ui.responses import ASSETS
 from label_detection_core.model.run_history import row
 from tests.security.test_pages import MARKUP
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import ExifTags, Image
 from playwright.sync_api import Browser, Page
 
-from label_detection.ui.answers import ASSETS
+from label_detection.ui.responses import ASSETS
 from tests.security.test_pages import MARKUP
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from label_detection import experiences, leases
+from label_detection import history, leases
 from tests.conftest import Aws
 from tests.plugins.conftest import Variables
 from tests.system.faults.kind import kind
@@ -29,7 +29,7 @@ def tasks(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Tasks:
     The queue's counts are as odd as AWS's; nothing comes twice, unless a test wants it: the journal counts deliveries.
     """
     variables = Variables()
-    for module in (leases, experiences):
+    for module in (leases, history):
         monkeypatch.setattr(module, "Variable", variables)
     aws.exactly_once()
     return Tasks(aws)

@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.sdk.exceptions import AirflowException
 
-from label_detection import exchange
+from label_detection import xcom
 from label_detection.operators.images import AnalyseImagesOperator
 from label_detection.operators.model import StartModelOperator, StopModelOperator
 from label_detection.operators.run import PlanRunOperator
@@ -56,7 +56,7 @@ class Tasks:
     def warnings(self) -> list[str]:
         """What `plan_run` has found for the report."""
         context: Any = self.run.context("write_report")
-        return exchange.pull_warnings(context)
+        return xcom.pull_warnings(context)
 
     def start(self) -> None:
         """`start_model`."""

@@ -15,7 +15,7 @@ from random import Random
 import boto3
 from botocore.config import Config
 
-from label_detection.hooks.by_arn import hook_for
+from label_detection.hooks.model import hook_for
 from label_detection_core.drain.drain import Drain
 from label_detection_core.drain.journal import Journal
 from label_detection_core.drain.message_worker import DrainError

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from label_detection_core.model.experience import Experience, seconds_to_next_look
+from label_detection_core.model.history import History, seconds_to_next_look
 
 
 def test_the_last_ten_starts_are_kept() -> None:
-    experience = Experience()
+    history = History()
     for seconds in range(12):
-        experience = experience.learn(float(seconds), None)
-    assert experience.start_seconds == tuple(float(seconds) for seconds in range(2, 12))
-    assert experience.start_range == (2.0, 11.0)
+        history = history.learn(float(seconds), None)
+    assert history.start_seconds == tuple(float(seconds) for seconds in range(2, 12))
+    assert history.start_range == (2.0, 11.0)
 
 
 def test_what_a_run_has_not_seen_is_as_it_was() -> None:
-    experience = Experience(start_seconds=(300.0,), seconds_per_image=0.4)
-    assert experience.learn(None, None) == experience
-    assert experience.learn(None, 0.5).seconds_per_image == 0.5
+    history = History(start_seconds=(300.0,), seconds_per_image=0.4)
+    assert history.learn(None, None) == history
+    assert history.learn(None, 0.5).seconds_per_image == 0.5
 
 
 def looks(takes: float, usual: tuple[float, float] | None) -> tuple[int, float]:

@@ -6,12 +6,12 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-#: What the names of all experiences begin with.
-EXPERIENCE_PREFIX = "label_detection_experience."
+#: What the names of all histories begin with.
+HISTORY_PREFIX = "label_detection_experience."
 _STARTS = 10
 #: Seconds between two looks at a model that starts. AWS's own waiter looks every 30.
 _SHORTEST, _LONGEST = 1.0, 10.0
-#: Without experience: between two looks, this share of the time that has passed.
+#: Without a history: between two looks, this share of the time that has passed.
 _SHARE = 0.05
 #: Around the starts that were seen: from so much before the quickest to so much after the slowest.
 _EARLY, _LATE = 0.9, 1.2
@@ -22,7 +22,7 @@ _Start = Annotated[float, Field(ge=0, le=86_400)]
 _MOST_SECONDS_PER_IMAGE = 60.0
 
 
-class Experience(BaseModel):
+class History(BaseModel):
     """One model's. `start_seconds`: the last starts, from the request until it was running, the newest last."""
 
     model_config = ConfigDict(frozen=True)

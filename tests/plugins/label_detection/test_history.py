@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from label_detection import experiences
-from label_detection.exchange import pull_plan
-from label_detection.experiences import read_experience, write_experience
+from label_detection import history
+from label_detection.history import read_history, write_history
 from label_detection.operators.run import PlanRunOperator
-from label_detection_core.model.experience import Experience
+from label_detection.xcom import pull_plan
+from label_detection_core.model.history import History
 from tests.plugins.conftest import Run, Variables
 from tests.plugins.label_detection.operators.test_write_report import REQUESTED_AT, done, write
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = ["done"]
 ARN = "arn:aws:rekognition:eu-west-1:123456789012:project/parts/version/1/1690000000000"
-SEEN = Experience(start_seconds=(300.0, 310.0), seconds_per_image=0.4)
+SEEN = History(start_seconds=(300.0, 310.0), seconds_per_image=0.4)
 
 
 def test_it_is_kept_for_each_model_alone(variables: Variables) -> None:
-    write_experience(ARN, SEEN)
-    assert read_experience(ARN) == SEEN
-    assert read_experience(ARN.replace("parts", "leaves")) == Experience()
+    write_history(ARN, SEEN)
+    assert read_history(ARN) == SEEN
+    assert read_history(ARN.replace("parts", "leaves")) == History()
     assert list(variables.values) == ["label_detection_experience.project.parts.version.1.1690000000000"]
 
 
@@ -34,10 +34,10 @@ def test_it_is_kept_for_each_model_alone(variables: Variables) -> None:
     "value", ["what somebody typed", '{"start_seconds": [-1]}', "[]", '{"seconds_per_image": Infinity}']
 )
 def test_a_variable_that_was_edited_is_none(variables: Variables, value: str) -> None:
-    write_experience(ARN, SEEN)
+    write_history(ARN, SEEN)
     (name,) = variables.values
     variables.values[name] = value
-    assert read_experience(ARN) == Experience()
+    assert read_history(ARN) == History()
 
 
 def test_an_airflow_that_does_not_answer_fails_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,20 +45,20 @@ def test_an_airflow_that_does_not_answer_fails_nothing(monkeypatch: pytest.Monke
         def __getattr__(self, _: str) -> Any:
             raise RuntimeError("no answer")
 
-    monkeypatch.setattr(experiences, "Variable", Silent())
-    write_experience(ARN, SEEN)
-    assert read_experience(ARN) == Experience()
+    monkeypatch.setattr(history, "Variable", Silent())
+    write_history(ARN, SEEN)
+    assert read_history(ARN) == History()
 
 
 def test_a_run_learns_how_long_the_start_took(aws: Aws, done: Run) -> None:
     write(done)
-    assert read_experience(aws.settings.model_arn).start_seconds == (600.0,)
+    assert read_history(aws.settings.model_arn).start_seconds == (600.0,)
 
 
 def test_of_a_model_that_was_on_already_it_learns_no_start(aws: Aws, done: Run) -> None:
     done.xcoms["start_model", "return_value"]["adopted"] = True
     write(done)
-    assert read_experience(aws.settings.model_arn).start_seconds == ()
+    assert read_history(aws.settings.model_arn).start_seconds == ()
 
 
 def test_a_model_that_the_trigger_saw_running_is_read_too(aws: Aws, done: Run) -> None:
@@ -71,11 +71,11 @@ def test_the_moment_of_a_cleared_runs_first_time_is_not_taken_for_this_times(aws
     again = REQUESTED_AT + timedelta(hours=3)
     done.started(again, again + timedelta(hours=1))
     assert write(done)["model"]["running_at"] is None
-    assert read_experience(aws.settings.model_arn).start_seconds == ()
+    assert read_history(aws.settings.model_arn).start_seconds == ()
 
 
 def test_the_next_plan_begins_with_it(aws: Aws, run: Run) -> None:
-    write_experience(aws.settings.model_arn, SEEN)
+    write_history(aws.settings.model_arn, SEEN)
     run.execute(PlanRunOperator(task_id="plan_run"))
     plan = pull_plan(run.context("start_model"))  # type: ignore[arg-type]
     assert plan is not None

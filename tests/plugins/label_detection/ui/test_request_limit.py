@@ -14,7 +14,7 @@ from airflow.api_fastapi.core_api import security
 
 from label_detection.ui import clients
 from label_detection.ui.app import make_app
-from label_detection.ui.few_at_once import AT_ONCE, FewAtOnceMiddleware
+from label_detection.ui.request_limit import AT_ONCE, RequestLimitMiddleware
 from tests.conftest import Aws
 from tests.plugins.label_detection.ui.conftest import DAG_ID, RUN_ID, Airflow
 
@@ -76,7 +76,7 @@ class Browser:
     is_there: bool = True
     got: list[Any] = field(default_factory=list)
 
-    async def ask(self, pages: FewAtOnceMiddleware) -> None:
+    async def ask(self, pages: RequestLimitMiddleware) -> None:
         nothing: Any = None
         await pages({}, nothing, self._take)
 
@@ -89,7 +89,7 @@ class Browser:
 
 def test_a_browser_that_takes_nothing_keeps_no_other_waiting() -> None:
     async def ask() -> None:
-        pages, asleep, awake = FewAtOnceMiddleware(picture, most=1), Browser(), Browser()
+        pages, asleep, awake = RequestLimitMiddleware(picture, most=1), Browser(), Browser()
         first = asyncio.create_task(asleep.ask(pages))
         await asyncio.sleep(0)
         awake.awake.set()
@@ -111,7 +111,7 @@ def test_browsers_that_go_away_leave_as_much_room_as_there_was() -> None:
         await picture(scope, receive, send)
 
     async def ask() -> None:
-        pages = FewAtOnceMiddleware(slow, most=2)
+        pages = RequestLimitMiddleware(slow, most=2)
         is_over.set()
         for _ in range(3):
             with pytest.raises(OSError, match="it is gone"):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 AT_ONCE = 16
 
 
-class FewAtOnceMiddleware:
+class RequestLimitMiddleware:
     """Lets `most` requests work at once, until their last byte: a picture is read from S3 bit by bit, by a thread.
 
     What is sent has no place while the browser takes its time over it: one that sleeps would keep it from all others.
