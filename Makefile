@@ -33,7 +33,7 @@ PYTHON ?= $(shell for python in python3.12 python3.11 python3.13 python3 python;
 	then echo $$python; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-other test-newest test-mwaa test-localstack faults compose bench package env configure up down lint lock constraints move
+.PHONY: help setup demo test test-other test-newest test-mwaa test-localstack faults compose bench package wheel env configure up down lint lock constraints move
 
 # The user's own Airflow, AWS account and Python settings are none of our business.
 unexport $(filter AIRFLOW% _AIRFLOW% AWS_% BOTO% MOTO_% PYTHON% PIP_TARGET PIP_PREFIX PIP_USER,$(.VARIABLES))
@@ -84,6 +84,10 @@ bench: setup ## measure speed, cost and scale, about 90 minutes; PARTS="parse pa
 
 package: setup ## what Amazon MWAA gets, into dist/mwaa/
 	@$(BIN)/python -m deploy.release.mwaa
+
+wheel: setup ## the package airflow-label-detection for any Airflow, into dist/
+	@$(BIN)/uv build --quiet --wheel --out-dir dist
+	@$(BIN)/twine check --strict dist/airflow_label_detection-*.whl
 
 env: setup ## .env for docker-compose.yaml: secrets, and the embedded AWS where no other is configured
 	@PYTHONPATH=include $(BIN)/python -m deploy.release.env_file
