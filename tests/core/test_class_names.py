@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from label_detection_core.config.class_names import naming
 from label_detection_core.labelling.labels import Anomaly, Detection
+from label_detection_core.labelling.naming import naming
 from label_detection_core.queue.messages import ImageRef
 
 IMAGE = ImageRef("source", "leaf.png")
