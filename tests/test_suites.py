@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from demo.environment import PROJECT
+from sandbox.environment import PROJECT
 from tests.conftest import left_out
 
 
