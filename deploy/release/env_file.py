@@ -12,7 +12,10 @@ import secrets
 import sys
 from base64 import urlsafe_b64encode
 from collections.abc import Collection, Mapping
+from io import StringIO
 from pathlib import Path
+
+from dotenv.parser import Binding, parse_stream
 
 from label_detection_core.config.settings import PIPELINES, environment_name
 
@@ -49,9 +52,8 @@ def new_secrets() -> dict[str, str]:
 
 
 def read(file: Path) -> dict[str, str]:
-    """The variables of a file as docker compose reads them, none when there is none."""
-    lines = file.read_text().splitlines() if file.exists() else []
-    return {name: _value(line) for line in lines if (name := _name(line))}
+    """The variables of a file, as they are written; none when there is no file."""
+    return {line.key: line.value or "" for line in _lines(file) if line.key}
 
 
 def is_local(variables: Mapping[str, str]) -> bool:
@@ -64,11 +66,13 @@ def replace(file: Path, values: Mapping[str, str], unwanted: Collection[str] = (
 
     Its owner alone can read it then. A link stays a link. With nothing to do it is not touched.
     """
-    lines = file.read_text().splitlines() if file.exists() else []
-    kept = [line for line in lines if _name(line) not in {*values, *unwanted}]
-    if not values and kept == lines:
+    lines = _lines(file)
+    kept = [line.original.string for line in lines if line.key not in {*values, *unwanted}]
+    if not values and len(kept) == len(lines):
         return
-    text = "".join(f"{line}\n" for line in [*kept, *(f"{name}={value}" for name, value in values.items())])
+    if kept and not kept[-1].endswith("\n"):
+        kept.append("\n")
+    text = "".join([*kept, *(f"{name}={value}\n" for name, value in values.items())])
     with os.fdopen(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600), "w") as stream:
         os.fchmod(stream.fileno(), 0o600)
         stream.write(text)
@@ -100,15 +104,9 @@ def lead_to(options: Mapping[str, str], folder: Path) -> list[str]:
     return [name for name in gone if name in there and name not in options]
 
 
-def _name(line: str) -> str:
-    """The variable that a line sets, or nothing."""
-    name, equals, _ = line.strip().removeprefix("export ").partition("=")
-    return name.strip() if equals and not name.startswith("#") else ""
-
-
-def _value(line: str) -> str:
-    value = line.partition("=")[2].strip()
-    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" else value
+def _lines(file: Path) -> list[Binding]:
+    """What stands in the file: variables, and with no key comments and what is none."""
+    return list(parse_stream(StringIO(file.read_text()))) if file.exists() else []
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -17,7 +17,7 @@ _SUFFIXES = (".yaml", ".yml", ".json")
 #: Levels of brackets and indentation: pipelines, options, and a list are three.
 _DEEPEST = 20
 _MERGE = "tag:yaml.org,2002:merge"
-_TEXTS = ("str", "int", "float", "bool", "timestamp")
+_NULL = "tag:yaml.org,2002:null"
 
 
 class UnreadableError(ValueError):
@@ -108,20 +108,17 @@ def _truth_as_text(value: Any) -> Any:
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the one in C where there is one
-    """`yaml.safe_load`'s, but for its scalars."""
+    """`yaml.safe_load`'s; of plain scalars, only null and the merge key are more than text."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        first: [resolver for resolver in resolvers if resolver[0] in {_MERGE, _NULL}]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[str, Any]:  # noqa: ARG002  # the base's signature
-        """With the keys as they are written."""
+        """With the keys as they are written, null too."""
         self.flatten_mapping(node)
         return {key.value: self.construct_object(value, deep=True) for key, value in node.value}
-
-
-def _as_written(_: Any, node: Any) -> str:
-    return str(node.value)
-
-
-for _text in _TEXTS:
-    _Loader.add_constructor(f"tag:yaml.org,2002:{_text}", _as_written)
 
 
 def _load_yaml(text: str | bytes) -> Any:
