@@ -103,11 +103,12 @@ up: setup ## the same in the background, for your own pictures; Airflow's pages 
 down: setup ## end what `up` started
 	@$(BIN)/python -m demo down
 
-lint: setup ## ruff, mypy, and which room may import which
+lint: setup ## ruff, mypy, which room may import which, and that what is imported is declared
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@PYTHONPATH=plugins:include $(BIN)/lint-imports --no-cache
+	@$(BIN)/deptry --no-ansi plugins include
 
 lock: setup ## the requirements and locks again, from pyproject.toml and deploy/constraints/; what fits already stays as it is
 	@$(COMPILE) --group dev -c deploy/constraints/$(AIRFLOW).txt pyproject.toml -o requirements.lock
