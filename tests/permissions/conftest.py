@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class World:
+class PolicedAws:
     """A test's AWS with images of every kind, under a policy."""
 
     aws: Aws
@@ -59,7 +59,7 @@ def world(
     variables: Any,  # noqa: F811
     quick: None,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[World]:
+) -> Iterator[PolicedAws]:
     """Images on every way there is, each announced, each message delivered once before; all of it encrypted by KMS."""
     monkeypatch.setenv("AIRFLOW__LABEL_DETECTION__SNS_TOPIC_ARN", topic.arn)
     monkeypatch.setenv("AIRFLOW__LABEL_DETECTION__DEAD_MAN_SWITCH_ROLE_ARN", SWITCH_ROLE)
@@ -85,7 +85,7 @@ def world(
     aws.s3.delete_object(Bucket=gone.bucket, Key=gone.key)
     send(aws, "not an event")
     _deliver_all_once(aws)
-    yield World(aws, topic, getattr(hook, "project_arn", None), expected)
+    yield PolicedAws(aws, topic, getattr(hook, "project_arn", None), expected)
     aws.control("policy", "DELETE")
 
 

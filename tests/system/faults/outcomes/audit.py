@@ -54,7 +54,7 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Place:
+class AuditedPipeline:
     """The buckets, queues and model of a pipeline; the clients must see no faults.
 
     `aws`: what leads to the embedded AWS and to the model there. `embedded`: its control page has the queue's exact
@@ -144,7 +144,7 @@ def _said(document: Mapping[str, Any]) -> dict[str, Any]:
 class Uploads:
     """Puts pictures into the source bucket, and remembers every version, the oldest first."""
 
-    place: Place
+    place: AuditedPipeline
     versions: list[Version] = field(default_factory=list)
 
     def put(self, key: str, scene: str | None, *may: Outcome) -> Version:
@@ -185,13 +185,13 @@ class Audit:
         return ", ".join(f"{n} {outcome}" for outcome, n in sorted(self.counts.items()))
 
 
-def audit(place: Place, versions: Sequence[Version], *, over: bool = True) -> Audit:
+def audit(place: AuditedPipeline, versions: Sequence[Version], *, over: bool = True) -> Audit:
     """Look at everything. `over`: nothing is left to be done, so that nothing may be pending, half done or waiting."""
     return _Look(place, versions, over).audit()
 
 
 class _Look:
-    def __init__(self, place: Place, versions: Sequence[Version], over: bool) -> None:
+    def __init__(self, place: AuditedPipeline, versions: Sequence[Version], over: bool) -> None:
         self._place, self._versions, self._over = place, versions, over
         place.wait_until_visible()
         self._source = place.objects(place.source_bucket)
