@@ -17,7 +17,6 @@ from sandbox.environment import PROJECT, airflow_environment, cleaned, free_port
 from sandbox.processes import Family
 from sandbox.waiting import wait_until
 
-DAG_ID = "label_detection"
 #: A user of each role that matters; the last one may see nothing.
 USERS = {"admin": "admin", "viewer": "viewer", "nobody": ""}
 #: Below which Airflow stands, as a proxy for several teams may have it.
@@ -51,17 +50,15 @@ class ApiServer:
     api: AirflowApi
     log: Path
 
-    def get(self, path: str, user: str | None = "viewer", **params: object) -> requests.Response:
+    def get(
+        self, path: str, user: str | None = "viewer", headers: dict[str, str] | None = None, **params: Any
+    ) -> requests.Response:
         """What a user's browser gets; None: nobody is logged in."""
         cookies = {"_token": self.api.token(user, user)} if user else {}
-        given: Any = params
         with requests.Session() as session:
             session.trust_env = False
-            return session.get(f"{self.api.url}/{path}", params=given, cookies=cookies, timeout=30)
-
-    def set_task_state(self, run_id: str, task_id: str, state: str) -> None:
-        """Mark a task of a run."""
-        self.api.call("PATCH", f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/{task_id}", {"new_state": state})
+            url = f"{self.api.url}/{path}"
+            return session.get(url, params=params, cookies=cookies, headers=headers, timeout=60)
 
 
 @contextmanager
