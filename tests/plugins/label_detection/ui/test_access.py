@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 
 from label_detection.ui.app import make_app
 from tests.conftest import OPTION
-from tests.plugins.label_detection.ui.conftest import DAG_ID, RUN_ID, Airflow
+from tests.plugins.label_detection.ui.conftest import DAG_ID, RUN_ID, Rights
 
 RUN_ROUTES = [
     f"/runs/{DAG_ID}{name}?run_id={RUN_ID}" for name in ("", "/images", "/image", "/summary", "/report", "/picture")
@@ -38,14 +38,14 @@ def test_nobody_sees_anything_without_a_login(browser: TestClient, path: str) ->
 
 @pytest.mark.parametrize("path", [*RUN_ROUTES, *PIPELINE_ROUTES])
 def test_a_user_without_the_right_to_read_the_dags_runs_sees_nothing(
-    browser: TestClient, airflow: Airflow, path: str
+    browser: TestClient, airflow: Rights, path: str
 ) -> None:
     airflow.may_read = {"another_dag"}
     assert browser.get(path).status_code == 403
     assert airflow.asked == [("GET", "RUN", DAG_ID)]
 
 
-def test_the_right_to_read_another_dag_opens_no_pipeline(browser: TestClient, airflow: Airflow) -> None:
+def test_the_right_to_read_another_dag_opens_no_pipeline(browser: TestClient, airflow: Rights) -> None:
     airflow.may_read = {"another_dag", "label_detection_backfill", "~"}
     for dag_id in airflow.may_read:
         answer = browser.get(f"/runs/{dag_id}/images", params={"run_id": RUN_ID})
@@ -54,7 +54,7 @@ def test_the_right_to_read_another_dag_opens_no_pipeline(browser: TestClient, ai
 
 
 def test_the_list_of_pipelines_has_those_that_the_user_may_read(
-    browser: TestClient, airflow: Airflow, monkeypatch: pytest.MonkeyPatch
+    browser: TestClient, airflow: Rights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"{OPTION}PIPELINES", '{"leaves": {}, "parts": {"queue_url": "x"}}')
     airflow.may_read = {"label_detection__parts"}
@@ -101,7 +101,7 @@ def test_a_connection_that_cannot_be_used_is_said(
     assert browser.get(RUN_ROUTES[0]).status_code == 200, "the page itself is there to say it"
 
 
-def test_a_browser_gets_an_error_as_words_on_a_page(browser: TestClient, airflow: Airflow) -> None:
+def test_a_browser_gets_an_error_as_words_on_a_page(browser: TestClient, airflow: Rights) -> None:
     airflow.may_read = set()
     answer = browser.get(RUN_ROUTES[0], headers={"Accept": "text/html"})
     assert answer.status_code == 403
