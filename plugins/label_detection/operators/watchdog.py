@@ -43,11 +43,11 @@ class _Overdue:
 
 class StopExpiredModelsOperator(BaseOperator):
     """
-    Looks at every lease: who switched which model on, until when. A lease that has expired, or whose run was deleted,
-    is over without having given it up, or has had no task at work for two minutes (its DAG is paused, or its file is
-    broken), is acted on: the model is **stopped**, the lease and its dead man's switch are removed, and who left it and
-    since when is said in the log, to `sns_topic_arn`, and in what the task returns. A run that is going on within its
-    lease is never touched, and no model without a lease is ever looked at.
+    Looks at every lease that names this watchdog: who switched which model on, until when. A lease that has expired, or
+    whose run was deleted, is over without having given it up, or has had no task at work for two minutes (its DAG is
+    paused, or its file is broken), is acted on: the model is **stopped**, the lease and its dead man's switch are
+    removed, and who left it and since when is said in the log, to `sns_topic_arn`, and in what the task returns. A run
+    that is going on within its lease is never touched, and no model without a lease is ever looked at.
 
     It needs no configuration: what it must know is in the lease. It calls AWS only if there is something to do.
 
@@ -59,7 +59,7 @@ class StopExpiredModelsOperator(BaseOperator):
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """A dict for each model that was acted on: the lease, why, and whether it had to be stopped."""
         began = time.monotonic()
-        found = leases.all_leases()
+        found = leases.all_leases(context["ti"].dag_id)
         trouble = list(found.problems)
         overdue: list[_Overdue] = []
         going_on: list[Lease] = []

@@ -30,6 +30,7 @@ _PASSED_ON = {401, 403, 404}
 #: Entries of one answer of the API, its default limit. Where `[api] maximum_page_limit` is lower, it answers fewer.
 _PAGE = 100
 _MOST_TASKS = 1000
+_MOST_DAGS = 1000
 
 
 class Airflow:
@@ -43,6 +44,10 @@ class Airflow:
     def __init__(self, request: Request, user: GetUserDep) -> None:
         self._app = request.scope[AIRFLOW]
         self._user = user
+
+    def dags(self, tag: str) -> list[dict[str, Any]]:
+        """The DAGs with a tag that the user may read, paused ones among them."""
+        return self._list("dags", _MOST_DAGS, "dags", tags=tag)
 
     def dag_details(self, dag_id: str) -> dict[str, Any]:
         """A DAG as `/api/v2/dags/{dag_id}/details` has it, `default_args` among the rest."""

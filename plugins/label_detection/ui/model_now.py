@@ -20,15 +20,14 @@ from label_detection_core.run.notices import stop_command
 
 if TYPE_CHECKING:
     from label_detection.ui.airflow import Airflow
-    from label_detection_core.config.pipelines import Pipeline
+    from label_detection_core.config.pipeline import Pipeline
     from label_detection_core.config.settings import Settings
 
-_WATCHDOG = "label_detection_watchdog"
 _WATCHDOG_TASK = "stop_expired_models"
 #: Of the watchdog, which runs every ten minutes: a day.
 _LOOKS = 144
-#: What runs of the watchdog have returned, by run and its end: that never changes, and Airflow gives one at a time.
-_returned: dict[tuple[str, str], Any] = {}
+#: What runs of watchdogs have returned, by DAG, run and its end: that never changes, and Airflow gives one at a time.
+_returned: dict[tuple[str, str, str], Any] = {}
 _MOST_RETURNED = 10 * _LOOKS
 
 
@@ -127,8 +126,8 @@ def watchdog(asked: Airflow, pipeline: Pipeline) -> dict[str, Any]:
     """Its last run, and what it did lately to this pipeline's model alone; `problem`: why that is not known."""
     nothing: dict[str, Any] = {"state": None, "ended_at": None, "looks": 0, "acted": [], "problem": None}
     try:
-        runs = asked.runs(_WATCHDOG, _LOOKS, states=("success", "failed"))
-        acted = [one for run in runs for one in _models(_what_it_returned(asked, run))]
+        runs = asked.runs(pipeline.watchdog_dag_id, _LOOKS, states=("success", "failed"))
+        acted = [one for run in runs for one in _models(_what_it_returned(asked, pipeline.watchdog_dag_id, run))]
     except HTTPException as error:
         if error.status_code == 403:
             return nothing | {"problem": "You may not read the runs of the watchdog."}
@@ -143,12 +142,12 @@ def watchdog(asked: Airflow, pipeline: Pipeline) -> dict[str, Any]:
     return nothing | last | {"looks": len(runs), "acted": shown}
 
 
-def _what_it_returned(asked: Airflow, run: dict[str, Any]) -> Any:
-    key = run["dag_run_id"], str(run["end_date"])
+def _what_it_returned(asked: Airflow, dag_id: str, run: dict[str, Any]) -> Any:
+    key = dag_id, run["dag_run_id"], str(run["end_date"])
     if key not in _returned:
         if len(_returned) >= _MOST_RETURNED:
             _returned.clear()
-        _returned[key] = asked.returned(_WATCHDOG, run["dag_run_id"], _WATCHDOG_TASK)
+        _returned[key] = asked.returned(dag_id, run["dag_run_id"], _WATCHDOG_TASK)
     return _returned[key]
 
 

@@ -12,14 +12,13 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response
 from pydantic import AwareDatetime
 
-from label_detection.configuration import read_pipelines
 from label_detection.ui import model_now, queue_now
-from label_detection.ui.access import MAY_READ_RUNS, SettingsDep, pipeline_of
+from label_detection.ui.access import MAY_READ_RUNS, SettingsDep, pipeline_of, pipelines_of
 from label_detection.ui.airflow import Airflow, AirflowDep
 from label_detection.ui.images import read_report
 from label_detection.ui.responses import GoneError, UnreadableError, data, page
 from label_detection.xcom import SENSE_TASK
-from label_detection_core.config.pipelines import Pipeline
+from label_detection_core.config.pipeline import Pipeline
 from label_detection_core.config.settings import Settings
 from label_detection_core.model.run_history import row
 
@@ -36,9 +35,9 @@ def overview_page() -> Response:
 
 
 @router.get("/pipelines")
-def pipelines(request: Request, user: GetUserDep) -> Response:
+def pipelines(request: Request, user: GetUserDep, airflow: AirflowDep) -> Response:
     """The pipelines whose runs the user may read."""
-    seen = [pipeline for pipeline in read_pipelines() if _may_read(request, user, pipeline)]
+    seen = [pipeline for pipeline in pipelines_of(airflow) if _may_read(request, user, pipeline)]
     return data([{"name": pipeline.name, "dag_id": pipeline.dag_id} for pipeline in seen])
 
 

@@ -60,8 +60,18 @@ def airflow(monkeypatch: pytest.MonkeyPatch) -> Rights:
 
 
 @pytest.fixture
-def browser(aws: Aws, airflow: Rights) -> Iterator[TestClient]:
+def known(monkeypatch: pytest.MonkeyPatch) -> Known:
+    """What Airflow knows of DAGs and runs, in the place of its API."""
+    known = Known()
+    monkeypatch.setattr(airflow_api, "variable", known.variables.get)
+    monkeypatch.setattr(model_now, "_returned", {})
+    return known
+
+
+@pytest.fixture
+def browser(aws: Aws, airflow: Rights, known: Known) -> Iterator[TestClient]:
     app = make_app()
+    app.dependency_overrides[Airflow] = lambda: known
     if airflow.user:
         app.dependency_overrides[security.get_user] = lambda: airflow.user
     with TestClient(app, follow_redirects=False) as client:
@@ -114,13 +124,3 @@ class Run:
 @pytest.fixture
 def images(aws: Aws) -> Run:
     return Run(aws)
-
-
-@pytest.fixture
-def known(browser: TestClient, monkeypatch: pytest.MonkeyPatch) -> Known:
-    """What Airflow knows of runs, in the place of its API."""
-    known = Known()
-    browser.app.dependency_overrides[Airflow] = lambda: known  # type: ignore[attr-defined]
-    monkeypatch.setattr(airflow_api, "variable", known.variables.get)
-    monkeypatch.setattr(model_now, "_returned", {})
-    return known

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from fastapi import HTTPException
 
 from label_detection.ui.airflow import Airflow
+from label_detection_core.config.pipeline import WATCHDOG_DAG
+from label_detection_core.config.pipelines import read
+from label_detection_core.config.settings import SECTION
 from label_detection_core.model.lease import Lease, lease_name
 from tests.conftest import Aws
 
@@ -16,7 +21,10 @@ NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
 
 
 class Known(Airflow):
-    """Runs, task instances and return values as the API has them; `denied`: DAGs that it refuses to this user."""
+    """Runs, task instances and return values as the API has them; `denied`: DAGs that it refuses to this user.
+
+    `default_args`: by DAG, those with the project's tag.
+    """
 
     def __init__(self) -> None:
         self._runs: list[dict[str, Any]] = []
@@ -25,6 +33,14 @@ class Known(Airflow):
         self.variables: dict[str, str] = {}
         self.denied: set[str] = set()
         self.asked: list[str] = []
+        self.default_args: dict[str, dict[str, Any]] = {DAG_ID: {SECTION: {}}, WATCHDOG_DAG: {}}
+
+    def configure(self, pipelines: str) -> None:
+        """The DAGs that there are with pipelines, as the option names them."""
+        self.default_args = {WATCHDOG_DAG: {}}
+        for pipeline in read(pipelines, [Path("/nowhere")], lambda _: None):
+            for dag_id in (pipeline.dag_id, pipeline.backfill_dag_id):
+                self.default_args[dag_id] = json.loads(json.dumps(pipeline.default_args()))
 
     def add_run(self, number: int, dag_id: str = DAG_ID, state: str = "success") -> str:
         """A run that was due so many hours after `NOW`; its id."""
@@ -53,6 +69,11 @@ class Known(Airflow):
         match path:
             case (_, dag_id, *_) if dag_id in self.denied:
                 raise HTTPException(403, "Forbidden")
+            case ("dags",):
+                assert params["tags"] == "label-detection"
+                return _page("dags", [{"dag_id": dag_id} for dag_id in self.default_args], params)
+            case ("dags", dag_id, "details") if dag_id in self.default_args:
+                return {"default_args": self.default_args[dag_id]}
             case ("dags", dag_id, "dagRuns"):
                 return _page("dag_runs", self._listed(dag_id, params), params)
             case ("dags", dag_id, "dagRuns", run_id):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from label_detection.configuration import read_pipelines
+from label_detection_core.config.settings import environment_name
 from label_detection_core.model.lease import lease_name
 from tests.conftest import Aws
 from tests.model_calls import KINDS
@@ -92,7 +93,7 @@ def test_why_the_models_state_is_not_known_is_said_and_the_rest_is_there(
     browser: TestClient, aws: Aws, known: Known, trouble: Any, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trouble(aws, monkeypatch)
-    known.hold(lease(aws, model_arn=read_pipelines().all[0].settings().model_arn))
+    known.hold(lease(aws, model_arn=os.environ[environment_name("model_arn")]))
     found = now(browser)
     assert found["state"] is None
     assert words in found["state_problem"]
