@@ -43,7 +43,7 @@ def as_json(value: Any) -> Any:
     :raises UnreadableError: when JSON has no such value.
     """
     try:
-        return _load_json(json.dumps(value, default=os.fspath))
+        return _truth_as_text(_load_json(json.dumps(value, default=os.fspath)))
     except (TypeError, ValueError, RecursionError):
         raise UnreadableError(f"{type(value).__name__} is no type of a value that an option has") from None
 
