@@ -296,7 +296,7 @@ def chromium_browser() -> Iterator[Browser]:
 
 
 #: Fixtures that bring up a real Airflow for many tests.
-_WORLDS = {"_world", "site"}
+_WORLDS = {"_api_server", "_world", "site"}
 
 
 def pytest_report_header() -> str:

@@ -88,7 +88,7 @@ def test_the_configuration_table_is_the_settings() -> None:
 def test_the_example_of_several_pipelines_is_right(tmp_path: Path) -> None:
     (example,) = re.findall(r"```yaml\n(.*?)```", between("### Several pipelines", "\n### "), re.DOTALL)
     (tmp_path / "pipelines.yaml").write_text(example)
-    leaves, parts = pipelines.read("pipelines.yaml", tmp_path, {}.get)
+    leaves, parts = pipelines.read("pipelines.yaml", [tmp_path], {}.get)
     assert (leaves.dag_id, leaves.settings().schedule) == ("label_detection__leaves", "@hourly")
     assert (parts.dag_id, parts.settings().min_confidence) == ("label_detection__parts", 85)
 

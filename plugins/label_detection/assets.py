@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow.sdk import Asset
 
-from label_detection_core.config.pipelines import Pipeline
+from label_detection_core.config.pipeline import Pipeline
 
 
 def runs_of(pipeline: Pipeline) -> list[Asset]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from configparser import InterpolationError
 from functools import cache
 from pathlib import Path
@@ -12,17 +13,38 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowFailException
 
 from label_detection_core.config import pipelines, settings
-from label_detection_core.config.pipelines import Pipeline, Pipelines
+from label_detection_core.config.pipeline import Pipeline
+from label_detection_core.config.pipelines import Call
 from label_detection_core.config.settings import PIPELINES, SECTION, Place, Settings, SettingsError
 from label_detection_core.redaction import shown
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+#: In the `default_args` of a watchdog's DAG: those of its pipelines.
+WATCHED = f"{SECTION}_pipelines"
 
-def read_pipelines() -> Pipelines:
-    """The pipelines that are configured; the only one, when several are not."""
-    return pipelines.read(_read(PIPELINES), Path(conf.get("core", "dags_folder")), _read)
+
+def read_pipelines(folder: Path, call: Call) -> tuple[Pipeline, ...]:
+    """The pipelines that are configured; the only one, when several are not. For DAG files: a task has its DAG's.
+
+    :param folder: where the DAG file is. A relative path of the pipelines' file is looked for there, then above it,
+        then in Airflow's dags folder, then above that.
+    """
+    dags_folder = Path(conf.get("core", "dags_folder"))
+    folders = [folder, folder.parent, dags_folder, dags_folder.parent]
+    return pipelines.read(_read(PIPELINES), folders, _read, call)
+
+
+def pipeline_of(default_args: Mapping[str, Any]) -> Pipeline:
+    """The pipeline of a DAG, by the DAG's `default_args`. A DAG that was given none has the section's options."""
+    return Pipeline.of_default_args(default_args, _read)
+
+
+def run_pipeline(context: Context) -> Pipeline:
+    """The pipeline of a run's DAG."""
+    dag = context.get("dag")
+    return pipeline_of(dag.default_args if dag else {})
 
 
 def read_settings(context: Context) -> Settings:
@@ -31,44 +53,32 @@ def read_settings(context: Context) -> Settings:
     :raises AirflowFailException: one line per option that is missing or wrong. A retry would not help.
     """
     try:
-        return _pipeline(context).settings(context["params"])
+        return run_pipeline(context).settings(context["params"])
     except SettingsError as error:
         raise AirflowFailException(f"the configuration is not complete or not right:\n{error}") from None
 
 
 def place_of(context: Context) -> Place:
     """Where the options of this run are set, for errors."""
-    return _pipeline(context).place
+    return run_pipeline(context).place
+
+
+def read_option(option: str, context: Context | None = None) -> str | None:
+    """An option of a run's pipeline, or of the section, as it is configured, not checked; None when it is not set."""
+    return _text(run_pipeline(context).read(option) if context else _read(option))
+
+
+def read_topics(context: Context) -> dict[str | None, str]:
+    """Every topic that a watchdog's pipelines name, with the connection to reach it; None: one names none."""
+    dag = context.get("dag")
+    found = dag.default_args.get(WATCHED, []) if dag else []
+    readers = [pipeline_of(default_args).read for default_args in found] or [_read]
+    return {_text(read("sns_topic_arn")): _text(read("aws_conn_id")) or "aws_default" for read in readers}
 
 
 def run_params(pipeline: Pipeline) -> dict[str, Param]:
     """The options that can be given for one run. Empty in the form: as configured."""
     return {name: _param(name, _schemas()[name], pipeline) for name in settings.run_options()}
-
-
-def read_option(option: str, dag_id: str = "") -> str | None:
-    """An option of a DAG's pipeline, as it is configured, not checked; None when it is not set.
-
-    That of the section, when the DAG is of no pipeline that there is.
-    """
-    pipeline = read_pipelines().of_dag(dag_id)
-    return _text((pipeline.read if pipeline else _read)(option))
-
-
-def read_topics() -> dict[str | None, str]:
-    """Every topic that a pipeline names, with the connection to reach it; None: one names none."""
-    readers = [pipeline.read for pipeline in read_pipelines()]
-    return {_text(read("sns_topic_arn")): _text(read("aws_conn_id")) or "aws_default" for read in readers}
-
-
-def _pipeline(context: Context) -> Pipeline:
-    found = read_pipelines().of_dag(context["ti"].dag_id)
-    if found is None:
-        raise AirflowFailException(
-            f"{PIPELINES}: there is no pipeline of DAG {context['ti'].dag_id}: its name was changed or taken away, or "
-            f"they cannot be read now; see {settings.environment_name(PIPELINES)}"
-        )
-    return found
 
 
 def _text(value: Any) -> str | None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from inspect import cleandoc
 
-from label_detection_core.config.pipelines import LABELS_DAG, Pipeline
-from label_detection_core.config.settings import PIPELINES, SECTION, Settings, environment_name, options_table
+from label_detection_core.config.pipeline import LABELS_DAG, WATCHDOG_DAG, Pipeline
+from label_detection_core.config.settings import SECTION, Settings, environment_name, options_table
 from label_detection_core.redaction import shown
 
+#: On every DAG of the project.
+TAG = "label-detection"
 #: Airflow: what a connection may be named.
 _CONNECTION_ID = re.compile(r"[\w.-]{1,250}")
 #: Characters of a value that are worth reading.
@@ -23,8 +25,8 @@ def task_docs(operator: type, pipeline: Pipeline | None = None) -> str:
 def dag_docs(docstring: str | None, pipeline: Pipeline | None = None) -> str:
     """The page of a DAG: its file's docstring, and a pipeline's options, or all that there are."""
     page = _own(cleandoc(docstring or ""), pipeline)
-    if pipeline and pipeline.name is not None:
-        return f"{page}\n\n## Options of {pipeline.name}\n\n{_configured(pipeline)}\n"
+    if pipeline and pipeline.own.home:
+        return f"{page}\n\n## Options of {pipeline.name or 'this DAG'}\n\n{_configured(pipeline)}\n"
     return (
         f"{page}\n\n## Options\n\nIn Airflow's configuration, section `[{SECTION}]`, or as "
         f"environment variables such as `{environment_name('queue_url')}`.\n\n{options_table()}\n"
@@ -36,20 +38,29 @@ def backfill_docs(docstring: str | None, pipeline: Pipeline) -> str:
     return _own(docstring or "", pipeline)
 
 
-def tags(pipeline: Pipeline, only: list[str]) -> list[str]:
-    """The tags of a pipeline's DAG: those of the `only` pipeline, or its name."""
-    return only if pipeline.name is None else [only[0], pipeline.name]
+def tags(pipeline: Pipeline) -> list[str]:
+    """The tags of a pipeline's DAGs."""
+    return [TAG] if pipeline.name is None else [TAG, pipeline.name]
+
+
+def with_prefix(text: str, prefix: str) -> str:
+    """A text in which the DAGs have the ids of a prefix."""
+    return re.sub(f"`(?=({LABELS_DAG}|{WATCHDOG_DAG})`)", f"`{prefix}", text)
 
 
 def _own(text: str, pipeline: Pipeline | None) -> str:
-    return text.replace(f"`{LABELS_DAG}`", f"`{pipeline.dag_id}`") if pipeline else text
+    if not pipeline:
+        return text
+    return text.replace(f"`{LABELS_DAG}`", f"`{pipeline.dag_id}`").replace(
+        f"`{WATCHDOG_DAG}`", f"`{pipeline.watchdog_dag_id}`"
+    )
 
 
 def _configured(pipeline: Pipeline) -> str:
     """The options as they are configured."""
     right = pipeline.right()
     lines = [
-        f"As `{environment_name(PIPELINES)}` sets them, or Airflow's configuration, section `[{SECTION}]`.",
+        f"As {_code(pipeline.own.home)} sets them, or Airflow's configuration, section `[{SECTION}]`.",
         "",
         "| option | configured | |",
         "|---|---|---|",
@@ -58,6 +69,11 @@ def _configured(pipeline: Pipeline) -> str:
         value = _value(pipeline, option, right.get(option))
         lines.append(f"| `{option}` | {value} | {described.description} |")
     return "\n".join(lines)
+
+
+def _code(place: str) -> str:
+    """A place as Markdown, safe for what a path may have."""
+    return f"`{shown(place).replace('`', ' ')}`"
 
 
 def _value(pipeline: Pipeline, option: str, right: str | None) -> str:

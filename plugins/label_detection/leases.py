@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from label_detection.configuration import run_pipeline
 from label_detection.variables import Variable
-from label_detection_core.model.lease import LEASE_PREFIX, Lease, lease_name, lease_until
+from label_detection_core.model.lease import LEASE_PREFIX, Lease, lease_name, lease_until, watchdog_of
 from label_detection_core.run.plan import Plan
 
 if TYPE_CHECKING:
@@ -31,13 +32,19 @@ class Leases:
     problems: list[str]
 
 
-def all_leases() -> Leases:
-    """Every lease, whoever took it. Variables that a secrets backend holds are not listed; ours are never there."""
+def all_leases(watchdog_dag_id: str | None = None) -> Leases:
+    """Every lease, whoever took it. Variables that a secrets backend holds are not listed; ours are never there.
+
+    :param watchdog_dag_id: those of this watchdog alone. What is no lease is every watchdog's, unless it names its own.
+    """
     found = Leases([], [])
     for name in sorted(Variable.keys(prefix=LEASE_PREFIX)):
         try:
             value = _value(name)
-            if value:  # else it has ended since they were listed
+            if value and watchdog_dag_id in {
+                None,
+                watchdog_of(value) or watchdog_dag_id,
+            }:  # else it has ended meanwhile
                 found.leases.append(_parse(name, value))
         except Exception as error:  # noqa: BLE001  # whatever it is: one variable must not keep the others back
             found.problems.append(str(error))
@@ -86,6 +93,7 @@ def take_lease(context: Context, plan: Plan, *, start_asked: bool = False) -> Le
         # One that the run before has left is still there, whatever is configured by now.
         dead_man_switch=settings.dead_man_switch_role_arn is not None or (held is not None and held.dead_man_switch),
         start_asked=start_asked,
+        watchdog_dag_id=run_pipeline(context).watchdog_dag_id,
     )
     return put_lease(lease)
 

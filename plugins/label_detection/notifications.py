@@ -58,9 +58,10 @@ def stop_failed(context: Context) -> None:
 
 def watchdog_failed(context: Context) -> None:
     """The callback of the watchdog: to every topic that a lease or a pipeline names."""
-    held = _all_leases().leases
+    held = _all_leases(context["ti"].dag_id).leases
     notice = notices.watchdog_failed(_failed_task(context), held)
-    for topic_arn, aws_conn_id in ({lease.sns_topic_arn: lease.aws_conn_id for lease in held} | read_topics()).items():
+    told = {lease.sns_topic_arn: lease.aws_conn_id for lease in held} | read_topics(context)
+    for topic_arn, aws_conn_id in told.items():
         publish(topic_arn, aws_conn_id, notice)
 
 
@@ -83,21 +84,20 @@ def _model(context: Context) -> tuple[str | None, Lease | None, bool]:
     """The model that a run is about, the run's lease on it, if it has one still, and whether that is known."""
     ti, found = context["ti"], _all_leases()
     own = [lease for lease in found.leases if lease.is_of(ti.dag_id, ti.run_id)]
-    return (own[0].model_arn, own[0], True) if own else (read_option("model_arn", ti.dag_id), None, not found.problems)
+    return (own[0].model_arn, own[0], True) if own else (read_option("model_arn", context), None, not found.problems)
 
 
-def _all_leases() -> Leases:
+def _all_leases(watchdog_dag_id: str | None = None) -> Leases:
     try:
-        return leases.all_leases()
+        return leases.all_leases(watchdog_dag_id)
     except Exception as error:  # without them there is less to tell, but something
         log.exception("the leases cannot be read")
         return Leases([], [str(error)])
 
 
 def _publish_configured(context: Context, notice: Notice, lease: Lease | None) -> None:
-    """To the topic of the run's pipeline; without one, as when the pipeline is gone, to that of the run's lease."""
-    dag_id = context["ti"].dag_id
-    if topic_arn := read_option("sns_topic_arn", dag_id):
-        publish(topic_arn, read_option("aws_conn_id", dag_id) or "aws_default", notice)
+    """To the topic of the run's pipeline; without one, to that of the run's lease, which may be of another version."""
+    if topic_arn := read_option("sns_topic_arn", context):
+        publish(topic_arn, read_option("aws_conn_id", context) or "aws_default", notice)
     elif lease:
         publish(lease.sns_topic_arn, lease.aws_conn_id, notice)

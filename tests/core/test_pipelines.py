@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from label_detection_core.config.pipelines import Pipeline, Pipelines, read
+from label_detection_core.config.pipeline import Pipeline
+from label_detection_core.config.pipelines import read
 from label_detection_core.config.settings import Settings, SettingsError, environment_name
 
 VARIABLE = environment_name("pipelines")
@@ -26,7 +27,7 @@ def options(number: int, **more: Any) -> dict[str, Any]:
 
 def named(section: dict[str, str] | None = None, **pipelines: Any) -> dict[str, Pipeline]:
     """Pipelines by name."""
-    found = read(json.dumps(pipelines), Path("/nowhere"), (section or {}).get)
+    found = read(json.dumps(pipelines), [Path("/nowhere")], (section or {}).get)
     return {str(pipeline.name): pipeline for pipeline in found}
 
 
@@ -41,7 +42,7 @@ def problems(pipeline: Pipeline, **params: Any) -> list[str]:
 
 @pytest.mark.parametrize("value", [None, "", "  \n"], ids=["not set", "empty", "blank"])
 def test_without_it_there_is_one_pipeline_as_ever(value: str | None) -> None:
-    (only,) = read(value, Path("/nowhere"), options(1, min_confidence="80").get)
+    (only,) = read(value, [Path("/nowhere")], options(1, min_confidence="80").get)
     assert (only.name, only.dag_id, only.backfill_dag_id) == (None, "label_detection", "label_detection_backfill")
     assert only.settings() == Settings(**options(1, min_confidence=80))
 
@@ -197,7 +198,7 @@ def test_a_wrong_name_is_shown_by_a_dag_with_a_clean_one_and_the_others_run(name
 
 def test_a_wrong_name_never_takes_the_place_of_a_right_one() -> None:
     names = ["a b", "a_b", "a/b", "a_b-2", "x" * 101, "x" * 102]
-    pipelines = read(json.dumps({name: options(n) for n, name in enumerate(names)}), Path("/"), {}.get)
+    pipelines = read(json.dumps({name: options(n) for n, name in enumerate(names)}), [Path("/")], {}.get)
     assert [pipeline.name for pipeline in pipelines][:4] == ["a_b-3", "a_b", "a_b-4", "a_b-2"]
     assert len({pipeline.dag_id for pipeline in pipelines}) == len(names)
     assert all(len(str(pipeline.name)) <= 100 for pipeline in pipelines)
@@ -300,23 +301,9 @@ def test_what_is_missing_or_wrong_is_shared_with_nobody() -> None:
         assert len(problems(pipeline)) == 2
 
 
-def test_a_dag_knows_its_pipeline() -> None:
-    pipelines = read(json.dumps({"a": options(1), "b": options(2)}), Path("/"), {}.get)
-    a, b = pipelines
-    found = [
-        pipelines.of_dag(f"label_detection{rest}") for rest in ("__a", "_backfill__a", "__b", "", "__c", "_watchdog")
-    ]
-    assert found == [a, a, b, None, None, None]
-
-
-def test_the_only_pipeline_is_every_dags() -> None:
-    pipelines: Pipelines = read(None, Path("/"), {}.get)
-    assert pipelines.of_dag("label_detection") is pipelines.of_dag("anything") is pipelines.all[0]
-
-
 @pytest.mark.parametrize("value", ["{", "missing.yaml", "{}"], ids=["broken", "no file", "empty"])
 def test_what_cannot_be_read_is_one_pipeline_with_one_error(value: str) -> None:
-    (only,) = read(value, Path("/nowhere"), options(1).get)
+    (only,) = read(value, [Path("/nowhere")], options(1).get)
     assert only.dag_id == "label_detection"
     (problem,) = problems(only)
     assert problem.startswith("[label_detection] pipelines: ")

@@ -12,7 +12,7 @@ from label_detection_core.config.pipelines_text import UnreadableError, read
 
 def from_yaml(folder: Path, text: str | bytes, name: str = "pipelines.yaml") -> dict[str, Any]:
     (folder / name).write_bytes(text.encode() if isinstance(text, str) else text)
-    return read(name, folder).values
+    return read(name, [folder]).values
 
 
 @pytest.mark.parametrize("name", ["pipelines.yaml", "p.yml", "P.YAML", "sub folder/p.yaml", "../p.yaml"])
@@ -20,22 +20,29 @@ def test_a_relative_path_is_looked_up_in_the_folder(tmp_path: Path, name: str) -
     folder = tmp_path / "dags"
     (folder / "sub folder").mkdir(parents=True)
     (folder / name).write_text("a: {b: c}")
-    found = read(f" {name}\n", folder)
+    found = read(f" {name}\n", [folder])
     assert (found.values, found.file) == ({"a": {"b": "c"}}, folder / name)
 
 
-def test_a_relative_path_that_is_not_in_the_folder_is_looked_up_beside_it(tmp_path: Path) -> None:
-    folder = tmp_path / "dags"
-    folder.mkdir()
-    (tmp_path / "p.yaml").write_text("beside: {}")
-    assert list(read("p.yaml", folder).values) == ["beside"]
-    (folder / "p.yaml").write_text("within: {}")
-    assert [list(read(path, folder).values) for path in ("p.yaml", "dags/p.yaml")] == [["within"], ["within"]]
+def test_a_relative_path_is_looked_for_in_one_folder_after_the_other(tmp_path: Path) -> None:
+    first, second = folders = [tmp_path / "first", tmp_path / "second"]
+    second.mkdir()
+    (second / "p.yaml").write_text("second: {}")
+    assert list(read("p.yaml", folders).values) == ["second"]
+    first.mkdir()
+    (first / "p.yaml").write_text("first: {}")
+    assert list(read("p.yaml", folders).values) == ["first"]
+
+
+def test_of_a_file_that_is_in_no_folder_every_place_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableError) as caught:
+        read("p.yaml", [tmp_path / "first", tmp_path / "second"])
+    assert [str(tmp_path / name / "p.yaml") in str(caught.value) for name in ("first", "second")] == [True, True]
 
 
 def test_an_absolute_path_is_itself(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text("a: {b: c}")
-    assert read(str(tmp_path / "p.yaml"), Path("/nowhere")).values == {"a": {"b": "c"}}
+    assert read(str(tmp_path / "p.yaml"), [Path("/nowhere")]).values == {"a": {"b": "c"}}
 
 
 def test_a_json_file_is_read_as_json(tmp_path: Path) -> None:
@@ -43,7 +50,7 @@ def test_a_json_file_is_read_as_json(tmp_path: Path) -> None:
 
 
 def test_json_itself_needs_no_file() -> None:
-    found = read(' {"a": {"b": [1, 2.50, "c", true, null]}} ', Path("/nowhere"))
+    found = read(' {"a": {"b": [1, 2.50, "c", true, null]}} ', [Path("/nowhere")])
     assert (found.values, found.file) == ({"a": {"b": ["1", "2.50", "c", "true", None]}}, None)
 
 
@@ -141,31 +148,31 @@ def test_yaml_that_cannot_be_read_says_where_and_why(tmp_path: Path, text: str |
 )
 def test_json_that_cannot_be_read_says_where_and_why(text: str, says: str) -> None:
     with pytest.raises(UnreadableError) as caught:
-        read(text, Path("/nowhere"))
+        read(text, [Path("/nowhere")])
     assert says in str(caught.value)
 
 
 @pytest.mark.parametrize("value", ["pipelines", "a: {b: c}\n", "a: {b: c}\n# p.yaml", "p.txt", "5", "null"])
 def test_what_is_neither_json_nor_a_files_path_is_said_to_be_neither(value: str) -> None:
     with pytest.raises(UnreadableError, match="neither a JSON object"):
-        read(value, Path("/nowhere"))
+        read(value, [Path("/nowhere")])
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnreadableError, match=rf"^{tmp_path}/p\.yaml: there is no such file"):
-        read("p.yaml", tmp_path)
+        read("p.yaml", [tmp_path])
 
 
 @pytest.mark.parametrize(("name", "says"), [("x" * 5000, "File name too long"), ("\0", "embedded null byte")])
 def test_what_can_be_no_files_name_is_an_error_like_any_other(tmp_path: Path, name: str, says: str) -> None:
     with pytest.raises(UnreadableError, match=says):
-        read(f"{name}.yaml", tmp_path)
+        read(f"{name}.yaml", [tmp_path])
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").mkdir()
     with pytest.raises(UnreadableError, match=r"p\.yaml: it cannot be read: Is a directory"):
-        read("p.yaml", tmp_path)
+        read("p.yaml", [tmp_path])
 
 
 def test_an_error_repeats_nothing_of_the_file_but_names(tmp_path: Path) -> None:

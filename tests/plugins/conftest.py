@@ -78,13 +78,17 @@ class Variables:
 
 @dataclass
 class Run:
-    """One run: its params, what its tasks pushed, and their states as Airflow has them."""
+    """One run: its params, what its tasks pushed, and their states as Airflow has them.
+
+    `default_args`: of its DAG, which has the section's options without.
+    """
 
     params: dict[str, Any] = field(default_factory=dict)
     states: dict[str, str | None] = field(default_factory=dict)
     xcoms: dict[tuple[str, str], Any] = field(default_factory=dict)
     dag_id: str = DAG_ID
     run_id: str = RUN_ID
+    default_args: dict[str, Any] = field(default_factory=dict)
 
     def context(self, task_id: str, map_index: int = -1) -> dict[str, Any]:
         """What a task of the run is given."""
@@ -99,7 +103,8 @@ class Run:
             get_task_states=self._task_states,
         )
         dag_run = SimpleNamespace(start_date=datetime(2026, 11, 22, 6, 0, tzinfo=UTC))
-        return {"ti": ti, "params": self.params, "run_id": self.run_id, "dag_run": dag_run}
+        dag = SimpleNamespace(default_args=self.default_args)
+        return {"ti": ti, "params": self.params, "run_id": self.run_id, "dag_run": dag_run, "dag": dag}
 
     def execute(
         self,

@@ -7,6 +7,8 @@ Every number, date, `yes` and `true` stays the text that it is written as, so th
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -35,32 +37,58 @@ class Named:
     file: Path | None
 
 
-def read(value: str, folder: Path) -> Named:
-    """The option's value: JSON, or the path of a file, which is looked up in `folder`, then beside it, unless absolute.
+def as_json(value: Any) -> Any:
+    """A Python value as it would be read here if it stood in a text: numbers and truth values as texts.
+
+    :raises UnreadableError: when JSON has no such value.
+    """
+    try:
+        return _truth_as_text(_load_json(json.dumps(value, default=os.fspath)))
+    except (TypeError, ValueError, RecursionError):
+        raise UnreadableError(f"{type(value).__name__} is no type of a value that an option has") from None
+
+
+def as_text(value: Any) -> str:
+    """The option's value as a text, of a text, a path, or an object of pipelines.
+
+    :raises UnreadableError: when JSON has no such value.
+    """
+    plain = as_json(value)
+    return plain if isinstance(plain, str) else "" if plain is None else json.dumps(plain)
+
+
+def read(value: str, folders: Sequence[Path]) -> Named:
+    """The option's value: JSON, or the path of a file, which is looked for in `folders` in turn, unless absolute.
 
     :raises UnreadableError: when nothing can be read, or what is there names no pipeline.
     """
     value = value.strip()
     if value[0] in '{["':
         return Named(_names(_parsed(value, _load_json)), None)
-    path = folder / value
-    if "\n" in value or path.suffix.lower() not in _SUFFIXES:
+    suffix = Path(value).suffix.lower()
+    if "\n" in value or suffix not in _SUFFIXES:
         raise UnreadableError(
             "it is neither a JSON object ({…}) nor the path of a file that ends in .yaml, .yml or .json"
         )
-    load = _load_json if path.suffix.lower() == ".json" else _load_yaml
+    path, text = _file(value, folders)
     try:
-        if not path.exists() and (folder.parent / value).exists():
-            path = folder.parent / value
-        text = path.read_bytes()
-    except FileNotFoundError:
-        raise UnreadableError(f"{path}: there is no such file: put it there, or set its path") from None
-    except (OSError, ValueError) as error:
-        raise UnreadableError(f"{path}: it cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    try:
-        return Named(_names(_parsed(text, load)), path)
+        return Named(_names(_parsed(text, _load_json if suffix == ".json" else _load_yaml)), path)
     except UnreadableError as error:
         raise UnreadableError(f"{path}: {error}") from None
+
+
+def _file(value: str, folders: Sequence[Path]) -> tuple[Path, bytes]:
+    """The first of the files that is there, and what is in it."""
+    paths = list(dict.fromkeys(folder / value for folder in folders))
+    path = paths[0]
+    try:
+        path = next((path for path in paths if path.exists()), path)
+        return path, path.read_bytes()
+    except FileNotFoundError:
+        others = f", nor {' nor '.join(map(str, paths[1:]))}" if paths[1:] else ""
+        raise UnreadableError(f"{path}: there is no such file{others}: put it there, or set its path") from None
+    except (OSError, ValueError) as error:
+        raise UnreadableError(f"{path}: it cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _names(found: Any) -> dict[str, Any]:

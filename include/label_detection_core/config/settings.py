@@ -6,8 +6,9 @@ One definition serves the configuration file, environment variables, the trigger
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo
 
 from croniter import CroniterError, croniter
 from pydantic import (
@@ -18,6 +19,7 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
+    TypeAdapter,
     ValidationError,
     model_validator,
 )
@@ -59,12 +61,12 @@ _PRESETS = {"@once", "@continuous", "@hourly", "@daily", "@weekly", "@monthly", 
 
 
 class SettingsError(ValueError):
-    """Options are missing or wrong; one line for each, naming it and what to set. `options`: which, where it is one."""
+    """Options are missing or wrong; a line for each, naming it and what to set. `by_option`: those about one option."""
 
-    def __init__(self, problems: list[str], options: Iterable[str] = ()) -> None:
+    def __init__(self, problems: list[str], by_option: Mapping[str, str] | None = None) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
-        self.options = frozenset(options)
+        self.by_option = dict(by_option or {})
 
 
 class Place:
@@ -82,6 +84,10 @@ class Place:
         """What is to be done about one that is not."""
         return f"set {environment_name(option)}"
 
+    def value(self, option: str, value: Any) -> str:  # noqa: ARG002  # another place may show some options' alone
+        """A value that is wrong."""
+        return "{…}" if isinstance(value, dict) else "[…]" if isinstance(value, list) else redact(repr(value))
+
 
 def _matching(pattern: re.Pattern[str], must_be: str) -> AfterValidator:
     def check(value: str) -> str:
@@ -96,6 +102,13 @@ def _schedule(value: str) -> str:
     if value and value not in _PRESETS and not _is_cron(value):
         raise ValueError("must be a cron expression of five fields, an Airflow preset such as @hourly, or empty")
     return value
+
+
+def _timezone(value: str) -> str:
+    try:
+        return ZoneInfo(value).key
+    except (KeyError, OSError, ValueError):  # none of that name; a folder of zones; a path that leads elsewhere
+        raise ValueError("must be the IANA name of a time zone, such as Europe/Zurich or UTC") from None
 
 
 def _bucket(value: str) -> str:
@@ -158,6 +171,13 @@ _Confidence = Annotated[
 ]
 _ModelArn = Annotated[str, AfterValidator(lambda value: model_of(value).arn)]
 _ClassNames = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(class_names.read)]
+#: Airflow: what a connection's id may be made of. A connection's URI has ://, its JSON has braces.
+_ConnectionId = Annotated[
+    str,
+    _matching(
+        re.compile(r"(?!.*://)[\w#!()\-.:/\\]{1,250}"), "the id of an Airflow connection, not the connection itself"
+    ),
+]
 _TopicArn = Annotated[
     str, _matching(TOPIC_ARN, "the ARN of a standard SNS topic: arn:aws:sns:<region>:<account>:<name>")
 ]
@@ -178,6 +198,12 @@ class Settings(BaseModel):
     )
     schedule: Annotated[str, AfterValidator(_schedule)] = Field(
         "0 */2 * * *", description="Cron or Airflow preset; empty: by hand only"
+    )
+    timezone: Annotated[str, AfterValidator(_timezone)] | None = Field(
+        None, description="The time zone of `schedule`, by its IANA name, such as `Europe/Zurich`"
+    )
+    paused_upon_creation: bool = Field(
+        False, description="Whether the DAG is paused when Airflow sees it for the first time; never the watchdog"
     )
     wait_minutes: float = Field(
         5,
@@ -250,7 +276,7 @@ class Settings(BaseModel):
         description="The storage class of images in the final bucket: one of S3's that can be read at once, such as "
         "`STANDARD_IA`; empty: each copy keeps the class of its original",
     )
-    aws_conn_id: str = Field(
+    aws_conn_id: _ConnectionId = Field(
         "aws_default", description="The Airflow connection; its credentials are used, and its `config_kwargs`"
     )
     watchdog_grace_minutes: float = Field(
@@ -333,17 +359,21 @@ def load(read: Callable[[str], Any], params: Mapping[str, Any] | None = None, pl
     except ValidationError as error:
         problems = error.errors()
         lines = [_line(problem, given, place or Place()) for problem in problems]
-        raise SettingsError(lines, (str(problem["loc"][0]) for problem in problems if problem["loc"])) from None
+        named = (str(problem["loc"][0]) if problem["loc"] else "" for problem in problems)
+        raise SettingsError(lines, {name: line for name, line in zip(named, lines, strict=True) if name}) from None
 
 
-def load_schedule(read: Callable[[str], Any]) -> str | None:
-    """The schedule for the DAG: None is by hand only. A wrong one is the default, and the first task says so."""
-    default = str(Settings.model_fields["schedule"].default)
-    value = read("schedule")
+def load_option(option: str, read: Callable[[str], Any]) -> Any:
+    """One option that has a default, checked alone: the default when it is not set, or wrong."""
+    described = Settings.model_fields[option]
+    value = read(option)
+    value = value.strip() if isinstance(value, str) else value
+    if value is None or (value == "" and option != "schedule"):
+        return described.default
     try:
-        return _schedule(default if value is None else str(value).strip()) or None
-    except ValueError:
-        return default
+        return TypeAdapter(Annotated[described.annotation, described]).validate_python(value)
+    except ValidationError:
+        return described.default
 
 
 def described_options() -> dict[str, str]:
@@ -352,18 +382,16 @@ def described_options() -> dict[str, str]:
     return {**described, PIPELINES: _PIPELINES_DESCRIPTION}
 
 
+#: Of options without a default of their own.
+_DEFAULTS = {"final_storage_class": "empty", "timezone": "Airflow's `default_timezone`"}
+
+
 def options_table() -> str:
     """The options as a Markdown table, for the README and the DAG's page."""
     lines = ["| option | default | for one run | |", "|---|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        default = (
-            "empty"
-            if name == "final_storage_class"
-            else "off"
-            if field.default is None
-            else "none"
-            if field.default == ()
-            else f"`{field.default}`"
+        default = _DEFAULTS.get(name) or (
+            "off" if field.default in {None, False} else "none" if field.default == () else f"`{field.default}`"
         )
         default = "**required**" if field.is_required() else default
         lines.append(f"| `{name}` | {default} | {'yes' if name in run_options() else ''} | {field.description} |")
@@ -380,6 +408,5 @@ def _line(problem: Any, given: Mapping[str, Any], place: Place) -> str:
         return f"{place.name(option)} is missing: {place.where_missing(option)} ({description})"
     wrong = str(problem["ctx"]["error"]) if problem["type"] == "value_error" else problem["msg"]
     where = f"the run's param {option}" if option in given else place.where(option)
-    value = problem["input"]
-    value = "{…}" if isinstance(value, dict) else "[…]" if isinstance(value, list) else redact(repr(value))
+    value = place.value(option, problem["input"])
     return f"{place.name(option)} is {value}: {wrong[0].lower()}{wrong[1:]}; set {where}"

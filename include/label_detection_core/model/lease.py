@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import datetime, timedelta
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from label_detection_core.config.pipeline import WATCHDOG_DAG
 
 #: What the names of all leases begin with.
 LEASE_PREFIX = "label_detection_lease."
@@ -28,6 +31,7 @@ class Lease(BaseModel):
     sns_topic_arn: str | None = None
     dead_man_switch: bool = False  # whether one was to be made, or an earlier run left one
     start_asked: bool = False  # whether the holder has asked for the model since, or was about to
+    watchdog_dag_id: str = WATCHDOG_DAG  # the one that acts on it; leases of earlier versions name none
 
     def is_of(self, dag_id: str, run_id: str) -> bool:
         """Whether it is this run's."""
@@ -40,6 +44,16 @@ class Lease(BaseModel):
     def has_expired(self, now: datetime) -> bool:
         """Whether the model must be off by now."""
         return now >= self.until
+
+
+def watchdog_of(text: str) -> str | None:
+    """The DAG of the watchdog that a stored lease names, also one that is broken otherwise; None: it names none."""
+    try:
+        stored = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    found = stored.get("watchdog_dag_id", WATCHDOG_DAG) if isinstance(stored, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def lease_name(model_arn: str) -> str:

@@ -33,9 +33,10 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG
 
+from label_detection.dags.airflow_arguments import RUN_TYPES
 from label_detection.docs import backfill_docs, tags, task_docs
 from label_detection.operators.backfill import EnqueueImagesOperator, PlanBackfillOperator, backfill_params
-from label_detection_core.config.pipelines import Pipeline
+from label_detection_core.config.pipeline import Pipeline
 
 
 def backfill(pipeline: Pipeline) -> None:
@@ -48,14 +49,16 @@ def backfill(pipeline: Pipeline) -> None:
         catchup=False,
         max_active_runs=1,
         is_paused_upon_creation=False,
+        allowed_run_types=RUN_TYPES,
         params=backfill_params(),
         doc_md=backfill_docs(__doc__, pipeline),
-        tags=tags(pipeline, ["label-detection"]),
+        tags=tags(pipeline),
         default_args={
             "owner": "label-detection",
             "retries": 2,
             "retry_delay": timedelta(seconds=10),
             "execution_timeout": timedelta(hours=6),  # S3 lists some million keys an hour at the least
+            **pipeline.default_args(),
         },
     ):
         plan_backfill = PlanBackfillOperator(task_id="plan_backfill", doc_md=task_docs(PlanBackfillOperator))

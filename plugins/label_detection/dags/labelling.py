@@ -24,13 +24,14 @@ model **whatever happened**, and `write_report` says what was done and what it c
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from airflow.sdk import DAG, Asset, TriggerRule
 
 from label_detection import notifications
 from label_detection.assets import runs_of
 from label_detection.configuration import run_params
+from label_detection.dags.airflow_arguments import LONGER_THAN_ANY_WAIT, RUN_TYPES, max_active_tasks, start_date
 from label_detection.docs import dag_docs, tags, task_docs
 from label_detection.operators.images import AnalyseImagesOperator
 from label_detection.operators.model import StartModelOperator, StopModelOperator
@@ -38,7 +39,7 @@ from label_detection.operators.run import PlanRunOperator, WriteReportOperator
 from label_detection.sensors.model import ModelRunningSensor
 from label_detection.sensors.sqs import QueueDepthSensor
 from label_detection.xcom import PLAN_TASK, SENSE_TASK, START_TASK, STOP_FIRST, STOP_TASK, WAIT_TASK
-from label_detection_core.config.pipelines import Pipeline
+from label_detection_core.config.pipeline import Pipeline
 
 
 def labelling(pipeline: Pipeline) -> None:
@@ -47,40 +48,45 @@ def labelling(pipeline: Pipeline) -> None:
         pipeline.dag_id,
         description="Label the pictures that arrive in S3, and never leave the model on",
         schedule=pipeline.schedule(),
-        start_date=datetime(2026, 1, 1, tzinfo=UTC),
+        start_date=start_date(pipeline),
         catchup=False,
         max_active_runs=1,
-        is_paused_upon_creation=False,
+        max_active_tasks=max_active_tasks(pipeline),
+        is_paused_upon_creation=pipeline.option("paused_upon_creation"),
+        allowed_run_types=RUN_TYPES,
         params=run_params(pipeline),
         doc_md=dag_docs(__doc__, pipeline),
-        tags=tags(pipeline, ["label-detection"]),
+        tags=tags(pipeline),
         default_args={
             "owner": "label-detection",
             "retries": 2,
             "retry_delay": timedelta(seconds=10),
             "execution_timeout": timedelta(minutes=10),
             "weight_rule": "absolute",  # or a task would count those behind it too, and stop_model come last
+            **pipeline.default_args(),
         },
     ):
         _tasks(runs_of(pipeline))
 
 
 def _tasks(runs: list[Asset]) -> None:
-    wait_for_images = QueueDepthSensor(task_id=SENSE_TASK, doc_md=task_docs(QueueDepthSensor))
+    wait_for_images = QueueDepthSensor(
+        task_id=SENSE_TASK, doc_md=task_docs(QueueDepthSensor), execution_timeout=LONGER_THAN_ANY_WAIT
+    )
     plan_run = PlanRunOperator(task_id=PLAN_TASK, doc_md=task_docs(PlanRunOperator)).as_setup()
     start_model = StartModelOperator(
         task_id=START_TASK,
         doc_md=task_docs(StartModelOperator),
         execution_timeout=timedelta(minutes=40),  # it may have to wait until the model has stopped
     ).as_setup()
-    wait_for_model = ModelRunningSensor(task_id=WAIT_TASK, doc_md=task_docs(ModelRunningSensor)).as_setup()
+    wait_for_model = ModelRunningSensor(
+        task_id=WAIT_TASK, doc_md=task_docs(ModelRunningSensor), execution_timeout=LONGER_THAN_ANY_WAIT
+    ).as_setup()
     analyse_images = AnalyseImagesOperator.partial(
         task_id="analyse_images",
         doc_md=task_docs(AnalyseImagesOperator),
         map_index_template="{{ images | default('analysing') }}",
-        execution_timeout=timedelta(
-            hours=13
-        ),  # a backstop: the drain ends itself at the model's deadline, 12 h at most
+        execution_timeout=LONGER_THAN_ANY_WAIT,  # a backstop: the drain ends itself at the model's deadline
     ).expand(images_per_second=plan_run.output)
     stop_model = StopModelOperator(
         task_id=STOP_TASK,

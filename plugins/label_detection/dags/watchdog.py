@@ -1,12 +1,12 @@
 """
-Stops models that a run of `label_detection`, or of any other pipeline's DAG, has left on: a paused DAG, a DAG file that
-no longer parses, a deleted run, a stop that failed or was marked as done by hand.
+Stops models that a run of `label_detection`, or of another pipeline's DAG of its prefix, has left on: a paused DAG, a
+DAG file that no longer parses, a deleted run, a stop that failed or was marked as done by hand.
 
 Every run that starts a model holds a lease on it, an Airflow Variable `label_detection_lease.<model>` that says who and
 until when: `max_model_minutes` plus `watchdog_grace_minutes` after the start. Every ten minutes `stop_expired_models`
-looks at the leases. One that has expired, or whose run is deleted or over, is acted on at once; one of whose run no
-task is at work, as when its DAG is paused, after two minutes of looking. It says which run left the model, and how long
-it was over its time: in its log, in its XCom, and to `sns_topic_arn`, if that is set.
+looks at the leases that name this DAG. One that has expired, or whose run is deleted or over, is acted on at once; one
+of whose run no task is at work, as when its DAG is paused, after two minutes of looking. It says which run left the
+model, and how long it was over its time: in its log, in its XCom, and to `sns_topic_arn`, if that is set.
 
 * It costs nothing while there are no leases: one short task, and no call of AWS.
 * The model of a run that is going on within its lease is never stopped, nor one that nobody leased from here.
@@ -23,36 +23,39 @@ cause, often the missing permission `rekognition:StopProjectVersion` or `sagemak
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG
 
 from label_detection import notifications
-from label_detection.docs import task_docs
+from label_detection.configuration import WATCHED
+from label_detection.dags.airflow_arguments import RUN_TYPES
+from label_detection.docs import TAG, task_docs, with_prefix
 from label_detection.operators.watchdog import StopExpiredModelsOperator
 from label_detection.xcom import STOP_FIRST
-
-#: The watchdog's DAG.
-DAG_ID = "label_detection_watchdog"
+from label_detection_core.config.pipeline import WATCHDOG_DAG, Pipeline
 
 
-def watchdog() -> None:
-    """The DAG that stops the models of all pipelines."""
+def watchdog(prefix: str, pipelines: Iterable[Pipeline]) -> None:
+    """The DAG that stops the models of all pipelines of a prefix, and tells their topics when it fails."""
     with DAG(
-        DAG_ID,
+        f"{prefix}{WATCHDOG_DAG}",
         description="Stop models that a run has left on",
         schedule="*/10 * * * *",
         start_date=datetime(2026, 1, 1, tzinfo=UTC),
         catchup=False,
         max_active_runs=1,
         is_paused_upon_creation=False,
-        doc_md=__doc__,
-        tags=["label-detection"],
+        allowed_run_types=RUN_TYPES,
+        doc_md=with_prefix(__doc__ or "", prefix),
+        tags=[TAG],
         default_args={
             "owner": "label-detection",
             "retries": 1,
             "retry_delay": timedelta(seconds=10),
             "execution_timeout": timedelta(minutes=15),  # it waits eight for a model that is long in stopping
+            WATCHED: [pipeline.default_args(("sns_topic_arn", "aws_conn_id")) for pipeline in pipelines],
         },
     ):
         StopExpiredModelsOperator(

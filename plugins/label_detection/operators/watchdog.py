@@ -17,6 +17,7 @@ from label_detection.hooks import switch
 from label_detection.leases import TakenOverError
 from label_detection.stopping import Stopping
 from label_detection.xcom import STOP_TASK
+from label_detection_core.model.at_work import IDLE, has_ended, is_at_work, is_over
 from label_detection_core.model.lease import Lease
 from label_detection_core.run import notices
 
@@ -25,14 +26,8 @@ if TYPE_CHECKING:
 
 #: Seconds until it leaves a model that is still not off to the next run of it: it must look at the others too.
 _PATIENCE_SECONDS = 480.0
-#: A run of which nothing goes on for so long is not scheduled any more. Between two tasks of a healthy one are seconds,
-#: and a retry comes after ten.
-_STUCK_SECONDS = 120.0
+_STUCK_SECONDS = IDLE.total_seconds()
 _LOOK_SECONDS = 5.0
-#: The states of a task that is at work, or will be.
-_AT_WORK = {"running", "queued", "scheduled", "deferred", "up_for_reschedule", "restarting"}
-#: What a teardown does not come back from by itself.
-_FINAL = {"success", "failed", "upstream_failed", "skipped", "removed"}
 
 
 @dataclass(frozen=True)
@@ -48,11 +43,11 @@ class _Overdue:
 
 class StopExpiredModelsOperator(BaseOperator):
     """
-    Looks at every lease: who switched which model on, until when. A lease that has expired, or whose run was deleted,
-    is over without having given it up, or has had no task at work for two minutes (its DAG is paused, or its file is
-    broken), is acted on: the model is **stopped**, the lease and its dead man's switch are removed, and who left it and
-    since when is said in the log, to `sns_topic_arn`, and in what the task returns. A run that is going on within its
-    lease is never touched, and no model without a lease is ever looked at.
+    Looks at every lease that names this watchdog: who switched which model on, until when. A lease that has expired, or
+    whose run was deleted, is over without having given it up, or has had no task at work for two minutes (its DAG is
+    paused, or its file is broken), is acted on: the model is **stopped**, the lease and its dead man's switch are
+    removed, and who left it and since when is said in the log, to `sns_topic_arn`, and in what the task returns. A run
+    that is going on within its lease is never touched, and no model without a lease is ever looked at.
 
     It needs no configuration: what it must know is in the lease. It calls AWS only if there is something to do.
 
@@ -64,7 +59,7 @@ class StopExpiredModelsOperator(BaseOperator):
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """A dict for each model that was acted on: the lease, why, and whether it had to be stopped."""
         began = time.monotonic()
-        found = leases.all_leases()
+        found = leases.all_leases(context["ti"].dag_id)
         trouble = list(found.problems)
         overdue: list[_Overdue] = []
         going_on: list[Lease] = []
@@ -94,7 +89,7 @@ class StopExpiredModelsOperator(BaseOperator):
         ti = context["ti"]
         try:
             run = ti.get_dagrun_state(dag_id=lease.dag_id, run_id=lease.run_id)
-            if run not in {"success", "failed"}:
+            if not has_ended(run):
                 return None
             states = ti.get_task_states(dag_id=lease.dag_id, run_ids=[lease.run_id], task_ids=[STOP_TASK])
         except Exception as error:  # noqa: BLE001  # whatever it is: a lease that has expired must still count
@@ -103,7 +98,7 @@ class StopExpiredModelsOperator(BaseOperator):
             self.log.warning("Airflow does not say what became of run %s; its lease counts: %s", lease.run_id, error)
             return None
         stop = states.get(lease.run_id, {}).get(STOP_TASK)  # a run marked by hand still has its teardown to run
-        return f"its run is {_word(run)} and {STOP_TASK} {_word(stop)}" if stop in _FINAL else None
+        return f"its run is {_word(run)} and {STOP_TASK} {_word(stop)}" if is_over(run, stop) else None
 
     def _stuck(self, context: Context, leases: list[Lease]) -> list[_Overdue]:
         """Those of running runs of which nothing goes on; as long as it takes to be sure, if there are any."""
@@ -125,7 +120,7 @@ class StopExpiredModelsOperator(BaseOperator):
         except Exception as error:  # noqa: BLE001  # whatever it is: nothing is known, and the lease stands
             self.log.warning("Airflow does not say what run %s does; its lease counts: %s", lease.run_id, error)
             return False
-        return not _AT_WORK & set(states.get(lease.run_id, {}).values())
+        return not is_at_work(states.get(lease.run_id, {}).values())
 
     def _stop(self, overdue: list[_Overdue], trouble: list[str]) -> list[dict[str, Any]]:
         """Stop them side by side: one that is long in stopping must not keep the others on."""

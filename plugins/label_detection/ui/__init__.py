@@ -14,6 +14,8 @@ from typing import Any
 
 #: Where the API server has them.
 PREFIX = "label-detection"
+#: Where a request's scope has Airflow's own application, under which the pages are mounted.
+AIRFLOW = "label_detection.airflow"
 
 _Message = MutableMapping[str, Any]
 _App = Callable[[_Message, Callable[[], Awaitable[_Message]], Callable[[_Message], Awaitable[None]]], Awaitable[None]]
@@ -24,7 +26,7 @@ async def lazy_app(
 ) -> None:
     """The pages' application."""
     app = await asyncio.to_thread(_app)
-    await app(scope, receive, send)
+    await app({**scope, AIRFLOW: scope.get("app")}, receive, send)
 
 
 @cache

@@ -1,55 +1,44 @@
-"""Whether a pipeline's model is on, as its service says; its lease and the watchdog, as Airflow's database has them.
-
-The API server has the database; the Task SDK's Variables are for tasks.
-"""
+"""Whether a pipeline's model is on, as its service says; who holds it and what the watchdog did, as Airflow says."""
 
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.models.dagrun import DagRun
-from airflow.models.taskinstance import TaskInstance
-from airflow.models.variable import Variable
-from airflow.models.xcom import XComModel
-from airflow.utils.state import State, TaskInstanceState
 from fastapi import HTTPException
 from pydantic import ValidationError
-from sqlalchemy import func, select
 
 from label_detection.hooks.model import ModelState, Phase
-from label_detection.ui import clients
+from label_detection.ui import airflow, clients
 from label_detection.ui.responses import said_in_words
+from label_detection.xcom import STOP_TASK
 from label_detection_core.config.model_kinds import model_of
+from label_detection_core.model.at_work import IDLE, is_at_work, is_over
 from label_detection_core.model.lease import Lease, lease_name
 from label_detection_core.run.notices import stop_command
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
-    from label_detection_core.config.pipelines import Pipeline
+    from label_detection.ui.airflow import Airflow
+    from label_detection_core.config.pipeline import Pipeline
     from label_detection_core.config.settings import Settings
 
-_WATCHDOG = "label_detection_watchdog"
 _WATCHDOG_TASK = "stop_expired_models"
 #: Of the watchdog, which runs every ten minutes: a day.
 _LOOKS = 144
-#: The states of a task that is at work, or will be.
-_AT_WORK = [state for state in State.unfinished - {None, TaskInstanceState.UP_FOR_RETRY} if state]
-#: A run of which nothing goes on for longer is not scheduled any more. Between two tasks of a healthy one are seconds,
-#: and a retry comes after ten.
-_STUCK = timedelta(minutes=2)
+#: What runs of watchdogs have returned, by DAG, run and its end: that never changes, and Airflow gives one at a time.
+_returned: dict[tuple[str, str, str], Any] = {}
+_MOST_RETURNED = 10 * _LOOKS
 
 
-def model(session: Session, settings: Settings, state: ModelState | None, state_problem: str | None) -> dict[str, Any]:
+def model(asked: Airflow, settings: Settings, state: ModelState | None, state_problem: str | None) -> dict[str, Any]:
     """The model's `state` at its service, asked for before, and who holds it, as `lease`; None: not known, nobody.
 
     `state_problem`: why the state is not known. `lease_problem`: the Variable is there, and is no lease.
     `warning`: what a person has to look at.
     """
-    held, lease_problem = _lease(session, settings.model_arn)
-    left = _why_left(session, held) if held else None
+    held, lease_problem = _lease(settings.model_arn)
+    left = _why_left(asked, held) if held else None
     facts = held.model_dump(mode="json", include={"dag_id", "run_id", "since", "until"}) if held else None
     return {
         "model": settings.model_arn,
@@ -81,33 +70,36 @@ def _facts(state: ModelState) -> dict[str, Any]:
     return {"phase": state.phase.value, "status": state.status, "reason": state.reason, "units": units}
 
 
-def _lease(session: Session, model_arn: str) -> tuple[Lease | None, str | None]:
+def _lease(model_arn: str) -> tuple[Lease | None, str | None]:
     name = lease_name(model_arn)
-    variable = session.scalar(select(Variable).where(Variable.key == name))
-    if variable is None:
+    value = airflow.variable(name)
+    if value is None:
         return None, None
     try:
-        return Lease.model_validate_json(variable.val or ""), None
+        return Lease.model_validate_json(value), None
     except ValidationError:
         return None, f"The Variable {name} was edited: it is not a lease. Look after the model, then delete it."
 
 
-def _why_left(session: Session, held: Lease) -> str | None:
-    """Why its run will not end a lease; None while it will."""
+def _why_left(asked: Airflow, held: Lease) -> str | None:
+    """Why its run will not end a lease; None while it will, or when the user may not read that run."""
     now = datetime.now(UTC)
     if held.has_expired(now):
         return f"its time was over at {held.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-    of_run = DagRun.dag_id == held.dag_id, DagRun.run_id == held.run_id
-    run = session.scalar(select(DagRun.state).where(*of_run))
-    if run is None:
-        return "that run was deleted"
-    of_tasks = TaskInstance.dag_id == held.dag_id, TaskInstance.run_id == held.run_id
-    if session.scalar(select(TaskInstance.task_id).where(*of_tasks, TaskInstance.state.in_(_AT_WORK)).limit(1)):
+    try:
+        run = asked.run(held.dag_id, held.run_id)["state"]
+        tasks = asked.tasks(held.dag_id, held.run_id)
+    except HTTPException as error:
+        if error.status_code == 404:
+            return "that run was deleted"
+        if error.status_code == 403:
+            return None
+        raise
+    ended = [datetime.fromisoformat(task["end_date"]) for task in tasks if task["end_date"]]
+    if is_at_work(task["state"] for task in tasks) or now - max([held.since, *ended]) < IDLE:
         return None
-    ended = session.scalar(select(func.max(TaskInstance.end_date)).where(*of_tasks))
-    if now - max(held.since, ended or held.since) < _STUCK:
-        return None
-    if run in State.finished_dr_states:
+    stop = next((task["state"] for task in tasks if task["task_id"] == STOP_TASK), None)
+    if is_over(run, stop):
         return f"that run is over ({run}), and did not give it up"
     return "no task of that run is at work: is its DAG paused, or its file broken?"
 
@@ -130,32 +122,33 @@ def _warning(model_arn: str, state: ModelState | None, held: Lease | None, left:
     return None
 
 
-def watchdog(session: Session, pipeline: Pipeline) -> dict[str, Any]:
-    """Its last run, and what it did lately to this pipeline's model alone."""
-    last = session.execute(
-        select(DagRun.run_id, DagRun.state, DagRun.start_date, DagRun.end_date)
-        .where(DagRun.dag_id == _WATCHDOG, DagRun.state.in_(["success", "failed"]))
-        .order_by(DagRun.id.desc())
-        .limit(1)
-    ).first()
-    if last is None:
-        return {"state": None, "ended_at": None, "looks": 0, "acted": []}
-    ended_at = last.end_date.isoformat() if last.end_date else None
-    looks, acted = _acted(session, pipeline)
-    return {"state": str(last.state), "ended_at": ended_at, "looks": looks, "acted": acted}
+def watchdog(asked: Airflow, pipeline: Pipeline) -> dict[str, Any]:
+    """Its last run, and what it did lately to this pipeline's model alone; `problem`: why that is not known."""
+    nothing: dict[str, Any] = {"state": None, "ended_at": None, "looks": 0, "acted": [], "problem": None}
+    try:
+        runs = asked.runs(pipeline.watchdog_dag_id, _LOOKS, states=("success", "failed"))
+        acted = [one for run in runs for one in _models(_what_it_returned(asked, pipeline.watchdog_dag_id, run))]
+    except HTTPException as error:
+        if error.status_code == 403:
+            return nothing | {"problem": "You may not read the runs of the watchdog."}
+        if error.status_code == 404:  # its file is not there, or not parsed yet
+            return nothing
+        raise
+    if not runs:
+        return nothing
+    own = [one for one in acted if one.get("dag_id") == pipeline.dag_id][:10]
+    shown = [{name: one.get(name) for name in ("run_id", "why", "stopped")} for one in own]
+    last = {"state": runs[0]["state"], "ended_at": runs[0]["end_date"]}
+    return nothing | last | {"looks": len(runs), "acted": shown}
 
 
-def _acted(session: Session, pipeline: Pipeline) -> tuple[int, list[dict[str, Any]]]:
-    """At how many of its runs was looked, and what those did."""
-    returned = session.scalars(
-        select(XComModel.value)
-        .where(XComModel.dag_id == _WATCHDOG, XComModel.task_id == _WATCHDOG_TASK, XComModel.key == "return_value")
-        .order_by(XComModel.dag_run_id.desc())
-        .limit(_LOOKS)
-    ).all()
-    acted = [one for value in returned for one in _models(value)]
-    own = [one for one in acted if one.get("dag_id") == pipeline.dag_id]
-    return len(returned), [{name: one.get(name) for name in ("run_id", "why", "stopped")} for one in own[:10]]
+def _what_it_returned(asked: Airflow, dag_id: str, run: dict[str, Any]) -> Any:
+    key = dag_id, run["dag_run_id"], str(run["end_date"])
+    if key not in _returned:
+        if len(_returned) >= _MOST_RETURNED:
+            _returned.clear()
+        _returned[key] = asked.returned(dag_id, run["dag_run_id"], _WATCHDOG_TASK)
+    return _returned[key]
 
 
 def _models(value: Any) -> list[dict[str, Any]]:

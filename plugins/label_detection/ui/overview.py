@@ -7,22 +7,18 @@ from functools import partial
 from typing import Annotated, Any
 
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
-from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import GetUserDep, get_user, requires_access_dag
-from airflow.models.dagrun import DagRun
-from airflow.models.taskinstance import TaskInstance
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from pydantic import AwareDatetime
 
-from label_detection.configuration import read_pipelines
 from label_detection.ui import model_now, queue_now
-from label_detection.ui.access import MAY_READ_RUNS, SettingsDep, pipeline_of
+from label_detection.ui.access import MAY_READ_RUNS, SettingsDep, pipeline_of, pipelines_of
+from label_detection.ui.airflow import Airflow, AirflowDep
 from label_detection.ui.images import read_report
 from label_detection.ui.responses import GoneError, UnreadableError, data, page
 from label_detection.xcom import SENSE_TASK
-from label_detection_core.config.pipelines import Pipeline
+from label_detection_core.config.pipeline import Pipeline
 from label_detection_core.config.settings import Settings
 from label_detection_core.model.run_history import row
 
@@ -30,8 +26,6 @@ router = APIRouter()
 #: Runs that one request looks at.
 _RUNS = 60
 _AT_ONCE = 8
-#: Of a run in Airflow's database.
-_LARGEST_ID = 2**31 - 1
 
 
 @router.get("/overview", dependencies=[Depends(get_user)])
@@ -41,50 +35,46 @@ def overview_page() -> Response:
 
 
 @router.get("/pipelines")
-def pipelines(request: Request, user: GetUserDep) -> Response:
+def pipelines(request: Request, user: GetUserDep, airflow: AirflowDep) -> Response:
     """The pipelines whose runs the user may read."""
-    seen = [pipeline for pipeline in read_pipelines() if _may_read(request, user, pipeline)]
+    seen = [pipeline for pipeline in pipelines_of(airflow) if _may_read(request, user, pipeline)]
     return data([{"name": pipeline.name, "dag_id": pipeline.dag_id} for pipeline in seen])
 
 
 @router.get("/pipelines/{dag_id}/runs", dependencies=[MAY_READ_RUNS])
 def runs(
-    dag_id: str,
-    settings: SettingsDep,
-    session: SessionDep,
-    before: Annotated[int | None, Query(ge=1, le=_LARGEST_ID)] = None,
+    dag_id: str, settings: SettingsDep, airflow: AirflowDep, before: Annotated[AwareDatetime | None, Query()] = None
 ) -> Response:
-    """The newest runs that Airflow knows, or those made before one; each with its report's numbers, if it has one."""
-    known = select(DagRun.id, DagRun.run_id, DagRun.state).where(DagRun.dag_id == dag_id)
-    if before:
-        known = known.where(DagRun.id < before)
-    found = session.execute(known.order_by(DagRun.id.desc()).limit(_RUNS)).all()
-    empty = _empty(session, dag_id, [run.run_id for run in found])
-    session.commit()  # Airflow has few connections to its database: none is kept while S3 is asked
+    """The newest runs that Airflow knows, or those due before a time; each with its report's numbers, if it has one."""
+    found = airflow.runs(dag_id, _RUNS, before)
+    empty = _empty(airflow, dag_id, found)
     with ThreadPoolExecutor(_AT_ONCE) as readers:
-        rows = list(readers.map(partial(_row, settings), (run.run_id for run in found)))
+        rows = list(readers.map(partial(_row, settings), (run["dag_run_id"] for run in found)))
     answer = [
-        {"run_id": run.run_id, "state": str(run.state), "empty": run.run_id in empty, **one}
+        {"run_id": run["dag_run_id"], "state": run["state"], "empty": run["dag_run_id"] in empty, **one}
         for run, one in zip(found, rows, strict=True)
     ]
-    return data({"runs": answer, "before": found[-1].id if len(found) == _RUNS else None})
+    return data({"runs": answer, "before": found[-1]["run_after"] if len(found) == _RUNS else None})
 
 
 @router.get("/pipelines/{dag_id}/now", dependencies=[MAY_READ_RUNS])
-def now(settings: SettingsDep, session: SessionDep, pipeline: Annotated[Pipeline, Depends(pipeline_of)]) -> Response:
+def now(settings: SettingsDep, airflow: AirflowDep, pipeline: Annotated[Pipeline, Depends(pipeline_of)]) -> Response:
     """Whether the model is on and who holds it, what waits in the queue, what the watchdog did to this model."""
     with ThreadPoolExecutor(1) as beside:
         queue = beside.submit(queue_now.queue, settings)
         state = model_now.state_of(settings)
-    # AWS has answered: only now a connection to the database is taken
-    model = model_now.model(session, settings, *state)
-    return data({**model, **queue.result(), "watchdog": model_now.watchdog(session, pipeline)})
+    # The lease is read after the model's state: see model_now.state_of.
+    model = model_now.model(airflow, settings, *state)
+    return data({**model, **queue.result(), "watchdog": model_now.watchdog(airflow, pipeline)})
 
 
-def _empty(session: Session, dag_id: str, run_ids: list[str]) -> set[str]:
+def _empty(airflow: Airflow, dag_id: str, runs: list[dict[str, Any]]) -> set[str]:
     """Those that found nothing in the queue: they have started nothing, and have no report."""
-    of_task = TaskInstance.dag_id == dag_id, TaskInstance.task_id == SENSE_TASK, TaskInstance.state == "skipped"
-    return set(session.scalars(select(TaskInstance.run_id).where(*of_task, TaskInstance.run_id.in_(run_ids))))
+    if not runs:
+        return set()
+    due = {"run_after_gte": runs[-1]["run_after"], "run_after_lte": runs[0]["run_after"]}
+    skipped = airflow.tasks(dag_id, "~", task_id=SENSE_TASK, state="skipped", **due)
+    return {task["dag_run_id"] for task in skipped}
 
 
 def _row(settings: Settings, run_id: str) -> dict[str, Any]:

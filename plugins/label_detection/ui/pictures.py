@@ -14,6 +14,7 @@ from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
 from label_detection.ui import clients
 from label_detection.ui.access import MAY_READ_RUNS, RunId, SettingsDep, pipeline_of, settings_of
+from label_detection.ui.airflow import Airflow
 from label_detection.ui.images import READ_FINAL, PlaceText, final_bucket, find_image
 from label_detection.ui.responses import GoneError, said_in_words
 from label_detection_core.aws_errors import AWS_ERRORS
@@ -62,10 +63,10 @@ def reaches_browsers(s3: S3Client) -> bool:
     return host.endswith(_DOMAINS) and ".vpce." not in host
 
 
-def pictures_from(dag_id: str) -> str | None:
+def pictures_from(dag_id: str, airflow: Airflow) -> str | None:
     """The origin that a run's pictures come from; None: the API server's own, or something is wrong."""
     try:
-        settings = settings_of(pipeline_of(dag_id))
+        settings = settings_of(pipeline_of(dag_id, airflow))
         links = clients.link_client(settings)
         link = urlsplit(_link(links, settings.final_bucket, "a")) if reaches_browsers(links) else None
     except (HTTPException, *AWS_ERRORS):  # the page's script is told by the next request

@@ -9,6 +9,7 @@ from fastapi import APIRouter, HTTPException, Query
 from fastapi.responses import Response
 
 from label_detection.ui.access import MAY_READ_RUNS, RunId, SettingsDep
+from label_detection.ui.airflow import AirflowDep
 from label_detection.ui.images import (
     READ_FINAL,
     PlaceText,
@@ -44,9 +45,9 @@ _PROPOSED = 200
 
 
 @router.get("")
-def gallery_page(dag_id: str) -> Response:
+def gallery_page(dag_id: str, airflow: AirflowDep) -> Response:
     """The page. Whatever is wrong, it is there, and its script says what."""
-    return page("gallery.html", pictures_from(dag_id))
+    return page("gallery.html", pictures_from(dag_id, airflow))
 
 
 @router.get("/images")

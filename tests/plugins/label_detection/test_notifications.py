@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from label_detection import notifications
+from label_detection_core.config.pipeline import WATCHDOG_DAG
 from label_detection_core.model.lease import Lease, lease_name
 from label_detection_core.run.notices import Notice
 from tests.plugins.conftest import DAG_ID, RUN_ID, Variables
@@ -33,7 +34,8 @@ def configured(topic: Topic, monkeypatch: pytest.MonkeyPatch) -> Topic:
 
 def context(task_id: str = "stop_model", **more: Any) -> Any:
     """What a callback is given; without more, as by the dag-processor for a task whose process was lost."""
-    return {"ti": SimpleNamespace(dag_id=DAG_ID, run_id=RUN_ID, task_id=task_id), **more}
+    dag_id = WATCHDOG_DAG if task_id == "stop_expired_models" else DAG_ID
+    return {"ti": SimpleNamespace(dag_id=dag_id, run_id=RUN_ID, task_id=task_id), **more}
 
 
 def lease_of(aws: Aws, run_id: str = RUN_ID, **more: Any) -> Lease:

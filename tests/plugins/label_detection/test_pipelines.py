@@ -7,15 +7,18 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk.exceptions import AirflowFailException
 
 from label_detection import notifications
+from label_detection.configuration import read_settings
 from label_detection.operators.backfill import PlanBackfillOperator
 from label_detection.operators.run import PlanRunOperator
 from label_detection.sensors.sqs import QueueDepthSensor
 from label_detection.xcom import pull_plan
 from label_detection_core.config.settings import environment_name
 from label_detection_core.model.lease import Lease
+from sandbox.environment import PROJECT
 from tests.plugins.conftest import RUN_ID, Run, Variables
 from tests.plugins.label_detection.test_notifications import lease_of
 
@@ -47,13 +50,22 @@ def pipelines(others: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> dict[s
     return found
 
 
+def default_args_of(dag_id: str) -> dict[str, Any]:
+    """Those of a DAG as its file has made them, with the pipelines that are configured now."""
+    bag = DagBag(PROJECT / "dags")
+    assert bag.import_errors == {}
+    found: dict[str, Any] = bag.dags[dag_id].default_args
+    return found
+
+
 def run_of(run: Run, dag_id: str) -> Run:
-    run.dag_id = dag_id
+    run.dag_id, run.default_args = dag_id, default_args_of(dag_id)
     return run
 
 
 def context(dag_id: str, task_id: str = "stop_model", **more: Any) -> Any:
-    return {"ti": SimpleNamespace(dag_id=dag_id, run_id=RUN_ID, task_id=task_id), **more}
+    ti = SimpleNamespace(dag_id=dag_id, run_id=RUN_ID, task_id=task_id)
+    return {"ti": ti, "dag": SimpleNamespace(default_args=default_args_of(dag_id)), **more}
 
 
 @pytest.mark.usefixtures("pipelines")
@@ -120,11 +132,28 @@ def test_what_is_not_there_is_said_with_the_pipeline_and_where_it_is_set(
     assert f"set it in {PIPELINES}" in str(caught.value)
 
 
-@pytest.mark.parametrize("dag_id", ["label_detection", "label_detection__gone"])
-@pytest.mark.usefixtures("pipelines")
-def test_a_run_of_no_pipeline_says_so(run: Run, dag_id: str) -> None:
-    with pytest.raises(AirflowFailException, match=f"there is no pipeline of DAG {dag_id}:"):
-        run_of(run, dag_id).execute(QueueDepthSensor(task_id="wait_for_images"))
+def test_a_task_keeps_the_options_that_its_dag_was_made_with(
+    run: Run, pipelines: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_of(run, "label_detection__parts")
+    monkeypatch.setenv(PIPELINES, "no-such-file-any-more.yaml")
+    context: Any = run.context("wait_for_images")
+    assert read_settings(context).model_arn == pipelines["parts"]["model_arn"]
+
+
+def test_the_section_is_read_where_the_task_runs(
+    aws: Aws, run: Run, pipelines: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_of(run, "label_detection__parts")
+    monkeypatch.setenv(environment_name("max_tasks"), "9")
+    context: Any = run.context("wait_for_images")
+    assert (read_settings(context).max_tasks, read_settings(context).min_confidence) == (9, 90)
+
+
+def test_somebody_elses_dag_has_the_sections_options(aws: Aws, run: Run) -> None:
+    context: Any = run.context("anything") | {"params": {}}
+    del context["dag"]
+    assert read_settings(context).queue_url == aws.settings.queue_url
 
 
 def topics(aws: Aws, topic: Topic, monkeypatch: pytest.MonkeyPatch) -> Topic:
@@ -133,7 +162,7 @@ def topics(aws: Aws, topic: Topic, monkeypatch: pytest.MonkeyPatch) -> Topic:
     monkeypatch.setenv(TOPIC, theirs)
     pipelines = {
         "leaves": {},
-        "parts": {"sns_topic_arn": topic.arn, "model_arn": "theirs"},
+        "parts": {"sns_topic_arn": topic.arn, "model_arn": aws.model("2")["arn"]},
         "quiet": {"sns_topic_arn": ""},
     }
     monkeypatch.setenv(PIPELINES, json.dumps(pipelines))
@@ -151,7 +180,7 @@ def test_a_failure_is_told_to_the_topic_of_its_pipeline_alone(
     callback(context("label_detection__parts"))
     ((subject, text),) = topic.published()
     assert subject.endswith("failed: label_detection__parts")
-    assert "Model: theirs" in text
+    assert f"Model: {aws.model('2')['arn']}" in text
 
 
 def test_a_watchdog_that_fails_says_so_on_the_topic_of_every_pipeline(
@@ -164,13 +193,12 @@ def test_a_watchdog_that_fails_says_so_on_the_topic_of_every_pipeline(
     assert caplog.text.count("published to ") == 2, "the section's, which leaves has, and that of parts"
 
 
-@pytest.mark.parametrize("configured", ["{", '{"others": {}}'], ids=["cannot be read", "is of others by now"])
-def test_a_run_whose_pipeline_is_gone_is_told_of_where_its_lease_says(
-    aws: Aws, variables: Variables, topic: Topic, monkeypatch: pytest.MonkeyPatch, configured: str
+def test_a_run_whose_pipeline_names_no_topic_any_more_is_told_of_where_its_lease_says(
+    aws: Aws, variables: Variables, topic: Topic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(TOPIC, raising=False)
-    monkeypatch.setenv(PIPELINES, configured)
-    lease: Lease = lease_of(aws, dag_id="label_detection__parts", sns_topic_arn=topic.arn)
+    monkeypatch.setenv(PIPELINES, "{")
+    lease: Lease = lease_of(aws, dag_id="label_detection", sns_topic_arn=topic.arn)
     variables.put_lease(lease)
-    notifications.stop_failed(context("label_detection__parts"))
+    notifications.stop_failed(context("label_detection"))
     assert len(topic.published()) == 1

@@ -59,9 +59,10 @@
       fact("Queue", queueOf(now)),
     ];
     const dog = now.watchdog;
-    const looked = dog.state ? `last run ${dog.state}, ${when(dog.ended_at)}` : "has not run yet";
+    const looked = dog.state ? `last run ${dog.state}, ${when(dog.ended_at)}` : dog.problem || "has not run yet";
     const acted = dog.acted.map((one) => `${one.stopped ? "stopped the model" : "removed the lease"} of run ${one.run_id}: ${one.why}`);
-    facts.push(fact("Watchdog", [looked, ...(acted.length ? acted : [`nothing to do for this model in its last ${dog.looks === 1 ? "run" : `${dog.looks} runs`}`])], dog.state === "failed" ? "late" : ""));
+    if (dog.looks && !acted.length) acted.push(`nothing to do for this model in its last ${dog.looks === 1 ? "run" : `${dog.looks} runs`}`);
+    facts.push(fact("Watchdog", [looked, ...acted], dog.state === "failed" ? "late" : ""));
     const parts = [element("dl", {className: "now"}, facts)];
     if (now.warning) parts.unshift(warningOf(now.warning));
     return parts;
@@ -134,7 +135,7 @@
     const base = `pipelines/${encodeURIComponent(pipeline.dag_id)}`;
     let runs = [];
     const load = async (before) => {
-      const found = await ask(`${base}/runs${before ? `?before=${before}` : ""}`);
+      const found = await ask(`${base}/runs${before ? `?${new URLSearchParams({before})}` : ""}`);
       runs = [...runs, ...found.runs];
       const rows = runs.filter((run) => run.report).map((run) => ({...run.report, at: `${run.run_id}, ${when(run.report.started_at)}`}));
       const parts = [...redOf(pipeline.dag_id, runs), ...plotsOf(rows)];

@@ -15,6 +15,7 @@ from airflow.sdk.execution_time.comms import ErrorResponse
 from label_detection.operators.model import StartModelOperator, StopModelOperator
 from label_detection.operators.watchdog import StopExpiredModelsOperator
 from label_detection.xcom import Started
+from label_detection_core.config.pipeline import WATCHDOG_DAG
 from label_detection_core.model.lease import Lease
 from tests.plugins.conftest import DAG_ID, Run, Variables
 
@@ -78,18 +79,18 @@ def airflow() -> Airflow:
 
 
 @pytest.fixture
-def watch(airflow: Airflow, variables: Variables) -> Callable[[], list[dict[str, Any]]]:
-    """Execute the watchdog."""
+def watch(airflow: Airflow, variables: Variables) -> Watch:
+    """Execute the watchdog of a DAG."""
 
-    def watch() -> list[dict[str, Any]]:
-        ti = SimpleNamespace(get_dagrun_state=airflow.dagrun_state, get_task_states=airflow.task_states)
+    def watch(dag_id: str = WATCHDOG_DAG) -> list[dict[str, Any]]:
+        ti = SimpleNamespace(dag_id=dag_id, get_dagrun_state=airflow.dagrun_state, get_task_states=airflow.task_states)
         context: Any = {"ti": ti}
         return StopExpiredModelsOperator(task_id="stop_expired_models").execute(context)
 
     return watch
 
 
-Watch = Callable[[], list[dict[str, Any]]]
+Watch = Callable[..., list[dict[str, Any]]]
 
 
 def lease_on(aws: Aws, version: str = "", minutes: float = 60, **more: Any) -> Lease:

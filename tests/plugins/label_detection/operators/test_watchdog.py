@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -235,3 +236,52 @@ def test_the_model_of_an_earlier_configuration_is_stopped_too(
     monkeypatch.setenv("AIRFLOW__LABEL_DETECTION__MODEL_ARN", aws.settings.model_arn)
     watch()
     assert aws.model("2")["status"] == "STOPPED"
+
+
+#: A lease of the version before prefixes has no such field.
+OF_EARLIER_VERSION = "no field"
+
+
+@pytest.mark.parametrize(
+    ("named", "acts"),
+    [
+        pytest.param(OF_EARLIER_VERSION, "label_detection_watchdog", id="a lease of an earlier version"),
+        pytest.param("label_detection_watchdog", "label_detection_watchdog", id="of no prefix"),
+        pytest.param("team_a_label_detection_watchdog", "team_a_label_detection_watchdog", id="of a prefix"),
+    ],
+)
+def test_every_lease_has_one_watchdog_which_it_names(
+    aws: Aws, variables: Variables, airflow: Airflow, watch: Watch, named: str, acts: str
+) -> None:
+    aws.put_model("RUNNING")
+    lease = lease_on(aws, minutes=-1)
+    airflow.runs["r1"] = ("running", None)
+    stored = lease.model_dump(mode="json") | {"watchdog_dag_id": named}
+    if named == OF_EARLIER_VERSION:
+        del stored["watchdog_dag_id"]
+    variables.values[lease_name(lease.model_arn)] = json.dumps(stored)
+    others = {"label_detection_watchdog", "team_a_label_detection_watchdog", "team_b_label_detection_watchdog"} - {acts}
+    assert [watch(dag_id) for dag_id in sorted(others)] == [[], []]
+    assert aws.model()["status"] == "RUNNING"
+    assert [entry["run_id"] for entry in watch(acts)] == ["r1"]
+    assert aws.model()["status"] == "STOPPED"
+
+
+@pytest.mark.parametrize(
+    ("value", "red"),
+    [
+        pytest.param("{", {"label_detection_watchdog", "a_label_detection_watchdog"}, id="names none: every one's"),
+        pytest.param('{"watchdog_dag_id": "a_label_detection_watchdog"}', {"a_label_detection_watchdog"}, id="its own"),
+    ],
+)
+def test_a_broken_lease_is_reported_by_its_watchdog_or_by_every_one(
+    variables: Variables, airflow: Airflow, watch: Watch, value: str, red: set[str]
+) -> None:
+    variables.values["label_detection_lease.x"] = value
+    found = set()
+    for dag_id in ("label_detection_watchdog", "a_label_detection_watchdog"):
+        try:
+            watch(dag_id)
+        except AirflowException:
+            found.add(dag_id)
+    assert found == red

@@ -8,21 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from airflow.api_fastapi.common.db.common import _get_session
 from airflow.api_fastapi.core_api import security
-from airflow.models.base import Base
 from airflow.models.dag import DagModel
-from airflow.models.dagrun import DagRun
-from airflow.models.taskinstance import TaskInstance
-from airflow.models.trigger import Trigger
-from airflow.models.variable import Variable
-from airflow.models.xcom import XComModel
 from fastapi.testclient import TestClient
-from sqlalchemy import create_engine
-from sqlalchemy.orm import Session
-from sqlalchemy.pool import StaticPool
 
-from label_detection.ui import clients
+from label_detection.ui import airflow as airflow_api
+from label_detection.ui import clients, model_now
+from label_detection.ui.airflow import Airflow
 from label_detection.ui.app import make_app
 from label_detection_core.drain.journal import Journal
 from label_detection_core.labelling.labeller import Outcome, Result
@@ -39,13 +31,13 @@ from label_detection_core.labelling.labels import (
 )
 from label_detection_core.queue.messages import ImageRef
 from tests.conftest import Aws
+from tests.plugins.label_detection.ui.known import DAG_ID, Known
 
-DAG_ID = "label_detection"
 RUN_ID = "manual__2026-11-22T06:00:00+00:00"
 
 
 @dataclass
-class Airflow:
+class Rights:
     """Who asks, and which DAGs' runs that user may read. `asked`: what Airflow was asked about."""
 
     user: str | None = "ann"
@@ -58,8 +50,8 @@ class Airflow:
 
 
 @pytest.fixture
-def airflow(monkeypatch: pytest.MonkeyPatch) -> Airflow:
-    stand_in = Airflow()
+def airflow(monkeypatch: pytest.MonkeyPatch) -> Rights:
+    stand_in = Rights()
     monkeypatch.setattr(security, "get_auth_manager", lambda: stand_in)
     monkeypatch.setattr(DagModel, "get_team_name", lambda dag_id: None)
     monkeypatch.setattr(clients, "_kept", {})
@@ -68,8 +60,18 @@ def airflow(monkeypatch: pytest.MonkeyPatch) -> Airflow:
 
 
 @pytest.fixture
-def browser(aws: Aws, airflow: Airflow) -> Iterator[TestClient]:
+def known(monkeypatch: pytest.MonkeyPatch) -> Known:
+    """What Airflow knows of DAGs and runs, in the place of its API."""
+    known = Known()
+    monkeypatch.setattr(airflow_api, "variable", known.variables.get)
+    monkeypatch.setattr(model_now, "_returned", {})
+    return known
+
+
+@pytest.fixture
+def browser(aws: Aws, airflow: Rights, known: Known) -> Iterator[TestClient]:
     app = make_app()
+    app.dependency_overrides[Airflow] = lambda: known
     if airflow.user:
         app.dependency_overrides[security.get_user] = lambda: airflow.user
     with TestClient(app, follow_redirects=False) as client:
@@ -122,14 +124,3 @@ class Run:
 @pytest.fixture
 def images(aws: Aws) -> Run:
     return Run(aws)
-
-
-@pytest.fixture
-def database(browser: TestClient) -> Iterator[Session]:
-    """Those of Airflow's tables that the page reads."""
-    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
-    tables: Any = [one.__table__ for one in (DagRun, TaskInstance, Trigger, Variable, XComModel)]
-    Base.metadata.create_all(engine, tables=tables)
-    with Session(engine) as session:
-        browser.app.dependency_overrides[_get_session] = lambda: session  # type: ignore[attr-defined]
-        yield session

@@ -10,8 +10,10 @@ from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
 from label_detection.ui.app import make_app
-from tests.conftest import OPTION
-from tests.plugins.label_detection.ui.conftest import DAG_ID, RUN_ID, Airflow
+from label_detection_core.config.settings import SECTION
+from tests.conftest import OPTION, Aws
+from tests.plugins.label_detection.ui.conftest import DAG_ID, RUN_ID, Rights
+from tests.plugins.label_detection.ui.known import Known
 
 RUN_ROUTES = [
     f"/runs/{DAG_ID}{name}?run_id={RUN_ID}" for name in ("", "/images", "/image", "/summary", "/report", "/picture")
@@ -38,14 +40,14 @@ def test_nobody_sees_anything_without_a_login(browser: TestClient, path: str) ->
 
 @pytest.mark.parametrize("path", [*RUN_ROUTES, *PIPELINE_ROUTES])
 def test_a_user_without_the_right_to_read_the_dags_runs_sees_nothing(
-    browser: TestClient, airflow: Airflow, path: str
+    browser: TestClient, airflow: Rights, path: str
 ) -> None:
     airflow.may_read = {"another_dag"}
     assert browser.get(path).status_code == 403
     assert airflow.asked == [("GET", "RUN", DAG_ID)]
 
 
-def test_the_right_to_read_another_dag_opens_no_pipeline(browser: TestClient, airflow: Airflow) -> None:
+def test_the_right_to_read_another_dag_opens_no_pipeline(browser: TestClient, airflow: Rights) -> None:
     airflow.may_read = {"another_dag", "label_detection_backfill", "~"}
     for dag_id in airflow.may_read:
         answer = browser.get(f"/runs/{dag_id}/images", params={"run_id": RUN_ID})
@@ -54,12 +56,23 @@ def test_the_right_to_read_another_dag_opens_no_pipeline(browser: TestClient, ai
 
 
 def test_the_list_of_pipelines_has_those_that_the_user_may_read(
-    browser: TestClient, airflow: Airflow, monkeypatch: pytest.MonkeyPatch
+    browser: TestClient, airflow: Rights, known: Known
 ) -> None:
-    monkeypatch.setenv(f"{OPTION}PIPELINES", '{"leaves": {}, "parts": {"queue_url": "x"}}')
+    known.configure('{"leaves": {}, "parts": {"queue_url": "x"}}')
     airflow.may_read = {"label_detection__parts"}
     assert browser.get("/pipelines").json() == [{"name": "parts", "dag_id": "label_detection__parts"}]
     assert browser.get("/runs/label_detection__leaves/images", params={"run_id": RUN_ID}).status_code == 403
+
+
+def test_a_pipelines_options_are_those_that_its_dag_was_made_with(browser: TestClient, known: Known, aws: Aws) -> None:
+    known.configure('{"leaves": {"final_bucket": "nowhere-to-be-found"}}')
+    known.default_args[DAG_ID] = known.default_args.pop("label_detection__leaves")
+    assert browser.get(RUN_ROUTES[1]).status_code == 404, "another DAG's options open no pipeline"
+    own = {"final_bucket": "nowhere-to-be-found"}
+    known.default_args[DAG_ID] = {SECTION: {"options": own, "home": "the call of labels() in parts_dag.py"}}
+    answer = browser.get(RUN_ROUTES[1])
+    assert answer.status_code == 502
+    assert "nowhere-to-be-found" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("path", [RUN_ROUTES[0], RUN_ROUTES[1], "/overview", "/nowhere"])
@@ -71,13 +84,13 @@ def test_every_answer_has_the_headers(browser: TestClient, path: str) -> None:
     assert headers["cache-control"] == "no-store"
 
 
-def test_what_is_configured_wrongly_is_said(browser: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_configured_wrongly_is_said(browser: TestClient, known: Known, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"{OPTION}FINAL_BUCKET", "s3://no")
     answer = browser.get(RUN_ROUTES[1])
     assert answer.status_code == 503
     assert "[label_detection] final_bucket is 's3://no'" in answer.json()["detail"]
     assert browser.get(RUN_ROUTES[0]).status_code == 200, "the page itself is there to say it"
-    monkeypatch.setenv(f"{OPTION}PIPELINES", "no-such-file.yaml")
+    known.configure("no-such-file.yaml")
     answer = browser.get(RUN_ROUTES[1])
     assert answer.status_code == 503
     assert "no-such-file.yaml" in answer.json()["detail"]
@@ -101,7 +114,7 @@ def test_a_connection_that_cannot_be_used_is_said(
     assert browser.get(RUN_ROUTES[0]).status_code == 200, "the page itself is there to say it"
 
 
-def test_a_browser_gets_an_error_as_words_on_a_page(browser: TestClient, airflow: Airflow) -> None:
+def test_a_browser_gets_an_error_as_words_on_a_page(browser: TestClient, airflow: Rights) -> None:
     airflow.may_read = set()
     answer = browser.get(RUN_ROUTES[0], headers={"Accept": "text/html"})
     assert answer.status_code == 403

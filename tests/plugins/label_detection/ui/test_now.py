@@ -1,26 +1,21 @@
-"""What is now: the model, who holds it, the queue, the watchdog, from AWS and Airflow's database."""
+"""What is now: the model, who holds it, the queue, the watchdog, from AWS and Airflow."""
 
 from __future__ import annotations
 
-import json
+import os
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from airflow.models.variable import Variable
-from airflow.models.xcom import XComModel
 from fastapi.testclient import TestClient
-from sqlalchemy import insert
-from sqlalchemy.orm import Session
 
-from label_detection.configuration import read_pipelines
+from label_detection_core.config.settings import environment_name
 from label_detection_core.model.lease import lease_name
 from tests.conftest import Aws
 from tests.model_calls import KINDS
-from tests.plugins.label_detection.ui.conftest import DAG_ID
-from tests.plugins.label_detection.ui.rows import NOW, add_run, add_task, hold, lease
+from tests.plugins.label_detection.ui.known import DAG_ID, NOW, Known, lease
 
 WATCHDOG = "label_detection_watchdog"
 
@@ -32,16 +27,15 @@ def now(browser: TestClient) -> dict[str, Any]:
     return found
 
 
-def test_who_holds_the_model_is_said(browser: TestClient, aws: Aws, database: Session) -> None:
+def test_who_holds_the_model_is_said(browser: TestClient, aws: Aws, known: Known) -> None:
     assert now(browser)["lease"] is None
-    hold(database, lease(aws))
+    known.hold(lease(aws))
     held = now(browser)["lease"]
     assert (held["dag_id"], held["run_id"], held["since"]) == (DAG_ID, "r", "2026-11-22T06:00:00Z")
 
 
-def test_a_lease_that_was_edited_is_a_warning(browser: TestClient, aws: Aws, database: Session) -> None:
-    database.add(Variable(key=lease_name(aws.settings.model_arn), val="{}"))
-    database.flush()
+def test_a_lease_that_was_edited_is_a_warning(browser: TestClient, aws: Aws, known: Known) -> None:
+    known.variables[lease_name(aws.settings.model_arn)] = "{}"
     found = now(browser)
     assert "it is not a lease" in found["warning"]
     assert (found["lease"], found["lease_problem"]) == (None, found["warning"])
@@ -54,7 +48,7 @@ WORDS["lookoutvision"] = ("TRAINED", "HOSTED")
 
 @pytest.mark.kinds(*KINDS)
 def test_whether_the_model_is_on_is_what_its_service_says(
-    browser: TestClient, aws: Aws, database: Session, model_kind: str
+    browser: TestClient, aws: Aws, known: Known, model_kind: str
 ) -> None:
     off, on = WORDS[model_kind]
     aws.put_model("STOPPED")
@@ -96,10 +90,10 @@ def a_service_that_ended(aws: Aws, patch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_why_the_models_state_is_not_known_is_said_and_the_rest_is_there(
-    browser: TestClient, aws: Aws, database: Session, trouble: Any, words: str, monkeypatch: pytest.MonkeyPatch
+    browser: TestClient, aws: Aws, known: Known, trouble: Any, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trouble(aws, monkeypatch)
-    hold(database, lease(aws, model_arn=read_pipelines().all[0].settings().model_arn))
+    known.hold(lease(aws, model_arn=os.environ[environment_name("model_arn")]))
     found = now(browser)
     assert found["state"] is None
     assert words in found["state_problem"]
@@ -148,16 +142,16 @@ MOMENTS = {
 
 @pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS)
 def test_what_needs_a_person_is_a_warning_and_what_a_run_does_is_none(
-    browser: TestClient, aws: Aws, database: Session, moment: Moment
+    browser: TestClient, aws: Aws, known: Known, moment: Moment
 ) -> None:
     aws.put_model(moment.status)
     at = datetime.now(UTC)
     since, ended = (at, at) if moment.just_now else (at - timedelta(hours=2), at - timedelta(minutes=5))
     if moment.lease is not None:
-        run_id = add_run(database, 1, state=moment.run) if moment.run else "gone"
+        run_id = known.add_run(1, state=moment.run) if moment.run else "gone"
         for task, state in moment.tasks.items():
-            add_task(database, run_id, task, state, ended)
-        hold(database, lease(aws, run_id=run_id, since=since, **moment.lease))
+            known.add_task(run_id, task, state, ended)
+        known.hold(lease(aws, run_id=run_id, since=since, **moment.lease))
     warned = now(browser)["warning"]
     assert bool(warned) is bool(moment.warned), warned
     assert moment.warned in (warned or "")
@@ -165,7 +159,7 @@ def test_what_needs_a_person_is_a_warning_and_what_a_run_does_is_none(
     assert ("stop-project-version" in (warned or "")) is (is_on and bool(warned))
 
 
-def test_the_queues_depth_with_the_oldest_messages_age(browser: TestClient, aws: Aws, database: Session) -> None:
+def test_the_queues_depth_with_the_oldest_messages_age(browser: TestClient, aws: Aws, known: Known) -> None:
     assert now(browser)["queue"] == {"waiting": 0, "in_flight": 0, "oldest_seconds": None}
     aws.upload("a.png", b"picture")
     time.sleep(1.1)
@@ -178,7 +172,7 @@ def test_the_queues_depth_with_the_oldest_messages_age(browser: TestClient, aws:
     assert now(browser)["queue"] == {"waiting": 0, "in_flight": 1, "oldest_seconds": None}
 
 
-def test_an_age_that_is_not_known_is_none(browser: TestClient, aws: Aws, database: Session) -> None:
+def test_an_age_that_is_not_known_is_none(browser: TestClient, aws: Aws, known: Known) -> None:
     aws.upload("a.png", b"picture")
     aws.fail("monitoring", "GetMetricStatistics", code="InternalFailure")
     found = now(browser)
@@ -186,26 +180,63 @@ def test_an_age_that_is_not_known_is_none(browser: TestClient, aws: Aws, databas
     assert "The age of the oldest message cannot be read: InternalFailure" in found["age_problem"]
 
 
-def test_a_queue_that_cannot_be_read_is_said(browser: TestClient, aws: Aws, database: Session) -> None:
+def test_a_queue_that_cannot_be_read_is_said(browser: TestClient, aws: Aws, known: Known) -> None:
     aws.fail("sqs", "GetQueueAttributes", code="AccessDenied", status=403)
     found = now(browser)
     assert (found["queue"], found["age_problem"]) == (None, None)
     assert "sqs:GetQueueAttributes" in found["queue_problem"]
 
 
-def test_what_the_watchdog_did_to_this_pipelines_model_alone(browser: TestClient, aws: Aws, database: Session) -> None:
-    assert now(browser)["watchdog"] == {"state": None, "ended_at": None, "looks": 0, "acted": []}
+NOT_YET = {"state": None, "ended_at": None, "looks": 0, "acted": [], "problem": None}
+
+
+def test_what_the_watchdog_did_to_this_pipelines_model_alone(browser: TestClient, aws: Aws, known: Known) -> None:
+    assert now(browser)["watchdog"] == NOT_YET
     own = {**lease(aws).model_dump(mode="json"), "why": "its run was deleted", "stopped": True}
     acted: list[list[dict[str, Any]]] = [[own], [], [{**own, "dag_id": "label_detection__other", "run_id": "secret"}]]
     for number, value in enumerate(acted, 1):
-        run_id = add_run(database, number, WATCHDOG, "failed" if number == 3 else "success")
-        row_of_task = {"dag_id": WATCHDOG, "task_id": "stop_expired_models", "run_id": run_id, "map_index": -1}
-        database.execute(
-            insert(XComModel).values(
-                dag_run_id=number, key="return_value", value=json.dumps(value), timestamp=NOW, **row_of_task
-            )
-        )
+        run_id = known.add_run(number, WATCHDOG, "failed" if number == 3 else "success")
+        known.add_value(run_id, "stop_expired_models", value)
+    known.add_run(4, WATCHDOG)  # it has failed before it could return anything
+    known.add_run(5, WATCHDOG, "running")
     found = now(browser)["watchdog"]
-    assert found["state"] == "failed"
-    assert found["looks"] == 3
+    assert (found["state"], found["ended_at"]) == ("success", "2026-11-22T10:04:00+00:00")
+    assert found["looks"] == 4
     assert found["acted"] == [{"run_id": "r", "why": "its run was deleted", "stopped": True}]
+
+
+def test_what_a_run_of_the_watchdog_returned_is_asked_once(browser: TestClient, aws: Aws, known: Known) -> None:
+    for number in range(3):
+        known.add_run(number, WATCHDOG)
+    now(browser)
+    before = len(known.asked)
+    now(browser)
+    assert [path for path in known.asked[before:] if "xcomEntries" in path] == []
+    known.add_run(3, WATCHDOG)
+    now(browser)
+    assert [path for path in known.asked[before:] if "xcomEntries" in path] == [
+        f"dags/{WATCHDOG}/dagRuns/run 3/taskInstances/stop_expired_models/xcomEntries/return_value"
+    ]
+
+
+def test_who_may_not_read_the_watchdogs_runs_is_told_so_and_sees_the_rest(
+    browser: TestClient, aws: Aws, known: Known
+) -> None:
+    known.add_run(1, WATCHDOG)
+    known.hold(lease(aws))
+    known.denied = {WATCHDOG}
+    found = now(browser)
+    assert found["watchdog"] == NOT_YET | {"problem": "You may not read the runs of the watchdog."}
+    assert found["lease"]["run_id"] == "r"
+
+
+@pytest.mark.parametrize(("denied", "is_warned"), [(set(), True), ({"another_dag"}, False)], ids=["may", "may not"])
+def test_of_a_run_that_the_user_may_not_read_nothing_is_said_but_that_it_holds_the_model(
+    browser: TestClient, aws: Aws, known: Known, denied: set[str], is_warned: bool
+) -> None:
+    aws.put_model("RUNNING")
+    known.hold(lease(aws, dag_id="another_dag"))
+    known.denied = denied
+    found = now(browser)
+    assert found["lease"]["dag_id"] == "another_dag"
+    assert bool(found["warning"]) is is_warned

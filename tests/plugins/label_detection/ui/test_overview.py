@@ -1,20 +1,20 @@
-"""Runs over time, from Airflow's database and their reports."""
+"""Runs over time, from Airflow's API and their reports."""
 
 from __future__ import annotations
 
 import json
-import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from airflow.api_fastapi.common.db.common import _get_session
+from fastapi.dependencies.models import Dependant
 from fastapi.testclient import TestClient
-from sqlalchemy.orm import Session
 
-from label_detection.ui import clients, overview
+from label_detection.ui import airflow, clients, overview
 from label_detection_core.model.run_history import row
 from tests.conftest import Aws
-from tests.plugins.label_detection.ui.conftest import DAG_ID
-from tests.plugins.label_detection.ui.rows import add_run, add_task, hold, lease
+from tests.plugins.label_detection.ui.known import DAG_ID, Known
 
 REPORT = {
     "run": {"started_at": "2026-11-22T06:00:00Z"},
@@ -31,12 +31,12 @@ def put_report(aws: Aws, run_id: str, report: Any) -> None:
 
 
 def test_runs_come_newest_first_a_page_at_a_time_with_their_reports(
-    browser: TestClient, aws: Aws, database: Session, monkeypatch: pytest.MonkeyPatch
+    browser: TestClient, aws: Aws, known: Known, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(overview, "_RUNS", 2)
     for number in range(1, 4):
-        put_report(aws, add_run(database, number), REPORT) if number != 2 else add_run(database, number)
-    add_run(database, 9, dag_id="another_dag")
+        put_report(aws, known.add_run(number), REPORT) if number != 2 else known.add_run(number)
+    known.add_run(9, dag_id="another_dag")
     first = browser.get(f"/pipelines/{DAG_ID}/runs").json()
     assert [run["run_id"] for run in first["runs"]] == ["run 3", "run 2"]
     assert [bool(run["report"]) for run in first["runs"]] == [True, False]
@@ -46,11 +46,22 @@ def test_runs_come_newest_first_a_page_at_a_time_with_their_reports(
     assert second["before"] is None
 
 
-def test_a_run_that_found_an_empty_queue_is_told_from_one_whose_report_is_missing(
-    browser: TestClient, database: Session
+def test_as_many_runs_come_from_an_airflow_that_lists_few_at_once(
+    browser: TestClient, known: Known, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add_task(database, add_run(database, 1), "wait_for_images", "skipped")
-    add_task(database, add_run(database, 2), "wait_for_images", "success")
+    """Its option `[api] maximum_page_limit`."""
+    monkeypatch.setattr(airflow, "_PAGE", 2)
+    for number in range(5):
+        known.add_task(known.add_run(number), "wait_for_images", "skipped")
+    found = browser.get(f"/pipelines/{DAG_ID}/runs").json()
+    assert [(run["run_id"], run["empty"]) for run in found["runs"]] == [(f"run {n}", True) for n in (4, 3, 2, 1, 0)]
+
+
+def test_a_run_that_found_an_empty_queue_is_told_from_one_whose_report_is_missing(
+    browser: TestClient, known: Known
+) -> None:
+    known.add_task(known.add_run(1), "wait_for_images", "skipped")
+    known.add_task(known.add_run(2), "wait_for_images", "success")
     runs = browser.get(f"/pipelines/{DAG_ID}/runs").json()["runs"]
     assert {run["run_id"]: run["empty"] for run in runs} == {"run 1": True, "run 2": False}
 
@@ -85,10 +96,10 @@ ODD_REPORTS: dict[str, tuple[Any, str | None]] = {
 
 @pytest.mark.parametrize(("body", "problem"), ODD_REPORTS.values(), ids=ODD_REPORTS)
 def test_a_report_that_somebody_has_edited_hides_no_other_run(
-    browser: TestClient, aws: Aws, database: Session, body: bytes, problem: str | None
+    browser: TestClient, aws: Aws, known: Known, body: bytes, problem: str | None
 ) -> None:
-    put_report(aws, add_run(database, 1), REPORT)
-    run_id = add_run(database, 2)
+    put_report(aws, known.add_run(1), REPORT)
+    run_id = known.add_run(2)
     aws.s3.put_object(Bucket=aws.settings.final_bucket, Key=f"runs/{run_id}/report.json", Body=body)
     odd, right = browser.get(f"/pipelines/{DAG_ID}/runs").json()["runs"]
     assert (right["report"], right["report_problem"]) == (row(REPORT), None)
@@ -104,30 +115,34 @@ def test_a_report_that_somebody_has_edited_hides_no_other_run(
         assert summary.json()["labels"] == []
 
 
-def test_no_connection_to_the_database_is_held_while_aws_is_asked(
-    browser: TestClient, aws: Aws, database: Session, monkeypatch: pytest.MonkeyPatch
+def calls_of(dependant: Dependant) -> Iterator[Any]:
+    yield dependant.call
+    for one in dependant.dependencies:
+        yield from calls_of(one)
+
+
+def test_no_route_holds_a_connection_to_the_database(browser: TestClient) -> None:
+    """Airflow has few. It asks its own API one by one; the pages wait for AWS in between."""
+    for route in browser.app.routes:  # type: ignore[attr-defined]
+        assert _get_session not in set(calls_of(route.dependant)), route.path
+
+
+def test_the_lease_is_read_after_the_models_state(
+    browser: TestClient, aws: Aws, known: Known, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add_run(database, 1)
-    hold(database, lease(aws))
-    database.commit()
-    held: list[bool] = []
-    sqs_client = clients.sqs_client
+    """A run takes it before it starts the model, and gives it up after the model is off."""
+    order: list[str] = []
+    model_hook = clients.model_hook
 
-    def spied(make: Any) -> Any:
-        def client(settings: Any) -> Any:
-            time.sleep(1.0 if make is sqs_client else 0.1)
-            held.append(database.in_transaction())
-            return make(settings)
+    def asked(what: str, ask: Any) -> Any:
+        return lambda one: [order.append(what), ask(one)][1]
 
-        return client
-
-    for name in ("s3_client", "sqs_client", "model_hook"):
-        monkeypatch.setattr(clients, name, spied(getattr(clients, name)))
-    assert browser.get(f"/pipelines/{DAG_ID}/runs").status_code == 200
-    assert browser.get(f"/pipelines/{DAG_ID}/now").json()["lease"]["run_id"] == "r"
-    assert held == [False] * 3
+    monkeypatch.setattr(clients, "model_hook", asked("state", model_hook))
+    monkeypatch.setattr(airflow, "variable", asked("lease", known.variables.get))
+    assert browser.get(f"/pipelines/{DAG_ID}/now").status_code == 200
+    assert order == ["state", "lease"]
 
 
-@pytest.mark.parametrize("before", ["0", "x", str(10**30)])
-def test_runs_before_one_that_cannot_be_are_refused(browser: TestClient, database: Session, before: str) -> None:
+@pytest.mark.parametrize("before", ["x", "2026-11-22T06:00:00", str(10**30)])
+def test_runs_before_what_is_no_time_are_refused(browser: TestClient, known: Known, before: str) -> None:
     assert browser.get(f"/pipelines/{DAG_ID}/runs", params={"before": before}).status_code == 422

@@ -16,13 +16,13 @@ from label_detection.ui import clients
 from label_detection.ui.app import make_app
 from label_detection.ui.request_limit import AT_ONCE, RequestLimitMiddleware
 from tests.conftest import Aws
-from tests.plugins.label_detection.ui.conftest import DAG_ID, RUN_ID, Airflow
+from tests.plugins.label_detection.ui.conftest import DAG_ID, RUN_ID, Rights
 
 REQUESTS = 60
 
 
 def test_airflows_own_routes_have_threads_while_all_pictures_wait_for_s3(
-    aws: Aws, airflow: Airflow, monkeypatch: pytest.MonkeyPatch
+    aws: Aws, airflow: Rights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = make_app()
     app.dependency_overrides[security.get_user] = lambda: airflow.user

@@ -1,0 +1,351 @@
+"""A user's DAG file: a comment, an import and a call of `labels()`, whose arguments are options."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from airflow.dag_processing.dagbag import BundleDagBag, DagBag
+from airflow.sdk.exceptions import AirflowFailException
+from airflow.serialization.serialized_objects import DagSerialization
+
+from label_detection import configuration, leases
+from label_detection.configuration import read_settings, run_pipeline
+from label_detection_core.config.settings import Settings, environment_name
+from label_detection_core.run.plan import Plan
+from tests.core.test_pipelines import options
+from tests.dags.test_policy import CHAIN, DAG_RULES, DAGS, TASK_RULES
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+
+WATCHDOG = "label_detection_watchdog"
+Parse = Callable[..., dict[str, "DAG"]]
+
+
+def write(folder: Path, call: str, name: str = "parts_dag.py") -> Path:
+    """A DAG file as the documents have it, that is not one of this repository."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_text(f"# A DAG file of Airflow's.\nfrom label_detection.dags import labels, watchdog\n{call}\n")
+    return path
+
+
+@pytest.fixture
+def parse(tmp_path: Path) -> Parse:
+    """The DAGs of DAG files with these calls."""
+
+    def parsed(*calls: str) -> dict[str, DAG]:
+        for number, call in enumerate(calls):
+            write(tmp_path / "dags", call, f"parts{number or ''}_dag.py")
+        bag = DagBag(tmp_path / "dags")
+        assert bag.import_errors == {}
+        return bag.dags
+
+    return parsed
+
+
+def call(**arguments: Any) -> str:
+    return f"labels(**{arguments!r})"
+
+
+def settings(dag: DAG, **params: Any) -> Settings:
+    """What a task of the DAG works with."""
+    return read_settings({"dag": dag, "params": params})  # type: ignore[typeddict-item]
+
+
+def says(dag: DAG, **params: Any) -> list[str]:
+    """The lines that the first task of a DAG's run fails with; none, when it goes on."""
+    try:
+        settings(dag, **params)
+    except AirflowFailException as error:
+        return str(error).splitlines()[1:]
+    return []
+
+
+def test_a_call_without_arguments_makes_the_dags_of_the_section(parse: Parse) -> None:
+    assert set(parse("labels()")) == DAGS
+
+
+def test_arguments_win_over_the_pipelines_file_which_wins_over_the_section(
+    parse: Parse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for option, value in {"max_tasks": "2", "min_confidence": "20", "wait_minutes": "2"}.items():
+        monkeypatch.setenv(environment_name(option), value)
+    (tmp_path / "p.yaml").write_text(yaml.safe_dump({"leaves": options(1, max_tasks=3, min_confidence=30)}))
+    dags = parse(call(pipelines=str(tmp_path / "p.yaml"), max_tasks=4))
+    found = settings(dags["label_detection__leaves"])
+    assert (found.max_tasks, found.min_confidence, found.wait_minutes) == (4, 30, 2)
+
+
+@pytest.mark.parametrize("option", sorted(set(options(1)) | {"schedule"}))
+def test_an_argument_is_enough_for_an_option(parse: Parse, option: str) -> None:
+    given = options(1, schedule="@hourly")
+    dag = parse(call(**given))["label_detection"]
+    assert getattr(settings(dag), option) == given[option]
+    assert dag.schedule == "@hourly"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "is_set_to"),
+    [
+        ("min_confidence", 99.5, 99.5),
+        ("min_confidence", "model", "model"),
+        ("class_names", ["ok", "scratched"], ("ok", "scratched")),
+        ("class_names", {0: "ok", 1: "scratched"}, ("ok", "scratched")),
+        ("paused_upon_creation", True, True),
+        ("schedule", None, ""),
+        ("max_tasks", None, 4),
+    ],
+    ids=str,
+)
+def test_an_argument_is_of_pythons_own_types(
+    parse: Parse, monkeypatch: pytest.MonkeyPatch, option: str, value: Any, is_set_to: Any
+) -> None:
+    monkeypatch.setenv(environment_name("max_tasks"), "9")
+    assert getattr(settings(parse(call(**options(1, **{option: value})))["label_detection"]), option) == is_set_to
+
+
+def test_the_pipelines_may_be_an_argument(parse: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(environment_name("pipelines"), '{"others": {}}')
+    dags = parse(call(pipelines={"leaves": options(1), "parts": options(2, min_confidence=80)}, min_inference_units=1))
+    assert settings(dags["label_detection__parts"]).min_confidence == 80
+    assert set(parse(call(pipelines=""))) == DAGS
+
+
+@pytest.mark.parametrize(
+    ("argument", "line"),
+    [
+        ({"colour": "red"}, "labels(): 'colour' is not an option: mend or remove it in {place}"),
+        ({"queue_ulr": "red"}, "labels(): 'queue_ulr' is not an option: did you mean queue_url? mend it in {place}"),
+        ({"max_tasks": 0}, "labels(): max_tasks is '0': input should be greater than or equal to 1; set it in {place}"),
+        ({"max_tasks": True}, "labels(): max_tasks is 'true': *; set it in {place}"),
+        ({"max_tasks": {1, 2}}, "labels(): max_tasks: set is no type of a value that an option has; set it in {place}"),
+        ({"schedule": "daily"}, "labels(): schedule is 'daily': must be a cron expression *; set it in {place}"),
+        ({"timezone": "Middle/Earth"}, "labels(): timezone is 'Middle/Earth': must be the IANA name *"),
+        ({"source_bucket": "No"}, "labels(): source_bucket is wrong: must be *; set it in {place}"),
+        ({"queue_url": None}, "labels(): queue_url is missing: set it in {place}, or AIRFLOW__* for all *"),
+        ({"pipelines": "none.yaml"}, "labels(): pipelines: *none.yaml: there is no such file* ({place})"),
+        ({"pipelines": 5}, "labels(): pipelines: it is neither a JSON object * ({place})"),
+        ({"pipelines": {1, 2}}, "labels(): pipelines: set is no type of a value that an option has ({place})"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_wrong_argument_breaks_no_dag_and_is_one_line_of_the_first_task(
+    parse: Parse, argument: dict[str, Any], line: str
+) -> None:
+    dags = parse(call(**options(1, **argument)))
+    assert set(dags) == DAGS
+    (said,) = says(dags["label_detection"])
+    for part in line.format(place="the call of labels() in parts_dag.py").split("*"):
+        assert part in said
+
+
+def test_a_run_may_give_what_the_call_has_wrong(parse: Parse) -> None:
+    assert says(parse(call(**options(1, max_tasks=0)))["label_detection"], max_tasks=3) == []
+
+
+def test_a_pipelines_file_and_an_argument_are_told_apart(parse: Parse, tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(yaml.safe_dump({"leaves": options(1, min_confidence=900)}))
+    lines = says(parse(call(pipelines=str(tmp_path / "p.yaml"), max_tasks=900))["label_detection__leaves"])
+    assert [line.split(" is ")[0] for line in lines] == [
+        f"pipelines: leaves: {option}" for option in ("min_confidence", "max_tasks")
+    ]
+    assert [line.split("; set it in ")[1] for line in lines] == [
+        str(tmp_path / "p.yaml"),
+        "the call of labels() in parts_dag.py",
+    ]
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        {"queue_url": "https://user:hush@host/1/q"},
+        {"queue_url": "https://host/1/q?X-Amz-Signature=hush"},
+        {"aws_conn_id": "aws://key:hush@"},
+        {"class_names": {"a": "hush"}},
+        {"key": "hush"},
+        {"model_arn": ["hush"]},
+    ],
+    ids=str,
+)
+def test_what_may_be_a_secret_is_not_in_the_stored_dag(parse: Parse, argument: dict[str, Any]) -> None:
+    dags = parse(call(**options(1, **argument)))
+    assert [dag_id for dag_id, dag in dags.items() if "hush" in json.dumps(DagSerialization.to_dict(dag))] == []
+    assert says(dags["label_detection"]), "it is said that it is wrong"
+
+
+def test_the_stored_dag_has_what_its_tasks_have(parse: Parse) -> None:
+    """The pages know a pipeline by that: the API server has neither DAG files nor the pipelines' file."""
+    named = {"leaves": options(1, schedule=None, class_names=["a", "b"], max_tasks=0)}
+    for dag in parse(call(prefix="a.", pipelines=named)).values():
+        stored = DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(dag))))
+        own = {name: value for name, value in dag.default_args.items() if name.startswith("label_detection")}
+        assert own
+        assert {name: stored.default_args[name] for name in own} == json.loads(json.dumps(own))
+
+
+def test_a_mapped_task_has_its_dags_options(parse: Parse) -> None:
+    dag = parse(call(**options(1)))["label_detection"]
+    mapped: Any = dag.get_task("analyse_images")
+    task = mapped.unmap({"images_per_second": 1.0})
+    assert run_pipeline({"dag": task.dag}).read("queue_url") == options(1)["queue_url"]  # type: ignore[typeddict-item]
+
+
+def test_two_teams_have_dags_and_watchdogs_of_their_own(parse: Parse) -> None:
+    teams = {"team_a_": options(1), "team-b.": {"pipelines": {"leaves": options(2)}}}
+    dags = parse(*(call(prefix=prefix, **given) for prefix, given in teams.items()))
+    assert set(dags) == {f"team_a_{dag_id}" for dag_id in DAGS} | {
+        "team-b.label_detection__leaves",
+        "team-b.label_detection_backfill__leaves",
+        f"team-b.{WATCHDOG}",
+    }
+    assert settings(dags["team_a_label_detection"]).queue_url == options(1)["queue_url"]
+    assert settings(dags["team-b.label_detection__leaves"]).queue_url == options(2)["queue_url"]
+    assert [task.task_id for task in dags["team_a_label_detection"].topological_sort()] == CHAIN
+
+
+def test_what_a_prefixs_dags_say_is_of_their_own_ids(parse: Parse) -> None:
+    for dag_id, dag in parse(call(prefix="team_a_", **options(1))).items():
+        text = " ".join([dag.doc_md or "", *(task.doc_md or "" for task in dag.tasks)])
+        for other in DAGS:
+            assert f"`{other}`" not in text, f"{dag_id} names {other}"
+
+
+def test_they_keep_every_rule_of_the_dags(parse: Parse) -> None:
+    for dag in parse(call(prefix="team_a_", max_tasks=0, **options(1))).values():
+        broken = [rule for rule, (holds, _) in DAG_RULES.items() if not holds(dag)]
+        broken += [rule for rule, (holds, _) in TASK_RULES.items() if not all(map(holds, dag.tasks))]
+        assert broken == []
+        DagSerialization.validate_schema(json.loads(json.dumps(DagSerialization.to_dict(dag))))
+
+
+@pytest.mark.parametrize(("prefix", "named"), [("", WATCHDOG), ("team_a_", f"team_a_{WATCHDOG}")])
+def test_a_lease_names_the_watchdog_that_is_beside_its_dag(
+    parse: Parse, monkeypatch: pytest.MonkeyPatch, prefix: str, named: str
+) -> None:
+    dags = parse(call(prefix=prefix, **options(1)))
+    dag = dags[f"{prefix}label_detection"]
+    kept: list[Any] = []
+    monkeypatch.setattr(leases, "read_lease", lambda _: None)
+    monkeypatch.setattr(leases, "put_lease", lambda lease: kept.append(lease) or lease)
+    plan = Plan(settings=settings(dag), backlog=1, units=1, tasks=1, reason="a test")
+    leases.take_lease({"dag": dag, "ti": SimpleNamespace(dag_id=dag.dag_id, run_id="r")}, plan)  # type: ignore[typeddict-item, arg-type]
+    assert [lease.watchdog_dag_id for lease in kept] == [named]
+    assert named in dags
+
+
+@pytest.mark.parametrize("prefix", ["a b", "a/", "é", "x" * 101, 3, None, "a\n"], ids=repr)
+def test_a_wrong_prefix_is_one_clear_error_of_the_file(tmp_path: Path, prefix: Any) -> None:
+    path = write(tmp_path / "dags", call(prefix=prefix))
+    write(tmp_path / "dags", "labels()", "right_dag.py")
+    bag = DagBag(tmp_path / "dags")
+    assert set(bag.dags) == DAGS
+    (error,) = bag.import_errors.values()
+    assert list(bag.import_errors) == [str(path)]
+    last = error.strip().splitlines()[-1]
+    assert last.startswith(f"ValueError: labels(prefix=…) is {prefix!r}: it must be 1 to 100 letters")
+    assert last.endswith("mend it in the call of labels() in parts_dag.py")
+
+
+def test_the_longest_prefix_and_name_make_ids_that_airflow_takes(parse: Parse) -> None:
+    dags = parse(call(prefix="x" * 100, pipelines={"y" * 100: options(1)}))
+    assert max(map(len, dags)) <= 250
+
+
+@pytest.mark.parametrize("prefix", ["", "team_a_"])
+def test_a_watchdog_may_have_a_file_of_its_own(parse: Parse, prefix: str) -> None:
+    calls = f"labels({prefix!r}, with_watchdog=False)", f"watchdog({prefix!r})"
+    assert set(parse(calls[0])) == {f"{prefix}{dag_id}" for dag_id in DAGS - {WATCHDOG}}
+    assert set(parse(*calls)) == {f"{prefix}{dag_id}" for dag_id in DAGS}
+
+
+def test_a_watchdog_that_fails_tells_the_topics_of_its_prefix(parse: Parse) -> None:
+    topic = "arn:aws:sns:eu-west-1:123456789012:{}".format
+    section = {"sns_topic_arn": topic("section")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(environment_name("sns_topic_arn"), section["sns_topic_arn"])
+        named = {"leaves": options(1, sns_topic_arn=topic("leaves"), aws_conn_id="theirs"), "parts": options(2)}
+        dag = parse(call(prefix="a_", pipelines=named), call(prefix="b_", sns_topic_arn=""))[f"a_{WATCHDOG}"]
+        found = configuration.read_topics({"dag": dag})  # type: ignore[typeddict-item]
+    assert found == {topic("leaves"): "theirs", topic("section"): "aws_default"}
+
+
+def test_a_task_makes_its_own_dag_alone(parse: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "a_label_detection")
+    assert set(parse(call(prefix="a_"), call(prefix="b_"))) == {"a_label_detection"}
+
+
+# Where the pipelines' file is looked for
+
+
+BESIDE, ABOVE, DAGS_FOLDER, ABOVE_DAGS_FOLDER = "bundle/dags", "bundle", "airflow/dags", "airflow"
+
+
+def parsed_of_bundle(bundle: Path, dag_file: Path) -> dict[str, DAG]:
+    """As the dag-processor and a task read a file of a bundle."""
+    bag = BundleDagBag(dag_folder=dag_file, bundle_path=bundle, bundle_name="theirs")
+    assert bag.import_errors == {}
+    return bag.dags
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        [BESIDE, ABOVE, DAGS_FOLDER, ABOVE_DAGS_FOLDER],
+        [ABOVE, DAGS_FOLDER, ABOVE_DAGS_FOLDER],
+        [DAGS_FOLDER, ABOVE_DAGS_FOLDER],
+        [ABOVE_DAGS_FOLDER],
+    ],
+    ids=lambda places: f"{places[0]} first" if len(places) > 1 else f"{places[0]} alone",
+)
+def test_a_relative_path_is_looked_for_beside_the_dag_file_above_it_and_in_airflows_dags_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, places: list[str]
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path / DAGS_FOLDER))
+    dag_file = write(tmp_path / BESIDE, 'labels(pipelines="pipelines.yaml")')
+    for place in places:
+        (tmp_path / place).mkdir(parents=True, exist_ok=True)
+        name = place.replace("/", ".")
+        (tmp_path / place / "pipelines.yaml").write_text(yaml.safe_dump({name: options(1)}))
+    dags = parsed_of_bundle(tmp_path / "bundle", dag_file)
+    dag = dags[f"label_detection__{places[0].replace('/', '.')}"]
+    assert settings(dag).queue_url == options(1)["queue_url"]
+
+
+def test_the_section_may_name_the_file_that_a_bundle_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", "/nowhere")
+    monkeypatch.setenv(environment_name("pipelines"), "pipelines.yaml")
+    dag_file = write(tmp_path, "labels()")
+    (tmp_path / "pipelines.yaml").write_text("leaves: {}")
+    assert "label_detection__leaves" in parsed_of_bundle(tmp_path, dag_file)
+
+
+def test_of_a_file_that_is_nowhere_the_first_task_names_every_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path / DAGS_FOLDER))
+    dags = parsed_of_bundle(tmp_path, write(tmp_path / BESIDE, 'labels(pipelines="p.yaml")'))
+    (line,) = says(dags["label_detection"])
+    for place in (BESIDE, ABOVE, DAGS_FOLDER, ABOVE_DAGS_FOLDER):
+        assert str(tmp_path / place / "p.yaml") in line
+
+
+def test_a_clone_of_a_repository_has_its_pipelines_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", "/nowhere")
+    origin, clone = tmp_path / "origin", tmp_path / "bundles" / "theirs" / "tracking_repo"
+    write(origin / "dags", 'labels(pipelines="pipelines.yaml")')
+    (origin / "dags" / "pipelines.yaml").write_text(yaml.safe_dump({"leaves": options(1)}))
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com", "-C", str(origin)]
+    for command in ([*git, "init", "-q"], [*git, "add", "."], [*git, "commit", "-qm", "dags"]):
+        subprocess.run(command, check=True)
+    subprocess.run([git[0], "clone", "-q", str(origin), str(clone)], check=True)
+    dags = parsed_of_bundle(clone, clone / "dags" / "parts_dag.py")
+    assert says(dags["label_detection__leaves"]) == []

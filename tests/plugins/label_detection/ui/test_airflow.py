@@ -1,0 +1,118 @@
+"""Airflow's API as the pages ask it, on a real API server: what breaks here breaks the pages on that Airflow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from label_detection.ui.request_limit import AT_ONCE
+from label_detection_core.model.lease import Lease, lease_name
+from tests.conftest import Aws
+from tests.plugins.label_detection.ui.api_server import ApiServer, api_server
+
+DAG_ID = "label_detection"
+WATCHDOG = "label_detection_watchdog"
+RUNS = f"label-detection/pipelines/{DAG_ID}/runs"
+NOW = f"label-detection/pipelines/{DAG_ID}/now"
+RUNS_OF_A_PAGE = 60
+#: Of the runs here, the one that found an empty queue, and the one that holds the model.
+EMPTY, HOLDER = "run-7", "run-8"
+
+
+@pytest.fixture(scope="session")
+def _api_server(tmp_path_factory: pytest.TempPathFactory, _aws_server: Aws) -> Iterator[ApiServer]:
+    with api_server(tmp_path_factory.mktemp("api-server"), _aws_server.environment) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _busy(_api_server: ApiServer, _aws_server: Aws) -> ApiServer:
+    """The server with runs of the pipeline and of the watchdog, and a lease."""
+    api = _api_server.api
+    for number in range(RUNS_OF_A_PAGE + 2):
+        api.trigger(DAG_ID, f"run-{number}")
+    api.call("PATCH", f"/dags/{DAG_ID}/dagRuns/{EMPTY}/taskInstances/wait_for_images", {"new_state": "skipped"})
+    ago = datetime.now(UTC) - timedelta(hours=1)
+    facts = {"dag_id": DAG_ID, "run_id": HOLDER, "since": ago, "until": ago + timedelta(days=1), "units": 1}
+    lease = Lease.model_validate({"model_arn": _aws_server.settings.model_arn, **facts})
+    api.call("POST", "/variables", {"key": lease_name(lease.model_arn), "value": lease.model_dump_json()})
+    api.trigger(WATCHDOG, "look")
+    xcom = f"/dags/{WATCHDOG}/dagRuns/look/taskInstances/stop_expired_models/xcomEntries"
+    acted = {**lease.model_dump(mode="json"), "why": "it expired", "stopped": True}
+    api.call("POST", xcom, {"key": "return_value", "value": [acted]})
+    api.set_run_state(WATCHDOG, "look", "success")
+    return _api_server
+
+
+@pytest.fixture
+def server(_busy: ApiServer) -> ApiServer:
+    return _busy
+
+
+def test_a_dags_details_are_what_the_api_has_of_it(server: ApiServer) -> None:
+    answer = server.get(f"probe/dags/{DAG_ID}")
+    assert answer.status_code == 200, answer.text
+    asked = server.api.call("GET", f"/dags/{DAG_ID}/details")
+    assert answer.json() | {"last_parsed": None} == asked | {"last_parsed": None}, "but for the time of asking"
+    assert asked["default_args"]["owner"]
+
+
+@pytest.mark.parametrize(
+    ("user", "dag_id", "status"),
+    [("nobody", DAG_ID, 403), (None, DAG_ID, 401), ("viewer", "no_such_dag", 404), ("viewer", "a%2Fb", 404)],
+    ids=["no right", "no login", "no such DAG", "a name that is a path"],
+)
+def test_the_rights_are_the_users_own(server: ApiServer, user: str | None, dag_id: str, status: int) -> None:
+    assert server.get(f"probe/dags/{dag_id}", user).status_code == status
+
+
+@pytest.mark.parametrize(("user", "status"), [("nobody", 403), (None, 401), ("viewer", 200)])
+@pytest.mark.parametrize("path", [RUNS, NOW])
+def test_the_pages_data_is_for_those_who_may_read_the_runs(
+    server: ApiServer, path: str, user: str | None, status: int
+) -> None:
+    assert server.get(path, user).status_code == status
+
+
+def test_a_token_in_the_header_is_as_good_as_the_cookie(server: ApiServer) -> None:
+    token = server.api.token("viewer", "viewer")
+    assert server.get(RUNS, None, headers={"Authorization": f"Bearer {token}"}).status_code == 200
+
+
+def test_the_runs_come_a_page_at_a_time_and_none_is_missing_or_twice(server: ApiServer) -> None:
+    first = server.get(RUNS).json()
+    second = server.get(RUNS, before=first["before"]).json()
+    assert (len(first["runs"]), second["before"]) == (RUNS_OF_A_PAGE, None)
+    seen = [run["run_id"] for run in first["runs"] + second["runs"]]
+    assert seen == [f"run-{number}" for number in reversed(range(RUNS_OF_A_PAGE + 2))]
+
+
+def test_a_run_that_found_an_empty_queue_is_told_apart(server: ApiServer) -> None:
+    runs = server.get(RUNS).json()["runs"]
+    assert [run["run_id"] for run in runs if run["empty"]] == [EMPTY]
+
+
+def test_who_may_read_no_variables_sees_who_holds_the_model_and_that_nothing_goes_on(server: ApiServer) -> None:
+    found = server.get(NOW).json()
+    assert found["lease"]["run_id"] == HOLDER
+    assert "no task of that run is at work" in found["warning"]
+
+
+def test_what_the_watchdog_did_is_what_its_task_has_returned(server: ApiServer) -> None:
+    found: dict[str, Any] = server.get(NOW).json()["watchdog"]
+    assert (found["state"], found["looks"], found["problem"]) == ("success", 1, None)
+    assert found["acted"] == [{"run_id": HOLDER, "why": "it expired", "stopped": True}]
+
+
+def test_more_requests_at_once_than_there_is_room_for_are_all_answered(server: ApiServer) -> None:
+    """Each waits for one of Airflow's own routes, in a thread of the same forty."""
+    token = server.api.token("viewer", "viewer")
+    headers = {"Authorization": f"Bearer {token}"}
+    many = 4 * AT_ONCE
+    with ThreadPoolExecutor(many) as browsers:
+        answers = list(browsers.map(lambda _: server.get(RUNS, None, headers=headers), range(many)))
+    assert [answer.status_code for answer in answers] == [200] * many
