@@ -70,6 +70,18 @@ def test_the_rights_are_the_users_own(server: ApiServer, user: str | None, dag_i
     assert server.get(f"probe/dags/{dag_id}", user).status_code == status
 
 
+def test_the_pipelines_are_the_dags_that_carry_one_and_that_the_user_may_read(server: ApiServer) -> None:
+    found = server.get("label-detection/pipelines")
+    assert found.json() == [{"name": None, "dag_id": DAG_ID}], "neither the backfill nor the watchdog"
+    assert server.get("label-detection/pipelines", "nobody").status_code in {200, 403}
+
+
+@pytest.mark.parametrize("dag_id", ["label_detection_backfill", WATCHDOG])
+def test_another_dag_has_no_pictures(server: ApiServer, dag_id: str) -> None:
+    answer = server.get(f"label-detection/pipelines/{dag_id}/now")
+    assert (answer.status_code, "pictures" in answer.json()["detail"]) == (404, True)
+
+
 @pytest.mark.parametrize(("user", "status"), [("nobody", 403), (None, 401), ("viewer", 200)])
 @pytest.mark.parametrize("path", [RUNS, NOW])
 def test_the_pages_data_is_for_those_who_may_read_the_runs(
