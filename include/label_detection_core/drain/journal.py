@@ -16,9 +16,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from label_detection_core.drain.pace import Calls
-from label_detection_core.labelling import labels
 from label_detection_core.labelling.labeller import Result
 from label_detection_core.labelling.labels import RunInfo
+from label_detection_core.stored import now
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -70,7 +70,7 @@ class Journal:
             "worked": round(calls.worked, 4) if calls else None,
             "lag": round(max(time.time() - announced_at, 0.0), 1) if announced_at is not None else None,
             "task": self._run.map_index,
-            "at": labels.now(),
+            "at": now(),
         }
         with self._lock:
             self._lines.append(json.dumps(line, ensure_ascii=False))

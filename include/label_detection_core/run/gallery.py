@@ -17,7 +17,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Self, TypeGuard
 
 from label_detection_core.drain.journal import list_parts, read_part
-from label_detection_core.labelling.labels import REJECTED, is_final_key
+from label_detection_core.labelling.keys import REJECTED, is_final_key
 from label_detection_core.queue.messages import ImageRef
 
 if TYPE_CHECKING:

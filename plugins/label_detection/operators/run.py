@@ -17,12 +17,12 @@ from label_detection.links.pages import PicturesLink
 from label_detection_core import aws_errors
 from label_detection_core.config.settings import Settings
 from label_detection_core.drain import journal
-from label_detection_core.labelling.labels import to_json
 from label_detection_core.queue.image_queue import ImageQueue
 from label_detection_core.run.left_behind import THREADS, find_left_behind, unreadable_warnings
 from label_detection_core.run.plan import Plan, make_plan
 from label_detection_core.run.report import ModelUse, Report
 from label_detection_core.run.totals import Totals, add_up
+from label_detection_core.stored import to_json
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

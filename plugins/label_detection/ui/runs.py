@@ -25,7 +25,7 @@ from label_detection.ui.pictures import pictures_from
 from label_detection.ui.policy import REPORT_POLICY
 from label_detection.ui.responses import GoneError, UnreadableError, data, page, said_in_words
 from label_detection_core.drain.journal import run_prefix
-from label_detection_core.labelling.labels import document_key, rejected_message_key
+from label_detection_core.labelling.keys import document_key, rejected_message_key
 from label_detection_core.model.run_history import labels_of
 from label_detection_core.run.gallery import Show, Wanted
 
