@@ -41,6 +41,10 @@ class Part(BaseModel):
 
     model_config = ConfigDict(frozen=True, json_schema_extra={"additionalProperties": False})
 
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return self.model_dump(by_alias=True)
+
 
 class Stored(Part):
     """A stored file, or a line of one."""
@@ -52,10 +56,6 @@ class Stored(Part):
             return cls.model_validate(json.loads(text, parse_constant=lambda _: None))
         except (ValueError, RecursionError):  # ValidationError is a ValueError
             return None
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return self.model_dump(by_alias=True)
 
     def to_json(self) -> bytes:
         """As it is stored."""

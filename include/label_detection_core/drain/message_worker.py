@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -13,6 +12,7 @@ from itertools import islice
 
 from label_detection_core import aws_errors
 from label_detection_core.drain.journal import Journal, list_parts, read_part
+from label_detection_core.drain.journal_line import JournalLine
 from label_detection_core.drain.pace import Calls, Pace
 from label_detection_core.drain.side_by_side import SideBySide
 from label_detection_core.drain.signal_safe import SignalSafeEvent
@@ -228,9 +228,10 @@ class MessageWorker:
         place = labeller.s3, labeller.final_bucket, labeller.run.run_id
         try:
             for part in islice(list_parts(*place), _PARTS):
-                if any(json.loads(line)["outcome"] == Outcome.LABELLED for line in read_part(*place, part)):
+                lines = map(JournalLine.parse, read_part(*place, part))
+                if any(line and line.outcome == Outcome.LABELLED for line in lines):
                     return True
-        except (*aws_errors.AWS_ERRORS, LookupError, TypeError, ValueError) as error:
+        except aws_errors.AWS_ERRORS as error:
             log.warning("the run's journal could not be read: %s", error)
         return False
 

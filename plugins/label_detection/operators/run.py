@@ -161,7 +161,7 @@ class WriteReportOperator(BaseOperator):
         settings = self.settings = plan.settings
         s3 = s3_client(settings)
         run_id, now = context["run_id"], datetime.now(UTC)
-        totals = add_up(journal.read_lines(s3, settings.final_bucket, run_id))
+        totals = add_up(journal.read_journal(s3, settings.final_bucket, run_id))
         queue = ImageQueue(sqs_client(settings), settings.queue_url).depth()
         stay = self._what_stays(settings, totals, queue.visible)
         summary = Report(
