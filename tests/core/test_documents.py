@@ -125,6 +125,12 @@ def test_what_is_written_is_read(document: LabelDocument) -> None:
     assert not read.is_of(replace(MODEL, arn="arn:aws:another"))
 
 
+def test_labels_of_a_model_that_is_not_named_are_no_models_and_win_over_a_rejection_all_the_same() -> None:
+    read = LabelDocument.parse(b'{"schema": "label-detection/1", "labels": []}')
+    assert read
+    assert (read.is_of(MODEL), read.detection) == (False, Detection([]))
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -132,6 +138,7 @@ def test_what_is_written_is_read(document: LabelDocument) -> None:
         pytest.param({"version": 7}, id="an odd version"),
         pytest.param({"fitted": {"scale": 0.5}}, id="a field of a later version"),
         pytest.param({"anomaly": "x"}, id="an odd anomaly"),
+        pytest.param({"source": {"size": "x"}, "image": 1, "run": None}, id="odd parts that no reader needs"),
         pytest.param({"anomaly": {"IsAnomalous": 1, "Confidence": 1}}, id="an anomaly that is no boolean"),
     ],
 )

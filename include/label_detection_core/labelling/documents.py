@@ -135,14 +135,21 @@ AsAnswered = Annotated[dict[str, Any], GetPydanticSchema(get_pydantic_json_schem
 class LabelDocument(Stored):
     """Of a labelled image."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "additionalProperties": False,
+            "required": ["schema", "source", "image", "model", "labels", "run"],
+        }
+    )
+
     schema_: Literal["label-detection/1"] = Field(alias="schema")
     version: Maybe[str] = None  # of this package
-    source: Source
-    image: Image
-    model: Model
+    source: Maybe[Source] = None  # as the next two: written always, and not needed by a reader of the labels
+    image: Maybe[Image] = None
+    model: Maybe[Model] = None
     labels: list[AsAnswered]
     anomaly: Maybe[Anomaly] = None
-    run: Run
+    run: Maybe[Run] = None
 
     @classmethod
     def of(cls, image: ImageRef, final: ImageRef, found: Detection, model: ModelInfo, run: RunInfo) -> Self:
@@ -160,7 +167,8 @@ class LabelDocument(Stored):
 
     def is_of(self, model: ModelInfo) -> bool:
         """Whether this model was asked, with this confidence."""
-        return (self.model.arn, self.model.min_confidence) == (model.arn, model.min_confidence)
+        asked = self.model
+        return asked is not None and (asked.arn, asked.min_confidence) == (model.arn, model.min_confidence)
 
     @property
     def detection(self) -> Detection:
