@@ -17,8 +17,9 @@ from bench.measured_world import DAG_ID, MeasuredWorld
 from bench.measures import Measure, at_most
 from bench.usage import resident_bytes
 from label_detection_core.drain.journal import run_prefix
-from label_detection_core.labelling.labels import document_key, final_key, to_json
+from label_detection_core.labelling.keys import document_key, final_key
 from label_detection_core.queue.messages import ImageRef
+from label_detection_core.stored import to_json
 from sandbox.chromium import chromium
 
 IMAGES = (50, 50_000)

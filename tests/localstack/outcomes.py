@@ -16,7 +16,7 @@ from label_detection import history, leases
 from label_detection.operators.images import AnalyseImagesOperator
 from label_detection.operators.run import PlanRunOperator
 from label_detection_core.drain.message_worker import DrainError
-from label_detection_core.labelling.labels import REJECTED, document_key, final_key, rejected_message_key
+from label_detection_core.labelling.keys import REJECTED, document_key, final_key, rejected_message_key
 from label_detection_core.queue.messages import ImageRef
 from tests.localstack.cases import Case, Outcome, Trace
 from tests.localstack.resources import Resources

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from demo.pictures import examples
-from label_detection_core.labelling.labels import document_key, final_key
+from label_detection_core.labelling.keys import document_key, final_key
 from label_detection_core.queue.messages import ImageRef
 from sandbox.environment import free_ports
 from sandbox.world import World, WorldOptions

@@ -13,8 +13,9 @@ from botocore.config import Config
 
 from label_detection.hooks.switch import switch_name
 from label_detection.operators import images
-from label_detection_core.labelling import labels
-from label_detection_core.labelling.labels import REJECTED, Error, ModelInfo, RunInfo, final_key
+from label_detection_core.labelling.documents import RejectedImage
+from label_detection_core.labelling.keys import REJECTED, final_key
+from label_detection_core.labelling.labels import Error, ModelInfo, RunInfo
 from label_detection_core.queue.image_queue import ImageQueue
 from label_detection_core.queue.messages import ImageRef
 from tests.core.images import TEXT, outcomes, upload
@@ -99,9 +100,9 @@ def _once_rejected(aws: Aws, picture: bytes) -> ImageRef:
     key, final = final_key(image, REJECTED), aws.settings.final_bucket
     model, run_info = ModelInfo(aws.settings.model_arn, 70.0), RunInfo("label_detection", "earlier", 0)
     copy = ImageRef(final, key)
-    document = labels.rejected_document(image, copy, Error("InternalServerError", "x"), model, run_info)
+    document = RejectedImage.of(image, copy, Error("InternalServerError", "x"), model, run_info)
     aws.s3.put_object(Bucket=final, Key=key, Body=picture + b"1")
-    aws.s3.put_object(Bucket=final, Key=f"{key}.json", Body=labels.to_json(document))
+    aws.s3.put_object(Bucket=final, Key=f"{key}.json", Body=document.to_json())
     return image
 
 

@@ -19,8 +19,8 @@ from urllib.parse import quote_plus
 from label_detection_core import aws_errors
 from label_detection_core.backfill.backfill import Chunk, ListedImage, read_line
 from label_detection_core.drain.signal_safe import SignalSafeEvent
-from label_detection_core.labelling import labels
 from label_detection_core.queue.image_queue import BATCH
+from label_detection_core.stored import now, to_json
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -171,9 +171,9 @@ class Announcer:
         return sent if 0 <= sent <= self._chunk.images else 0
 
     def _write_mark(self, etag: str) -> None:
-        mark = {"chunk": etag, "sent": self.sent, "at": labels.now()}
+        mark = {"chunk": etag, "sent": self.sent, "at": now()}
         self._s3.put_object(
-            Bucket=self._final_bucket, Key=self._mark_key, Body=labels.to_json(mark), ContentType="application/json"
+            Bucket=self._final_bucket, Key=self._mark_key, Body=to_json(mark), ContentType="application/json"
         )
 
     def _write_last_mark(self, etag: str) -> None:

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 
-from label_detection_core.labelling.labels import REJECTED, SCHEMA_FILE, ModelInfo, RunInfo, final_key, label_document
+from label_detection_core.labelling.documents import SCHEMA_FILE, LabelDocument
+from label_detection_core.labelling.keys import REJECTED, final_key
+from label_detection_core.labelling.labels import ModelInfo, RunInfo
 from label_detection_core.queue import messages
 from label_detection_core.queue.messages import ImageRef
 from sandbox.waiting import wait_until
@@ -82,13 +84,13 @@ class AuditedPipeline:
             detect = named_as_configured(hook.detect, self.aws)
             for name, body in scenes().items():
                 self.s3.put_object(Bucket=bucket, Key=name, Body=body)
-                answer = label_document(
+                answer = LabelDocument.of(
                     *[ImageRef(bucket, name)] * 2,
                     detect(ImageRef(bucket, name), self.min_confidence),
                     ModelInfo(self.model_arn, self.min_confidence),
                     RunInfo("", "", 0),
                 )
-                found[name] = _said(answer)
+                found[name] = _said(answer.to_dict())
         return found
 
     def depth(self) -> tuple[int, int]:
