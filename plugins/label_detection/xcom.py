@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pydantic import AwareDatetime, BaseModel
 
+from label_detection_core.config.model_kinds import Model, model_of
 from label_detection_core.run.plan import Plan
 
 if TYPE_CHECKING:
@@ -62,6 +64,11 @@ class PlannedModel(BaseModel):
 
     model_arn: str
     aws_conn_id: str
+
+    @cached_property
+    def model(self) -> Model:
+        """The model that `model_arn` names."""
+        return model_of(self.model_arn)
 
 
 def push_plan(context: Context, plan: Plan) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
@@ -26,7 +27,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from label_detection_core.config import class_names
-from label_detection_core.config.model_kinds import model_of
+from label_detection_core.config.model_kinds import Model, model_of
 from label_detection_core.redaction import redact
 
 SECTION = "label_detection"
@@ -319,10 +320,15 @@ class Settings(BaseModel):
             ]
         return []
 
+    @cached_property
+    def model(self) -> Model:
+        """The model that `model_arn` names."""
+        return model_of(self.model_arn)
+
     @property
     def region(self) -> str:
         """The model's Region, which the images and the queue must be in too (AWS: Rekognition reads S3 there)."""
-        return model_of(self.model_arn).region
+        return self.model.region
 
 
 def run_options() -> dict[str, FieldInfo]:

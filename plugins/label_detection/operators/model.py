@@ -15,7 +15,6 @@ from label_detection.hooks.model import ModelHook, ModelInUseError, ModelState, 
 from label_detection.leases import TakenOverError
 from label_detection.links.console import ModelLink
 from label_detection.stopping import Stopping
-from label_detection_core.config.model_kinds import model_of
 from label_detection_core.model.lease import Lease
 from label_detection_core.run.plan import Plan
 
@@ -155,9 +154,9 @@ class StopModelOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """`xcom.Stopped`, as JSON."""
         settings = self.settings = xcom.require_planned_model(context)
-        self.log.info("what stops the model by hand, should this fail: %s", model_of(settings.model_arn).stop_command)
+        self.log.info("what stops the model by hand, should this fail: %s", settings.model.stop_command)
         stopping = Stopping(
-            settings.model_arn, settings.aws_conn_id, before_stop=lambda: self._spare(context, settings.model_arn)
+            settings.model, settings.aws_conn_id, before_stop=lambda: self._spare(context, settings.model_arn)
         )
         try:
             stopping.until_off(_LINGER_SECONDS, self._start_asked_at(context, settings.model_arn))
