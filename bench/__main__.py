@@ -13,8 +13,8 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import airflow_cost, alone, kinds, model_time, pages, rows
-from bench.place import Place, place
+from bench import airflow_cost, alone, kinds, measures, model_time, pages
+from bench.measured_world import MeasuredWorld, place
 from sandbox.environment import PROJECT, clean_own
 from sandbox.processes import signals_raise
 
@@ -23,7 +23,7 @@ BEGIN, END = "<!-- measured: written by make bench -->", "<!-- end of measured -
 Samples = Iterator[dict[str, Any]]
 
 
-def _model(here: Place, runs: int) -> Samples:
+def _model(here: MeasuredWorld, runs: int) -> Samples:
     """Each size `runs` times, the long ones once."""
     short = [(images, 1) for images in model_time.IDLE_IMAGES]
     short += [(model_time.USE_IMAGES, units) for units in reversed(model_time.USE_UNITS)]
@@ -31,18 +31,18 @@ def _model(here: Place, runs: int) -> Samples:
         yield model_time.measure(here, images, units)
 
 
-def _per_image(here: Place, runs: int) -> Samples:
+def _per_image(here: MeasuredWorld, runs: int) -> Samples:
     for _ in range(runs):
         yield airflow_cost.compare(here)
 
 
-def _scale(here: Place, runs: int) -> Samples:
+def _scale(here: MeasuredWorld, runs: int) -> Samples:
     small, middle, large = airflow_cost.BACKLOGS
     for images in [small, middle] * runs + [large]:
         yield airflow_cost.scale(here, images)
 
 
-def _pages(here: Place, runs: int) -> Samples:
+def _pages(here: MeasuredWorld, runs: int) -> Samples:
     for _ in range(runs):
         for images in pages.IMAGES:
             yield pages.measure(here, images)
@@ -81,7 +81,7 @@ def _parse(runs: int) -> Samples:
             yield alone.measure_parse(file)
 
 
-ON_AIRFLOW: dict[str, Callable[[Place, int], Samples]] = {
+ON_AIRFLOW: dict[str, Callable[[MeasuredWorld, int], Samples]] = {
     "per_image": _per_image,
     "scale": _scale,
     "model": _model,
@@ -110,7 +110,7 @@ def main() -> int:
     began = time.monotonic()
     _measure(given.parts or list(PARTS), given.runs)
     found = _table()
-    rows.show(found)
+    measures.show(found)
     print(
         f"measured in {time.monotonic() - began:.0f} s; written to docs/bench.json, docs/bench.md and docs/bench-*.png"
     )
@@ -130,10 +130,10 @@ def _measure(parts: list[str], runs: int) -> None:
                 _keep(part, ON_AIRFLOW[part](here, runs))
 
 
-def _table() -> list[rows.Row]:
+def _table() -> list[measures.Measure]:
     from bench.plots import draw
 
-    samples = {part: rows.kept(part) for part in PARTS}
+    samples = {part: measures.kept(part) for part in PARTS}
     measured = [
         *model_time.rows(samples["model"]),
         *airflow_cost.compare_rows(samples["per_image"]),
@@ -142,10 +142,12 @@ def _table() -> list[rows.Row]:
         *kinds.rows(samples["kinds"]),
         *pages.rows(samples["pages"]),
     ]
-    found = measured if all(samples.values()) else rows.merged(measured, rows.read())
-    rows.write(found)
-    rows.put_between(rows.DOCS / "bench.md", BEGIN, END, rows.markdown(found))
-    rows.put_between(PROJECT / "README.md", "<!-- highlights -->", "<!-- end of highlights -->", rows.highlights(found))
+    found = measured if all(samples.values()) else measures.merged(measured, measures.read())
+    measures.write(found)
+    measures.put_between(measures.DOCS / "bench.md", BEGIN, END, measures.markdown(found))
+    measures.put_between(
+        PROJECT / "README.md", "<!-- highlights -->", "<!-- end of highlights -->", measures.highlights(found)
+    )
     draw(samples)
     return found
 
@@ -156,7 +158,7 @@ def _keep(part: str, samples: Samples) -> None:
     for sample in samples:
         Console(width=200).print(part, sample, soft_wrap=True)
         found.append(sample)
-        rows.keep(part, found)
+        measures.keep(part, found)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.place import LATENCY, RATE, Place, RunFacts
-from bench.rows import Row, at_least, at_most
+from bench.measured_world import LATENCY, RATE, MeasuredWorld, RunFacts
+from bench.measures import Measure, at_least, at_most
 
 IMAGES = 500
 BACKLOGS = (200, 2000, 20_000)
@@ -13,7 +13,7 @@ BACKLOGS = (200, 2000, 20_000)
 _UNLIMITED: dict[str, Any] = {"min_inference_units": 1, "max_inference_units": 1, "images_per_second_per_unit": 100}
 
 
-def compare(place: Place) -> dict[str, Any]:
+def compare(place: MeasuredWorld) -> dict[str, Any]:
     """The same images in the pipeline and in a DAG of one mapped task per image, with a model without limit."""
     place.set_model(rate=0)
     try:
@@ -35,7 +35,7 @@ def _analysis(run: RunFacts) -> dict[str, Any]:
     }
 
 
-def compare_rows(samples: list[dict[str, Any]]) -> list[Row]:
+def compare_rows(samples: list[dict[str, Any]]) -> list[Measure]:
     """From the samples of all runs."""
     if not samples:
         return []
@@ -45,13 +45,13 @@ def compare_rows(samples: list[dict[str, Any]]) -> list[Row]:
     share = tuple(theirs / ours for ours, theirs in zip(cpu["ours"], cpu["theirs"], strict=True))
     window = f"{IMAGES} images, first task queued to last ended"
     return [
-        Row(part, f"{window}: images/s", rate["ours"], "", "the next row"),
-        Row(part, "one mapped task per image: images/s", rate["theirs"], "", "the row before"),
-        Row(part, "times its throughput", times, "", against, at_least(10)),
-        Row(part, "CPU of all of Airflow, an image", tuple(1000 * v for v in cpu["ours"]), "ms", "the next row"),
-        Row(part, "one mapped task per image: CPU, an image", tuple(1000 * v for v in cpu["theirs"]), "ms",
+        Measure(part, f"{window}: images/s", rate["ours"], "", "the next row"),
+        Measure(part, "one mapped task per image: images/s", rate["theirs"], "", "the row before"),
+        Measure(part, "times its throughput", times, "", against, at_least(10)),
+        Measure(part, "CPU of all of Airflow, an image", tuple(1000 * v for v in cpu["ours"]), "ms", "the next row"),
+        Measure(part, "one mapped task per image: CPU, an image", tuple(1000 * v for v in cpu["theirs"]), "ms",
             "the row before"),
-        Row(part, "its CPU, of ours", share, "times", against, at_least(50)),
+        Measure(part, "its CPU, of ours", share, "times", against, at_least(50)),
     ]  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def _cpu(sample: dict[str, Any]) -> float:
     return float(sample["cpu"] / sample["images"])
 
 
-def scale(place: Place, images: int) -> dict[str, Any]:
+def scale(place: MeasuredWorld, images: int) -> dict[str, Any]:
     """One run of so many images, with a model without limit."""
     place.set_model(rate=0)
     try:
@@ -83,21 +83,21 @@ def scale(place: Place, images: int) -> dict[str, Any]:
     }
 
 
-def scale_rows(samples: list[dict[str, Any]]) -> list[Row]:
+def scale_rows(samples: list[dict[str, Any]]) -> list[Measure]:
     """From the samples of all runs."""
     by_size = {images: [s for s in samples if s["images"] == images] for images in BACKLOGS}
-    found: list[Row] = []
+    found: list[Measure] = []
     for images, mine in by_size.items():
         if mine:
             first = "itself at 200 images"
             found += [
-                Row("scale", f"{images:,} images: peak memory of a task", _mb(mine), "MB", first),
-                Row("scale", f"{images:,} images: XCom of a task, at most", _all(mine, "xcom_bytes"), "bytes",
+                Measure("scale", f"{images:,} images: peak memory of a task", _mb(mine), "MB", first),
+                Measure("scale", f"{images:,} images: XCom of a task, at most", _all(mine, "xcom_bytes"), "bytes",
                     "2 KB", at_most(2048)),
-                Row("scale", f"{images:,} images: rows in Airflow's database", _all(mine, "rows"), "", first),
-                Row("scale", f"{images:,} images: the scheduler's CPU while they are labelled",
+                Measure("scale", f"{images:,} images: rows in Airflow's database", _all(mine, "rows"), "", first),
+                Measure("scale", f"{images:,} images: the scheduler's CPU while they are labelled",
                     _all(mine, "scheduler_share"), "cores", first),
-                Row("scale", f"{images:,} images: images/s of the run, model without limit, {LATENCY:g} s a call",
+                Measure("scale", f"{images:,} images: images/s of the run, model without limit, {LATENCY:g} s a call",
                     _all(mine, "rate"), "", "two cores, the embedded AWS on them too"),
             ]  # fmt: skip
     few, many = by_size[BACKLOGS[0]], by_size[BACKLOGS[-1]]
@@ -105,8 +105,8 @@ def scale_rows(samples: list[dict[str, Any]]) -> list[Row]:
         memory = max(_all(many, "peak_bytes")) / max(_all(few, "peak_bytes"))
         rows = max(_all(many, "rows")) / max(_all(few, "rows"))
         found += [
-            Row("scale", "memory at 20,000 images, of that at 200", (memory,), "", "1: flat", at_most(1.1)),
-            Row("scale", "rows at 20,000 images, of those at 200", (rows,), "", "1: the same", at_most(1)),
+            Measure("scale", "memory at 20,000 images, of that at 200", (memory,), "", "1: flat", at_most(1.1)),
+            Measure("scale", "rows at 20,000 images, of those at 200", (rows,), "", "1: the same", at_most(1)),
         ]
     return found
 

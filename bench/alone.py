@@ -24,8 +24,8 @@ import numpy as np
 import requests
 
 from bench.drain_process import Orders
-from bench.place import LATENCY
-from bench.rows import Row, at_most
+from bench.measured_world import LATENCY
+from bench.measures import Measure, at_most
 from sandbox.environment import PROJECT, PYTHONPATH, cleaned
 from sandbox.waiting import wait_until
 
@@ -203,30 +203,32 @@ def measure_parse(file: Path) -> dict[str, Any]:
     return {"file": file.name} | found
 
 
-def rows(samples: dict[str, list[dict[str, Any]]]) -> list[Row]:
+def rows(samples: dict[str, list[dict[str, Any]]]) -> list[Measure]:
     """From the samples of these parts, by name."""
-    found: list[Row] = []
+    found: list[Measure] = []
     if mine := samples.get("rate"):
         against = "one core: seconds of CPU, not of time; each image is a detect, four calls of S3, its share of SQS's"
         per_core = tuple(s["labelled"] / s["cpu"] for s in mine)
         found += [
-            Row("the drain alone", "model without limit: images per CPU second", per_core, "", against),
-            Row("the drain alone", "model without limit: images/s", tuple(s["labelled"] / s["seconds"] for s in mine),
-                "", "two cores, the embedded AWS on one of them"),
+            Measure("the drain alone", "model without limit: images per CPU second", per_core, "", against),
+            Measure("the drain alone", "model without limit: images/s",
+                tuple(s["labelled"] / s["seconds"] for s in mine), "", "two cores, the embedded AWS on one of them"),
         ]  # fmt: skip
     for profile in samples.get("profile", []):
         for name, share in list(profile["share"].items())[:5]:
-            found.append(Row("the drain alone", f"its time in {name}", (100 * share,), "%", "all of its Python time"))
+            found.append(
+                Measure("the drain alone", f"its time in {name}", (100 * share,), "%", "all of its Python time")
+            )
     for rate, images, consumers in PACES:
         for mode in _MODES:
             mine = [s for s in samples.get("pace", []) if (s["rate"], s["mode"]) == (rate, mode)]
             if mine:
                 name = f"{mode}: {consumers} consumers, {images} images, {rate:g} images/s"
                 found += [
-                    Row("pace", f"{name}: use of the model", _all(mine, "use"), "", "what the rate allows"),
-                    Row("pace", f"{name}: throttled", _all(mine, "throttled"), "", "all sends",
+                    Measure("pace", f"{name}: use of the model", _all(mine, "use"), "", "what the rate allows"),
+                    Measure("pace", f"{name}: throttled", _all(mine, "throttled"), "", "all sends",
                         at_most(0.02) if mode == OURS else None),
-                    Row("pace", f"{name}: least share", _all(mine, "least_share"), "", "1: all do the same"),
+                    Measure("pace", f"{name}: least share", _all(mine, "least_share"), "", "1: all do the same"),
                 ]  # fmt: skip
     by_size = {s["images"]: s for s in samples.get("million", [])}
     if len(by_size) == len(MILLION):
@@ -234,17 +236,17 @@ def rows(samples: dict[str, list[dict[str, Any]]]) -> list[Row]:
         against = "itself at 10,000 images; queue, S3 and model are doubles"
         memory = many["peak_bytes"] / few["peak_bytes"]
         found += [
-            Row("scale", "1,000,000 images: peak memory", (many["peak_bytes"] / 1024**2,), "MB", against),
-            Row("scale", "1,000,000 images: memory, of that at 10,000", (memory,), "", "1: flat", at_most(1.1)),
-            Row("scale", "1,000,000 images: XCom", (many["xcom_bytes"],), "bytes", "2 KB", at_most(2048)),
-            Row("scale", "1,000,000 images: images/s", (many["images"] / many["seconds"],), "", against),
+            Measure("scale", "1,000,000 images: peak memory", (many["peak_bytes"] / 1024**2,), "MB", against),
+            Measure("scale", "1,000,000 images: memory, of that at 10,000", (memory,), "", "1: flat", at_most(1.1)),
+            Measure("scale", "1,000,000 images: XCom", (many["xcom_bytes"],), "bytes", "2 KB", at_most(2048)),
+            Measure("scale", "1,000,000 images: images/s", (many["images"] / many["seconds"],), "", against),
         ]
     for file in sorted({s["file"] for s in samples.get("parse", [])}):
         mine = [s for s in samples["parse"] if s["file"] == file]
         against = "importing Airflow alone"
         found += [
-            Row("parse", f"{file}: time", _all(mine, "seconds"), "s", against, at_most(0.3)),
-            Row("parse", f"{file}: memory", tuple(s["bytes"] / 1024**2 for s in mine), "MB", against),
+            Measure("parse", f"{file}: time", _all(mine, "seconds"), "s", against, at_most(0.3)),
+            Measure("parse", f"{file}: memory", tuple(s["bytes"] / 1024**2 for s in mine), "MB", against),
         ]
     return found
 

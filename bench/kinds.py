@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from bench.alone import Aws
 from bench.drain_process import Orders
-from bench.rows import Row
+from bench.measures import Measure
 from label_detection_core.config.model_kinds import endpoint_name, model_of
 
 #: Models by their names on the control pages, Rekognition's first; images, and the bytes of each.
@@ -27,7 +27,7 @@ def measure(aws: Aws, name: str) -> dict[str, Any]:
     return {"kind": model_of(arn).kind.name} | aws.drain(orders)
 
 
-def rows(samples: list[dict[str, Any]]) -> list[Row]:
+def rows(samples: list[dict[str, Any]]) -> list[Measure]:
     """The others against Rekognition, run by run."""
     usual, *others = (
         [s for s in samples if s["kind"] == kind] for kind in ("rekognition", "sagemaker", "lookoutvision")
@@ -37,7 +37,7 @@ def rows(samples: list[dict[str, Any]]) -> list[Row]:
         for what, measured in (("CPU of an image", "cpu"), ("peak memory", "peak_bytes")):
             ratios = tuple(one[measured] / other[measured] for one, other in zip(mine, usual, strict=False))
             against = "rekognition, which reads S3 itself; images of 1 MB, 32 threads"
-            found.append(Row("models", f"{mine[0]['kind']}: {what}", ratios, "times", against))
+            found.append(Measure("models", f"{mine[0]['kind']}: {what}", ratios, "times", against))
     return found
 
 

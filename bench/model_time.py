@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.place import LATENCY, RATE, START_SECONDS, Place, RunFacts
-from bench.rows import Row, at_least, at_most
+from bench.measured_world import LATENCY, RATE, START_SECONDS, MeasuredWorld, RunFacts
+from bench.measures import Measure, at_least, at_most
 from label_detection_core.run.sample_schedule import sample_model_seconds
 
 USE_UNITS = (1, 2, 5)
@@ -16,7 +16,7 @@ SAMPLE_RUNS = ((1000, 1), (10_000, 5))
 _PRICE = 4.0
 
 
-def measure(place: Place, images: int, units: int) -> dict[str, Any]:
+def measure(place: MeasuredWorld, images: int, units: int) -> dict[str, Any]:
     """One run of so many images at so many units."""
     return facts(place.run(images, min_inference_units=units, max_inference_units=units, max_model_minutes=120), units)
 
@@ -40,9 +40,9 @@ def facts(run: RunFacts, units: int) -> dict[str, Any]:
     }
 
 
-def rows(samples: list[dict[str, Any]]) -> list[Row]:
+def rows(samples: list[dict[str, Any]]) -> list[Measure]:
     """From the samples of all runs."""
-    found: list[Row] = []
+    found: list[Measure] = []
     for units in USE_UNITS:
         mine = [s for s in samples if s["units"] == units and s["images"] == USE_IMAGES]
         if not mine:
@@ -51,30 +51,30 @@ def rows(samples: list[dict[str, Any]]) -> list[Row]:
         bound = at_least(0.95) if units != 2 else None
         name = f"{units} unit(s), {USE_IMAGES:,} images"
         found += [
-            Row("use of the model", f"{name}: RUNNING until asked to stop", _all(mine, "use"), "", allowed, bound),
-            Row("use of the model", f"{name}: first to last detect", _all(mine, "use_detecting"), "", allowed),
-            Row("use of the model", f"{name}: throttled", _all(mine, "throttled"), "", "all sends", at_most(0.02)),
+            Measure("use of the model", f"{name}: RUNNING until asked to stop", _all(mine, "use"), "", allowed, bound),
+            Measure("use of the model", f"{name}: first to last detect", _all(mine, "use_detecting"), "", allowed),
+            Measure("use of the model", f"{name}: throttled", _all(mine, "throttled"), "", "all sends", at_most(0.02)),
         ]
     found += _idle(samples)
     found += _against_the_sample(samples)
     return found
 
 
-def _idle(samples: list[dict[str, Any]]) -> list[Row]:
+def _idle(samples: list[dict[str, Any]]) -> list[Measure]:
     found = []
     for images in (*IDLE_IMAGES, USE_IMAGES):
         mine = [s for s in samples if s["images"] == images]
         if mine:
             found += [
-                Row("idle model", f"{images:,} images: RUNNING to first detect", _all(mine, "first_detect"), "s",
+                Measure("idle model", f"{images:,} images: RUNNING to first detect", _all(mine, "first_detect"), "s",
                     "0, were the next image always there", at_most(5)),
-                Row("idle model", f"{images:,} images: last detect to stop request", _all(mine, "last_detect"), "s",
+                Measure("idle model", f"{images:,} images: last detect to stop request", _all(mine, "last_detect"), "s",
                     "0, as above", at_most(4)),
             ]  # fmt: skip
     return found
 
 
-def _against_the_sample(samples: list[dict[str, Any]]) -> list[Row]:
+def _against_the_sample(samples: list[dict[str, Any]]) -> list[Measure]:
     found = []
     for images, units in ((1, 1), (100, 1), *SAMPLE_RUNS):
         mine = [s for s in samples if (s["images"], s["units"]) == (images, units)]
@@ -88,9 +88,9 @@ def _against_the_sample(samples: list[dict[str, Any]]) -> list[Row]:
         money = f"the same: {theirs * units * _PRICE / 3600:.2f} USD, at {_PRICE:.2f} USD per unit and hour"
         bound = at_most(1 / 40) if images == 100 else None
         found += [
-            Row("the sample's schedule", f"{name}: model on", _all(mine, "on_seconds"), "s", schedule),
-            Row("the sample's schedule", f"{name}: of the sample's time", ratio, "", schedule, bound),
-            Row("the sample's schedule", f"{name}: cost", cost, "USD", money),
+            Measure("the sample's schedule", f"{name}: model on", _all(mine, "on_seconds"), "s", schedule),
+            Measure("the sample's schedule", f"{name}: of the sample's time", ratio, "", schedule, bound),
+            Measure("the sample's schedule", f"{name}: cost", cost, "USD", money),
         ]
     return found
 

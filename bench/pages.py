@@ -13,12 +13,13 @@ from urllib.parse import quote
 
 import requests
 
-from bench.place import DAG_ID, Place
-from bench.rows import Row, at_most
+from bench.measured_world import DAG_ID, MeasuredWorld
+from bench.measures import Measure, at_most
 from bench.usage import resident_bytes
 from label_detection_core.drain.journal import run_prefix
-from label_detection_core.labelling.labels import document_key, final_key, to_json
+from label_detection_core.labelling.keys import document_key, final_key
 from label_detection_core.queue.messages import ImageRef
+from label_detection_core.stored import to_json
 from sandbox.chromium import chromium
 
 IMAGES = (50, 50_000)
@@ -35,7 +36,7 @@ _FIRST, _OTHERS = 24, 50
 _MOST = 100
 
 
-def measure(place: Place, images: int) -> dict[str, Any]:
+def measure(place: MeasuredWorld, images: int) -> dict[str, Any]:
     """A run of so many images: seconds to the first card on the screen, to a page's data, and through all of it.
 
     And the API server's memory before and after all that, in bytes.
@@ -63,7 +64,7 @@ def measure(place: Place, images: int) -> dict[str, Any]:
     return facts | {"memory_before": before, "memory": resident_bytes(server)}
 
 
-def rows(samples: list[dict[str, Any]]) -> list[Row]:
+def rows(samples: list[dict[str, Any]]) -> list[Measure]:
     """The large run beside the small one."""
     if not samples:
         return []
@@ -76,16 +77,20 @@ def rows(samples: list[dict[str, Any]]) -> list[Row]:
         times = tuple(sample[name] for sample in large)
         ratios = tuple(one[name] / other[name] for one, other in zip(large, small, strict=False))
         found += [
-            Row(part, f"{size}: {what}", times, "s", *((alone, at_most(1)) if name == "first_card" else (against,))),
-            Row(part, f"{size}: {what}, of that at {IMAGES[0]}", ratios, "", against, at_most(1.5)),
+            Measure(
+                part, f"{size}: {what}", times, "s", *((alone, at_most(1)) if name == "first_card" else (against,))
+            ),
+            Measure(part, f"{size}: {what}, of that at {IMAGES[0]}", ratios, "", against, at_most(1.5)),
         ]
     searches = tuple(sample["search"] for sample in large)
     requests_made = statistics.median(sample["search_requests"] for sample in large)
-    found.append(Row(part, f"{size}: filtered down to the last one", searches, "s", f"{requests_made:.0f} requests"))
+    found.append(
+        Measure(part, f"{size}: filtered down to the last one", searches, "s", f"{requests_made:.0f} requests")
+    )
     return [*found, *_memory_rows(part, small, large)]
 
 
-def _memory_rows(part: str, small: list[dict[str, Any]], large: list[dict[str, Any]]) -> list[Row]:
+def _memory_rows(part: str, small: list[dict[str, Any]], large: list[dict[str, Any]]) -> list[Measure]:
     """Of the small runs the first alone: the API server that opens the others has opened the large one before."""
     every = "all of its processes, resident"
     first = small[0]
@@ -93,10 +98,10 @@ def _memory_rows(part: str, small: list[dict[str, Any]], large: list[dict[str, A
     what = f"API server's memory after {IMAGES[1]:,} images"
     opened = "each run opened, turned through to its end, searched, some of its pictures and documents opened"
     return [
-        Row(part, f"API server's memory before {IMAGES[0]} images", (before / 1e6,), "MB", every),
-        Row(part, f"API server's memory after {IMAGES[0]} images", (after / 1e6,), "MB", every),
-        Row(part, what, tuple(size / 1e6 for size in later), "MB", every),
-        Row(
+        Measure(part, f"API server's memory before {IMAGES[0]} images", (before / 1e6,), "MB", every),
+        Measure(part, f"API server's memory after {IMAGES[0]} images", (after / 1e6,), "MB", every),
+        Measure(part, what, tuple(size / 1e6 for size in later), "MB", every),
+        Measure(
             part,
             f"{what}, of that after {IMAGES[0]}",
             tuple(size / after for size in later),
@@ -107,7 +112,7 @@ def _memory_rows(part: str, small: list[dict[str, Any]], large: list[dict[str, A
     ]
 
 
-def _write_journal(place: Place, run_id: str, images: int) -> None:
+def _write_journal(place: MeasuredWorld, run_id: str, images: int) -> None:
     bucket = place.world.setting("final_bucket")
     lines = [json.dumps(_line(number, images)) for number in range(images)]
     s3 = place.world.s3

@@ -12,9 +12,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from bench.alone import OURS, PACES
+from bench.measured_world import RATE, START_SECONDS
+from bench.measures import DOCS
 from bench.model_time import IDLE_IMAGES, SAMPLE_RUNS, USE_IMAGES, USE_UNITS
-from bench.place import RATE, START_SECONDS
-from bench.rows import DOCS
 from label_detection_core.run.sample_schedule import sample_model_seconds
 
 _OURS, _THEIRS = "#3b7dd8", "#c9a227"

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from demo.aftermath import Depth, depth, keys
-from demo.pipeline import Run
+from demo.pipeline import PipelineRun
 from sandbox.airflow_api import TaskInstance
 from sandbox.world import World
 
@@ -67,7 +67,7 @@ class Show(Protocol):
         """Show how things stand: a moment for each run."""
 
 
-def look(world: World, run: Run) -> Moment:
+def look(world: World, run: PipelineRun) -> Moment:
     """How a run stands now."""
     options = run.pipeline.options
     final = keys(world.s3, options["final_bucket"])
@@ -201,7 +201,9 @@ def _numbers(moment: Moment) -> RenderableType:
     return Group(bar, waiting, model)
 
 
-def watch(world: World, runs: Sequence[Run], draw: Callable[[Sequence[Moment]], None], timeout: float) -> list[str]:
+def watch(
+    world: World, runs: Sequence[PipelineRun], draw: Callable[[Sequence[Moment]], None], timeout: float
+) -> list[str]:
     """Draw the runs every half second until all have ended, and return their states.
 
     :raises TimeoutError: after so many seconds.

@@ -21,7 +21,7 @@ from demo.kinds import SERVICES, Kind
 from demo.live import Show, show, watch
 from demo.outcome import check
 from demo.pictures import HARD_KEYS, Picture, examples, pictures
-from demo.pipeline import Pipeline, Run, only_pipeline
+from demo.pipeline import Pipeline, PipelineRun, only_pipeline
 from demo.verdict import tell, tell_problems
 from sandbox.airflow_api import AirflowApi, ApiError, BrokenDagError
 from sandbox.processes import Interrupted, ProcessDiedError
@@ -140,7 +140,7 @@ def _introduce(console: Console, more: str) -> None:
 class _Ended:
     """A run that has ended: what was uploaded for it, what there is after it, what its failed tasks' logs say."""
 
-    run: Run
+    run: PipelineRun
     uploaded: Sequence[Picture]
     after: Aftermath
     logs: Sequence[str]
@@ -158,13 +158,13 @@ def _run(world: World, display: Show, pipelines: Sequence[Pipeline]) -> list[_En
         display.say(f"{pipeline.prefix}{len(its)} pictures uploaded to s3://{bucket}")
     runs = []
     for pipeline, its in zip(pipelines, uploaded, strict=True):
-        runs.append(Run(pipeline, world.api.trigger(pipeline.dag_id), len(its)))
+        runs.append(PipelineRun(pipeline, world.api.trigger(pipeline.dag_id), len(its)))
         display.say(f"{pipeline.prefix}run {runs[-1].run_id} triggered")
     states = watch(world, runs, display.draw, _RUN_SECONDS)
     return [_ended(world, run, state, its) for run, state, its in zip(runs, states, uploaded, strict=True)]
 
 
-def _ended(world: World, run: Run, state: str, uploaded: Sequence[Picture]) -> _Ended:
+def _ended(world: World, run: PipelineRun, state: str, uploaded: Sequence[Picture]) -> _Ended:
     pipeline = run.pipeline
     queue = world.control(f"queues/{pipeline.options['queue_url'].rpartition('/')[2]}")
     after = gather(
@@ -203,7 +203,7 @@ def upload(s3: S3Client, bucket: str, uploaded: Sequence[Picture]) -> None:
                 )
 
 
-def _failures(api: AirflowApi, run: Run) -> Iterator[str]:
+def _failures(api: AirflowApi, run: PipelineRun) -> Iterator[str]:
     """The end of the log of each task that failed, first failure first."""
     dag_id = run.pipeline.dag_id
     failed = [task for task in api.tasks(dag_id, run.run_id) if task.state == "failed"]

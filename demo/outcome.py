@@ -46,7 +46,7 @@ class Judgement:
 
 
 @dataclass(frozen=True)
-class Row:
+class PictureOutcome:
     """A picture, and what became of it; `judgement`: from a model that looks for anomalies alone."""
 
     picture: Picture
@@ -61,7 +61,7 @@ class Row:
 class Verdict:
     """A row for each picture, and everything that is wrong, in words."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[PictureOutcome, ...]
     problems: tuple[str, ...]
 
 
@@ -115,10 +115,10 @@ def _documents(after: Aftermath) -> tuple[list[_Document], list[str]]:
     return documents, problems
 
 
-def _row(picture: Picture, documents: Sequence[_Document], after: Aftermath) -> Row:
+def _row(picture: Picture, documents: Sequence[_Document], after: Aftermath) -> PictureOutcome:
     if len(documents) != 1:
         problem = "lost: there is no document" if not documents else f"has {len(documents)} documents, not one"
-        return Row(picture, None, (), None, (problem,))
+        return PictureOutcome(picture, None, (), None, (problem,))
     (document,) = documents
     error = document.content.get("error")
     finds = _finds(picture, document.content.get("labels", []))
@@ -135,7 +135,9 @@ def _row(picture: Picture, documents: Sequence[_Document], after: Aftermath) -> 
     if not error:
         problems += _judged(picture, judgement)
     problems += _labelled_by(document, after)
-    return Row(picture, document.image_key, finds, error["code"] if error else None, tuple(problems), judgement)
+    return PictureOutcome(
+        picture, document.image_key, finds, error["code"] if error else None, tuple(problems), judgement
+    )
 
 
 def _judgement(document: _Document) -> Judgement | None:
@@ -204,7 +206,7 @@ def _copy(picture: Picture, document: _Document, after: Aftermath) -> Iterator[s
         yield f"tags {dict(stored.tags)}, uploaded with {dict(picture.tags)}"
 
 
-def _missed(rows: Sequence[Row]) -> Iterator[str]:
+def _missed(rows: Sequence[PictureOutcome]) -> Iterator[str]:
     """At least 9 of 10 objects must be found where they are."""
     objects = [(row, truth) for row in rows if row.picture.is_good for truth in row.picture.truths]
     missed = [

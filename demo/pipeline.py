@@ -42,7 +42,7 @@ class Pipeline:
 
 
 @dataclass(frozen=True)
-class Run:
+class PipelineRun:
     """A run of a pipeline's DAG over so many pictures."""
 
     pipeline: Pipeline

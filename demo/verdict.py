@@ -10,7 +10,7 @@ from rich.text import Text
 
 from demo.aftermath import Aftermath
 from demo.kinds import SERVICES, Service, kind_of
-from demo.outcome import LEAST_IOU, Find, Row, Verdict
+from demo.outcome import LEAST_IOU, Find, PictureOutcome, Verdict
 from demo.photographs import Truth
 from demo.pictures import Refusal
 
@@ -52,7 +52,7 @@ def _count(problems: Sequence[str]) -> str:
     return "1 thing is" if len(problems) == 1 else f"{len(problems)} things are"
 
 
-def _found(good: Sequence[Row]) -> Table:
+def _found(good: Sequence[PictureOutcome]) -> Table:
     table = _table("Labelled", "picture", "label", "confidence", "IoU with the truth", "")
     for row in good:
         for line in _lines(row):
@@ -60,7 +60,7 @@ def _found(good: Sequence[Row]) -> Table:
     return table
 
 
-def _judged(good: Sequence[Row]) -> Table:
+def _judged(good: Sequence[PictureOutcome]) -> Table:
     """A line for each picture: normal or anomalous, and how well the box of what is found lies."""
     table = _table("Labelled", "picture", "it is", "confidence", "found in it", "IoU with the truth", "")
     for row in good:
@@ -85,7 +85,7 @@ def _judged(good: Sequence[Row]) -> Table:
     return table
 
 
-def _without_judgement(row: Row) -> Sequence[Text]:
+def _without_judgement(row: PictureOutcome) -> Sequence[Text]:
     what = "no document" if row.final_key is None else "not said"
     return [Text(_shown(row.picture.key, _KEY_WIDTH)), Text(what, style="red"), Text(), Text(), Text(), _mark(row)]
 
@@ -97,14 +97,14 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _measure(good: Sequence[Row]) -> Text:
+def _measure(good: Sequence[PictureOutcome]) -> Text:
     """How well the boxes lie, and that nothing is seen where nothing is."""
     empty = [row for row in good if not row.picture.truths]
     clean = sum(not row.finds for row in empty)
     return Text(f"\n{_boxes(good, 'objects')}; no label in {clean} of {len(empty)} pictures without.")
 
 
-def _judgements(good: Sequence[Row]) -> Text:
+def _judgements(good: Sequence[PictureOutcome]) -> Text:
     """How often the model is right, and how well the boxes of defects lie."""
     right = [row for row in good if row.judgement and row.judgement.is_anomalous is row.picture.anomalous]
     anomalous = sum(bool(row.picture.anomalous) for row in right)
@@ -114,7 +114,7 @@ def _judgements(good: Sequence[Row]) -> Text:
     )
 
 
-def _boxes(good: Sequence[Row], things: str) -> str:
+def _boxes(good: Sequence[PictureOutcome], things: str) -> str:
     expected = sum(len(row.picture.truths) for row in good)
     ious = [find.iou for row in good for find in row.finds if find.iou is not None]
     close = sum(iou > LEAST_IOU for iou in ious)
@@ -122,7 +122,7 @@ def _boxes(good: Sequence[Row], things: str) -> str:
     return f"Boxes: {close} of {expected} {things} with an IoU over {LEAST_IOU}, the lowest {lowest:.2f}"
 
 
-def _lines(row: Row) -> Sequence[tuple[Text, ...]]:
+def _lines(row: PictureOutcome) -> Sequence[tuple[Text, ...]]:
     key, mark = Text(_shown(row.picture.key, _KEY_WIDTH)), _mark(row)
     if row.final_key is None:
         return [(key, Text("no document", style="red"), Text(), Text(), mark)]
@@ -138,7 +138,7 @@ def _iou(find: Find) -> str:
     return "-" if find.iou is None else f"{find.iou:.2f}"
 
 
-def _missed(row: Row) -> list[Truth]:
+def _missed(row: PictureOutcome) -> list[Truth]:
     return [truth for truth in row.picture.truths if truth.label not in {find.name for find in row.finds}]
 
 
@@ -161,7 +161,7 @@ def _tried_again(after: Aftermath) -> Text:
     )
 
 
-def _mark(row: Row) -> Text:
+def _mark(row: PictureOutcome) -> Text:
     return Text("wrong", style="bold red") if row.problems else Text("ok", style="green")
 
 

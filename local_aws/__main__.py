@@ -21,11 +21,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     options = parse_options(arguments)
     # Not at the top: moto takes a second to import, and help and wrong options should not.
+    from local_aws.account import make_world, session
     from local_aws.lookoutvision.models import LookoutProjects
     from local_aws.oddities import OdditiesInForce
     from local_aws.scheduler.firing import ScheduleRunner
     from local_aws.server import ACCOUNT_ID, build_server
-    from local_aws.world import make_world, session
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("botocore").setLevel(logging.WARNING)

@@ -17,9 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from local_aws.decoded_image import DecodedImage, Gray
 from local_aws.detector import Detector
 from local_aws.matching import Features, Floats, Sighting, sightings
-from local_aws.picture import Gray, Picture
 
 SURE = 50.0  # confidence from which an example counts as found
 BARELY = 20.0  # ... if none is: a large blot hides much of a thing
@@ -71,7 +71,7 @@ class AnomalyDetector:
         """Pixels of an image's longer side when it is looked at."""
         return self._detector.matching_side
 
-    def judge(self, picture: Picture) -> Verdict:
+    def judge(self, picture: DecodedImage) -> Verdict:
         """Compare an image with the normal pictures."""
         image = self._detector.features(picture.gray)
         found = [
@@ -145,7 +145,7 @@ def _overlap(one: Floats, other: Floats) -> float:
     return shared / joint if joint > 0 else 0.0
 
 
-def _mask(things: list[_Thing], picture: Picture, image: Gray) -> Mask:
+def _mask(things: list[_Thing], picture: DecodedImage, image: Gray) -> Mask:
     """Where the things' spots are in the image at its true size."""
     scale = np.array([picture.width / image.shape[1], picture.height / image.shape[0]], np.float32)
     mask = np.zeros((picture.height, picture.width), np.bool_)

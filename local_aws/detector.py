@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from local_aws.decoded_image import decode_gray
 from local_aws.matching import Features, Floats, Gray, extract, sightings
-from local_aws.picture import decode_gray
 
 log = logging.getLogger(__name__)
 

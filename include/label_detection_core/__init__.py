@@ -8,5 +8,8 @@
 `run`        plan, totals, report, notices, gallery
 `backfill`   images that nobody announced
 
-`aws_errors` and `redaction` are for all of them.
+`aws_errors`, `redaction` and `stored` (what stored files have in common) are for all of them.
 """
+
+#: Of this package, as pyproject.toml has it; stored files name it.
+__version__ = "0.2.0"

@@ -6,9 +6,9 @@ import time
 from moto.utilities.utils import get_partition
 
 from local_aws.anomaly import AnomalyDetector, Verdict
+from local_aws.decoded_image import UnreadableError, decode, size_in_pixels
 from local_aws.lookoutvision.exceptions import ConflictError, NotFoundError, ThrottlingError, ValidationError
 from local_aws.model_life import Kind, ModelLife, ModelStatus, OverRateError, WrongStateError
-from local_aws.picture import UnreadableError, decode, size_in_pixels
 from local_aws.settings import ModelSettings
 
 PROJECT = "label-detection"

@@ -1,6 +1,6 @@
 """What Rekognition takes for an image: PNG or JPEG by content, within its limits."""
 
-from local_aws.picture import Picture, UnreadableError, decode, size_in_pixels
+from local_aws.decoded_image import DecodedImage, UnreadableError, decode, size_in_pixels
 from local_aws.rekognition.exceptions import ImageTooLarge, InvalidImageFormat, InvalidParameter
 
 # https://docs.aws.amazon.com/rekognition/latest/customlabels-dg/limits.html
@@ -11,7 +11,7 @@ MAX_SIDE = 4096
 MAX_ASPECT = 20
 
 
-def read_image(content: bytes, max_bytes: int, matching_side: int) -> Picture:
+def read_image(content: bytes, max_bytes: int, matching_side: int) -> DecodedImage:
     """Check and decode an image.
 
     ``matching_side``: decode no more pixels than it takes for the longer side to have at least that many.

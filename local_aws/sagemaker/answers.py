@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from local_aws.decoded_image import DecodedImage
 from local_aws.detector import Finding
-from local_aws.picture import Picture
 from local_aws.settings import Answers
 
 
@@ -19,7 +19,7 @@ def answers_of(image: str) -> Answers | None:
     )
 
 
-def write_answer(form: Answers, found: Sequence[Finding], classes: Sequence[str], picture: Picture) -> Any:
+def write_answer(form: Answers, found: Sequence[Finding], classes: Sequence[str], picture: DecodedImage) -> Any:
     """The JSON of an answer. ``classes`` are the labels in the order of their numbers."""
     known = [finding for finding in found if finding.name in classes]
     if form is Answers.OBJECT_DETECTION:
@@ -45,7 +45,7 @@ def _probabilities(found: Sequence[Finding], classes: Sequence[str]) -> list[flo
     return [probability / max(1.0, sum(best)) for probability in best]
 
 
-def _detection(finding: Finding, picture: Picture) -> dict[str, Any]:
+def _detection(finding: Finding, picture: DecodedImage) -> dict[str, Any]:
     """One of the list that Hugging Face's object-detection pipeline makes: pixels from the top left."""
     box = finding.box
     return {

@@ -5,8 +5,8 @@ from typing import Any
 
 from moto.sagemakerruntime.models import SageMakerRuntimeBackend, sagemakerruntime_backends
 
+from local_aws.decoded_image import UnreadableError, decode
 from local_aws.model_life import OverRateError, WrongStateError
-from local_aws.picture import UnreadableError, decode
 from local_aws.sagemaker.answers import write_answer
 from local_aws.sagemaker.models import backend_of
 from local_aws.sagemaker_runtime.exceptions import Model, Validation

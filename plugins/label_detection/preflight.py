@@ -17,7 +17,7 @@ from label_detection_core import aws_errors
 from label_detection_core.config.model_kinds import model_of
 from label_detection_core.config.settings import Place, Settings
 from label_detection_core.labelling.conditions import Conditions, probe
-from label_detection_core.labelling.labels import REJECTED
+from label_detection_core.labelling.keys import REJECTED
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -9,13 +9,13 @@ import pytest
 
 from bench import airflow_cost, alone, kinds, model_time, pages
 from bench.drain_process import Orders
-from bench.rows import Row
+from bench.measures import Measure
 from bench.usage import Usage
 from sandbox.environment import PROJECT
 from tests.conftest import Aws
 
 
-def by_name(rows: list[Row], words: str) -> Row:
+def by_name(rows: list[Measure], words: str) -> Measure:
     (found,) = [row for row in rows if words in row.what]
     return found
 

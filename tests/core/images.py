@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from label_detection_core.labelling.labels import REJECTED, Detection, final_key
+from label_detection_core.labelling.keys import REJECTED, final_key
+from label_detection_core.labelling.labels import Detection
 from label_detection_core.queue.messages import ImageRef
 from tests.conftest import Aws
 

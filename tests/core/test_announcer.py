@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from label_detection_core.backfill import announcer as announcer_module
 from label_detection_core.backfill.announcer import Announcer, ChunkGoneError, NotTakenError, event
-from label_detection_core.backfill.backfill import Chunk, Picture, write_chunks
+from label_detection_core.backfill.backfill import Chunk, ListedImage, write_chunks
 from label_detection_core.queue import messages
 from label_detection_core.queue.messages import ImageRef
 from sandbox.environment import PROJECT
@@ -32,7 +32,7 @@ FIRST = datetime(2026, 1, 3, 6, 0, tzinfo=UTC)
 def chunk_of(aws: Aws, count: int, first: int = 0) -> Chunk:
     """A chunk of pictures `0000.png` and so on, an hour apart."""
     pictures = (
-        Picture(f"{first + n:04d}.png", f"e{n}", n, FIRST + timedelta(hours=first + n, microseconds=1000))
+        ListedImage(f"{first + n:04d}.png", f"e{n}", n, FIRST + timedelta(hours=first + n, microseconds=1000))
         for n in range(count)
     )
     (chunk,) = write_chunks(aws.s3, aws.settings.final_bucket, "run", pictures, size=count)
@@ -100,7 +100,7 @@ def quick_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("key", HARD_KEYS, ids=ascii)
 def test_an_event_is_read_as_the_picture_that_was_listed(key: str) -> None:
-    body = event("source", Picture(key, "abc", 7, FIRST))
+    body = event("source", ListedImage(key, "abc", 7, FIRST))
     assert messages.read(body).images == [ImageRef("source", key, "abc", None, 7)]
     assert body.isascii()
     assert len(body) < 1 << 18, "a batch of ten must fit into SQS's 1 MiB"

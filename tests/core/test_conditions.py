@@ -8,8 +8,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from label_detection_core.labelling.conditions import Conditions, probe
+from label_detection_core.labelling.keys import final_key
 from label_detection_core.labelling.labeller import Outcome
-from label_detection_core.labelling.labels import Detection, final_key
+from label_detection_core.labelling.labels import Detection
 from tests.conftest import Aws
 from tests.core.conftest import MakeLabeller
 from tests.core.images import FOUND, detect, outcomes, upload

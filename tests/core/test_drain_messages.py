@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from label_detection_core.drain.message_worker import Tally
-from label_detection_core.labelling.labels import final_key
+from label_detection_core.labelling.keys import final_key
 from label_detection_core.queue.messages import ImageRef
 from tests.conftest import Aws
 from tests.core.conftest import MakeDrain

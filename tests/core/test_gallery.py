@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from label_detection_core.labelling.labels import REJECTED, final_key
+from label_detection_core.labelling.keys import REJECTED, final_key
 from label_detection_core.queue.messages import ImageRef
 from label_detection_core.run.gallery import Gallery, Page, Parts, Place, Show, Wanted
 from tests.conftest import Aws

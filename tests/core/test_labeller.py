@@ -8,8 +8,9 @@ from typing import Any
 import jsonschema
 import pytest
 
+from label_detection_core.labelling.documents import SCHEMA_FILE
+from label_detection_core.labelling.keys import REJECTED, final_key
 from label_detection_core.labelling.labeller import Outcome
-from label_detection_core.labelling.labels import REJECTED, SCHEMA_FILE, final_key
 from label_detection_core.queue.messages import ImageRef
 from tests.conftest import Aws
 from tests.core.conftest import MakeLabeller

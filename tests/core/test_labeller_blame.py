@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from label_detection_core.labelling.keys import final_key
 from label_detection_core.labelling.labeller import ImageUnreadableError, Outcome, TryAgainError
-from label_detection_core.labelling.labels import Detection, Error, final_key
+from label_detection_core.labelling.labels import Detection, Error
 from label_detection_core.queue.messages import ImageRef
 from tests.conftest import Aws
 from tests.core.conftest import MakeLabeller

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from label_detection_core.labelling.keys import REJECTED, final_key
 from label_detection_core.labelling.labeller import ImageRefusedError, Outcome
-from label_detection_core.labelling.labels import REJECTED, Anomaly, Detection, Error, ModelInfo, final_key
+from label_detection_core.labelling.labels import Anomaly, Detection, Error, ModelInfo
 from label_detection_core.queue.messages import ImageRef
 from tests.conftest import Aws
 from tests.core.conftest import MakeLabeller

@@ -18,10 +18,9 @@ from label_detection_core.drain.message_worker import DrainError, MessageWorker,
 from label_detection_core.drain.pace import Pace
 from label_detection_core.drain.returned import BUDGET_SECONDS
 from label_detection_core.drain.signal_safe import SignalSafeEvent
+from label_detection_core.labelling.decisions import UNDECIDED_SECONDS
 from label_detection_core.labelling.doubts import ENOUGH
-from label_detection_core.labelling.image_objects import url
 from label_detection_core.labelling.labeller import (
-    UNDECIDED_SECONDS,
     ImageRefusedError,
     ImageUnreadableError,
     Outcome,
@@ -85,7 +84,7 @@ def test_the_message_of_an_unreadable_object_is_kept_and_the_object_stays(
     assert worker.tally == Tally(labelled=1, failed=1, unreadable=1)
     (document,) = kept(aws)
     assert document["message"] == {"id": message.id, "body": message.body}
-    assert url(odd) in document["error"]["message"]
+    assert odd.url in document["error"]["message"]
     assert outcomes(aws, odd) == ["pending"]
     worker.journal.write()
     lines = [line for line in read_lines(aws.s3, aws.settings.final_bucket, RUN.run_id) if line["outcome"] != "failed"]
@@ -108,7 +107,7 @@ def test_a_message_is_kept_for_its_unreadable_image_when_all_its_others_are_done
     assert worker.work(again(message)) is None
     assert worker.tally == Tally(labelled=2, failed=2, unreadable=1)
     (document,) = kept(aws)
-    assert url(odd) in document["error"]["message"]
+    assert odd.url in document["error"]["message"]
     assert [outcomes(aws, image) for image in (odd, good, late)] == [["pending"], ["labelled"], ["labelled"]]
 
 

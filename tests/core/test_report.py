@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import jsonschema
 import pytest
 
+from label_detection_core import __version__
 from label_detection_core.config.settings import Settings
 from label_detection_core.queue.image_queue import Depth
 from label_detection_core.run.plan import make_plan
 from label_detection_core.run.report import ModelUse, Report
+from label_detection_core.run.stored_report import StoredReport
 from label_detection_core.run.totals import Calls, Counts, Totals
 from tests.core.test_settings import RIGHT
 
@@ -153,6 +156,38 @@ def test_the_summary_says_what_was_done_and_what_it_cost() -> None:
 )
 def test_the_page_says_what_is_left_in_the_queue(depth: Depth, words: str) -> None:
     assert words in report(BUSY, queue=depth, totals=busy_totals()).to_html()
+
+
+def test_a_stored_report_names_the_version_that_wrote_it_and_is_read_as_it_was_written() -> None:
+    made = report(BUSY, totals=busy_totals(), queue=Depth(2, 1), problems=["one"])
+    stored = StoredReport.parse(made.stored().to_json())
+    assert stored == made.stored()
+    assert (stored.version, stored.schema_) == (__version__, "label-detection-report/1")
+    assert list(made.to_json()) == [
+        *("schema", "version", "run", "images", "labels", "rejections", "ignored", "unreadable", "queue", "model"),
+        *("calls", "lag", "sample_schedule", "plan", "problems", "warnings"),
+    ]
+    assert jsonschema.Draft202012Validator(StoredReport.model_json_schema()).is_valid(made.to_json())
+
+
+@pytest.mark.parametrize(
+    ("facts", "row"),
+    [
+        pytest.param({"images": {"labelled": 9, "rejected": "x"}}, {"labelled": 9}, id="a count is text"),
+        pytest.param({"model": {"minutes": 3.0, "use": float("inf")}}, {"minutes": 3.0}, id="a number is infinite"),
+        pytest.param({"labels": {"cat": None, "dog": 2, "ox": True}}, {"labels": {"dog": 2}}, id="odd labels"),
+        pytest.param({"problems": ["one"], "images": 1, "run": []}, {"problems": 1}, id="odd parts"),
+        pytest.param({"schema": 1, "version": 2, "later": 3}, {}, id="of another version"),
+    ],
+)
+def test_of_a_report_that_is_odd_the_rest_is_read(facts: dict[str, Any], row: dict[str, Any]) -> None:
+    assert StoredReport.model_validate(facts).row() == StoredReport().row() | row
+
+
+def test_the_labels_of_most_images_come_first_and_the_head_has_what_is_there() -> None:
+    stored = StoredReport.model_validate({"labels": {"b": 1, "c": 3, "a": 1}, "problems": 7, "images": {"labelled": 1}})
+    assert stored.most_frequent(2) == [("c", 3), ("a", 1)]
+    assert stored.head("images", "problems", "model") == {"images": {"labelled": 1}, "problems": [], "model": None}
 
 
 def test_the_queue_of_a_report_without_delayed_messages_can_be_read() -> None:

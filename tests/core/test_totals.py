@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from label_detection_core.drain.journal_line import JournalLine
 from label_detection_core.run.totals import Calls, Counts, Lag, add_up
 
 
-def line(outcome: str = "labelled", **more: Any) -> dict[str, Any]:
+def line(outcome: str = "labelled", **more: Any) -> JournalLine:
     usual = {
         "outcome": outcome,
         "labels": [],
@@ -19,7 +20,7 @@ def line(outcome: str = "labelled", **more: Any) -> dict[str, Any]:
         "throttled": 0,
         "worked": None,
     }
-    return usual | more
+    return JournalLine.model_validate(usual | more)
 
 
 def test_the_lag_is_of_images_that_have_their_outcome_and_the_longest_is_said() -> None:

@@ -72,7 +72,7 @@ def good_report() -> dict[str, Any]:
 
 
 @dataclass
-class Place:
+class CheckedAws:
     """Everything the checks look at."""
 
     s3: Any
@@ -132,7 +132,7 @@ def aws() -> Iterator[tuple[str, Any, Any]]:
 
 
 @pytest.fixture
-def place(aws: tuple[str, Any, Any]) -> Place:
+def place(aws: tuple[str, Any, Any]) -> CheckedAws:
     """What a run leaves that went well."""
     endpoint, s3, sqs = aws
     requests.post(f"{endpoint}/moto-api/reset", timeout=10)
@@ -141,7 +141,7 @@ def place(aws: tuple[str, Any, Any]) -> Place:
     dead = sqs.create_queue(QueueName="dead")["QueueUrl"]
     redrive = {"deadLetterTargetArn": "arn:aws:sqs:us-east-1:123456789012:dead", "maxReceiveCount": 3}
     queue = sqs.create_queue(QueueName="queue", Attributes={"RedrivePolicy": json.dumps(redrive)})["QueueUrl"]
-    there = Place(s3, sqs, queue, dead)
+    there = CheckedAws(s3, sqs, queue, dead)
     for picture in UPLOADED:
         there.put(final_key(picture), picture.body, picture)
         there.put_json(final_key(picture) + ".json", document(picture))
@@ -151,7 +151,7 @@ def place(aws: tuple[str, Any, Any]) -> Place:
     return there
 
 
-def test_a_good_outcome_has_no_problems(place: Place) -> None:
+def test_a_good_outcome_has_no_problems(place: CheckedAws) -> None:
     assert place.problems() == []
 
 
@@ -164,14 +164,14 @@ def test_a_good_outcome_has_no_problems(place: Place) -> None:
     ],
 )
 def test_a_message_that_the_queue_delivered_twice_is_one_more_in_the_report_or_none(
-    place: Place, counted: int, problems: int
+    place: CheckedAws, counted: int, problems: int
 ) -> None:
     place.second_deliveries = 1
     place.change_report(lambda report: report["images"].update(ignored=report["images"]["ignored"] + counted))
     assert len(place.problems()) == problems
 
 
-def test_a_second_event_may_be_labelled_again(place: Place) -> None:
+def test_a_second_event_may_be_labelled_again(place: CheckedAws) -> None:
     place.change_report(lambda report: report["images"].update(labelled=5, ignored=0))
     assert place.problems() == []
 
@@ -180,7 +180,7 @@ def _other_box(content: dict[str, Any]) -> None:
     content["labels"][0]["Geometry"]["BoundingBox"]["Left"] = 0.9
 
 
-def _move(place: Place, picture: Picture, key: str) -> None:
+def _move(place: CheckedAws, picture: Picture, key: str) -> None:
     """The picture and its document are in another place than they should be, and say so."""
     for suffix in ("", ".json"):
         place.delete(final_key(picture) + suffix)
@@ -188,7 +188,7 @@ def _move(place: Place, picture: Picture, key: str) -> None:
     place.put_json(key + ".json", {**document(picture), "image": {"bucket": FINAL, "key": key}})
 
 
-WRONG: dict[str, tuple[Callable[[Place], Any], str]] = {
+WRONG: dict[str, tuple[Callable[[CheckedAws], Any], str]] = {
     "a picture is lost": (
         lambda p: [p.delete(final_key(EMPTY)), p.delete(final_key(EMPTY) + ".json")],
         "empty.png: lost",
@@ -329,7 +329,7 @@ WRONG: dict[str, tuple[Callable[[Place], Any], str]] = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_what_is_wrong_is_named(place: Place, wrong: str) -> None:
+def test_what_is_wrong_is_named(place: CheckedAws, wrong: str) -> None:
     tamper, words = WRONG[wrong]
     tamper(place)
     problems = place.problems()
@@ -340,7 +340,7 @@ JUDGED = tuple(replace(p, anomalous=bool(p.truths)) if p.is_good else p for p in
 
 
 @pytest.fixture
-def judged(place: Place) -> Place:
+def judged(place: CheckedAws) -> CheckedAws:
     """What a run leaves with a model that looks for anomalies: whatever has a cup is anomalous."""
     for picture in JUDGED:
         if picture.is_good:
@@ -348,16 +348,16 @@ def judged(place: Place) -> Place:
     return place
 
 
-def _judge(place: Place, picture: Picture, is_anomalous: bool | None, labels_of: Picture) -> None:
+def _judge(place: CheckedAws, picture: Picture, is_anomalous: bool | None, labels_of: Picture) -> None:
     said = {"IsAnomalous": is_anomalous, "Confidence": 97.1}
     place.change_document(picture, lambda d: d.update(anomaly=said, labels=document(labels_of)["labels"]))
 
 
-def test_a_model_that_is_right_about_each_anomaly_has_no_problems(judged: Place) -> None:
+def test_a_model_that_is_right_about_each_anomaly_has_no_problems(judged: CheckedAws) -> None:
     assert judged.problems(JUDGED) == []
 
 
-def test_a_defect_that_is_not_known_may_be_anywhere(judged: Place) -> None:
+def test_a_defect_that_is_not_known_may_be_anywhere(judged: CheckedAws) -> None:
     uploaded = [replace(p, anomalous=True, where_known=False) if p is JUDGED[2] else p for p in JUDGED]
     _judge(judged, EMPTY, True, ODD)
     judged.change_report(lambda report: report["labels"].update(cup=3))
@@ -372,18 +372,18 @@ def test_a_defect_that_is_not_known_may_be_anywhere(judged: Place) -> None:
     ],
 )
 def test_a_model_that_is_wrong_about_an_anomaly_is_named(
-    judged: Place, picture: Picture, is_anomalous: bool, says: str
+    judged: CheckedAws, picture: Picture, is_anomalous: bool, says: str
 ) -> None:
     _judge(judged, picture, is_anomalous, picture)
     assert says in judged.problems(JUDGED)
 
 
-def test_a_picture_that_nobody_judged_is_named(judged: Place) -> None:
+def test_a_picture_that_nobody_judged_is_named(judged: CheckedAws) -> None:
     judged.change_document(EMPTY, lambda d: None)
     assert "empty.png: it is said to be neither normal nor anomalous, and is normal" in judged.problems(JUDGED)
 
 
-def test_an_error_that_may_pass_must_have_been_tried_again(place: Place) -> None:
+def test_an_error_that_may_pass_must_have_been_tried_again(place: CheckedAws) -> None:
     uploaded = [replace(p, refusal=Refusal.MODEL) if p is BAD else p for p in UPLOADED]
     place.change_document(BAD, lambda d: d["error"].update(code="ModelError"))
     place.change_report(lambda report: report.update(rejections={"ModelError": 1}))

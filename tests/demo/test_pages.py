@@ -8,7 +8,7 @@ from rich.console import Console
 
 from demo.aftermath import Aftermath, Depth
 from demo.live import Moment, show
-from demo.outcome import Find, Judgement, Row, Verdict
+from demo.outcome import Find, Judgement, PictureOutcome, Verdict
 from demo.photographs import Box, Truth
 from demo.pictures import Picture, Refusal
 from demo.verdict import tell
@@ -86,8 +86,8 @@ def test_a_terminal_sees_two_pipelines_side_by_side() -> None:
 
 @pytest.fixture
 def verdict() -> Verdict:
-    good = Row(PICTURE, "x-0123456789.png", (Find("cup", 97.12, 0.8765),), None, ())
-    bad = Row(BAD, "rejected/bad-0123456789.png", (), str(Refusal.FORMAT), ())
+    good = PictureOutcome(PICTURE, "x-0123456789.png", (Find("cup", 97.12, 0.8765),), None, ())
+    bad = PictureOutcome(BAD, "rejected/bad-0123456789.png", (), str(Refusal.FORMAT), ())
     return Verdict((good, bad), ())
 
 
@@ -128,7 +128,7 @@ def test_a_lost_picture_and_a_missed_object_are_shown(verdict: Verdict) -> None:
 
 
 def test_the_page_says_how_well_the_boxes_lie(verdict: Verdict) -> None:
-    empty = Row(Picture("empty.png", b"", "image/png"), "empty-0123456789.png", (), None, ())
+    empty = PictureOutcome(Picture("empty.png", b"", "image/png"), "empty-0123456789.png", (), None, ())
     seen = replace(empty, finds=(Find("cup", 80.0, None),))
     told = page(Verdict((*verdict.rows, empty, seen), ()))
     assert "1 of 1 objects with an IoU over 0.5, the lowest 0.88; no label in 1 of 2 pictures without." in told
@@ -151,8 +151,10 @@ def test_a_picture_that_a_container_cannot_read_is_explained(verdict: Verdict) -
 
 def test_of_a_model_that_looks_for_anomalies_each_picture_is_normal_or_not() -> None:
     defect = Truth("defect", Box(0, 0, 1, 1))
-    normal = Row(Picture("fine.png", b"", "image/png", anomalous=False), "f.png", (), None, (), Judgement(False, 99.5))
-    spoiled = Row(
+    normal = PictureOutcome(
+        Picture("fine.png", b"", "image/png", anomalous=False), "f.png", (), None, (), Judgement(False, 99.5)
+    )
+    spoiled = PictureOutcome(
         Picture("blot.png", b"", "image/png", (defect,), anomalous=True),
         "b.png",
         (Find("defect", 88.0, 0.91),),

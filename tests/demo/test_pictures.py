@@ -10,8 +10,8 @@ from demo.kinds import Kind
 from demo.photographs import LABELS, Box
 from demo.pictures import HARD_KEYS, Picture, Refusal, examples, pictures
 from local_aws.anomaly import AnomalyDetector
+from local_aws.decoded_image import UnreadableError, decode
 from local_aws.detector import Detector
-from local_aws.picture import UnreadableError, decode
 from local_aws.rekognition.images import MAX_BYTES_FROM_S3, read_image
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from local_aws.anomaly import AnomalyDetector, Verdict
+from local_aws.decoded_image import decode
 from local_aws.detector import Detector
-from local_aws.picture import decode
 from tests.local_aws.pictures import BACKGROUNDS, EXAMPLES, Gray, example, jpeg, pasted, photograph, png
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote_plus, urlencode
 
 from label_detection_core.queue.messages import ImageRef
-from tests.localstack.place import FOREIGN_BUCKET, QUIET, REMOVED, WAYS, Place, Way
+from tests.localstack.resources import FOREIGN_BUCKET, QUIET, REMOVED, WAYS, Resources, Way
 from tests.localstack.server import Maker
 from tests.system.faults.outcomes.sample_pictures import TEXT, scenes, with_own_bytes
 
@@ -48,7 +48,7 @@ class Case:
     what: str
     way: str
     wanted: Outcome
-    arrive: Callable[[Place], Trace]
+    arrive: Callable[[Resources], Trace]
     messages: int = 1
 
     @property
@@ -140,29 +140,29 @@ def _unknown_messages() -> Iterator[Case]:
     yield Case("S3's test event", "message", Outcome.NOTHING, partial(_send, body=test_event))
 
 
-def _upload(place: Place, key: str, scene: str | None = None, body: bytes | None = None, **more: Any) -> Trace:
+def _upload(place: Resources, key: str, scene: str | None = None, body: bytes | None = None, **more: Any) -> Trace:
     content = body if body is not None else with_own_bytes(scenes()[scene] if scene else TEXT, key)
     answer = place.aws.s3.put_object(Bucket=place.source_bucket, Key=key, Body=content, **more)
     return _trace(place, key, answer["ETag"], scene)
 
 
-def _trace(place: Place, key: str, etag: str, scene: str | None) -> Trace:
+def _trace(place: Resources, key: str, etag: str, scene: str | None) -> Trace:
     return Trace(ImageRef(place.source_bucket, key, etag.strip('"')), scene)
 
 
-def _overwritten(place: Place, way: Way) -> Trace:
+def _overwritten(place: Resources, way: Way) -> Trace:
     key = f"{way}/overwritten.png"
     _upload(place, key, body=b"the first, of which nothing is left")
     return _upload(place, key, SCENES[1])
 
 
-def _deleted(place: Place, key: str) -> Trace:
+def _deleted(place: Resources, key: str) -> Trace:
     trace = _upload(place, key, SCENES[0])
     place.aws.s3.delete_object(Bucket=place.source_bucket, Key=key)
     return trace
 
 
-def _multipart(place: Place) -> Trace:
+def _multipart(place: Resources) -> Trace:
     s3, where = place.aws.s3, {"Bucket": place.source_bucket, "Key": f"{Way.DIRECT}/multipart.png"}
     upload = s3.create_multipart_upload(**where)["UploadId"]
     part = s3.upload_part(**where, UploadId=upload, PartNumber=1, Body=scenes()[SCENES[2]])
@@ -171,7 +171,7 @@ def _multipart(place: Place) -> Trace:
     return _trace(place, where["Key"], answer["ETag"], SCENES[2])
 
 
-def _copied(place: Place) -> Trace:
+def _copied(place: Resources) -> Trace:
     _upload(place, f"{QUIET}/copied.png", SCENES[0])
     source, key = {"Bucket": place.source_bucket, "Key": f"{QUIET}/copied.png"}, f"{Way.DIRECT}/copy.png"
     answer = place.aws.s3.copy_object(Bucket=place.source_bucket, Key=key, CopySource=source)  # type: ignore[arg-type]
@@ -184,19 +184,19 @@ METADATA, TAGS, CONTENT_TYPE = {"camera": "3", "shift": "night"}, {"line": "3", 
 WITH_METADATA = f"{Way.DIRECT}/metadata.jpg"
 
 
-def _with_metadata(place: Place) -> Trace:
+def _with_metadata(place: Resources) -> Trace:
     more = {"Metadata": METADATA, "Tagging": urlencode(TAGS), "ContentType": CONTENT_TYPE}
     return _upload(place, WITH_METADATA, SCENES[0], **more)
 
 
-def _duplicates(place: Place) -> Trace:
+def _duplicates(place: Resources) -> Trace:
     trace = _quiet(place, "duplicate.png", SCENES[0])
     for _ in range(3):
         _send(place, _event_of(trace))
     return trace
 
 
-def _one_of_a_batch(place: Place, number: int, scene: str | None) -> Trace:
+def _one_of_a_batch(place: Resources, number: int, scene: str | None) -> Trace:
     """Upload one, announce all with the last."""
     trace = _quiet(place, f"batch {number}.png", scene)
     if number == 2:
@@ -207,21 +207,21 @@ def _one_of_a_batch(place: Place, number: int, scene: str | None) -> Trace:
     return trace
 
 
-def _foreign(place: Place) -> Trace:
+def _foreign(place: Resources) -> Trace:
     answer = place.aws.s3.put_object(Bucket=FOREIGN_BUCKET, Key="foreign.png", Body=scenes()[SCENES[0]])
     return _announced(place, Trace(ImageRef(FOREIGN_BUCKET, "foreign.png", answer["ETag"].strip('"'))))
 
 
-def _unreadable(place: Place, name: str, more: dict[str, str]) -> Trace:
+def _unreadable(place: Resources, name: str, more: dict[str, str]) -> Trace:
     return _announced(place, _upload(place, f"{QUIET}/{name}", SCENES[0], **more))
 
 
-def _announced(place: Place, trace: Trace) -> Trace:
+def _announced(place: Resources, trace: Trace) -> Trace:
     """Send the event of an image; message and image are looked for."""
     return replace(trace, message_id=_send(place, _event_of(trace)).message_id)
 
 
-def _from_file(place: Place, file: Path) -> Trace:
+def _from_file(place: Resources, file: Path) -> Trace:
     trace = _quiet(place, f"{file.stem}.png", SCENES[0])
     image = trace.image
     assert image
@@ -233,11 +233,11 @@ def _from_file(place: Place, file: Path) -> Trace:
     return trace
 
 
-def _quiet(place: Place, name: str, scene: str | None) -> Trace:
+def _quiet(place: Resources, name: str, scene: str | None) -> Trace:
     return _upload(place, f"{QUIET}/{name}", scene)
 
 
-def _send(place: Place, body: str) -> Trace:
+def _send(place: Resources, body: str) -> Trace:
     return Trace(message_id=place.aws.sqs.send_message(QueueUrl=place.queue_url, MessageBody=body)["MessageId"])
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.localstack import table
 from tests.localstack.cases import cases
 from tests.localstack.outcomes import Arrived, arrive_and_run
-from tests.localstack.place import make_place
+from tests.localstack.resources import make_place
 from tests.localstack.server import Aws, Maker, serve
 
 GetAws = Callable[[Maker], Aws]

@@ -16,10 +16,10 @@ from label_detection import history, leases
 from label_detection.operators.images import AnalyseImagesOperator
 from label_detection.operators.run import PlanRunOperator
 from label_detection_core.drain.message_worker import DrainError
-from label_detection_core.labelling.labels import REJECTED, document_key, final_key, rejected_message_key
+from label_detection_core.labelling.keys import REJECTED, document_key, final_key, rejected_message_key
 from label_detection_core.queue.messages import ImageRef
 from tests.localstack.cases import Case, Outcome, Trace
-from tests.localstack.place import Place
+from tests.localstack.resources import Resources
 from tests.plugins.conftest import Run, Variables
 
 #: Runs until the queue must be empty.
@@ -31,7 +31,7 @@ _OPTION = "AIRFLOW__LABEL_DETECTION__"
 class Arrived:
     """What became of the cases, in their order; `failures`: of the tasks."""
 
-    place: Place
+    place: Resources
     cases: Sequence[Case]
     traces: Sequence[Trace]
     seen: Sequence[Outcome]
@@ -47,7 +47,7 @@ class Arrived:
         return self.traces[[known.name for known in self.cases].index(case.name)]
 
 
-def arrive_and_run(place: Place, cases: Sequence[Case]) -> Arrived:
+def arrive_and_run(place: Resources, cases: Sequence[Case]) -> Arrived:
     """Have all cases arrive, run the pipeline's tasks until the queue is empty, and look."""
     place.aws.control("model", "PUT", {"status": "RUNNING"})
     before = place.waiting()
@@ -68,7 +68,7 @@ def arrive_and_run(place: Place, cases: Sequence[Case]) -> Arrived:
 
 
 @contextmanager
-def _configured(place: Place) -> Iterator[None]:
+def _configured(place: Resources) -> Iterator[None]:
     """The environment of the tasks, and Airflow's Variables in memory."""
     options = {
         "queue_url": place.queue_url,
@@ -101,7 +101,7 @@ def _run(number: int) -> dict[str, int]:
 class _Looks:
     """What lies in the buckets, listed once."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Resources) -> None:
         self._place = place
         self._keys: dict[str, dict[str, str]] = {}
 
@@ -137,7 +137,7 @@ class _Looks:
         return self._keys[bucket]
 
 
-def document(place: Place, image: ImageRef) -> Any:
+def document(place: Resources, image: ImageRef) -> Any:
     """The label document of a labelled image."""
     key = document_key(final_key(image))
     return json.loads(place.aws.s3.get_object(Bucket=place.final_bucket, Key=key)["Body"].read())

@@ -24,7 +24,7 @@ _COLUMNS = ("what arrives", "how", "number", "must be", *Maker)
 
 
 @dataclass(frozen=True)
-class Row:
+class OutcomeCount:
     """Things of one kind. `seen`: the number of each outcome, by AWS; an AWS that cannot send them is not there."""
 
     what: str
@@ -46,7 +46,7 @@ class Row:
         return "**" + ", ".join(f"{number} {outcome}" for outcome, number in sorted(seen.items())) + "**"
 
 
-def rows(found: Mapping[Maker, Iterable[tuple[Case, Outcome]]]) -> list[Row]:
+def rows(found: Mapping[Maker, Iterable[tuple[Case, Outcome]]]) -> list[OutcomeCount]:
     """A row for all odd keys of a way, and one for each other case."""
     numbers: Counter[tuple[str, str, str]] = Counter()
     seen: dict[tuple[str, str, str], dict[str, Counter[str]]] = {}
@@ -59,7 +59,9 @@ def rows(found: Mapping[Maker, Iterable[tuple[Case, Outcome]]]) -> list[Row]:
             seen.setdefault(kind, {}).setdefault(maker, Counter())[str(outcome)] += 1
         numbers |= here
     return [
-        Row("an odd key" if what.endswith(" ") else what, way, numbers[what, way, wanted], wanted, _plain(by_maker))
+        OutcomeCount(
+            "an odd key" if what.endswith(" ") else what, way, numbers[what, way, wanted], wanted, _plain(by_maker)
+        )
         for (what, way, wanted), by_maker in seen.items()
     ]
 
@@ -70,7 +72,7 @@ def _plain(by_maker: Mapping[str, Counter[str]]) -> dict[str, dict[str, int]]:
 
 _FOUND: dict[Maker, list[tuple[Case, Outcome]]] = {}
 #: The rows of this session.
-KEPT: list[Row] = []
+KEPT: list[OutcomeCount] = []
 
 
 def keep(arrived: Arrived) -> None:
@@ -81,18 +83,18 @@ def keep(arrived: Arrived) -> None:
     RESULTS.write_text(json.dumps([asdict(row) for row in KEPT], ensure_ascii=False, indent=1) + "\n")
 
 
-def as_text(found: Iterable[Row]) -> str:
+def as_text(found: Iterable[OutcomeCount]) -> str:
     """The table for a terminal."""
     cells = [_COLUMNS, *(row.cells() for row in found)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(_COLUMNS))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
 
 
-def markdown(found: Iterable[Row]) -> str:
+def markdown(found: Iterable[OutcomeCount]) -> str:
     """The table for the docs."""
     return kept_rows.markdown(_COLUMNS, [row.cells() for row in found])
 
 
 if __name__ == "__main__":
-    kept = [Row(**row) for row in json.loads(RESULTS.read_text())]
+    kept = [OutcomeCount(**row) for row in json.loads(RESULTS.read_text())]
     kept_rows.write(DOCS, BEGIN, END, markdown(kept))

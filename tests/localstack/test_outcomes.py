@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from label_detection_core.labelling.labels import final_key
+from label_detection_core.labelling.keys import final_key
 from tests.localstack.cases import CONTENT_TYPE, METADATA, TAGS, WITH_METADATA, Case, Outcome, cases
 from tests.localstack.outcomes import Arrived, document
 from tests.localstack.server import Maker

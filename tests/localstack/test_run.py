@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from demo.pictures import examples
-from label_detection_core.labelling.labels import document_key, final_key
+from label_detection_core.labelling.keys import document_key, final_key
 from label_detection_core.queue.messages import ImageRef
 from sandbox.environment import free_ports
 from sandbox.world import World, WorldOptions
 from tests.localstack.cases import SCENES
-from tests.localstack.place import Place
+from tests.localstack.resources import Resources
 from tests.localstack.server import MODEL_OPTIONS, MODELS_URL, Aws
 from tests.localstack.stack import make
 from tests.system.faults.outcomes.sample_pictures import TEXT, scenes, with_own_bytes
@@ -30,7 +30,7 @@ class Ran:
     """A run that has ended, and what was uploaded before it: each picture's scene."""
 
     pipeline: Pipeline
-    place: Place
+    place: Resources
     run_id: str
     state: str
     uploaded: dict[ImageRef, str]
@@ -51,7 +51,7 @@ def ran(localstack: Aws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
     with World(folder, _options(localstack, stack.options(), str(folder / "examples"))) as world:
         pipeline = Pipeline(world, localstack.s3, localstack.sqs)
         assert world.model()["arn"] == world.setting("model_arn")
-        place = Place(localstack, *(world.setting(name) for name in ("source_bucket", "final_bucket", "queue_url")))
+        place = Resources(localstack, *(world.setting(name) for name in ("source_bucket", "final_bucket", "queue_url")))
         uploaded = _upload(place)
         world.api.wait_for_dag(DAG_ID, check=world.check)
         run_id = pipeline.trigger(max_tasks=2)
@@ -70,7 +70,7 @@ def _options(aws: Aws, options: dict[str, str], pictures: str) -> WorldOptions:
     )
 
 
-def _upload(place: Place) -> dict[ImageRef, str]:
+def _upload(place: Resources) -> dict[ImageRef, str]:
     """Pictures, and a text; each announced."""
     s3, found = place.aws.s3, {}
     before = place.waiting()

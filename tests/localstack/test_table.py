@@ -6,7 +6,7 @@ import pytest
 
 from tests.localstack.cases import cases
 from tests.localstack.server import PYTHON, Maker, serve
-from tests.localstack.table import DOCS, Row, markdown, rows
+from tests.localstack.table import DOCS, OutcomeCount, markdown, rows
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from tests.localstack.table import DOCS, Row, markdown, rows
     ],
 )
 def test_a_row_shows_what_is_not_as_it_must_be(seen: dict[str, dict[str, int]], shown: str) -> None:
-    assert markdown([Row("an odd key", "sns", 3, "labelled", seen)]).splitlines()[-1].endswith(shown)
+    assert markdown([OutcomeCount("an odd key", "sns", 3, "labelled", seen)]).splitlines()[-1].endswith(shown)
 
 
 def test_the_docs_have_every_case_and_each_is_as_it_must_be() -> None:

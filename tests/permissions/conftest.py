@@ -13,8 +13,9 @@ from botocore.config import Config
 
 from label_detection.hooks.switch import switch_name
 from label_detection.operators import images
-from label_detection_core.labelling import labels
-from label_detection_core.labelling.labels import REJECTED, Error, ModelInfo, RunInfo, final_key
+from label_detection_core.labelling.documents import RejectedImage
+from label_detection_core.labelling.keys import REJECTED, final_key
+from label_detection_core.labelling.labels import Error, ModelInfo, RunInfo
 from label_detection_core.queue.image_queue import ImageQueue
 from label_detection_core.queue.messages import ImageRef
 from tests.core.images import TEXT, outcomes, upload
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class World:
+class PolicedAws:
     """A test's AWS with images of every kind, under a policy."""
 
     aws: Aws
@@ -59,7 +60,7 @@ def world(
     variables: Any,  # noqa: F811
     quick: None,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[World]:
+) -> Iterator[PolicedAws]:
     """Images on every way there is, each announced, each message delivered once before; all of it encrypted by KMS."""
     monkeypatch.setenv("AIRFLOW__LABEL_DETECTION__SNS_TOPIC_ARN", topic.arn)
     monkeypatch.setenv("AIRFLOW__LABEL_DETECTION__DEAD_MAN_SWITCH_ROLE_ARN", SWITCH_ROLE)
@@ -85,7 +86,7 @@ def world(
     aws.s3.delete_object(Bucket=gone.bucket, Key=gone.key)
     send(aws, "not an event")
     _deliver_all_once(aws)
-    yield World(aws, topic, getattr(hook, "project_arn", None), expected)
+    yield PolicedAws(aws, topic, getattr(hook, "project_arn", None), expected)
     aws.control("policy", "DELETE")
 
 
@@ -99,9 +100,9 @@ def _once_rejected(aws: Aws, picture: bytes) -> ImageRef:
     key, final = final_key(image, REJECTED), aws.settings.final_bucket
     model, run_info = ModelInfo(aws.settings.model_arn, 70.0), RunInfo("label_detection", "earlier", 0)
     copy = ImageRef(final, key)
-    document = labels.rejected_document(image, copy, Error("InternalServerError", "x"), model, run_info)
+    document = RejectedImage.of(image, copy, Error("InternalServerError", "x"), model, run_info)
     aws.s3.put_object(Bucket=final, Key=key, Body=picture + b"1")
-    aws.s3.put_object(Bucket=final, Key=f"{key}.json", Body=labels.to_json(document))
+    aws.s3.put_object(Bucket=final, Key=f"{key}.json", Body=document.to_json())
     return image
 
 

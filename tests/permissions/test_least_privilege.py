@@ -18,7 +18,7 @@ from label_detection_core.model.lease import Lease
 from sandbox.waiting import wait_until
 from tests.core.queues import clear
 from tests.model_calls import KINDS
-from tests.permissions.conftest import World
+from tests.permissions.conftest import PolicedAws
 from tests.permissions.pipeline import run_pipeline
 from tests.permissions.policy import Grant, grants
 from tests.plugins.conftest import Run, Variables
@@ -43,7 +43,7 @@ def watch() -> list[dict[str, Any]]:
     return StopExpiredModelsOperator(task_id="stop_expired_models").execute(context)
 
 
-def leave_on(world: World, variables: Variables) -> None:
+def leave_on(world: PolicedAws, variables: Variables) -> None:
     """A model that a run has left on."""
     now = datetime.now(UTC)
     world.aws.put_model("RUNNING")
@@ -69,7 +69,7 @@ def backfill(run: Run) -> int:
 
 
 @pytest.mark.kinds(*KINDS)
-def test_with_the_policy_a_run_works_wholly(world: World, variables: Variables) -> None:
+def test_with_the_policy_a_run_works_wholly(world: PolicedAws, variables: Variables) -> None:
     world.permit()
     ran = run_pipeline(world.aws, look_early=True)
     world.permit_all()
@@ -85,7 +85,7 @@ def test_with_the_policy_a_run_works_wholly(world: World, variables: Variables) 
 
 
 @pytest.mark.kinds(*KINDS)
-def test_with_the_policy_the_watchdog_works_wholly(world: World, variables: Variables) -> None:
+def test_with_the_policy_the_watchdog_works_wholly(world: PolicedAws, variables: Variables) -> None:
     leave_on(world, variables)
     world.permit()
     (acted,) = watch()
@@ -96,7 +96,7 @@ def test_with_the_policy_the_watchdog_works_wholly(world: World, variables: Vari
     assert len(world.topic.published()) == 1
 
 
-def test_with_the_policy_the_backfill_works_wholly(world: World, run: Run) -> None:
+def test_with_the_policy_the_backfill_works_wholly(world: PolicedAws, run: Run) -> None:
     clear(world.aws)
     world.permit()
     assert backfill(run) == 4
@@ -208,7 +208,7 @@ def test_every_grant_of_the_policy_is_taken_away_once() -> None:
     ],
 )
 def test_without_a_grant_something_says_so_and_the_next_run_with_it_finishes(
-    world: World, name: str, effect: Denied, caplog: pytest.LogCaptureFixture
+    world: PolicedAws, name: str, effect: Denied, caplog: pytest.LogCaptureFixture
 ) -> None:
     aws = world.aws
     world.permit(without=grant(name))
@@ -234,7 +234,7 @@ def test_without_a_grant_something_says_so_and_the_next_run_with_it_finishes(
 
 
 def test_without_permission_to_return_a_message_the_run_awaits_its_visibility_timeout(
-    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    world: PolicedAws, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("label_detection_core.drain.returned.BUDGET_SECONDS", 30.0)
     world.permit(without=grant("sqs:ChangeMessageVisibility on ${QUEUE_ARN}"))
@@ -247,7 +247,7 @@ def test_without_permission_to_return_a_message_the_run_awaits_its_visibility_ti
 
 
 def test_the_watchdog_without_permission_to_stop_is_red_and_names_model_and_call(
-    world: World, variables: Variables
+    world: PolicedAws, variables: Variables
 ) -> None:
     leave_on(world, variables)
     world.permit(without=grant("rekognition:StopProjectVersion on ${MODEL_ARN}"))
@@ -258,7 +258,7 @@ def test_the_watchdog_without_permission_to_stop_is_red_and_names_model_and_call
 
 
 def test_without_permission_to_publish_nothing_else_is_different(
-    world: World, variables: Variables, caplog: pytest.LogCaptureFixture
+    world: PolicedAws, variables: Variables, caplog: pytest.LogCaptureFixture
 ) -> None:
     leave_on(world, variables)
     world.permit(without=grant("sns:Publish on ${TOPIC_ARN}"))
@@ -271,7 +271,7 @@ def test_without_permission_to_publish_nothing_else_is_different(
     assert world.topic.published() == []
 
 
-def test_without_permission_to_send_the_backfill_fails_and_goes_on_when_it_may(world: World, run: Run) -> None:
+def test_without_permission_to_send_the_backfill_fails_and_goes_on_when_it_may(world: PolicedAws, run: Run) -> None:
     clear(world.aws)
     world.permit(without=grant("sqs:SendMessage on ${QUEUE_ARN}"))
     with pytest.raises(AirflowFailException, match="sqs:SendMessage"):

@@ -10,7 +10,7 @@ import pytest
 
 from label_detection_core.drain.journal import read_lines
 from label_detection_core.drain.message_worker import RefusedError, Tally
-from label_detection_core.labelling.labels import REJECTED, document_key, final_key, rejected_message_key
+from label_detection_core.labelling.keys import REJECTED, document_key, final_key, rejected_message_key
 from label_detection_core.queue.messages import ImageRef
 from tests.conftest import Aws
 from tests.core.conftest import RUN, MakeDrain

@@ -14,6 +14,7 @@ from label_detection.operators.images import AnalyseImagesOperator
 from label_detection.operators.run import WriteReportOperator
 from label_detection_core.backfill.announcer import Announcer
 from label_detection_core.backfill.backfill import Chunk
+from label_detection_core.drain.journal_line import JournalLine
 from label_detection_core.labelling.labels import Detection
 from label_detection_core.run import notices
 from label_detection_core.run.notices import FailedTask
@@ -62,7 +63,7 @@ def report(aws: Aws, text: str) -> Report:
         run_id=text,
         started_at=now,
         ended_at=now,
-        totals=add_up([line]),
+        totals=add_up([JournalLine.model_validate(line)]),
         queue=None,
         model=ModelUse(units=1),
         plan=make_plan(aws.settings, 1).model_copy(update={"reason": text}),

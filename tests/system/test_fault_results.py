@@ -15,9 +15,9 @@ from tests.system.faults.kept_rows import DOCS
 from tests.system.faults.oddities import results as oddities
 from tests.system.faults.oddities.catalogue import Oddity
 from tests.system.faults.outcomes.seeds import FIRST_SEED, SEED_COUNT, seeds
-from tests.system.faults.results import BEGIN, END, Layer, Row, markdown, write_docs
+from tests.system.faults.results import BEGIN, END, FaultResult, Layer, markdown, write_docs
 
-ROW = Row("kill -9", "teardown", 30.0, "the fault", 4.25, 4.25, "40 of 40: 40 labelled")
+ROW = FaultResult("kill -9", "teardown", 30.0, "the fault", 4.25, 4.25, "40 of 40: 40 labelled")
 
 
 @pytest.mark.parametrize(("seconds", "kept"), [(0.0, True), (30.0, True), (30.1, False)])

@@ -17,10 +17,10 @@ from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
 from label_detection_core import aws_errors
-from label_detection_core.backfill.backfill import Chunk, Picture, read_line
+from label_detection_core.backfill.backfill import Chunk, ListedImage, read_line
 from label_detection_core.drain.signal_safe import SignalSafeEvent
-from label_detection_core.labelling import labels
 from label_detection_core.queue.image_queue import BATCH
+from label_detection_core.stored import now, to_json
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -42,7 +42,7 @@ class ChunkGoneError(Exception):
     """The list of pictures is not there any more."""
 
 
-def event(bucket: str, picture: Picture, partition: str = "aws") -> str:
+def event(bucket: str, picture: ListedImage, partition: str = "aws") -> str:
     """An S3 event for one picture, as S3 itself sends it: the key is form-encoded."""
     record = {
         "eventVersion": "2.1",
@@ -111,7 +111,7 @@ class Announcer:
             finally:
                 self._write_last_mark(etag)
 
-    def _send_all(self, pictures: Iterator[Picture], etag: str) -> None:
+    def _send_all(self, pictures: Iterator[ListedImage], etag: str) -> None:
         marked, said_at = self.sent, time.monotonic()
         while not self._stop.is_set() and (batch := list(islice(pictures, BATCH))):
             self._send(batch)
@@ -123,7 +123,7 @@ class Announcer:
                 said_at = time.monotonic()
                 self._on_progress(self)
 
-    def _send(self, pictures: Iterable[Picture]) -> None:
+    def _send(self, pictures: Iterable[ListedImage]) -> None:
         """Send a batch; what SQS fails to take is sent again, after a pause."""
         waiting: list[Any] = [
             {"Id": str(number), "MessageBody": event(self._source_bucket, picture, self._s3.meta.partition)}
@@ -171,9 +171,9 @@ class Announcer:
         return sent if 0 <= sent <= self._chunk.images else 0
 
     def _write_mark(self, etag: str) -> None:
-        mark = {"chunk": etag, "sent": self.sent, "at": labels.now()}
+        mark = {"chunk": etag, "sent": self.sent, "at": now()}
         self._s3.put_object(
-            Bucket=self._final_bucket, Key=self._mark_key, Body=labels.to_json(mark), ContentType="application/json"
+            Bucket=self._final_bucket, Key=self._mark_key, Body=to_json(mark), ContentType="application/json"
         )
 
     def _write_last_mark(self, etag: str) -> None:

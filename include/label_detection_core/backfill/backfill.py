@@ -103,7 +103,7 @@ class LeftOut(StrEnum):
 
 
 @dataclass(frozen=True)
-class Picture:
+class ListedImage:
     """An object of the source bucket, as S3 lists it; `etag` without quotes, `size` in bytes."""
 
     key: str
@@ -122,7 +122,7 @@ class Survey:
     newest: datetime | None = None
     left_out: Counter[LeftOut] = field(default_factory=Counter)
 
-    def add(self, picture: Picture) -> None:
+    def add(self, picture: ListedImage) -> None:
         """Count a picture."""
         self.pictures += 1
         self.bytes += picture.size
@@ -184,7 +184,7 @@ class Chunk(BaseModel):
 
 def list_pictures(
     s3: S3Client, bucket: str, options: BackfillOptions, survey: Survey, now: datetime | None = None
-) -> Iterator[Picture]:
+) -> Iterator[ListedImage]:
     """The pictures under the prefix, in S3's order; `survey` counts what was read so far."""
     youngest = (now or datetime.now(UTC)) - timedelta(minutes=options.older_than_minutes)
     listed, said_at = 0, time.monotonic()
@@ -194,7 +194,7 @@ def list_pictures(
             if reason:
                 survey.left_out[reason] += 1
                 continue
-            picture = Picture(entry["Key"], entry["ETag"].strip('"'), entry["Size"], entry["LastModified"])
+            picture = ListedImage(entry["Key"], entry["ETag"].strip('"'), entry["Size"], entry["LastModified"])
             survey.add(picture)
             yield picture
         listed += len(page.get("Contents", []))
@@ -215,13 +215,13 @@ def _left_out(entry: ObjectTypeDef, youngest: datetime | None) -> LeftOut | None
 
 
 @contextmanager
-def oldest_first(pictures: Iterable[Picture]) -> Iterator[Iterator[Picture]]:
+def oldest_first(pictures: Iterable[ListedImage]) -> Iterator[Iterator[ListedImage]]:
     """Reads all pictures, and gives them sorted by when they were modified. They wait in a temporary file."""
     rows = ((p.modified.timestamp(), p.key, p.etag, p.size) for p in pictures)
     with tempfile.TemporaryDirectory(prefix="backfill-") as folder, closing(_spool(Path(folder))) as spool:
         spool.executemany("INSERT INTO pictures VALUES (?, ?, ?, ?)", rows)
         found = spool.execute("SELECT modified, key, etag, size FROM pictures ORDER BY modified, key")
-        yield (Picture(key, etag, size, datetime.fromtimestamp(at, UTC)) for at, key, etag, size in found)
+        yield (ListedImage(key, etag, size, datetime.fromtimestamp(at, UTC)) for at, key, etag, size in found)
 
 
 def _spool(folder: Path) -> sqlite3.Connection:
@@ -237,7 +237,7 @@ def chunk_size(pictures: int) -> int:
     return max(_LEAST_PER_CHUNK, math.ceil(pictures / _MOST_CHUNKS))
 
 
-def write_chunks(s3: S3Client, bucket: str, run_id: str, pictures: Iterator[Picture], size: int) -> list[Chunk]:
+def write_chunks(s3: S3Client, bucket: str, run_id: str, pictures: Iterator[ListedImage], size: int) -> list[Chunk]:
     """Write lists of `size` pictures each, in their order, to `runs/<run id>/backfill/` of the final bucket."""
     chunks: list[Chunk] = []
     while chunk := _write_chunk(s3, bucket, f"{run_prefix(run_id)}backfill/{len(chunks):05d}.jsonl", pictures, size):
@@ -245,7 +245,7 @@ def write_chunks(s3: S3Client, bucket: str, run_id: str, pictures: Iterator[Pict
     return chunks
 
 
-def _write_chunk(s3: S3Client, bucket: str, key: str, pictures: Iterator[Picture], size: int) -> Chunk | None:
+def _write_chunk(s3: S3Client, bucket: str, key: str, pictures: Iterator[ListedImage], size: int) -> Chunk | None:
     written, oldest, newest = 0, None, None
     with tempfile.TemporaryFile() as lines:
         for picture in islice(pictures, size):
@@ -259,12 +259,12 @@ def _write_chunk(s3: S3Client, bucket: str, key: str, pictures: Iterator[Picture
     return Chunk(key=key, images=written, oldest=oldest, newest=newest)
 
 
-def _line(picture: Picture) -> bytes:
+def _line(picture: ListedImage) -> bytes:
     facts = {"key": picture.key, "etag": picture.etag, "size": picture.size, "modified": picture.modified.isoformat()}
     return json.dumps(facts).encode() + b"\n"
 
 
-def read_line(line: bytes) -> Picture:
+def read_line(line: bytes) -> ListedImage:
     """A line of a chunk."""
     facts = json.loads(line)
-    return Picture(facts["key"], facts["etag"], facts["size"], datetime.fromisoformat(facts["modified"]))
+    return ListedImage(facts["key"], facts["etag"], facts["size"], datetime.fromisoformat(facts["modified"]))

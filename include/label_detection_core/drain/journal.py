@@ -7,21 +7,23 @@ bounded.
 from __future__ import annotations
 
 import json
+import logging
 import re
 import threading
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from label_detection_core.drain.journal_line import JournalLine
 from label_detection_core.drain.pace import Calls
-from label_detection_core.labelling import labels
 from label_detection_core.labelling.labeller import Result
 from label_detection_core.labelling.labels import RunInfo
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+log = logging.getLogger(__name__)
 
 #: A part's name. No image is named so: an image's final key ends in an id of its own.
 PART = re.compile(r"\d{3,}-[0-9a-f]{8}-\d{6}\.jsonl")
@@ -55,25 +57,9 @@ class Journal:
         `calls`: what the model was asked for it; `announced_at`: when its message came to the queue, in seconds since
         1970.
         """
-        source = result.source
-        line = {
-            "outcome": result.outcome,
-            "source": {"bucket": source.bucket, "key": source.key, "etag": source.etag} if source else None,
-            "image": result.image_key,
-            "labels": result.labels,
-            "anomaly": result.anomaly,
-            "error": asdict(result.error) if result.error else None,
-            "reason": result.reason,
-            "ignored": result.ignored,
-            "seconds": round(calls.seconds, 4) if calls and calls.seconds is not None else None,
-            "throttled": calls.throttled if calls else 0,
-            "worked": round(calls.worked, 4) if calls else None,
-            "lag": round(max(time.time() - announced_at, 0.0), 1) if announced_at is not None else None,
-            "task": self._run.map_index,
-            "at": labels.now(),
-        }
+        line = JournalLine.of(result, calls, announced_at, self._run.map_index).to_text()
         with self._lock:
-            self._lines.append(json.dumps(line, ensure_ascii=False))
+            self._lines.append(line)
 
     def write_if_due(self) -> None:
         """Write a part when there are enough lines, or they have waited long enough."""
@@ -123,8 +109,24 @@ def read_part(s3: S3Client, bucket: str, run_id: str, name: str) -> list[bytes]:
     return s3.get_object(Bucket=bucket, Key=key)["Body"].read().splitlines()
 
 
+def read_journal(s3: S3Client, bucket: str, run_id: str) -> Iterator[JournalLine]:
+    """Every line of a run, one part in memory at a time; a line that is not the journal's is left out and logged."""
+    unreadable = 0
+    for name in list_parts(s3, bucket, run_id):
+        for text in read_part(s3, bucket, run_id, name):
+            if line := JournalLine.parse(text):
+                yield line
+            else:
+                unreadable += 1
+    if unreadable:
+        log.warning("%d lines of the run's journal are not as this project writes them: not counted", unreadable)
+
+
 def read_lines(s3: S3Client, bucket: str, run_id: str) -> Iterator[dict[str, Any]]:
-    """Every line of a run, one part in memory at a time."""
+    """As `read_journal`, each as the JSON object that it is: for DAGs that follow.
+
+    :raises ValueError: when a line is no JSON.
+    """
     for name in list_parts(s3, bucket, run_id):
         for line in read_part(s3, bucket, run_id, name):
             yield json.loads(line)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -13,19 +12,13 @@ from itertools import islice
 
 from label_detection_core import aws_errors
 from label_detection_core.drain.journal import Journal, list_parts, read_part
+from label_detection_core.drain.journal_line import JournalLine
 from label_detection_core.drain.pace import Calls, Pace
 from label_detection_core.drain.side_by_side import SideBySide
 from label_detection_core.drain.signal_safe import SignalSafeEvent
+from label_detection_core.labelling.decisions import SHORT_SECONDS, UNDECIDED_SECONDS, Outcome, Result, retry_seconds
 from label_detection_core.labelling.doubts import ENOUGH, Doubt
-from label_detection_core.labelling.image_objects import url
-from label_detection_core.labelling.labeller import (
-    SHORT_SECONDS,
-    UNDECIDED_SECONDS,
-    Labeller,
-    Outcome,
-    Result,
-    retry_seconds,
-)
+from label_detection_core.labelling.labeller import Labeller
 from label_detection_core.labelling.labels import Error
 from label_detection_core.queue import messages
 from label_detection_core.queue.messages import ImageRef, Message
@@ -143,8 +136,8 @@ class MessageWorker:
                 self._done[message.id] = done | {image for image, result in results.items() if result.is_final}
             return max(seconds)
         self._keep(message, _problem(contents.problems, foreign), unreadable)
-        self._doubts.end(Doubt.BUCKET, f"message {message.id}")
         self._note_ignored(message, contents)
+        self._doubts.end(Doubt.BUCKET, f"message {message.id}")
         return None
 
     def _label_all(self, images: Iterable[ImageRef], message: Message) -> dict[ImageRef, Result]:
@@ -204,7 +197,7 @@ class MessageWorker:
             return
         words = messages.Notes([problem.message] if problem else [])
         for result in unreadable:
-            words.append(f"{url(result.source)}: {result.error}" if result.source else str(result.error))
+            words.append(f"{result.source.url}: {result.error}" if result.source else str(result.error))
         first = problem or unreadable[0].error
         self._labeller.keep_message(message, Error(first.code if first else "", str(words)))
         if problem:
@@ -235,9 +228,10 @@ class MessageWorker:
         place = labeller.s3, labeller.final_bucket, labeller.run.run_id
         try:
             for part in islice(list_parts(*place), _PARTS):
-                if any(json.loads(line)["outcome"] == Outcome.LABELLED for line in read_part(*place, part)):
+                lines = map(JournalLine.parse, read_part(*place, part))
+                if any(line and line.outcome == Outcome.LABELLED for line in lines):
                     return True
-        except (*aws_errors.AWS_ERRORS, LookupError, TypeError, ValueError) as error:
+        except aws_errors.AWS_ERRORS as error:
             log.warning("the run's journal could not be read: %s", error)
         return False
 
@@ -250,7 +244,7 @@ class MessageWorker:
 
     def _note(self, result: Result, calls: Calls | None = None, announced_at: float | None = None) -> None:
         self._journal.add(result, calls, announced_at)
-        what = _shown(url(result.source)) if result.source else ""
+        what = _shown(result.source.url) if result.source else ""
         if result.error:
             log.warning("%s: %s %s: %s", result.outcome, what, result.reason or "", _shown(str(result.error)))
         elif result.outcome is Outcome.IGNORED:
@@ -271,7 +265,7 @@ class MessageWorker:
                 self._failing.clear()
             elif not result.is_own:
                 self._last_failure = result.error
-                what = url(result.source) if result.source else result.reason or ""
+                what = result.source.url if result.source else result.reason or ""
                 again = "" if self._counts[Outcome.LABELLED] else f" {self._counts[Outcome.FAILED]}"
                 self._failing.add(what + again)
             if len(self._failing) >= _FAILURES_IN_A_ROW:
@@ -286,7 +280,7 @@ def service_error(error: Exception, what: str) -> DrainError:
 
 def _names(message: Message, contents: messages.Contents) -> str:
     """Which message and images an error is about, for a log."""
-    images = ", ".join(_shown(url(image)) for image in contents.images[:3])
+    images = ", ".join(_shown(image.url) for image in contents.images[:3])
     return f"message {message.id}: {images or 'no image'}"
 
 

@@ -7,14 +7,15 @@ before. In one delivery an image is asked about at most twice.
 from __future__ import annotations
 
 import contextlib
-from collections import deque
 from collections.abc import Callable
 
 from botocore.exceptions import ClientError
 
 from label_detection_core import aws_errors
-from label_detection_core.labelling.image_objects import ImageObjects, NothingThereError
+from label_detection_core.labelling import decisions
+from label_detection_core.labelling.doubts import Doubts
 from label_detection_core.labelling.labels import Detection, Error
+from label_detection_core.labelling.object_access import NothingThereError, ObjectAccess
 from label_detection_core.queue.messages import ImageRef
 
 #: Detects labels: `(image, min_confidence 0-100; None: the model's own thresholds)`. Raises the three errors below, or
@@ -53,8 +54,6 @@ class TryAgainError(DetectError):
         self.throttled = throttled
 
 
-#: While the model has labelled no image to try again, another may fail for `max_receives` times this many deliveries.
-IN_DOUBT = 10
 #: Calls by which a hook reads an image itself, to send it to its service.
 _READS = {"GetObject", "HeadObject"}
 
@@ -65,25 +64,23 @@ class Asker:
     :param max_receives: the delivery from which on an image can be to blame.
     """
 
-    def __init__(self, detect: Detect, objects: ImageObjects, min_confidence: float | None, max_receives: int) -> None:
+    def __init__(
+        self, detect: Detect, access: ObjectAccess, doubts: Doubts, min_confidence: float | None, max_receives: int
+    ) -> None:
         self._detect = detect
-        self._objects = objects
+        self._access = access
+        self._doubts = doubts
         self._min_confidence = min_confidence
         self._max_receives = max_receives
-        self._labelled: deque[ImageRef] = deque(maxlen=1)
-
-    def labelled(self, final: ImageRef) -> None:
-        """Note an image that the model has labelled, by its copy: with that the model can be tried."""
-        self._labelled.append(final)
 
     def ask(self, image: ImageRef, receives: int) -> Detection:
         """Ask the model, at most twice, until it is clear that the image is to blame: then ImageRefusedError."""
         try:
             return self._ask(image)
         except TryAgainError as again:
-            if again.throttled or receives < self._max_receives:
+            if not decisions.may_be_to_blame(receives, self._max_receives, throttled=again.throttled):
                 raise
-            if not self._labels_another() and receives < self._max_receives * IN_DOUBT:
+            if not decisions.is_to_blame(receives, self._max_receives, labels_another=self._labels_another()):
                 raise
         try:
             return self._ask(image)  # the trouble may just have ended
@@ -94,7 +91,7 @@ class Asker:
 
     def _labels_another(self) -> bool:
         """Whether the model answers for the image labelled last. :raises TryAgainError: when it fails there too."""
-        for known in list(self._labelled):
+        if known := self._doubts.last_labelled:
             with contextlib.suppress(ImageRefusedError, ImageUnreadableError, NothingThereError):  # changed or taken
                 self._ask(known)
                 return True
@@ -104,14 +101,14 @@ class Asker:
         try:
             return self._detect(image, self._min_confidence)
         except ImageUnreadableError:
-            self._objects.read_a_byte(image)  # S3 says better what is wrong, if it is wrong for us too
+            self._access.read_a_byte(image)  # S3 says better what is wrong, if it is wrong for us too
             raise
         except aws_errors.AWS_ERRORS as error:
             if aws_errors.is_transient(error):
                 raise TryAgainError(_said(error), throttled=aws_errors.is_throttle(error)) from error
             if not isinstance(error, ClientError) or error.operation_name not in _READS:
                 raise
-            raise self._objects.refusal(image, error) or error from None
+            raise self._access.refusal(image, error) or error from None
 
 
 def _said(error: Exception) -> Error:

@@ -16,6 +16,7 @@ from collections import defaultdict
 from enum import Enum
 
 from label_detection_core.labelling.labels import Error
+from label_detection_core.queue.messages import ImageRef
 
 #: When this many different images were refused and none went well, the task ends.
 ENOUGH = 20
@@ -60,6 +61,13 @@ class Doubts:
         self._settled: set[Doubt] = set()
         self._ended: dict[Doubt, set[str]] = defaultdict(set)
         self._lock = threading.Lock()
+        #: the copy of the image that was labelled last: with it the model can be tried
+        self.last_labelled: ImageRef | None = None
+
+    def labelled(self, copy: ImageRef) -> None:
+        """Note an image that was labelled, by its copy in the final bucket."""
+        self.last_labelled = copy
+        self.settle(*OF_IMAGES)
 
     def settle(self, *doubts: Doubt) -> None:
         """Note evidence that our side is well: such refusals are now the image's or message's own trouble."""

@@ -47,6 +47,11 @@ class ImageRef:
     version_id: str | None = None
     size: int | None = None
 
+    @property
+    def url(self) -> str:
+        """The object's S3 URL, as it is: not for a log."""
+        return f"s3://{self.bucket}/{self.key}"
+
 
 @dataclass(frozen=True)
 class Message:

@@ -6,18 +6,18 @@ request may; it says where the next one begins.
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Self, TypeGuard
+from typing import TYPE_CHECKING, Any, Self
 
 from label_detection_core.drain.journal import list_parts, read_part
-from label_detection_core.labelling.labels import REJECTED, is_final_key
+from label_detection_core.drain.journal_line import JournalLine
+from label_detection_core.labelling.documents import Label
+from label_detection_core.labelling.keys import REJECTED, is_final_key
 from label_detection_core.queue.messages import ImageRef
 
 if TYPE_CHECKING:
@@ -69,18 +69,16 @@ class Wanted:
     least: float = 0
     most: float = 100
 
-    def fits(self, line: dict[str, Any]) -> bool:
+    def fits(self, line: JournalLine) -> bool:
         """Whether an image's line is wanted."""
-        found = line["labels"]
-        if self.show is Show.NOTHING and (line["outcome"] != "labelled" or found):
+        if self.show is Show.NOTHING and (line.outcome != "labelled" or line.labels):
             return False
-        if self.show not in {Show.ALL, Show.NOTHING} and line["outcome"] != self.show:
+        if self.show not in {Show.ALL, Show.NOTHING} and line.outcome != self.show:
             return False
         if self.label is None and not self.least and self.most == 100:
             return True
-        return any(
-            self.label in {None, label["Name"]} and self.least <= _confidence(label) <= self.most for label in found
-        )
+        named = (label for label in line.labels if self.label in {None, label["Name"]})
+        return any(self.least <= Label.model_validate(label).confidence <= self.most for label in named)
 
 
 @dataclass
@@ -162,36 +160,13 @@ class Gallery:
     def image(self, place: Place) -> dict[str, Any] | None:
         """The image of a line; None: there is no such line, or it is of no image."""
         lines = self.parts.read(self.s3, self.bucket, self.run_id, place.part)
-        line = parse_line(lines[place.line]) if place.line < len(lines) else None
+        line = JournalLine.parse(lines[place.line]) if place.line < len(lines) else None
         return _image(line, place) if line and _is_shown(line) else None
 
     def _names(self, begin: Place | None, at_once: int) -> Iterator[str]:
         if begin:
             yield begin.part
         yield from list_parts(self.s3, self.bucket, self.run_id, begin.part if begin else None, at_once)
-
-
-def parse_line(text: bytes) -> dict[str, Any] | None:
-    """A line of a journal; None: it is not as this project writes it. What JSON does not know (NaN) is null."""
-    try:
-        line = json.loads(text, parse_constant=lambda _: None)
-    except (ValueError, RecursionError):
-        return None
-    return line if _is_written_so(line) else None
-
-
-def _is_written_so(line: Any) -> bool:
-    """Whether its labels, and what says which image it is, have the types that a journal's line gives them."""
-    if not isinstance(line, dict) or not isinstance(line.get("labels"), list):
-        return False
-    source = line.get("source")
-    texts = [line.get(name) for name in ("image", "reason", "ignored")]
-    if isinstance(source, dict):
-        texts += [source.get("bucket", 0), source.get("key", 0), source.get("etag")]
-    elif source is not None:
-        return False
-    is_text = all(text is None or isinstance(text, str) for text in texts)
-    return is_text and all(isinstance(label, dict) and isinstance(label.get("Name"), str) for label in line["labels"])
 
 
 def _take(
@@ -203,14 +178,14 @@ def _take(
     place: Place,
 ) -> None:
     """Take a line into the page, in the place of an earlier one of the same image."""
-    line = parse_line(text)
+    line = JournalLine.parse(text)
     if line is None:
         page.unreadable += 1
         return
     # An image that was labelled is ignored when its message comes again: that hides no label.
-    if not _is_shown(line) or (line["outcome"] == "ignored") is not (wanted.show is Show.IGNORED):
+    if not _is_shown(line) or (line.outcome == "ignored") is not (wanted.show is Show.IGNORED):
         return
-    image, at = _identity(line), str(line.get("at"))
+    image, at = line.source or line.reason, line.at or ""
     if at < latest.get(image, ""):
         return
     latest[image] = at
@@ -220,74 +195,41 @@ def _take(
         found.pop(image, None)
 
 
-def _is_shown(line: dict[str, Any]) -> bool:
+def _is_shown(line: JournalLine) -> bool:
     """Whether it tells of an image in the final bucket, or of an image or a message that never gets there."""
-    outcome = line.get("outcome")
-    return outcome in {"rejected", "unreadable", "ignored"} or (outcome == "labelled" and bool(line.get("image")))
+    return line.outcome in {"rejected", "unreadable", "ignored"} or (line.outcome == "labelled" and bool(line.image))
 
 
-def _identity(line: dict[str, Any]) -> Any:
-    source = line.get("source")
-    return tuple(source.get(name) for name in ("bucket", "key", "etag")) if source else line.get("reason")
-
-
-def _image(line: dict[str, Any], place: Place) -> dict[str, Any]:
+def _image(line: JournalLine, place: Place) -> dict[str, Any]:
     """What a page shows of a line."""
-    source = line.get("source") or {}
     return {
         "id": str(place),
-        "outcome": line["outcome"],
-        "key": line.get("image"),
+        "outcome": line.outcome,
+        "key": line.image,
         "is_picture": _is_picture(line),
-        "source": source.get("key") or line.get("reason"),
-        "reason": line.get("reason"),
-        "ignored": line.get("ignored"),
-        "labels": [_label(label) for label in line["labels"][:LABELS]],
-        "more_labels": max(len(line["labels"]) - LABELS, 0),
-        "anomaly": _anomaly(line.get("anomaly")),
-        "error": _error(line.get("error")),
-        "at": at if isinstance(at := line.get("at"), str) else None,
+        "source": line.source.key if line.source and line.source.key else line.reason,
+        "reason": line.reason,
+        "ignored": line.ignored,
+        "labels": [_label(Label.model_validate(label)) for label in line.labels[:LABELS]],
+        "more_labels": max(len(line.labels) - LABELS, 0),
+        "anomaly": line.anomaly.to_dict() if line.anomaly else None,
+        "error": line.error.to_dict() if line.error else None,
+        "at": line.at,
     }
 
 
-def _is_picture(line: dict[str, Any]) -> bool:
+def _is_picture(line: JournalLine) -> bool:
     """Whether its key is the one that its source has in the final bucket: then it is nothing else that lies there."""
-    source = line.get("source")
-    if not source or not line.get("image"):
+    if not line.source or not line.image:
         return False
-    image = ImageRef(source["bucket"], source["key"], source.get("etag"))
+    image = ImageRef(line.source.bucket, line.source.key, line.source.etag)
     try:
-        return is_final_key(line["image"], image, REJECTED if line["outcome"] == "rejected" else "")
+        return is_final_key(line.image, image, REJECTED if line.outcome == "rejected" else "")
     except UnicodeEncodeError:  # half a surrogate pair: no object has such a key
         return False
 
 
-def _label(label: dict[str, Any]) -> dict[str, Any]:
-    geometry = label.get("Geometry")
-    box = geometry.get("BoundingBox") if isinstance(geometry, dict) else None
-    sides = [box.get(side) for side in ("Left", "Top", "Width", "Height")] if isinstance(box, dict) else [None]
-    return {
-        "name": label["Name"],
-        "confidence": _confidence(label),
-        "box": sides if all(map(_is_number, sides)) else None,
-    }
-
-
-def _anomaly(value: Any) -> dict[str, Any] | None:
-    if not isinstance(value, dict):
-        return None
-    return {"IsAnomalous": value.get("IsAnomalous") is True, "Confidence": _confidence(value)}
-
-
-def _error(value: Any) -> dict[str, str] | None:
-    return {name: str(value.get(name)) for name in ("code", "message")} if isinstance(value, dict) else None
-
-
-def _confidence(value: dict[str, Any]) -> float:
-    found = value.get("Confidence")
-    return found if _is_number(found) else 0.0
-
-
-def _is_number(value: Any) -> TypeGuard[float]:
-    """One that JSON has: 1e999 is read as infinity, and would be written as no JSON at all."""
-    return isinstance(value, int | float) and abs(value) < math.inf
+def _label(label: Label) -> dict[str, Any]:
+    box = label.geometry.box if label.geometry else None
+    sides = [box.left, box.top, box.width, box.height] if box else None
+    return {"name": label.name, "confidence": label.confidence, "box": sides}

@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import AwareDatetime, BaseModel
 
+from label_detection_core import __version__
 from label_detection_core.queue.image_queue import Depth
 from label_detection_core.run.plan import Plan
 from label_detection_core.run.sample_schedule import sample_model_seconds
+from label_detection_core.run.stored_report import SCHEMA, StoredReport
 from label_detection_core.run.totals import Totals
 
-SCHEMA = "label-detection-report/1"
 #: Bars of the plot at the most.
 _BARS = 60
 
@@ -129,13 +130,14 @@ class Report(BaseModel):
             for piece in pieces
         ]
 
-    def to_json(self) -> dict[str, Any]:
-        """The report as it is stored."""
+    def stored(self) -> StoredReport:
+        """As it is stored."""
         facts = self.model_dump(mode="json")
         totals, plan = facts["totals"], facts["plan"]
         wanted = ("backlog", "units", "max_units", "tasks", "seconds_per_image", "reason")
-        return {
+        parts = {
             "schema": SCHEMA,
+            "version": __version__,
             "run": {name: facts[name] for name in ("dag_id", "run_id", "started_at", "ended_at")},
             "images": totals["images"],
             "labels": totals["labels"],
@@ -162,6 +164,11 @@ class Report(BaseModel):
             "problems": facts["problems"],
             "warnings": facts["warnings"],
         }
+        return StoredReport.model_validate(parts)
+
+    def to_json(self) -> dict[str, Any]:
+        """The stored report as JSON has it."""
+        return self.stored().model_dump(mode="json", by_alias=True)
 
     def to_html(self) -> str:
         """The report as a page that stands alone."""

@@ -5,33 +5,35 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime
-from typing import Any
 
-from pydantic import AwareDatetime, BaseModel
+from pydantic import AwareDatetime, BaseModel, Field
 
+from label_detection_core.drain.journal_line import JournalLine
 from label_detection_core.queue.messages import Ignored
+from label_detection_core.stored import Count, Lenient, Number, Part
 
 #: Images of a kind that are kept by name.
 _MOST_NAMED = 1000
 #: Ignored images that are hardly in the bucket: no room is taken for them from those that may be. A run has many where
 #: messages come twice, or where the bucket announces what the pipeline deletes.
 _AWAY = {Ignored.GONE, Ignored.REMOVED}
+#: In a line without a time.
+_UNKNOWN_SECOND = 0
 #: The reason in a line of a version that did not write one.
 _NOT_RECORDED = "reason not recorded"
 
 
-class Counts(BaseModel):
+class Counts(Part):
     """Images by outcome; a message that announced no image of ours counts as one."""
 
-    labelled: int = 0
-    rejected: int = 0
-    ignored: int = 0
-    failed: int = 0
-    unreadable: int = 0
+    labelled: Lenient[Count] = 0
+    rejected: Lenient[Count] = 0
+    ignored: Lenient[Count] = 0
+    failed: Lenient[Count] = 0
+    unreadable: Lenient[Count] = 0
 
 
-class NamedImage(BaseModel):
+class NamedImage(Part):
     """An image in the source bucket, what became of it, and when."""
 
     bucket: str
@@ -40,25 +42,25 @@ class NamedImage(BaseModel):
     at: AwareDatetime
 
 
-class NamedImages(BaseModel):
+class NamedImages(Part):
     """The first images of a kind, each once, and how many lines of the journal there are for others."""
 
-    first: list[NamedImage] = []
-    more: int = 0
+    first: Lenient[list[NamedImage]] = Field(default=[])
+    more: Lenient[Count] = 0
 
 
-class Calls(BaseModel):
+class Calls(Part):
     """What the model was asked: images answered, sends throttled, and what an answer took, in seconds.
 
     A percentile is the least time that so many answers took at the most; `slowest` is of all of them.
     """
 
-    answered: int = 0
-    throttled: int = 0
-    p50: float | None = None
-    p95: float | None = None
-    p99: float | None = None
-    slowest: float | None = None
+    answered: Lenient[Count] = 0
+    throttled: Lenient[Count] = 0
+    p50: Lenient[Number | None] = None
+    p95: Lenient[Number | None] = None
+    p99: Lenient[Number | None] = None
+    slowest: Lenient[Number | None] = None
 
     @property
     def throttled_share(self) -> float:
@@ -66,11 +68,11 @@ class Calls(BaseModel):
         return self.throttled / (self.answered + self.throttled) if self.throttled else 0.0
 
 
-class Lag(BaseModel):
+class Lag(Part):
     """From an image's announcement to its outcome, in seconds: of half of them at the most, and the longest."""
 
-    p50: float | None = None
-    longest: float | None = None
+    p50: Lenient[Number | None] = None
+    longest: Lenient[Number | None] = None
 
 
 class Totals(BaseModel):
@@ -96,7 +98,7 @@ class Totals(BaseModel):
     throttled_by_second: dict[int, int] = {}
 
 
-def add_up(lines: Iterable[dict[str, Any]]) -> Totals:
+def add_up(lines: Iterable[JournalLine]) -> Totals:
     """Add up a journal's lines. Memory grows with the run's seconds and with the times that answers took, to the ms."""
     outcomes: Counter[str] = Counter()
     found: Counter[str] = Counter()
@@ -109,24 +111,24 @@ def add_up(lines: Iterable[dict[str, Any]]) -> Totals:
     lags: Counter[int] = Counter()  # by the second
     worked, images = 0.0, 0
     for line in lines:
-        outcomes[line["outcome"]] += 1
-        found.update({label["Name"] for label in line["labels"]})
-        if line["outcome"] == "rejected":
-            rejections[line["error"]["code"]] += 1
-        elif line["outcome"] == "ignored":
-            ignored[why := line.get("ignored") or _NOT_RECORDED] += 1
+        outcomes[line.outcome] += 1
+        found.update({label["Name"] for label in line.labels})
+        if line.outcome == "rejected":
+            rejections[line.error.code if line.error else _NOT_RECORDED] += 1
+        elif line.outcome == "ignored":
+            ignored[why := line.ignored or _NOT_RECORDED] += 1
             (away if why in _AWAY else ignored_images).add(line, why)
-        elif line["outcome"] == "unreadable":
-            unreadable.add(line, _error(line))
-        second = int(datetime.fromisoformat(line["at"]).timestamp())
-        throttled[second] += line.get("throttled", 0)  # not in a journal of a version before this
-        if (lag := line.get("lag")) is not None and line["outcome"] in {"labelled", "rejected"}:
-            lags[round(lag)] += 1
-        if (seconds := line.get("seconds")) is not None:
-            milliseconds[round(seconds * 1000)] += 1
+        elif line.outcome == "unreadable":
+            unreadable.add(line, _why(line))
+        if line.lag is not None and line.outcome in {"labelled", "rejected"}:
+            lags[round(line.lag)] += 1
+        second = int(line.moment.timestamp()) if line.moment else _UNKNOWN_SECOND
+        throttled[second] += line.throttled
+        if line.seconds is not None:
+            milliseconds[round(line.seconds * 1000)] += 1
             by_second[second] += 1
-        if line["outcome"] == "labelled" and line.get("worked") and not line.get("throttled"):
-            worked, images = worked + line["worked"], images + 1
+        if line.outcome == "labelled" and line.worked and not line.throttled:
+            worked, images = worked + line.worked, images + 1
     return Totals(
         images=Counts(**outcomes),
         labels=dict(found.most_common()),
@@ -149,12 +151,12 @@ class _Named:
         self._first: dict[tuple[str, str], NamedImage] = {}
         self._more = 0
 
-    def add(self, line: dict[str, Any], why: str) -> None:
-        if not (source := line.get("source")):
+    def add(self, line: JournalLine, why: str) -> None:
+        if not line.source:
             return
-        name = source["bucket"], source["key"]
-        if name in self._first or len(self._first) < _MOST_NAMED:
-            self._first[name] = NamedImage(bucket=name[0], key=name[1], why=why, at=line["at"])
+        name = line.source.bucket, line.source.key
+        if line.moment and (name in self._first or len(self._first) < _MOST_NAMED):
+            self._first[name] = NamedImage(bucket=name[0], key=name[1], why=why, at=line.moment)
         else:
             self._more += 1
 
@@ -164,9 +166,8 @@ class _Named:
         return NamedImages(first=first[:_MOST_NAMED], more=self._more)
 
 
-def _error(line: dict[str, Any]) -> str:
-    error = line.get("error")
-    return f"{error['code']}: {error['message']}" if error else line.get("reason") or _NOT_RECORDED
+def _why(line: JournalLine) -> str:
+    return f"{line.error.code}: {line.error.message}" if line.error else line.reason or _NOT_RECORDED
 
 
 def _lag(seconds: Counter[int]) -> Lag:

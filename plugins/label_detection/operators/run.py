@@ -17,12 +17,12 @@ from label_detection.links.pages import PicturesLink
 from label_detection_core import aws_errors
 from label_detection_core.config.settings import Settings
 from label_detection_core.drain import journal
-from label_detection_core.labelling.labels import to_json
 from label_detection_core.queue.image_queue import ImageQueue
 from label_detection_core.run.left_behind import THREADS, find_left_behind, unreadable_warnings
 from label_detection_core.run.plan import Plan, make_plan
 from label_detection_core.run.report import ModelUse, Report
 from label_detection_core.run.totals import Totals, add_up
+from label_detection_core.stored import to_json
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -161,7 +161,7 @@ class WriteReportOperator(BaseOperator):
         settings = self.settings = plan.settings
         s3 = s3_client(settings)
         run_id, now = context["run_id"], datetime.now(UTC)
-        totals = add_up(journal.read_lines(s3, settings.final_bucket, run_id))
+        totals = add_up(journal.read_journal(s3, settings.final_bucket, run_id))
         queue = ImageQueue(sqs_client(settings), settings.queue_url).depth()
         stay = self._what_stays(settings, totals, queue.visible)
         summary = Report(

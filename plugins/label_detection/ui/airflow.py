@@ -7,6 +7,7 @@ answer joins what Airflow and AWS say, which the browser's own script could not.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection
 from datetime import datetime
 from typing import Annotated, Any
@@ -31,6 +32,9 @@ _PASSED_ON = {401, 403, 404}
 _PAGE = 100
 _MOST_TASKS = 1000
 _MOST_DAGS = 1000
+#: Requests to the API at once. Each holds one of Airflow's connections to its database (by default 5, and 10 more), and
+#: Airflow 3.2.1 looks up every login inside its event loop: when it finds none free, the whole server stands still.
+_room = threading.BoundedSemaphore(4)
 
 
 class Airflow:
@@ -82,7 +86,8 @@ class Airflow:
     def get(self, *path: str, **params: Any) -> dict[str, Any]:
         """What the API has at a path, given in its parts; a parameter that is None is left out."""
         given = {name: value for name, value in params.items() if value is not None}
-        answer = from_thread.run(self._ask, "/".join(quote(part, safe="~") for part in path), given)
+        with _room:
+            answer = from_thread.run(self._ask, "/".join(quote(part, safe="~") for part in path), given)
         if answer.is_success:
             found: dict[str, Any] = answer.json()
             return found

@@ -13,6 +13,7 @@ from label_detection.ui import clients
 from label_detection.ui.responses import GoneError, UnreadableError, said_in_words
 from label_detection_core.drain.journal import run_prefix
 from label_detection_core.run.gallery import Gallery, Parts, Place
+from label_detection_core.run.stored_report import StoredReport
 
 if TYPE_CHECKING:
     from label_detection_core.config.settings import Settings
@@ -82,12 +83,12 @@ def read_json(settings: Settings, key: str) -> Any:
         raise UnreadableError(f"{key} is not JSON: it is not as this project wrote it.") from None
 
 
-def read_report(settings: Settings, run_id: str) -> dict[str, Any]:
-    """What a run's report says; the errors of `read_json`."""
+def read_report(settings: Settings, run_id: str) -> StoredReport:
+    """A run's report; the errors of `read_json`."""
     report = read_json(settings, key := f"{run_prefix(run_id)}report.json")
     if not isinstance(report, dict):
         raise UnreadableError(f"{key} is no report: it is not as this project wrote it.")
-    return report
+    return StoredReport.model_validate(report)
 
 
 def _finite(text: str) -> float | None:

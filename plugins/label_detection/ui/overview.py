@@ -20,7 +20,6 @@ from label_detection.ui.responses import GoneError, UnreadableError, data, page
 from label_detection.xcom import SENSE_TASK
 from label_detection_core.config.pipeline import Pipeline
 from label_detection_core.config.settings import Settings
-from label_detection_core.model.run_history import row
 
 router = APIRouter()
 #: Runs that one request looks at.
@@ -80,7 +79,7 @@ def _empty(airflow: Airflow, dag_id: str, runs: list[dict[str, Any]]) -> set[str
 def _row(settings: Settings, run_id: str) -> dict[str, Any]:
     """A run's `report`, in numbers, and why there is none of those in one that is there: `report_problem`."""
     try:
-        return {"report": row(read_report(settings, run_id)), "report_problem": None}
+        return {"report": read_report(settings, run_id).row(), "report_problem": None}
     except GoneError:
         return {"report": None, "report_problem": None}
     except UnreadableError as error:

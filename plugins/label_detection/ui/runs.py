@@ -25,8 +25,7 @@ from label_detection.ui.pictures import pictures_from
 from label_detection.ui.policy import REPORT_POLICY
 from label_detection.ui.responses import GoneError, UnreadableError, data, page, said_in_words
 from label_detection_core.drain.journal import run_prefix
-from label_detection_core.labelling.labels import document_key, rejected_message_key
-from label_detection_core.model.run_history import labels_of
+from label_detection_core.labelling.keys import document_key, rejected_message_key
 from label_detection_core.run.gallery import Show, Wanted
 
 router = APIRouter(prefix="/runs/{dag_id}", dependencies=[MAY_READ_RUNS])
@@ -39,7 +38,7 @@ _NO_DOCUMENT = {
     "final bucket, or in the queue's dead-letter queue.",
 }
 #: What the head of the page has of a report.
-_SHORT = {"images": dict, "model": dict, "problems": list, "warnings": list}
+_SHORT = ("images", "model", "problems", "warnings")
 #: Labels that the filter proposes: those on most images.
 _PROPOSED = 200
 
@@ -103,8 +102,7 @@ def summary(run_id: RunId, settings: SettingsDep) -> Response:
         report = read_report(settings, run_id)
     except GoneError:
         return data(None)
-    facts = {name: found if isinstance(found := report.get(name), kind) else None for name, kind in _SHORT.items()}
-    return data(facts | {"labels": labels_of(report, _PROPOSED)})
+    return data(report.head(*_SHORT) | {"labels": report.most_frequent(_PROPOSED)})
 
 
 @router.get("/report")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
 
-from label_detection_core.labelling.labels import REJECTED, document_key, final_key
+from label_detection_core.labelling.keys import REJECTED, document_key, final_key
 from label_detection_core.queue.messages import ImageRef
 from sandbox.environment import PROJECT
 

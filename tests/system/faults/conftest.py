@@ -23,7 +23,7 @@ from tests.system.faults import results
 from tests.system.faults.breaking import DAGS, BreakablePipeline, copy_dags
 from tests.system.faults.images import Outcomes, outcomes
 from tests.system.faults.kind import kind, name_the_endpoint
-from tests.system.faults.results import Layer, Row
+from tests.system.faults.results import FaultResult, Layer
 
 #: The names are given, so that Airflow can be told before they are made.
 TOPIC_ARN = "arn:aws:sns:us-east-1:123456789012:label-detection-alarms"
@@ -51,7 +51,7 @@ ANALYSIS_ENDS = "end of the analysis"
 HEARTBEAT = 35.0
 TICK = "its tick, every 10 minutes"
 
-Conclude = Callable[..., Row]
+Conclude = Callable[..., FaultResult]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -125,7 +125,7 @@ def conclude(pipeline: BreakablePipeline) -> Conclude:
         clock: tuple[str, float] | None = None,
         extra: float = 0.0,
         rest: bool = True,
-    ) -> Row:
+    ) -> FaultResult:
         wait_until(
             lambda: pipeline.status() in {"STOPPED", "FAILED"},
             120,
@@ -135,7 +135,7 @@ def conclude(pipeline: BreakablePipeline) -> Conclude:
         words, since = clock or ("the fault", at)
         off_at = pipeline.off_at()
         first = outcomes(pipeline, keys)
-        row = Row(
+        row = FaultResult(
             fault,
             layer.words,
             layer.bound + extra,

@@ -35,7 +35,7 @@ class Layer(Enum):
 
 
 @dataclass(frozen=True)
-class Row:
+class FaultResult:
     """A fault and what came of it, times in seconds; `clock`: what the bound is counted from, in words."""
 
     fault: str
@@ -62,21 +62,21 @@ def _seconds(value: float) -> str:
 
 
 #: The rows of this session.
-MEASURED: list[Row] = []
+MEASURED: list[FaultResult] = []
 
 
-def add(row: Row) -> None:
+def add(row: FaultResult) -> None:
     """Keep a row, in the place of the one that the same fault had before."""
     MEASURED.append(row)
     kept_rows.add(RESULTS, row)
 
 
-def read() -> list[Row]:
+def read() -> list[FaultResult]:
     """The rows that were kept."""
-    return [Row(**row) for row in kept_rows.read(RESULTS)]
+    return [FaultResult(**row) for row in kept_rows.read(RESULTS)]
 
 
-def show(found: list[Row]) -> None:
+def show(found: list[FaultResult]) -> None:
     """Print the table."""
     table = Table(*_COLUMNS, title="The model is off again", title_justify="left")
     for row in found:
@@ -84,14 +84,14 @@ def show(found: list[Row]) -> None:
     Console(width=200).print(table)
 
 
-def markdown(found: list[Row]) -> str:
+def markdown(found: list[FaultResult]) -> str:
     """The table for the docs, layer by layer."""
     layers = [layer.words for layer in Layer]
     ordered = sorted(found, key=lambda row: layers.index(row.layer))
     return kept_rows.markdown(_COLUMNS, [row.cells() for row in ordered])
 
 
-def write_docs(found: list[Row], docs: Path = kept_rows.DOCS) -> None:
+def write_docs(found: list[FaultResult], docs: Path = kept_rows.DOCS) -> None:
     """Put the table into the docs, in the place of the one before."""
     kept_rows.write(docs, BEGIN, END, markdown(found))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import create_engine
 
-from bench.place import DAG_ID, Place
+from bench.measured_world import DAG_ID, MeasuredWorld
 from tests.system.faults.breaking import BreakablePipeline
 
 
@@ -13,7 +13,7 @@ from tests.system.faults.breaking import BreakablePipeline
 def test_tasks_and_xcoms_are_the_same_for_any_backlog(pipeline: BreakablePipeline) -> None:
     world = pipeline.world
     assert world.options.sql_alchemy_conn
-    place = Place(world, create_engine(world.options.sql_alchemy_conn))
+    place = MeasuredWorld(world, create_engine(world.options.sql_alchemy_conn))
     few, many = place.run(60), place.run(240)
     assert (few.state, many.state) == ("success", "success")
     tasks = [len(world.api.tasks(DAG_ID, run.run_id)) for run in (few, many)]

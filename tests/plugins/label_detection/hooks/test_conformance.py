@@ -31,8 +31,9 @@ from label_detection_core.config import model_kinds
 from label_detection_core.config.model_kinds import KINDS, model_of
 from label_detection_core.config.settings import SettingsError, load
 from label_detection_core.drain.pace import Pace
+from label_detection_core.labelling.documents import SCHEMA_FILE
 from label_detection_core.labelling.labeller import ImageRefusedError, ImageUnreadableError
-from label_detection_core.labelling.labels import SCHEMA_FILE, Detection
+from label_detection_core.labelling.labels import Detection
 from label_detection_core.queue.messages import ImageRef
 from sandbox.waiting import wait_until
 from tests.conftest import PROJECT

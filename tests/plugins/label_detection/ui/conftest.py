@@ -17,18 +17,10 @@ from label_detection.ui import clients, model_now
 from label_detection.ui.airflow import Airflow
 from label_detection.ui.app import make_app
 from label_detection_core.drain.journal import Journal
+from label_detection_core.labelling.documents import LabelDocument
+from label_detection_core.labelling.keys import REJECTED, document_key, final_key
 from label_detection_core.labelling.labeller import Outcome, Result
-from label_detection_core.labelling.labels import (
-    REJECTED,
-    Detection,
-    Error,
-    ModelInfo,
-    RunInfo,
-    document_key,
-    final_key,
-    label_document,
-    to_json,
-)
+from label_detection_core.labelling.labels import Detection, Error, ModelInfo, RunInfo
 from label_detection_core.queue.messages import ImageRef
 from tests.conftest import Aws
 from tests.plugins.label_detection.ui.known import DAG_ID, Known
@@ -93,9 +85,9 @@ class Run:
         """A labelled image with its document; its final key."""
         image = ImageRef(self.aws.settings.source_bucket, key, "an-etag")
         final = ImageRef(self.aws.settings.final_bucket, final_key(image))
-        document = label_document(image, final, Detection(labels), ModelInfo("arn:a", 70), self._info)
+        document = LabelDocument.of(image, final, Detection(labels), ModelInfo("arn:a", 70), self._info)
         self._put(final.key, body)
-        self._put(document_key(final.key), to_json(document))
+        self._put(document_key(final.key), document.to_json())
         self._journal.add(Result(Outcome.LABELLED, image, final.key, labels, **result))
         return final.key
 

@@ -14,10 +14,16 @@ from label_detection_core.config.pipeline import WATCHDOG_DAG
 from label_detection_core.config.pipelines import read
 from label_detection_core.config.settings import SECTION
 from label_detection_core.model.lease import Lease, lease_name
+from label_detection_core.run.stored_report import StoredReport
 from tests.conftest import Aws
 
 DAG_ID = "label_detection"
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
+
+
+def row(report: dict[str, Any]) -> dict[str, Any]:
+    """What the list of runs has of a report."""
+    return StoredReport.model_validate(report).row()
 
 
 class Known(Airflow):

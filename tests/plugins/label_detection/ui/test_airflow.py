@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from label_detection.ui.plugin import TAG, LabelDetectionPages
 from label_detection.ui.request_limit import AT_ONCE
 from label_detection_core.model.lease import Lease, lease_name
 from tests.conftest import Aws
@@ -121,10 +122,25 @@ def test_what_the_watchdog_did_is_what_its_task_has_returned(server: ApiServer) 
 
 
 def test_more_requests_at_once_than_there_is_room_for_are_all_answered(server: ApiServer) -> None:
-    """Each waits for one of Airflow's own routes, in a thread of the same forty."""
-    token = server.api.token("viewer", "viewer")
-    headers = {"Authorization": f"Bearer {token}"}
-    many = 4 * AT_ONCE
+    """Each waits for Airflow's own routes, which have threads and database connections of the same server."""
+    headers = {"Authorization": f"Bearer {server.api.token('viewer', 'viewer')}"}
+    many = 6 * AT_ONCE
     with ThreadPoolExecutor(many) as browsers:
-        answers = list(browsers.map(lambda _: server.get(RUNS, None, headers=headers), range(many)))
-    assert [answer.status_code for answer in answers] == [200] * many
+        answers = list(browsers.map(lambda _: server.get(NOW, None, headers=headers), range(2 * many)))
+    assert [answer.status_code for answer in answers] == [200] * 2 * many
+
+
+def test_airflow_takes_the_plugin_as_it_is_without_a_warning(server: ApiServer) -> None:
+    plugins = {plugin["name"]: plugin for plugin in server.api.call("GET", "/plugins")["plugins"]}
+    shown = [{name: view[name] for name in ("name", "href")} for view in LabelDetectionPages.external_views]
+    (own, overview) = plugins[LabelDetectionPages.name]["external_views"]
+    assert [{name: view[name] for name in ("name", "href")} for view in (own, overview)] == shown
+    assert own["applies_to"] == {"dag.tags.name": [TAG]}
+    assert server.api.call("GET", "/plugins/importErrors")["total_entries"] == 0
+    warned = [line for line in server.log.read_text().splitlines() if LabelDetectionPages.name in line]
+    assert warned == []
+
+
+@pytest.mark.parametrize("dag_id", [DAG_ID, f"{DAG_ID}_backfill", WATCHDOG])
+def test_the_tag_that_puts_the_tab_on_our_dags_is_theirs(server: ApiServer, dag_id: str) -> None:
+    assert TAG in {tag["name"] for tag in server.api.call("GET", f"/dags/{dag_id}")["tags"]}

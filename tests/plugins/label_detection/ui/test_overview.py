@@ -12,9 +12,8 @@ from fastapi.dependencies.models import Dependant
 from fastapi.testclient import TestClient
 
 from label_detection.ui import airflow, clients, overview
-from label_detection_core.model.run_history import row
 from tests.conftest import Aws
-from tests.plugins.label_detection.ui.known import DAG_ID, Known
+from tests.plugins.label_detection.ui.known import DAG_ID, Known, row
 
 REPORT = {
     "run": {"started_at": "2026-11-22T06:00:00Z"},

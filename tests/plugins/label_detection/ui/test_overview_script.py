@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, Route
 
 from label_detection.ui.policy import policy
 from label_detection.ui.responses import ASSETS
-from label_detection_core.model.run_history import row
+from tests.plugins.label_detection.ui.known import row
 from tests.security.test_pages import MARKUP
 
 SITE = "http://pages.test"

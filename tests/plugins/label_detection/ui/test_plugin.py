@@ -32,7 +32,7 @@ def test_loading_it_imports_nothing_that_is_not_there(tmp_path: Path) -> None:
         [sys.executable, "-c", _LOAD], env=environment, capture_output=True, text=True, timeout=60, check=True
     )
     imported = json.loads(said.stdout.splitlines()[-1])
-    assert imported == ["label_detection", "label_detection.ui", "label_detection_pages"]
+    assert imported == ["label_detection", "label_detection.ui", "label_detection.ui.plugin", "label_detection_pages"]
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view["name"])

@@ -8,7 +8,7 @@ import threading
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from label_detection_core.labelling.labels import document_key, final_key
+from label_detection_core.labelling.keys import document_key, final_key
 from label_detection_core.queue.messages import ImageRef
 from sandbox.waiting import wait_until
 from tests.conftest import OPTION, Aws

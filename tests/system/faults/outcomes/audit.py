@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 
-from label_detection_core.labelling.labels import REJECTED, SCHEMA_FILE, ModelInfo, RunInfo, final_key, label_document
+from label_detection_core.labelling.documents import SCHEMA_FILE, LabelDocument
+from label_detection_core.labelling.keys import REJECTED, final_key
+from label_detection_core.labelling.labels import ModelInfo, RunInfo
 from label_detection_core.queue import messages
 from label_detection_core.queue.messages import ImageRef
 from sandbox.waiting import wait_until
@@ -54,7 +56,7 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Place:
+class AuditedPipeline:
     """The buckets, queues and model of a pipeline; the clients must see no faults.
 
     `aws`: what leads to the embedded AWS and to the model there. `embedded`: its control page has the queue's exact
@@ -82,13 +84,13 @@ class Place:
             detect = named_as_configured(hook.detect, self.aws)
             for name, body in scenes().items():
                 self.s3.put_object(Bucket=bucket, Key=name, Body=body)
-                answer = label_document(
+                answer = LabelDocument.of(
                     *[ImageRef(bucket, name)] * 2,
                     detect(ImageRef(bucket, name), self.min_confidence),
                     ModelInfo(self.model_arn, self.min_confidence),
                     RunInfo("", "", 0),
                 )
-                found[name] = _said(answer)
+                found[name] = _said(answer.to_dict())
         return found
 
     def depth(self) -> tuple[int, int]:
@@ -144,7 +146,7 @@ def _said(document: Mapping[str, Any]) -> dict[str, Any]:
 class Uploads:
     """Puts pictures into the source bucket, and remembers every version, the oldest first."""
 
-    place: Place
+    place: AuditedPipeline
     versions: list[Version] = field(default_factory=list)
 
     def put(self, key: str, scene: str | None, *may: Outcome) -> Version:
@@ -185,13 +187,13 @@ class Audit:
         return ", ".join(f"{n} {outcome}" for outcome, n in sorted(self.counts.items()))
 
 
-def audit(place: Place, versions: Sequence[Version], *, over: bool = True) -> Audit:
+def audit(place: AuditedPipeline, versions: Sequence[Version], *, over: bool = True) -> Audit:
     """Look at everything. `over`: nothing is left to be done, so that nothing may be pending, half done or waiting."""
     return _Look(place, versions, over).audit()
 
 
 class _Look:
-    def __init__(self, place: Place, versions: Sequence[Version], over: bool) -> None:
+    def __init__(self, place: AuditedPipeline, versions: Sequence[Version], over: bool) -> None:
         self._place, self._versions, self._over = place, versions, over
         place.wait_until_visible()
         self._source = place.objects(place.source_bucket)

@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 
 from sandbox.environment import PROJECT, PYTHONPATH
-from tests.system.faults.outcomes.audit import Place
+from tests.system.faults.outcomes.audit import AuditedPipeline
 from tests.system.faults.outcomes.consumer import Orders, consume
 
 VISIBILITY_SECONDS = 4
@@ -39,7 +39,7 @@ def _import_path() -> Iterator[None]:
 class Crew:
     """So many consumers on a place; `done`: what was done to them, to be told."""
 
-    place: Place
+    place: AuditedPipeline
     environment: Mapping[str, str]
     folder: Path
     size: int = 4

@@ -20,7 +20,7 @@ from sandbox.environment import PROJECT, cleaned
 from sandbox.waiting import wait_until
 from tests.seed import SEED
 from tests.system.faults.kind import calls, kind, name_the_endpoint
-from tests.system.faults.outcomes.audit import Place
+from tests.system.faults.outcomes.audit import AuditedPipeline
 
 _NUMBERS = itertools.count(1)
 #: Of the calls of each service.
@@ -54,7 +54,7 @@ class ImageAws:
         answer.raise_for_status()
         return answer.json()
 
-    def make_place(self, max_receive_count: int | None = None) -> Place:
+    def make_place(self, max_receive_count: int | None = None) -> AuditedPipeline:
         """Buckets, a queue that hears of uploads, and dead letters if messages are to go there."""
         name = f"faults-{next(_NUMBERS)}"
         sqs, s3 = self._clients["sqs"], self._clients["s3"]
@@ -70,7 +70,7 @@ class ImageAws:
         s3.put_bucket_notification_configuration(
             Bucket=f"{name}-source", NotificationConfiguration={"QueueConfigurations": [announce]}
         )
-        place = Place(
+        place = AuditedPipeline(
             **self._clients,
             aws=self.environment,
             source_bucket=f"{name}-source",

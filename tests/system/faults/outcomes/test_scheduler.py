@@ -15,7 +15,7 @@ import pytest
 
 from sandbox.waiting import wait_until
 from tests.system.faults.breaking import BreakablePipeline
-from tests.system.faults.outcomes.audit import Audit, Outcome, Place, Uploads, audit
+from tests.system.faults.outcomes.audit import Audit, AuditedPipeline, Outcome, Uploads, audit
 from tests.system.faults.outcomes.place import random_faults
 from tests.system.faults.outcomes.results import ImageRow, add
 from tests.system.faults.outcomes.sample_pictures import scenes
@@ -33,7 +33,7 @@ def uploads(pipeline: BreakablePipeline) -> Uploads:
     """Nothing uploaded yet; what the model says of each scene is known."""
     world = pipeline.world
     queue = world.setting("queue_url")
-    place = Place(
+    place = AuditedPipeline(
         pipeline.s3,
         pipeline.sqs,
         world.aws_environment,

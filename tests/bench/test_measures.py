@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from bench import rows
-from bench.rows import Bound, Row, at_least, at_most
+from bench import measures
+from bench.measures import Bound, Measure, at_least, at_most
 from sandbox.environment import PROJECT
 
 
-def row(*values: float, bound: Bound | None = None) -> Row:
-    return Row("use", "5 units", values, "s", "the rate", bound)
+def row(*values: float, bound: Bound | None = None) -> Measure:
+    return Measure("use", "5 units", values, "s", "the rate", bound)
 
 
 def test_a_row_is_the_median_of_its_runs_and_their_spread() -> None:
@@ -35,33 +35,33 @@ def test_the_median_is_held_against_the_bound(bound: Bound | None, kept: bool) -
 
 def test_the_table_is_written_as_json_and_markdown(tmp_path: Path) -> None:
     measured = [row(1.0, 2.0, 9.0, bound=at_most(1.0)), row(1234.5)]
-    rows.write(measured, tmp_path)
+    measures.write(measured, tmp_path)
     first, second = json.loads((tmp_path / "bench.json").read_text())
     assert (first["median"], first["kept"], first["values"]) == (2.0, False, [1.0, 2.0, 9.0])
     assert second["kept"] is True
-    assert "| use | 5 units | 1,234 s |  | 1 |  | the rate |" in rows.markdown(measured).splitlines()
+    assert "| use | 5 units | 1,234 s |  | 1 |  | the rate |" in measures.markdown(measured).splitlines()
 
 
 def test_samples_are_kept_by_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "SAMPLES", tmp_path / "samples")
+    monkeypatch.setattr(measures, "SAMPLES", tmp_path / "samples")
     samples: list[dict[str, Any]] = [{"use": 0.9}]
-    assert rows.kept("model") == []
-    rows.keep("model", samples)
-    assert rows.kept("model") == samples
+    assert measures.kept("model") == []
+    measures.keep("model", samples)
+    assert measures.kept("model") == samples
 
 
 def test_what_was_not_measured_again_keeps_its_row_and_its_place() -> None:
-    again, other = Row("use", "5 units", (9.0,), "s", ""), Row("parse", "a file", (2.0,), "s", "")
-    new = Row("use", "6 units", (1.0,), "s", "")
-    assert rows.merged([again, new], [row(1.0), other]) == [again, other, new]
+    again, other = Measure("use", "5 units", (9.0,), "s", ""), Measure("parse", "a file", (2.0,), "s", "")
+    new = Measure("use", "6 units", (1.0,), "s", "")
+    assert measures.merged([again, new], [row(1.0), other]) == [again, other, new]
 
 
 def test_the_documents_have_what_was_measured_last() -> None:
-    measured = rows.read()
-    assert rows.markdown(measured) in (PROJECT / "docs" / "bench.md").read_text()
-    assert rows.highlights(measured) in (PROJECT / "README.md").read_text()
+    measured = measures.read()
+    assert measures.markdown(measured) in (PROJECT / "docs" / "bench.md").read_text()
+    assert measures.highlights(measured) in (PROJECT / "README.md").read_text()
 
 
 def test_no_published_row_misses_its_bound_without_a_word_in_the_document() -> None:
     text = (PROJECT / "docs" / "bench.md").read_text().split("## What the limits are")[1]
-    assert [row.what for row in rows.read() if not row.is_kept and row.what not in text] == []
+    assert [row.what for row in measures.read() if not row.is_kept and row.what not in text] == []

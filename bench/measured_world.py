@@ -56,7 +56,7 @@ class RunFacts:
         return self.stop_asked_at - self.running_at
 
 
-class Place:
+class MeasuredWorld:
     """A world that is measured."""
 
     def __init__(self, world: World, engine: Engine) -> None:
@@ -146,7 +146,7 @@ class Place:
 
 
 @contextmanager
-def place(**settings: str) -> Iterator[Place]:
+def place(**settings: str) -> Iterator[MeasuredWorld]:
     """Bring it up, with the pipeline's DAG and the one that it is compared with, and take it down."""
     folder = Path(tempfile.mkdtemp(prefix="label-detection-bench-"))
     try:
@@ -171,7 +171,7 @@ def place(**settings: str) -> Iterator[Place]:
             )
             with World(folder, options) as world:
                 world.api.wait_for_dag(DAG_ID, check=world.check)
-                yield Place(world, create_engine(url))
+                yield MeasuredWorld(world, create_engine(url))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

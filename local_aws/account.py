@@ -31,7 +31,7 @@ TEMPLATE = Path(__file__).parents[1] / "deploy" / "cloudformation" / "template.y
 
 
 @dataclass(frozen=True)
-class World:
+class Account:
     """Where to find what was made.
 
     ``class_names``: in the order of their numbers, only for a SageMaker model. ``queue_url``: None without a stack.
@@ -70,7 +70,7 @@ def session(region: str) -> boto3.Session:
     return boto3.Session(ACCESS_KEY, SECRET_KEY, region_name=region, botocore_session=botocore_session())
 
 
-def make_world(endpoint: str, account_id: str, settings: WorldSettings, lookout: LookoutProjects) -> World:
+def make_world(endpoint: str, account_id: str, settings: WorldSettings, lookout: LookoutProjects) -> Account:
     """Make it all: the models, which AWS trains, directly; the rest over HTTP, from the template for the real AWS."""
     aws = session(settings.region)
     options: dict[str, Any] = {"endpoint_url": endpoint, "config": Config(retries={"total_max_attempts": 1})}
@@ -88,7 +88,7 @@ def make_world(endpoint: str, account_id: str, settings: WorldSettings, lookout:
         ModelKind.SAGEMAKER: config_arns[settings.answers],
         ModelKind.LOOKOUT_VISION: lookout.model.arn,
     }
-    return World(
+    return Account(
         endpoint,
         settings.region,
         settings.source_bucket,

@@ -33,7 +33,7 @@ FOREIGN_BUCKET = "outcomes-foreign"
 
 
 @dataclass(frozen=True)
-class Place:
+class Resources:
     """The source bucket, the final bucket and the queue."""
 
     aws: Aws
@@ -63,9 +63,9 @@ class Place:
         return tuple(int(answer[name]) for name in names)
 
 
-def make_place(aws: Aws, name: str) -> Place:
+def make_place(aws: Aws, name: str) -> Resources:
     """Make it all. Each way has a folder of the source bucket."""
-    place = Place(aws, f"{name}-source", f"{name}-final", aws.sqs.create_queue(QueueName=name)["QueueUrl"])
+    place = Resources(aws, f"{name}-source", f"{name}-final", aws.sqs.create_queue(QueueName=name)["QueueUrl"])
     for bucket in (place.source_bucket, place.final_bucket, FOREIGN_BUCKET):
         aws.s3.create_bucket(Bucket=bucket)
     queue_arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"

@@ -45,7 +45,7 @@ def at_most(value: float) -> Bound:
 
 
 @dataclass(frozen=True)
-class Row:
+class Measure:
     """One line of the table: the median of some runs, and their spread. `against`: what it is measured against."""
 
     part: str
@@ -96,7 +96,7 @@ def kept(part: str) -> list[dict[str, Any]]:
     return found
 
 
-def show(rows: Iterable[Row]) -> None:
+def show(rows: Iterable[Measure]) -> None:
     """Print the table."""
     table = Table(*COLUMNS, show_lines=False)
     for row in rows:
@@ -104,33 +104,33 @@ def show(rows: Iterable[Row]) -> None:
     Console(width=200).print(table)
 
 
-def read(folder: Path = DOCS) -> list[Row]:
+def read(folder: Path = DOCS) -> list[Measure]:
     """The rows of `bench.json`."""
     found = []
     for facts in json.loads((folder / "bench.json").read_text()):
         bound = Bound(**facts["bound"]) if facts["bound"] else None
         names = ("part", "what", "unit", "against")
-        found.append(Row(**{name: facts[name] for name in names}, values=tuple(facts["values"]), bound=bound))
+        found.append(Measure(**{name: facts[name] for name in names}, values=tuple(facts["values"]), bound=bound))
     return found
 
 
-def merged(measured: Iterable[Row], before: Iterable[Row]) -> list[Row]:
+def merged(measured: Iterable[Measure], before: Iterable[Measure]) -> list[Measure]:
     """The rows of a table after some were measured again; the others stay as they were."""
     return list({(row.part, row.what): row for row in (*before, *measured)}.values())
 
 
-def write(rows: Iterable[Row], folder: Path = DOCS) -> None:
+def write(rows: Iterable[Measure], folder: Path = DOCS) -> None:
     """The table as `bench.json`."""
     facts = [asdict(row) | {"median": row.median, "kept": row.is_kept} for row in rows]
     (folder / "bench.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
 
 
-def markdown(rows: Iterable[Row]) -> str:
+def markdown(rows: Iterable[Measure]) -> str:
     """The table in Markdown."""
     return _markdown(COLUMNS, [row.cells() for row in rows])
 
 
-def highlights(rows: Iterable[Row]) -> str:
+def highlights(rows: Iterable[Measure]) -> str:
     """Those with a bound, in short."""
     found = [row for row in rows if row.bound]
     return _markdown(

@@ -20,7 +20,7 @@ class UnreadableError(ValueError):
 
 
 @dataclass(frozen=True)
-class Picture:
+class DecodedImage:
     """A decoded image, upright: its grey pixels, perhaps scaled down, and its true size in pixels."""
 
     gray: Gray
@@ -28,7 +28,7 @@ class Picture:
     height: int
 
 
-def decode(content: bytes, matching_side: int) -> Picture:
+def decode(content: bytes, matching_side: int) -> DecodedImage:
     """Decode no more pixels than it takes for the longer side to have ``matching_side``; UnreadableError."""
     width, height = size_in_pixels(content)
     gray = decode_gray(content, max(width, height) // matching_side)
@@ -36,7 +36,7 @@ def decode(content: bytes, matching_side: int) -> Picture:
         raise UnreadableError
     if (gray.shape[0] > gray.shape[1]) != (height > width) and width != height:
         width, height = height, width  # turned upright by its EXIF orientation
-    return Picture(gray, width, height)
+    return DecodedImage(gray, width, height)
 
 
 def decode_gray(content: bytes, shrink: int = 1) -> Gray | None:

@@ -1,35 +1,14 @@
-"""Final keys, and that the documents keep their schema."""
+"""Final keys."""
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
-from typing import Any
 
-import jsonschema
 import pytest
 
-from label_detection_core.labelling.labels import (
-    REJECTED,
-    SCHEMA_FILE,
-    Anomaly,
-    Detection,
-    Error,
-    ModelInfo,
-    RunInfo,
-    document_key,
-    final_key,
-    is_final_key,
-    label_document,
-    rejected_document,
-    rejected_message,
-    to_json,
-)
-from label_detection_core.queue.messages import ImageRef, Message
-
-MODEL = ModelInfo("arn:aws:rekognition:eu-west-1:123456789012:project/p/version/v/1", 70.0)
-RUN = RunInfo("label_detection", "manual__2026-11-22T06:00:00+00:00", 0)
+from label_detection_core.labelling.keys import REJECTED, Keys, document_key, final_key, is_final_key
+from label_detection_core.queue.messages import ImageRef
 
 
 @pytest.mark.parametrize(
@@ -101,43 +80,10 @@ def test_a_key_that_fits_is_not_cut() -> None:
     assert final_key(ImageRef("parts", key, "abc")).startswith("x" * 996 + "-")
 
 
-IMAGE = ImageRef("parts", "<b>猫</b>.png", "abc", None, 7)
-FINAL = ImageRef("final", final_key(IMAGE))
-LABEL = {
-    "Name": "scratch",
-    "Confidence": 97.1,
-    "Geometry": {"BoundingBox": {"Width": 0.1, "Height": 0.1, "Left": 0.1, "Top": 0.1}},
-}
-DOCUMENTS = {
-    "labelled": label_document(IMAGE, FINAL, Detection([LABEL]), MODEL, RUN),
-    "labelled, nothing found": label_document(IMAGE, FINAL, Detection([]), MODEL, RUN),
-    "labelled as a whole": label_document(IMAGE, FINAL, Detection([{"Name": "good", "Confidence": 99.0}]), MODEL, RUN),
-    "labelled, nothing wrong": label_document(IMAGE, FINAL, Detection([], Anomaly(False, 99.9)), MODEL, RUN),
-    "rejected image": rejected_document(IMAGE, FINAL, Error("ImageTooLargeException", "too large"), MODEL, RUN),
-    "rejected message": rejected_message(Message("id", "handle", "\ud800"), Error("UnknownMessage", "?"), RUN),
-}
-
-
-@pytest.mark.parametrize("document", DOCUMENTS.values(), ids=DOCUMENTS)
-def test_a_document_keeps_the_schema_as_it_is_stored(document: dict[str, Any]) -> None:
-    schema = json.loads(SCHEMA_FILE.read_text())
-    jsonschema.Draft202012Validator.check_schema(schema)
-    jsonschema.validate(json.loads(to_json(document)), schema, jsonschema.Draft202012Validator)
-
-
-def test_a_document_by_the_models_own_thresholds_says_null() -> None:
-    document = label_document(IMAGE, FINAL, Detection([]), replace(MODEL, min_confidence=None), RUN)
-    stored = json.loads(to_json(document))
-    jsonschema.validate(stored, json.loads(SCHEMA_FILE.read_text()), jsonschema.Draft202012Validator)
-    assert stored["model"] == {"arn": MODEL.arn, "min_confidence": None}
-
-
-@pytest.mark.parametrize("missing", ["schema", "source", "image", "model", "labels", "run"])
-def test_the_schema_misses_what_a_label_document_lacks(missing: str) -> None:
-    document = {name: value for name, value in DOCUMENTS["labelled"].items() if name != missing}
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(document, json.loads(SCHEMA_FILE.read_text()), jsonschema.Draft202012Validator)
-
-
-def test_the_service_s_labels_are_kept_as_they_came() -> None:
-    assert DOCUMENTS["labelled"]["labels"] == [LABEL]
+def test_the_keys_of_an_image_are_those_of_its_two_outcomes_and_their_documents() -> None:
+    image = ImageRef("parts", "runs/a.png", "abc", "v1", 9)
+    keys = Keys.of(image, "final")
+    assert keys.source == image
+    for copy, prefix in ((keys.labelled, ""), (keys.rejected, REJECTED)):
+        assert copy.image == ImageRef("final", final_key(image, prefix))
+        assert copy.document_key == document_key(copy.image.key)
