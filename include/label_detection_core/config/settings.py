@@ -369,6 +369,20 @@ def load(read: Callable[[str], Any], params: Mapping[str, Any] | None = None, pl
         raise SettingsError(lines, {name: line for name, line in zip(named, lines, strict=True) if name}) from None
 
 
+def load_some(values: Mapping[str, Any], place: Place) -> dict[str, Any]:
+    """Options by their names, each checked alone. :raises SettingsError: with a line for each that is wrong."""
+    found, lines = {}, {}
+    for option, value in values.items():
+        try:
+            found[option] = _check(option, value)
+        except ValidationError as error:
+            problem: Any = {**error.errors()[0], "loc": (option,)}
+            lines[option] = _line(problem, {}, place)
+    if lines:
+        raise SettingsError([*lines.values()], lines)
+    return found
+
+
 def load_option(option: str, read: Callable[[str], Any]) -> Any:
     """One option that has a default, checked alone: the default when it is not set, or wrong."""
     described = Settings.model_fields[option]
@@ -377,9 +391,14 @@ def load_option(option: str, read: Callable[[str], Any]) -> Any:
     if value is None or (value == "" and option != "schedule"):
         return described.default
     try:
-        return TypeAdapter(Annotated[described.annotation, described]).validate_python(value)
+        return _check(option, value)
     except ValidationError:
         return described.default
+
+
+def _check(option: str, value: Any) -> Any:
+    described = Settings.model_fields[option]
+    return TypeAdapter(Annotated[described.annotation, described]).validate_python(value)
 
 
 def described_options() -> dict[str, str]:

@@ -16,6 +16,7 @@ from label_detection.ui.images import (
     final_bucket,
     find_image,
     gallery,
+    position,
     read_json,
     read_object,
     read_report,
