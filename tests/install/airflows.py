@@ -14,7 +14,7 @@ from sandbox.environment import PROJECT
 
 #: Each Airflow that is promised.
 VERSIONS = sorted(file.stem for file in (PROJECT / "deploy" / "constraints").glob("*.txt"))
-#: The DAG file of the README.
+#: The shortest DAG file.
 THREE_LINES = "# The DAGs of label detection for Airflow.\nfrom label_detection.dags import labels\nlabels()\n"
 
 _PARSE = """
