@@ -1,8 +1,8 @@
 """One Airflow of several teams: its DAG files come from two folders and a Git repository, its packages from the wheel.
 
 `three_lines`: a folder with the shortest DAG file that there is; its options are the section's. `astro`: an Astro
-project with a DAG of its own, and a DAG file for each of two teams. `repository`: a Git repository with a DAG file and a
-pipelines.yaml beside it.
+project with a DAG of its own, and a DAG file for each of two teams. `repository`: a Git repository with a DAG file and
+a pipelines.yaml beside it.
 """
 
 from __future__ import annotations
