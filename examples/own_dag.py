@@ -36,7 +36,7 @@ with DAG(
     catchup=False,
     max_active_runs=1,  # two runs would fight over one model
     doc_md=__doc__,
-    tags=["label-detection", "example"],
+    tags=["example"],
     params={
         "model_arn": "arn:aws:rekognition:eu-west-1:111122223333:project/parts/version/parts.2026/1767225600000",
         "queue_url": "https://sqs.eu-west-1.amazonaws.com/111122223333/parts",
