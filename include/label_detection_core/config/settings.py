@@ -13,7 +13,6 @@ from zoneinfo import ZoneInfo
 from croniter import CroniterError, croniter
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Discriminator,
@@ -26,7 +25,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from label_detection_core.config import class_names
-from label_detection_core.config.model_kinds import model_of
+from label_detection_core.config.model_kinds import NamesModel, model_of
 from label_detection_core.redaction import redact
 
 SECTION = "label_detection"
@@ -184,7 +183,7 @@ _TopicArn = Annotated[
 _RoleArn = Annotated[str, _matching(_ROLE_ARN, "the ARN of an IAM role: arn:aws:iam::<account>:role/<name>")]
 
 
-class Settings(BaseModel):
+class Settings(NamesModel):
     """Every option of a pipeline. Fields marked `run=True` can also be given for one run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -322,7 +321,7 @@ class Settings(BaseModel):
     @property
     def region(self) -> str:
         """The model's Region, which the images and the queue must be in too (AWS: Rekognition reads S3 there)."""
-        return model_of(self.model_arn).region
+        return self.model.region
 
 
 def run_options() -> dict[str, FieldInfo]:

@@ -15,7 +15,7 @@ from label_detection.hooks.pacing import Load, keep_pace
 from label_detection.hooks.redacting import RedactingAwsHook
 from label_detection.hooks.source_images import SendsImages
 from label_detection_core import aws_errors
-from label_detection_core.config.model_kinds import endpoint_name, model_of
+from label_detection_core.config.model_kinds import Model, endpoint_name
 from label_detection_core.drain.pace import Pace
 from label_detection_core.labelling.endpoint_answers import detection_of
 from label_detection_core.labelling.image_bytes import ImageBytes
@@ -60,7 +60,7 @@ _SILENT = {0, 502, 504}
 class SageMakerModelHook(SendsImages):
     """One endpoint configuration, and the one endpoint that is made from it here.
 
-    :param model_arn: the configuration's ARN.
+    :param model: with the configuration's ARN.
     """
 
     STATUS = "EndpointStatus"
@@ -68,10 +68,9 @@ class SageMakerModelHook(SendsImages):
     #: container may take less.
     max_bytes = 25 * 1024 * 1024
 
-    def __init__(self, model_arn: str, **kwargs: Any) -> None:
+    def __init__(self, model: Model, **kwargs: Any) -> None:
         super().__init__(client_type="sagemaker", **kwargs)
-        model = model_of(model_arn)
-        self.model_arn = model_arn
+        self.model_arn = model.arn
         self.endpoint_config = model.parts["config"]
         self.endpoint = endpoint_name(model)
 

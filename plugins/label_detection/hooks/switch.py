@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from label_detection.hooks.clients import brief_config
 from label_detection.hooks.model import ModelHook
 from label_detection.hooks.redacting import RedactingAwsHook
-from label_detection_core.config.model_kinds import model_of
 from label_detection_core.model.lease import Lease
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def _put(scheduler: EventBridgeSchedulerClient, lease: Lease, hook: ModelHook, r
 def _client(lease: Lease) -> EventBridgeSchedulerClient:
     client: EventBridgeSchedulerClient = RedactingAwsHook(
         aws_conn_id=lease.aws_conn_id,
-        region_name=model_of(lease.model_arn).region,
+        region_name=lease.model.region,
         client_type="scheduler",
         config=brief_config(),
     ).conn

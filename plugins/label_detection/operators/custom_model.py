@@ -66,7 +66,7 @@ class StartCustomModelOperator(StartsModel):
         self.settings = Arguments().model(self.model_arn, self.aws_conn_id)
         units, max_units = self._units()
         minutes = self._minutes()
-        hook = hook_for(self.settings.model_arn, self.settings.aws_conn_id, client_config())
+        hook = hook_for(self.settings.model, self.settings.aws_conn_id, client_config())
         state = self._until_startable(hook)
         requested_at, lease = datetime.now(UTC), None
         if minutes is not None:

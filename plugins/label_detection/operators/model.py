@@ -25,7 +25,6 @@ from label_detection.leases import TakenOverError
 from label_detection.links.console import ModelLink
 from label_detection.stopping import Stopping
 from label_detection.xcom import PlannedModel
-from label_detection_core.config.model_kinds import model_of
 from label_detection_core.model.lease import Lease
 from label_detection_core.run.plan import Plan
 
@@ -182,9 +181,9 @@ class StopsModel(BaseOperator):
 
     def _stop(self, context: Context, settings: PlannedModel) -> dict[str, Any]:
         """`xcom.Stopped`, as JSON."""
-        self.log.info("what stops the model by hand, should this fail: %s", model_of(settings.model_arn).stop_command)
+        self.log.info("what stops the model by hand, should this fail: %s", settings.model.stop_command)
         stopping = Stopping(
-            settings.model_arn, settings.aws_conn_id, before_stop=lambda: self._spare(context, settings.model_arn)
+            settings.model, settings.aws_conn_id, before_stop=lambda: self._spare(context, settings.model_arn)
         )
         try:
             stopping.until_off(_LINGER_SECONDS, self._start_asked_at(context, settings.model_arn))

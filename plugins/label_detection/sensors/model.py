@@ -16,7 +16,6 @@ from label_detection.hooks.clients import client_config
 from label_detection.hooks.model import ModelHook, ModelState, Phase, hook_for, model_hook
 from label_detection.triggers.model import ModelRunningTrigger
 from label_detection.xcom import PlannedModel
-from label_detection_core.config.model_kinds import model_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -65,7 +64,7 @@ class _WaitsForModel(BaseSensorOperator):
                 usual=usual,
                 lags_until=lag.lags_until(asked_at).isoformat(),
                 aws_conn_id=model.aws_conn_id,
-                region_name=model_of(model.model_arn).region,
+                region_name=model.model.region,
             ),
             method_name=self.execute_complete.__name__,
             timeout=timeout,
@@ -155,7 +154,7 @@ class CustomModelRunningSensor(_WaitsForModel):
         if self.reschedule:  # each look is another process
             self._began = context["ti"].get_first_reschedule_date(context) or self._began
         model = Arguments().model(self.model_arn, self.aws_conn_id)
-        self._hook = hook_for(model.model_arn, model.aws_conn_id, client_config())
+        self._hook = hook_for(model.model, model.aws_conn_id, client_config())
         if not self.deferrable:
             return super().execute(context)
         looked = self.poke(context)

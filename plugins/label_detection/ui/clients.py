@@ -70,7 +70,7 @@ def model_hook(settings: Settings) -> ModelHook:
     """The hook for the model, with its client."""
 
     def make() -> Any:
-        hook: Any = hook_for(settings.model_arn, settings.aws_conn_id, brief_config())
+        hook: Any = hook_for(settings.model, settings.aws_conn_id, brief_config())
         _ = hook.conn  # made here, and not by two requests at once
         return hook
 
