@@ -23,17 +23,23 @@ BIN := $(VENV)/bin
 # LocalStack's own environment, and its lock file, which is copied there when all of it was installed.
 LOCALSTACK := .venv-localstack
 LOCALSTACK_LOCK := deploy/constraints/localstack.lock
+# An environment for each Airflow that the wheel is installed into.
+AIRFLOWS := .venv-wheel
 # The lock file that was installed, copied when all of it was: an interrupted setup leaves none.
 STAMP := $(VENV)/requirements.lock
+# Airflow itself is not in requirements.txt: image and MWAA have theirs.
 # One file for all Pythons from 3.11 on. The direct requirements are what the lock has.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --custom-compile-command "make lock"
+NEWEST = $(COMPILE) --upgrade --group dev -o .newest/requirements.lock pyproject.toml
+# What may be a pre-release there; empty: nothing.
+PRE_RELEASES := apache-airflow apache-airflow-core apache-airflow-task-sdk
 DIRECT = --no-deps --no-strip-extras --no-annotate -c requirements.lock
 PYTHON ?= $(shell for python in python3.12 python3.11 python3.13 python3 python; do \
 	if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
 	then echo $$python; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-other test-newest test-mwaa test-localstack faults compose bench package wheel env configure up down lint lock constraints move
+.PHONY: help setup demo test test-other test-newest test-mwaa test-wheel test-localstack faults compose bench package wheel env configure up down lint lock constraints move
 
 # The user's own Airflow, AWS account and Python settings are none of our business.
 unexport $(filter AIRFLOW% _AIRFLOW% AWS_% BOTO% MOTO_% PYTHON% PIP_TARGET PIP_PREFIX PIP_USER,$(.VARIABLES))
@@ -55,8 +61,9 @@ test: setup ## all tests but the faults; needs nothing but Python
 test-other: ## the same on the other Airflow of Amazon MWAA that is promised
 	@$(MAKE) test VENV=.venv-$(OTHER_AIRFLOW) LOCK=deploy/constraints/$(OTHER_AIRFLOW).lock
 
-test-newest: setup ## the same on the newest Airflow and packages that there are: what breaks is what is to come
-	@mkdir -p .newest && $(COMPILE) --upgrade --group dev pyproject.toml -o .newest/requirements.lock
+test-newest: setup ## the same on the newest Airflow, its pre-releases too, and packages that there are: what breaks is what is to come
+	@mkdir -p .newest && printf '%s\n' $(foreach name,$(PRE_RELEASES),'$(name)>=0a0') > .newest/pre-releases.in
+	@$(NEWEST) .newest/pre-releases.in || { echo "no pre-release of Airflow fits: the newest release" >&2; $(NEWEST); }
 	@grep '^apache-airflow==' .newest/requirements.lock
 	@$(MAKE) test VENV=.newest/venv LOCK=.newest/requirements.lock
 
@@ -66,6 +73,15 @@ test-mwaa: package ## the package on a Python 3.12 with what Amazon MWAA has, an
 		-r dist/mwaa/requirements.txt -c deploy/constraints/$(AIRFLOW).txt
 	@.venv-mwaa/bin/python --version
 	@LABEL_DETECTION_MWAA_PYTHON=$(CURDIR)/.venv-mwaa/bin/python $(BIN)/python -m pytest tests/deploy/release/test_mwaa.py
+
+test-wheel: wheel ## the wheel in an Airflow of its own, for each one that is promised, on real schedulers, beside an Astro project, from a Git bundle
+	@for airflow in $(AIRFLOW) $(OTHER_AIRFLOW); do \
+		$(BIN)/uv venv --quiet --clear --no-python-downloads --python $(BIN)/python $(AIRFLOWS)/$$airflow && \
+		$(BIN)/uv pip install --quiet --python $(AIRFLOWS)/$$airflow/bin/python "apache-airflow==$$airflow" \
+			apache-airflow-providers-git "$$(ls $(CURDIR)/dist/airflow_label_detection-*.whl)[sagemaker,pages]" \
+			-c deploy/constraints/$$airflow.txt || exit; \
+	done
+	@LABEL_DETECTION_AIRFLOWS=$(CURDIR)/$(AIRFLOWS) $(BIN)/python -m pytest -m install --tb=short tests/install
 
 test-localstack: setup $(LOCALSTACK)/localstack.lock ## the pipeline on LocalStack, an AWS of another maker, without Docker; needs Python 3.11
 	@LABEL_DETECTION_LOCALSTACK=$(CURDIR)/$(LOCALSTACK)/bin/python $(BIN)/python -m pytest -m localstack --tb=short tests/localstack
@@ -86,6 +102,7 @@ package: setup ## what Amazon MWAA gets, into dist/mwaa/
 	@$(BIN)/python -m deploy.release.mwaa
 
 wheel: setup ## the package airflow-label-detection for any Airflow, into dist/
+	@rm -f dist/airflow_label_detection-*.whl
 	@$(BIN)/uv build --quiet --wheel --out-dir dist
 	@$(BIN)/twine check --strict dist/airflow_label_detection-*.whl
 
@@ -114,7 +131,7 @@ lock: setup ## the requirements and locks again, from pyproject.toml and deploy/
 	@$(COMPILE) --group dev -c deploy/constraints/$(AIRFLOW).txt pyproject.toml -o requirements.lock
 	@$(COMPILE) --group dev -c deploy/constraints/$(OTHER_AIRFLOW).txt pyproject.toml -o deploy/constraints/$(OTHER_AIRFLOW).lock
 	@$(COMPILE) deploy/constraints/localstack.in -o $(LOCALSTACK_LOCK)
-	@$(COMPILE) $(DIRECT) pyproject.toml -o requirements.txt
+	@$(COMPILE) $(DIRECT) --no-emit-package apache-airflow pyproject.toml -o requirements.txt
 	@$(COMPILE) $(DIRECT) --group dev pyproject.toml -o requirements-dev.txt
 
 constraints: setup ## Amazon MWAA's pins for the Airflow that TO names, into deploy/constraints/; FROM=url or file: not as Airflow publishes them

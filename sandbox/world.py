@@ -53,15 +53,16 @@ def call_control_page(endpoint: str, path: str, method: str = "GET", body: objec
 class WorldOptions:
     """What a world is made of.
 
-    `aws`: options of `python -m local_aws` without their dashes ("start-seconds": "2"); `settings`: options of
-    `[label_detection]` on top of what the embedded AWS says; `environment`: variables on top of everything, an empty
-    one is as good as unset for Airflow; `sql_alchemy_conn`: SQLite in the folder unless given; `port`: Airflow's,
-    taken if it is free; `path`: below which it stands on its host ("/team-a"); `pipelines`: asked for the option of
-    that name once the embedded AWS is there.
+    `airflow`: the command that starts Airflow; `aws`: options of `python -m local_aws` without their dashes
+    ("start-seconds": "2"); `settings`: options of `[label_detection]` on top of what the embedded AWS says;
+    `environment`: variables on top of everything, an empty one is as good as unset for Airflow; `sql_alchemy_conn`:
+    SQLite in the folder unless given; `port`: Airflow's, taken if it is free; `path`: below which it stands on its host
+    ("/team-a"); `pipelines`: asked for the option of that name once the embedded AWS is there.
     """
 
     dags_folder: Path = PROJECT / "dags"
     plugins_folder: Path = PROJECT / "plugins"
+    airflow: Sequence[str] = (sys.executable, "-m", "airflow")
     aws: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -157,7 +158,7 @@ class World:
             self.environment["AIRFLOW__LABEL_DETECTION__PIPELINES"] = str(file)
 
     def _migrate(self) -> None:
-        migration = self.run("db-migrate", [sys.executable, "-m", "airflow", "db", "migrate"])
+        migration = self.run("db-migrate", [*self.options.airflow, "db", "migrate"])
         code = wait_until(
             lambda: None if migration.exit_code is None else (migration.exit_code,),
             _START_SECONDS,
@@ -170,7 +171,7 @@ class World:
 
     def start_component(self, name: str) -> Process:
         """Start one of Airflow's components; also after it was killed."""
-        return self.run(name, [sys.executable, "-m", "airflow", name])
+        return self.run(name, [*self.options.airflow, name])
 
     def run(self, name: str, command: list[str]) -> Process:
         """Start a further process in this world's environment."""

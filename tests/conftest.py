@@ -335,7 +335,8 @@ def left_out(ignored: Iterable[str], marks: str) -> set[str]:
     """The suites, folders of `tests/`, that the options `--ignore` and `-m` name as not to be run."""
     folders = {Path(path).resolve() for path in ignored}
     suites = {path.name for path in folders if path.parent == PROJECT / "tests"}
-    return suites | ({"system"} if "not system" in marks else set())
+    by_mark = {"not system": {"system", "install"}, "not install": {"install"}}
+    return suites.union(*(its for mark, its in by_mark.items() if mark in marks))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -62,7 +62,7 @@ _NOT_READY = "ConflictException"
 class LookoutVisionModelHook(SendsImages):
     """One model.
 
-    :param model: with its ARN, as DescribeModel has it.
+    :param model: its `arn`, as DescribeModel has it.
     """
 
     STATUS = "ModelDescription.Status"

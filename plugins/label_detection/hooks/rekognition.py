@@ -51,7 +51,7 @@ _QUOTA = "LimitExceededException"
 class RekognitionModelHook(RedactingAwsHook):
     """One project version.
 
-    :param model: with its ARN, as DescribeProjectVersions has it.
+    :param model: its `arn`, as DescribeProjectVersions has it.
     """
 
     STATUS = "ProjectVersionDescriptions[0].Status"

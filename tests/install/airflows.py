@@ -1,0 +1,83 @@
+"""An environment with an Airflow of its own and the wheel: nothing of this repository is on its path."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sandbox.environment import PROJECT
+
+#: Each Airflow that is promised.
+VERSIONS = sorted(file.stem for file in (PROJECT / "deploy" / "constraints").glob("*.txt"))
+#: The shortest DAG file.
+THREE_LINES = "# The DAGs of label detection for Airflow.\nfrom label_detection.dags import labels\nlabels()\n"
+
+_PARSE = """
+import json, sys
+import label_detection, label_detection_core
+from airflow.dag_processing.dagbag import BundleDagBag
+folder, bundle = sys.argv[1:]
+bag = BundleDagBag(dag_folder=folder, bundle_path=bundle, bundle_name="theirs", safe_mode=True)
+files = [package.__file__ or list(package.__path__)[0] for package in (label_detection, label_detection_core)]
+print(json.dumps({"dags": sorted(bag.dags), "errors": bag.import_errors, "files": files}))
+"""
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """DAG ids, import errors by file, and where our packages were found."""
+
+    dags: list[str]
+    errors: dict[str, str]
+    files: list[str]
+
+
+@dataclass(frozen=True)
+class Airflow:
+    """An Airflow in a virtual environment; `home`: an empty folder that it works in."""
+
+    version: str
+    home: Path
+
+    @property
+    def environment(self) -> Path:
+        """The virtual environment, made by `make test-wheel`."""
+        return Path(os.environ["LABEL_DETECTION_AIRFLOWS"]) / self.version
+
+    def command(self, name: str, path: Sequence[Path] = ()) -> list[str]:
+        """A command of the environment, run in the empty folder, with `path` alone as PYTHONPATH."""
+        pythonpath = os.pathsep.join(map(str, path))
+        return ["env", f"--chdir={self.home}", f"PYTHONPATH={pythonpath}", str(self.environment / "bin" / name)]
+
+    def run(self, name: str, *arguments: str, path: Sequence[Path] = (), **more: str) -> str:
+        """Run a command there with no variable of ours but these; what it prints.
+
+        :raises AssertionError: with the errors it printed.
+        """
+        own = {"PATH": os.environ["PATH"], "AIRFLOW_HOME": str(self.home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+        done = subprocess.run(
+            [*self.command(name, path), *arguments],
+            env=own | more,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done.stdout
+
+    def listed(self, *command: str) -> list[Mapping[str, Any]]:
+        """The rows that one of Airflow's commands lists."""
+        said = self.run("airflow", *command, "--output", "json")
+        found: list[Mapping[str, Any]] = json.loads(said[said.index("[{") :])
+        return found
+
+    def parse(self, folder: Path, bundle: Path | None = None, path: Sequence[Path] = ()) -> Parsed:
+        """Read the DAG files of a folder as the dag-processor does; `bundle`: the root of theirs."""
+        said = self.run("python", "-c", _PARSE, str(folder), str(bundle or folder), path=path)
+        return Parsed(**json.loads(said.splitlines()[-1]))

@@ -1,0 +1,23 @@
+"""The environments that `make test-wheel` makes, one for each Airflow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.install.airflows import VERSIONS, Airflow
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.install)
+            item.add_marker(pytest.mark.system)
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def airflow(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Airflow:
+    """Each Airflow, in a folder of its own that is empty."""
+    return Airflow(request.param, tmp_path_factory.mktemp("airflow"))

@@ -1,0 +1,135 @@
+"""One Airflow of several teams: its DAG files come from two folders and a Git repository, its packages from the wheel.
+
+`three_lines`: a folder with the shortest DAG file that there is; its options are the section's. `astro`: an Astro
+project with a DAG of its own, and a DAG file for each of two teams. `repository`: a Git repository with a DAG file and
+a pipelines.yaml beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sandbox.world import World, WorldOptions
+from tests.install import astro
+from tests.install.airflows import THREE_LINES, Airflow
+from tests.seed import SEED
+
+_ACCOUNT = "123456789012"
+_CALL = "# A DAG file for Airflow.\nfrom label_detection.dags import labels\nlabels({prefix!r}, **{options!r})\n"
+_AWS = {"start-seconds": "3", "stop-seconds": "2", "rate": "0", "latency": "0", "duplicate-share": "0", "seed": SEED}
+_BUNDLES = "airflow.dag_processing.bundles.local.LocalDagBundle", "airflow.providers.git.bundles.git.GitDagBundle"
+
+
+@dataclass(frozen=True)
+class Team:
+    """A team's DAG, with the name of its model on the control pages of the embedded AWS; `options`: its own."""
+
+    dag_id: str
+    model: str
+    options: Mapping[str, str]
+
+    @property
+    def dag_ids(self) -> set[str]:
+        """All its DAGs, the watchdog of its prefix too."""
+        prefix, _, name = self.dag_id.partition("label_detection")
+        own = {f"{prefix}label_detection{name}", f"{prefix}label_detection_backfill{name}"}
+        return own | {f"{prefix}label_detection_watchdog"}
+
+
+class SharedAirflow(World):
+    """The world; `teams`: whose DAGs it has, by name."""
+
+    teams: Mapping[str, Team]
+
+    def __init__(self, folder: Path, airflow: Airflow) -> None:
+        project = astro.make(folder / "astro", is_package=True)
+        self._folders = {"three_lines": folder / "three_lines", "astro": project / "dags", "repository": folder / "git"}
+        (folder / "plugins").mkdir()
+        options = WorldOptions(
+            dags_folder=self._folders["three_lines"],
+            plugins_folder=folder / "plugins",
+            airflow=airflow.command("airflow", path=[project]),
+            aws={name: str(value) for name, value in {**_AWS, "more-models": 3}.items()},
+            settings={"schedule": "", "wait_minutes": "0", "max_tasks": "1"},
+            environment={
+                "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": self._bundles(),
+                "AIRFLOW_CONN_REPOSITORY": json.dumps({"conn_type": "git", "host": str(self._folders["repository"])}),
+            },
+        )
+        super().__init__(folder / "world", options)
+
+    def _bundles(self) -> str:
+        """What Airflow's option of that name is."""
+        local, git = _BUNDLES
+        folders = [name for name in self._folders if name != "repository"]
+        bundles: list[dict[str, Any]] = [
+            {"name": name, "classpath": local, "kwargs": {"path": str(self._folders[name])}} for name in folders
+        ]
+        from_git = {"git_conn_id": "repository", "tracking_ref": "main", "subdir": "dags"}
+        return json.dumps([*bundles, {"name": "repository", "classpath": git, "kwargs": from_git}])
+
+    def _read_aws(self, env_file: Path) -> None:
+        super()._read_aws(env_file)
+        section = {option: self.setting(option) for option in ("queue_url", "source_bucket", "final_bucket")}
+        self.teams = {
+            "section": Team("label_detection", "", section),
+            "team_a": Team("team_a_label_detection", "2", self._resources("team-a", "2")),
+            "team_b": Team("team_b_label_detection", "3", self._resources("team-b", "3")),
+            "repository": Team("git_label_detection__leaves", "4", self._resources("leaves", "4")),
+        }
+        self._write_dag_files()
+
+    def _resources(self, name: str, model: str) -> dict[str, str]:
+        """Buckets, a queue and a model, as options."""
+        source, final = f"{name}-source", f"{name}-final"
+        for bucket in (source, final):
+            self.s3.create_bucket(Bucket=bucket)
+        queue_url = self.sqs.create_queue(QueueName=name)["QueueUrl"]
+        configuration: Any = {"QueueArn": f"arn:aws:sqs:us-east-1:{_ACCOUNT}:{name}", "Events": ["s3:ObjectCreated:*"]}
+        self.s3.put_bucket_notification_configuration(
+            Bucket=source, NotificationConfiguration={"QueueConfigurations": [configuration]}
+        )
+        options = {"queue_url": queue_url, "source_bucket": source, "final_bucket": final}
+        return options | {"model_arn": self.model(model)["arn"]}
+
+    def _write_dag_files(self) -> None:
+        self._folders["three_lines"].mkdir()
+        (self._folders["three_lines"] / "pictures.py").write_text(THREE_LINES)
+        for team in ("team_a", "team_b"):
+            call = _CALL.format(prefix=f"{team}_", options=dict(self.teams[team].options))
+            (self._folders["astro"] / f"{team}.py").write_text(call)
+        dags = self._folders["repository"] / "dags"
+        dags.mkdir(parents=True)
+        (dags / "leaves.py").write_text(_CALL.format(prefix="git_", options={"pipelines": "pipelines.yaml"}))
+        (dags / "pipelines.yaml").write_text(yaml.safe_dump({"leaves": dict(self.teams["repository"].options)}))
+        _commit(self._folders["repository"])
+
+    def upload(self, team: Team, count: int, picture: bytes) -> None:
+        """Upload different pictures to a team's source bucket, whose keys begin with the id of its DAG."""
+        for number in range(count):
+            key = f"{team.dag_id}/{number}.png"
+            self.s3.put_object(Bucket=team.options["source_bucket"], Key=key, Body=picture + key.encode())
+
+    def keys(self, bucket: str) -> list[str]:
+        """The keys of a bucket, but for reports and journals."""
+        listed = self.s3.list_objects_v2(Bucket=bucket).get("Contents", [])
+        return [entry["Key"] for entry in listed if not entry["Key"].startswith("runs/")]
+
+    def report(self, team: Team, run_id: str) -> dict[str, Any]:
+        """The report of a team's run."""
+        answer = self.s3.get_object(Bucket=team.options["final_bucket"], Key=f"runs/{run_id}/report.json")
+        found: dict[str, Any] = json.loads(answer["Body"].read())
+        return found
+
+
+def _commit(folder: Path) -> None:
+    git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@example.com"]
+    for words in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-qm", "The DAGs"]):
+        subprocess.run([*git, *words], check=True)
