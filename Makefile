@@ -30,6 +30,9 @@ STAMP := $(VENV)/requirements.lock
 # Airflow itself is not in requirements.txt: image and MWAA have theirs.
 # One file for all Pythons from 3.11 on. The direct requirements are what the lock has.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --custom-compile-command "make lock"
+NEWEST = $(COMPILE) --upgrade --group dev -o .newest/requirements.lock pyproject.toml
+# What may be a pre-release there; empty: nothing.
+PRE_RELEASES := apache-airflow apache-airflow-core apache-airflow-task-sdk
 DIRECT = --no-deps --no-strip-extras --no-annotate -c requirements.lock
 PYTHON ?= $(shell for python in python3.12 python3.11 python3.13 python3 python; do \
 	if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
@@ -58,8 +61,9 @@ test: setup ## all tests but the faults; needs nothing but Python
 test-other: ## the same on the other Airflow of Amazon MWAA that is promised
 	@$(MAKE) test VENV=.venv-$(OTHER_AIRFLOW) LOCK=deploy/constraints/$(OTHER_AIRFLOW).lock
 
-test-newest: setup ## the same on the newest Airflow and packages that there are: what breaks is what is to come
-	@mkdir -p .newest && $(COMPILE) --upgrade --group dev pyproject.toml -o .newest/requirements.lock
+test-newest: setup ## the same on the newest Airflow, its pre-releases too, and packages that there are: what breaks is what is to come
+	@mkdir -p .newest && printf '%s\n' $(foreach name,$(PRE_RELEASES),'$(name)>=0a0') > .newest/pre-releases.in
+	@$(NEWEST) .newest/pre-releases.in || { echo "no pre-release of Airflow fits: the newest release" >&2; $(NEWEST); }
 	@grep '^apache-airflow==' .newest/requirements.lock
 	@$(MAKE) test VENV=.newest/venv LOCK=.newest/requirements.lock
 

@@ -94,7 +94,7 @@ def _model(settings: Settings, orders: Orders) -> tuple[Any, Pace]:
         return paced_model_hook(settings, MAX_WORKERS, pace).detect, pace
     retries: Any = {"mode": orders.botocore_mode, "total_max_attempts": 10}
     config = Config(retries=retries, max_pool_connections=MAX_WORKERS + 2)
-    return hook_for(settings.model_arn, "aws_default", config).detect, _NoPace(orders.images_per_second, 0.3)
+    return hook_for(settings.model, "aws_default", config).detect, _NoPace(orders.images_per_second, 0.3)
 
 
 if __name__ == "__main__":

@@ -78,9 +78,6 @@ def take_lease(context: Context, plan: Plan, *, start_asked: bool = False) -> Le
     :raises RuntimeError: when another DAG holds it.
     """
     settings, ti, now = plan.settings, context["ti"], datetime.now(UTC)
-    held = read_lease(settings.model_arn)
-    if held and held.held_against(ti.dag_id, now):
-        raise RuntimeError(f"the model is held by {held.dag_id}, run {held.run_id}, until {held.until}")
     lease = Lease(
         model_arn=settings.model_arn,
         dag_id=ti.dag_id,
@@ -90,11 +87,23 @@ def take_lease(context: Context, plan: Plan, *, start_asked: bool = False) -> Le
         units=plan.units,
         aws_conn_id=settings.aws_conn_id,
         sns_topic_arn=settings.sns_topic_arn,
-        # One that the run before has left is still there, whatever is configured by now.
-        dead_man_switch=settings.dead_man_switch_role_arn is not None or (held is not None and held.dead_man_switch),
+        dead_man_switch=settings.dead_man_switch_role_arn is not None,
         start_asked=start_asked,
         watchdog_dag_id=run_pipeline(context).watchdog_dag_id,
     )
+    return claim(lease)
+
+
+def claim(lease: Lease) -> Lease:
+    """Take the model by a lease that begins now; as it is written.
+
+    :raises RuntimeError: when another DAG holds it.
+    """
+    held = read_lease(lease.model_arn)
+    if held and held.held_against(lease.dag_id, lease.since):
+        raise RuntimeError(f"the model is held by {held.dag_id}, run {held.run_id}, until {held.until}")
+    if held and held.dead_man_switch:  # the run before has left one: it is still there, whatever is configured by now
+        lease = lease.model_copy(update={"dead_man_switch": True})
     return put_lease(lease)
 
 

@@ -14,7 +14,6 @@ from botocore.exceptions import ClientError
 from label_detection.hooks.clients import s3_client
 from label_detection.hooks.model import hook_class
 from label_detection_core import aws_errors
-from label_detection_core.config.model_kinds import model_of
 from label_detection_core.config.settings import Place, Settings
 from label_detection_core.labelling.conditions import Conditions, probe
 from label_detection_core.labelling.keys import REJECTED
@@ -36,7 +35,7 @@ def check_modules(settings: Settings) -> None:
 
     :raises AirflowFailException: when one cannot be imported.
     """
-    for module in ("aiobotocore", model_of(settings.model_arn).kind.hook.rpartition(".")[0]):
+    for module in ("aiobotocore", settings.model.kind.hook.rpartition(".")[0]):
         try:
             import_module(module)
         except ImportError as error:
@@ -118,7 +117,7 @@ def _check_region(settings: Settings, bucket: str, region: str | None) -> str | 
     if region in {None, "", settings.region}:  # not every S3 but AWS's has Regions
         return None
     where = f"{bucket} is in {region}, the model in {settings.region}"
-    if hasattr(hook_class(settings.model_arn), "max_bytes"):  # of hooks that send images; else the service reads them
+    if hasattr(hook_class(settings.model), "max_bytes"):  # of hooks that send images; else the service reads them
         return f"{where}: each image is sent from Region to Region, which is slower and which AWS charges for"
     raise AirflowFailException(f"{where}, which reads images in its own Region alone: both must be in one Region")
 

@@ -11,6 +11,7 @@ from label_detection import lag
 from label_detection.hooks.clients import brief_config
 from label_detection.hooks.model import ModelHook, ModelInUseError, ModelState, Phase, hook_for
 from label_detection_core import aws_errors
+from label_detection_core.config.model_kinds import Model
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +32,8 @@ class Stopping:
     :param before_stop: called right before each request to stop; what it raises comes through.
     """
 
-    def __init__(self, model_arn: str, aws_conn_id: str, before_stop: Callable[[], None] = lambda: None) -> None:
-        self.hook: ModelHook = hook_for(model_arn, aws_conn_id, brief_config())
+    def __init__(self, model: Model, aws_conn_id: str, before_stop: Callable[[], None] = lambda: None) -> None:
+        self.hook: ModelHook = hook_for(model, aws_conn_id, brief_config())
         self.asked_at: datetime | None = None  # when a request to stop was accepted
         self.was_on = False
         self._before_stop = before_stop

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import AwareDatetime, BaseModel
 
+from label_detection_core.config.model_kinds import NamesModel
 from label_detection_core.run.plan import Plan
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Stopped(BaseModel):
     asked_at: AwareDatetime | None = None
 
 
-class PlannedModel(BaseModel):
+class PlannedModel(NamesModel):
     """What a stop needs of a plan, and no more: a plan whose other options are not valid any more must not prevent it.
 
     An option's check can become stricter by an upgrade in the middle of a run.

@@ -10,7 +10,7 @@ import pytest
 
 from label_detection_core.labelling.keys import REJECTED, final_key
 from label_detection_core.queue.messages import ImageRef
-from label_detection_core.run.gallery import Gallery, Page, Parts, Place, Show, Wanted
+from label_detection_core.run.gallery import Gallery, JournalPosition, Page, Parts, Show, Wanted
 from tests.conftest import Aws
 
 RUN = "manual__2026-11-22T06:00:00+00:00"
@@ -65,7 +65,7 @@ def test_pages_follow_each_other_without_a_gap_across_parts(aws: Aws, gallery: G
         sizes.append(len(page.images))
         if not page.next:
             break
-        cursor = Place.parse(str(page.next))
+        cursor = JournalPosition.parse(str(page.next))
     assert seen == [str(number) for number in range(20)]
     assert sizes == [7, 7, 6]
 
@@ -212,7 +212,7 @@ def test_a_line_that_somebody_has_edited_is_counted_and_the_others_are_there(
     write(aws, part(0), [image_line(1, cat=90), {**image_line(2, cat=90), **change}, image_line(3, cat=90)])
     page = gallery.page(Wanted(label="cat", least=80), None, 24)
     assert (sources(page.images), page.unreadable) == (["1", "3"], 1)
-    assert gallery.image(Place(part(0), 1)) is None
+    assert gallery.image(JournalPosition(part(0), 1)) is None
 
 
 def test_a_line_nested_too_deep_is_counted(aws: Aws, gallery: Gallery) -> None:
@@ -255,7 +255,11 @@ def test_a_journal_of_a_version_that_put_no_picture_aside_shows_its_pictures(aws
     keys = [final_key(image), final_key(image).removeprefix("_/"), "runs/1.png"]
     write(aws, part(0), [{**image_line(n), "source": {**source}, "image": key} for n, key in enumerate(keys)][:2])
     write(aws, part(1), [{**image_line(2), "source": source, "image": keys[2]}])
-    shown = [gallery.image(Place(part(0), 0)), gallery.image(Place(part(0), 1)), gallery.image(Place(part(1), 0))]
+    shown = [
+        gallery.image(JournalPosition(part(0), 0)),
+        gallery.image(JournalPosition(part(0), 1)),
+        gallery.image(JournalPosition(part(1), 0)),
+    ]
     assert [image and image["is_picture"] for image in shown] == [True, True, False]
 
 
@@ -278,11 +282,11 @@ def test_an_image_of_the_runs_folder_is_no_part(aws: Aws, gallery: Gallery) -> N
 
 def test_an_image_is_found_by_its_place(aws: Aws, gallery: Gallery) -> None:
     write(aws, part(3), [image_line(1), image_line(2, cat=90), {**image_line(3), "outcome": "failed"}])
-    found = gallery.image(Place(part(3), 1))
+    found = gallery.image(JournalPosition(part(3), 1))
     assert found
     assert (found["id"], found["source"]) == ("000-0123abcd-000003:1", "2.png")
-    assert gallery.image(Place(part(3), 2)) is None
-    assert gallery.image(Place(part(3), 9)) is None
+    assert gallery.image(JournalPosition(part(3), 2)) is None
+    assert gallery.image(JournalPosition(part(3), 9)) is None
 
 
 @pytest.mark.parametrize(
@@ -290,7 +294,7 @@ def test_an_image_is_found_by_its_place(aws: Aws, gallery: Gallery) -> None:
 )
 def test_what_is_no_place(text: str) -> None:
     with pytest.raises(ValueError, match="no place"):
-        Place.parse(text)
+        JournalPosition.parse(text)
 
 
 def test_parts_are_kept_up_to_a_size(aws: Aws) -> None:

@@ -252,7 +252,7 @@ def test_a_wrong_prefix_is_one_clear_error_of_the_file(tmp_path: Path, prefix: A
     (error,) = bag.import_errors.values()
     assert list(bag.import_errors) == [str(path)]
     last = error.strip().splitlines()[-1]
-    assert last.startswith(f"ValueError: labels(prefix=…) is {prefix!r}: it must be 1 to 100 letters")
+    assert last.startswith(f"ValueError: prefix is {prefix!r}: it must be 1 to 100 letters")
     assert last.endswith("mend it in the call of labels() in parts_dag.py")
 
 
@@ -266,6 +266,19 @@ def test_a_watchdog_may_have_a_file_of_its_own(parse: Parse, prefix: str) -> Non
     calls = f"labels({prefix!r}, with_watchdog=False)", f"watchdog({prefix!r})"
     assert set(parse(calls[0])) == {f"{prefix}{dag_id}" for dag_id in DAGS - {WATCHDOG}}
     assert set(parse(*calls)) == {f"{prefix}{dag_id}" for dag_id in DAGS}
+
+
+@pytest.mark.parametrize("pipelines", ["'{'", "'none.yaml'", "5", "object()"])
+def test_a_watchdog_is_there_whatever_its_pipelines_are(parse: Parse, pipelines: str) -> None:
+    assert set(parse(f"watchdog(pipelines={pipelines}, colour='red')")) == {WATCHDOG}
+
+
+def test_a_watchdog_is_there_even_if_reading_the_pipelines_fails(parse: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr("label_detection_core.config.pipelines.read", fail)
+    assert set(parse("watchdog()")) == {WATCHDOG}
 
 
 def test_a_watchdog_that_fails_tells_the_topics_of_its_prefix(parse: Parse) -> None:

@@ -199,7 +199,7 @@ def run(variables: Variables) -> Run:  # no test may reach the real Variables
 @pytest.fixture
 def hook(aws: Aws) -> ModelHook:
     """The model's hook; its client sends every request once."""
-    return hook_for(aws.settings.model_arn, "aws_default", Config(retries={"total_max_attempts": 1}))
+    return hook_for(aws.settings.model, "aws_default", Config(retries={"total_max_attempts": 1}))
 
 
 @pytest.fixture

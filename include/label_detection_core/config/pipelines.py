@@ -39,7 +39,7 @@ class Call:
     def __post_init__(self) -> None:
         if self.prefix != "" and not (isinstance(self.prefix, str) and _NAME.fullmatch(self.prefix)):
             raise ValueError(
-                f"labels(prefix=…) is {self.prefix!r}: it must be 1 to {_NAME_LIMIT} letters of A-Z and a-z, digits, "
+                f"prefix is {self.prefix!r}: it must be 1 to {_NAME_LIMIT} letters of A-Z and a-z, digits, "
                 f"_, - or ., or left out: mend it in {self.place}"
             )
 

@@ -13,7 +13,6 @@ from zoneinfo import ZoneInfo
 from croniter import CroniterError, croniter
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Discriminator,
@@ -26,7 +25,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from label_detection_core.config import class_names
-from label_detection_core.config.model_kinds import model_of
+from label_detection_core.config.model_kinds import NamesModel, model_of
 from label_detection_core.redaction import redact
 
 SECTION = "label_detection"
@@ -184,7 +183,7 @@ _TopicArn = Annotated[
 _RoleArn = Annotated[str, _matching(_ROLE_ARN, "the ARN of an IAM role: arn:aws:iam::<account>:role/<name>")]
 
 
-class Settings(BaseModel):
+class Settings(NamesModel):
     """Every option of a pipeline. Fields marked `run=True` can also be given for one run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -322,7 +321,7 @@ class Settings(BaseModel):
     @property
     def region(self) -> str:
         """The model's Region, which the images and the queue must be in too (AWS: Rekognition reads S3 there)."""
-        return model_of(self.model_arn).region
+        return self.model.region
 
 
 def run_options() -> dict[str, FieldInfo]:
@@ -363,6 +362,20 @@ def load(read: Callable[[str], Any], params: Mapping[str, Any] | None = None, pl
         raise SettingsError(lines, {name: line for name, line in zip(named, lines, strict=True) if name}) from None
 
 
+def load_some(values: Mapping[str, Any], place: Place) -> dict[str, Any]:
+    """Options by their names, each checked alone. :raises SettingsError: with a line for each that is wrong."""
+    found, lines = {}, {}
+    for option, value in values.items():
+        try:
+            found[option] = _check(option, value)
+        except ValidationError as error:
+            problem: Any = {**error.errors()[0], "loc": (option,)}
+            lines[option] = _line(problem, {}, place)
+    if lines:
+        raise SettingsError([*lines.values()], lines)
+    return found
+
+
 def load_option(option: str, read: Callable[[str], Any]) -> Any:
     """One option that has a default, checked alone: the default when it is not set, or wrong."""
     described = Settings.model_fields[option]
@@ -371,9 +384,14 @@ def load_option(option: str, read: Callable[[str], Any]) -> Any:
     if value is None or (value == "" and option != "schedule"):
         return described.default
     try:
-        return TypeAdapter(Annotated[described.annotation, described]).validate_python(value)
+        return _check(option, value)
     except ValidationError:
         return described.default
+
+
+def _check(option: str, value: Any) -> Any:
+    described = Settings.model_fields[option]
+    return TypeAdapter(Annotated[described.annotation, described]).validate_python(value)
 
 
 def described_options() -> dict[str, str]:

@@ -6,8 +6,9 @@ import hashlib
 import json
 from datetime import datetime, timedelta
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, ConfigDict
 
+from label_detection_core.config.model_kinds import NamesModel
 from label_detection_core.config.pipeline import WATCHDOG_DAG
 
 #: What the names of all leases begin with.
@@ -16,7 +17,7 @@ LEASE_PREFIX = "label_detection_lease."
 _NAME_LIMIT = 250
 
 
-class Lease(BaseModel):
+class Lease(NamesModel):
     """A run's claim to a model that it switches on, and off by `until`; with all that is needed to do so without it."""
 
     model_config = ConfigDict(frozen=True)

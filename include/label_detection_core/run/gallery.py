@@ -43,7 +43,7 @@ class Show(StrEnum):
 
 
 @dataclass(frozen=True)
-class Place:
+class JournalPosition:
     """A line of a run's journal: the part's name, and the line in it, from 0. As text: `<part>:<line>`."""
 
     part: str
@@ -92,7 +92,7 @@ class Page:
     lines: int = 0
     parts: int = 0
     unreadable: int = 0
-    next: Place | None = None
+    next: JournalPosition | None = None
 
 
 class Parts:
@@ -130,7 +130,7 @@ class Gallery:
     run_id: str
     parts: Parts = field(default_factory=Parts)
 
-    def page(self, wanted: Wanted, begin: Place | None, size: int, most_parts: int = PARTS) -> Page:
+    def page(self, wanted: Wanted, begin: JournalPosition | None, size: int, most_parts: int = PARTS) -> Page:
         """At most `size` images from a place on; fewer when `most_parts` were read. One delivered twice is there once.
 
         Of an image that has several lines among those that were read, the last one counts.
@@ -141,29 +141,29 @@ class Gallery:
         # Of all images a part or two fill a page; a name more than is needed costs the listing time.
         for name in self._names(begin, 2 if wanted == Wanted() else most_parts + 1):
             if page.parts == most_parts:
-                page.next = Place(name, 0)
+                page.next = JournalPosition(name, 0)
                 break
             page.parts += 1
             lines = self.parts.read(self.s3, self.bucket, self.run_id, name)
             first = begin.line if begin and begin.part == name else 0
             for number in range(first, len(lines)):
                 if len(found) == size:
-                    page.next = Place(name, number)
+                    page.next = JournalPosition(name, number)
                     break
                 page.lines += 1
-                _take(page, found, latest, wanted, lines[number], Place(name, number))
+                _take(page, found, latest, wanted, lines[number], JournalPosition(name, number))
             if page.next:
                 break
         page.images = list(found.values())
         return page
 
-    def image(self, place: Place) -> dict[str, Any] | None:
+    def image(self, place: JournalPosition) -> dict[str, Any] | None:
         """The image of a line; None: there is no such line, or it is of no image."""
         lines = self.parts.read(self.s3, self.bucket, self.run_id, place.part)
         line = JournalLine.parse(lines[place.line]) if place.line < len(lines) else None
         return _image(line, place) if line and _is_shown(line) else None
 
-    def _names(self, begin: Place | None, at_once: int) -> Iterator[str]:
+    def _names(self, begin: JournalPosition | None, at_once: int) -> Iterator[str]:
         if begin:
             yield begin.part
         yield from list_parts(self.s3, self.bucket, self.run_id, begin.part if begin else None, at_once)
@@ -175,7 +175,7 @@ def _take(
     latest: dict[Any, str],
     wanted: Wanted,
     text: bytes,
-    place: Place,
+    place: JournalPosition,
 ) -> None:
     """Take a line into the page, in the place of an earlier one of the same image."""
     line = JournalLine.parse(text)
@@ -200,7 +200,7 @@ def _is_shown(line: JournalLine) -> bool:
     return line.outcome in {"rejected", "unreadable", "ignored"} or (line.outcome == "labelled" and bool(line.image))
 
 
-def _image(line: JournalLine, place: Place) -> dict[str, Any]:
+def _image(line: JournalLine, place: JournalPosition) -> dict[str, Any]:
     """What a page shows of a line."""
     return {
         "id": str(place),

@@ -7,6 +7,7 @@ labels()
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType
@@ -23,6 +24,8 @@ from label_detection_core.config.pipelines import Call
 
 __all__ = ["labels", "watchdog"]
 
+log = logging.getLogger(__name__)
+
 
 def labels(prefix: str = "", *, with_watchdog: bool = True, **options: Any) -> None:
     """The DAGs of each configured pipeline, in the DAG file that calls this; when a task reads the file, its own alone.
@@ -35,7 +38,8 @@ def labels(prefix: str = "", *, with_watchdog: bool = True, **options: Any) -> N
         section. What is wrong with one fails the first task of a run, with a line for each.
     :raises ValueError: when the prefix is wrong.
     """
-    pipelines = _read(inspect.currentframe(), prefix, options)
+    call, folder = _call(inspect.currentframe(), prefix, options)
+    pipelines = read_pipelines(folder, call)
     for pipeline in pipelines:
         if _is_wanted(pipeline.dag_id):
             labelling(pipeline)
@@ -53,7 +57,13 @@ def watchdog(prefix: str = "", **options: Any) -> None:
         fails.
     :raises ValueError: when the prefix is wrong.
     """
-    _watchdog(prefix, _read(inspect.currentframe(), prefix, options))
+    call, folder = _call(inspect.currentframe(), prefix, options)
+    pipelines: tuple[Pipeline, ...] = ()
+    try:
+        pipelines = read_pipelines(folder, call)
+    except Exception:  # whatever it is: they only say whom to tell, and it must be there without
+        log.exception("the pipelines cannot be read")
+    _watchdog(prefix, pipelines)
 
 
 def _watchdog(prefix: str, pipelines: Iterable[Pipeline]) -> None:
@@ -66,8 +76,9 @@ def _is_wanted(dag_id: str) -> bool:
     return get_parsing_context().dag_id in {None, dag_id}
 
 
-def _read(frame: FrameType | None, prefix: str, options: dict[str, Any]) -> tuple[Pipeline, ...]:
-    """The pipelines; `frame`: that of the function which the DAG file has called."""
+def _call(frame: FrameType | None, prefix: str, options: dict[str, Any]) -> tuple[Call, Path]:
+    """A call, and the DAG file's folder; `frame`: that of the function which the DAG file has called."""
     caller = frame.f_back if frame else None
     file = Path(caller.f_code.co_filename if caller else "")
-    return read_pipelines(file.parent, Call(f"the call of labels() in {file.name}", prefix, options))
+    name = frame.f_code.co_name if frame else ""
+    return Call(f"the call of {name}() in {file.name}", prefix, options), file.parent

@@ -1,4 +1,4 @@
-"""boto3 clients as the pipeline needs them: in the model's Region, with adaptive retries, for several threads."""
+"""Every client of AWS: in the model's Region, and for the pipeline with adaptive retries and for several threads."""
 
 from __future__ import annotations
 
@@ -53,11 +53,10 @@ def sqs_client(settings: Settings, workers: int = 1, attempts: int = _ATTEMPTS) 
     return client
 
 
+def aws_hook(service: str, aws_conn_id: str | None, region_name: str | None, **more: Any) -> RedactingAwsHook:
+    """The hook whose `conn` is a client of a service; `config` and `verify` as the provider's hook takes them."""
+    return RedactingAwsHook(aws_conn_id=aws_conn_id, region_name=region_name, client_type=service, **more)
+
+
 def _client(settings: Settings, service: str, config: Config) -> Any:
-    hook = RedactingAwsHook(
-        aws_conn_id=settings.aws_conn_id,
-        region_name=settings.region,
-        client_type=service,
-        config=config,
-    )
-    return hook.conn
+    return aws_hook(service, settings.aws_conn_id, settings.region, config=config).conn

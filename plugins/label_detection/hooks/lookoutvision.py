@@ -25,7 +25,7 @@ from label_detection.hooks.model import (
 from label_detection.hooks.pacing import Load, keep_pace
 from label_detection.hooks.source_images import SendsImages
 from label_detection_core import aws_errors
-from label_detection_core.config.model_kinds import model_of
+from label_detection_core.config.model_kinds import Model
 from label_detection_core.drain.pace import Pace
 from label_detection_core.labelling.anomalies import detection_of
 from label_detection_core.labelling.image_bytes import ImageBytes
@@ -62,17 +62,16 @@ _NOT_READY = "ConflictException"
 class LookoutVisionModelHook(SendsImages):
     """One model.
 
-    :param model_arn: its ARN, as DescribeModel has it.
+    :param model: its `arn`, as DescribeModel has it.
     """
 
     STATUS = "ModelDescription.Status"
     max_bytes = 8 * 1024 * 1024  # DetectAnomalies' body
 
-    def __init__(self, model_arn: str, **kwargs: Any) -> None:
+    def __init__(self, model: Model, **kwargs: Any) -> None:
         super().__init__(client_type="lookoutvision", **kwargs)
-        parts = model_of(model_arn).parts
-        self.model_arn = model_arn
-        self.project, self.version = parts["project"], parts["version"]
+        self.model_arn = model.arn
+        self.project, self.version = model.parts["project"], model.parts["version"]
 
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
         """A session that knows the service."""

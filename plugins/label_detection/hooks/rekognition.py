@@ -13,7 +13,7 @@ from label_detection.hooks.pacing import Load, keep_pace
 from label_detection.hooks.quotas import send_once
 from label_detection.hooks.redacting import RedactingAwsHook
 from label_detection_core import aws_errors
-from label_detection_core.config.model_kinds import model_of
+from label_detection_core.config.model_kinds import Model
 from label_detection_core.drain.pace import Pace
 from label_detection_core.labelling.labeller import ImageRefusedError, ImageUnreadableError, TryAgainError
 from label_detection_core.labelling.labels import Detection, Error
@@ -51,16 +51,15 @@ _QUOTA = "LimitExceededException"
 class RekognitionModelHook(RedactingAwsHook):
     """One project version.
 
-    :param model_arn: its ARN, as DescribeProjectVersions has it.
+    :param model: its `arn`, as DescribeProjectVersions has it.
     """
 
     STATUS = "ProjectVersionDescriptions[0].Status"
 
-    def __init__(self, model_arn: str, **kwargs: Any) -> None:
+    def __init__(self, model: Model, **kwargs: Any) -> None:
         super().__init__(client_type="rekognition", **kwargs)
-        parts = model_of(model_arn).parts
-        self.model_arn = model_arn
-        self.project, self.version = parts["project"], parts["version"]
+        self.model_arn = model.arn
+        self.project, self.version = model.parts["project"], model.parts["version"]
         self._pace: Pace | None = None
 
     @property

@@ -10,12 +10,12 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from label_detection.hooks.clients import aws_hook
 from label_detection.hooks.model import ModelInUseError, ModelState, Phase, QuotaExceededError, StopTarget
 from label_detection.hooks.pacing import Load, keep_pace
-from label_detection.hooks.redacting import RedactingAwsHook
 from label_detection.hooks.source_images import SendsImages
 from label_detection_core import aws_errors
-from label_detection_core.config.model_kinds import endpoint_name, model_of
+from label_detection_core.config.model_kinds import Model, endpoint_name
 from label_detection_core.drain.pace import Pace
 from label_detection_core.labelling.endpoint_answers import detection_of
 from label_detection_core.labelling.image_bytes import ImageBytes
@@ -60,7 +60,7 @@ _SILENT = {0, 502, 504}
 class SageMakerModelHook(SendsImages):
     """One endpoint configuration, and the one endpoint that is made from it here.
 
-    :param model_arn: the configuration's ARN.
+    :param model: the configuration.
     """
 
     STATUS = "EndpointStatus"
@@ -68,10 +68,9 @@ class SageMakerModelHook(SendsImages):
     #: container may take less.
     max_bytes = 25 * 1024 * 1024
 
-    def __init__(self, model_arn: str, **kwargs: Any) -> None:
+    def __init__(self, model: Model, **kwargs: Any) -> None:
         super().__init__(client_type="sagemaker", **kwargs)
-        model = model_of(model_arn)
-        self.model_arn = model_arn
+        self.model_arn = model.arn
         self.endpoint_config = model.parts["config"]
         self.endpoint = endpoint_name(model)
 
@@ -84,13 +83,9 @@ class SageMakerModelHook(SendsImages):
     @cached_property
     def runtime(self) -> SageMakerRuntimeClient:
         """The client that asks endpoints."""
-        client: SageMakerRuntimeClient = RedactingAwsHook(
-            aws_conn_id=self.aws_conn_id,
-            region_name=self.region_name,
-            verify=self.verify,
-            config=self.config.merge(Config(read_timeout=_ANSWER_SECONDS)),
-            client_type="sagemaker-runtime",
-        ).conn
+        config = self.config.merge(Config(read_timeout=_ANSWER_SECONDS))
+        hook = aws_hook("sagemaker-runtime", self.aws_conn_id, self.region_name, verify=self.verify, config=config)
+        client: SageMakerRuntimeClient = hook.conn
         return client
 
     @cached_property

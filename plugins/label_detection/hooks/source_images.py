@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from label_detection.hooks.clients import aws_hook
 from label_detection.hooks.redacting import RedactingAwsHook
 from label_detection_core.drain.pace import Pace
 from label_detection_core.labelling.byte_budget import ByteBudget, NoRoomError
@@ -36,13 +37,7 @@ class SendsImages(RedactingAwsHook):
 
     @cached_property
     def _s3(self) -> S3Client:
-        hook = RedactingAwsHook(
-            aws_conn_id=self.aws_conn_id,
-            region_name=self.region_name,
-            verify=self.verify,
-            config=self.config,
-            client_type="s3",
-        )
+        hook = aws_hook("s3", self.aws_conn_id, self.region_name, verify=self.verify, config=self.config)
         client: S3Client = hook.conn
         return client
 

@@ -9,10 +9,8 @@ import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from label_detection.hooks.clients import brief_config
+from label_detection.hooks.clients import aws_hook, brief_config
 from label_detection.hooks.model import ModelHook
-from label_detection.hooks.redacting import RedactingAwsHook
-from label_detection_core.config.model_kinds import model_of
 from label_detection_core.model.lease import Lease
 
 if TYPE_CHECKING:
@@ -87,12 +85,8 @@ def _put(scheduler: EventBridgeSchedulerClient, lease: Lease, hook: ModelHook, r
 
 
 def _client(lease: Lease) -> EventBridgeSchedulerClient:
-    client: EventBridgeSchedulerClient = RedactingAwsHook(
-        aws_conn_id=lease.aws_conn_id,
-        region_name=model_of(lease.model_arn).region,
-        client_type="scheduler",
-        config=brief_config(),
-    ).conn
+    hook = aws_hook("scheduler", lease.aws_conn_id, lease.model.region, config=brief_config())
+    client: EventBridgeSchedulerClient = hook.conn
     return client
 
 

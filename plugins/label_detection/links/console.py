@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
 from airflow.sdk import BaseOperatorLink
 
-from label_detection_core.config.model_kinds import Model, model_of
+from label_detection_core.config.model_kinds import Model
 from label_detection_core.config.settings import Settings
 from label_detection_core.drain import journal
 
@@ -30,7 +30,7 @@ class ConsoleLink(BaseOperatorLink):
         settings: Settings | None = getattr(operator, "settings", None)
         if settings is None or os.environ.get("AWS_ENDPOINT_URL"):
             return ""
-        model = model_of(settings.model_arn)
+        model = settings.model
         domain = BaseAwsLink.get_aws_domain(settings.model_arn.split(":")[1])
         return f"https://{model.region}.console.{domain}/{self.page(settings, model, ti_key)}" if domain else ""
 

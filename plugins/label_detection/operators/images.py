@@ -1,22 +1,26 @@
-"""The analysis: one consumer of the queue per mapped task."""
+"""The analysis: one consumer of the queue per task; for a pipeline's runs, and for a DAG of your own."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from label_detection import lag, xcom
+from label_detection import lag, preflight, xcom
+from label_detection.arguments import Arguments
 from label_detection.hooks.clients import FEW_ATTEMPTS, IMAGE_ATTEMPTS, s3_client, sqs_client
 from label_detection.hooks.model import ModelState, Phase, model_hook, paced_model_hook
 from label_detection.links.console import FinalBucketLink, ModelLink
 from label_detection.links.pages import PicturesLink
+from label_detection_core.config.settings import Settings
 from label_detection_core.drain.drain import Drain
 from label_detection_core.drain.journal import Journal
 from label_detection_core.drain.message_worker import RefusedError, Tally
 from label_detection_core.drain.pace import Pace
+from label_detection_core.labelling.conditions import Conditions
 from label_detection_core.labelling.labeller import Labeller
 from label_detection_core.labelling.labels import ModelInfo, RunInfo
 from label_detection_core.labelling.naming import naming
@@ -28,9 +32,79 @@ if TYPE_CHECKING:
 
 #: How long a retry waits for messages that the killed try before it held: their visibility timeout, and a little more.
 _RETRY_PATIENCE_SECONDS = VISIBILITY_SECONDS + 15.0
+_ARGUMENTS = Arguments({"max_minutes": "max_model_minutes", "images_per_second": "images_per_second_per_unit"})
 
 
-class AnalyseImagesOperator(BaseOperator):
+class _DrainsQueue(BaseOperator):
+    """What both ways to label what waits in the queue have in common."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._drain: Drain | None = None
+        self._killed = False
+
+    def on_kill(self) -> None:
+        """Airflow's only word that the task must end; `execute` goes on until the drain returns."""
+        self._killed = True
+        if self._drain:
+            self._drain.stop()
+
+    def _look_at_model(self, settings: Settings, until: datetime) -> ModelState:
+        """The model's state; until then, one in which it does not run may be an old one."""
+
+        def is_final(state: ModelState) -> bool:
+            return self._killed or state.phase in {Phase.RUNNING, Phase.UNUSABLE}
+
+        return lag.look_until(model_hook(settings).describe, is_final, until)
+
+    def _empty(self, drain: Drain, context: Context) -> dict[str, int]:
+        """Empty the queue. The tally: images by outcome."""
+        self._drain = drain
+        try:
+            if not self._killed:
+                drain.run()
+        except RefusedError as error:
+            if not self._killed:  # a retry here and now would only keep the model on
+                raise AirflowFailException(str(error)) from error
+        finally:
+            context["images"] = str(drain.tally)  # type: ignore[typeddict-unknown-key]  # map_index_template
+        if self._killed:
+            raise AirflowException(f"told to end: {drain.tally}; what was in hand is back in the queue")
+        return vars(drain.tally)
+
+    def _make_drain(self, plan: Plan, context: Context, images_per_second: float, deadline: datetime) -> Drain:
+        settings = plan.settings
+        ti = context["ti"]
+        pace = Pace(images_per_second, plan.seconds_per_image)
+        run = RunInfo(ti.dag_id, ti.run_id, max(ti.map_index or 0, 0))
+        labeller = Labeller(
+            s3=s3_client(settings, MAX_WORKERS, IMAGE_ATTEMPTS),
+            detect=naming(paced_model_hook(settings, MAX_WORKERS, pace).detect, settings.class_names),
+            source_bucket=settings.source_bucket,
+            final_bucket=settings.final_bucket,
+            model=ModelInfo(settings.model_arn, settings.least_confidence),
+            max_receives=settings.max_receives,
+            run=run,
+            conditions=plan.conditions,
+            storage_class=settings.final_storage_class,
+        )
+        return Drain(
+            ImageQueue(sqs_client(settings, attempts=FEW_ATTEMPTS), settings.queue_url),
+            labeller,
+            Journal(s3_client(settings, attempts=FEW_ATTEMPTS), settings.final_bucket, run),
+            pace,
+            workers=MAX_WORKERS,
+            deadline=deadline.timestamp(),
+            on_progress=self._say,
+            # What the killed try before this one held comes back within its visibility timeout.
+            patience=_RETRY_PATIENCE_SECONDS if ti.try_number > 1 else 0.0,
+        )
+
+    def _say(self, tally: Tally) -> None:
+        self.log.info("so far: %s", tally)
+
+
+class AnalyseImagesOperator(_DrainsQueue):
     """
     Takes images from the queue until it is empty or the model's time is up. For each: detects labels, copies the image
     to the final bucket, writes its label document, deletes it from the source bucket and its message from the queue.
@@ -52,75 +126,109 @@ class AnalyseImagesOperator(BaseOperator):
         """`images_per_second`: this task's share of what the plan expects of the model, to begin with."""
         super().__init__(**kwargs)
         self.images_per_second = images_per_second
-        self._drain: Drain | None = None
-        self._killed = False
 
     def execute(self, context: Context) -> dict[str, int]:
         """The tally: images by outcome."""
         plan = xcom.require_plan(context)
         self.settings = plan.settings
-        state = self._look_at_model(context, plan)
+        seen_at = xcom.pull_running_at(context)  # right after it was seen running, another state may be an old one
+        state = self._look_at_model(plan.settings, lag.lags_until(seen_at) if seen_at else datetime.now(UTC))
         if state.phase is not Phase.RUNNING:
             raise AirflowFailException(
                 f"the model is {state}, not running: clear start_model, or wait for the next run"
             )
-        self._drain = self._make_drain(plan, context)
-        try:
-            if not self._killed:
-                self._drain.run()
-        except RefusedError as error:
-            if not self._killed:  # a retry here and now would only keep the model on
-                raise AirflowFailException(str(error)) from error
-        finally:
-            context["images"] = str(self._drain.tally)  # type: ignore[typeddict-unknown-key]  # map_index_template
-        if self._killed:
-            raise AirflowException(f"told to end: {self._drain.tally}; what was in hand is back in the queue")
-        return vars(self._drain.tally)
-
-    def _look_at_model(self, context: Context, plan: Plan) -> ModelState:
-        """Whether the model runs. Right after wait_for_model has seen it run, another state may be an old one."""
-        seen_at = xcom.pull_running_at(context)
-        until = lag.lags_until(seen_at) if seen_at else datetime.now(UTC)
-
-        def is_final(state: ModelState) -> bool:
-            return self._killed or state.phase in {Phase.RUNNING, Phase.UNUSABLE}
-
-        return lag.look_until(model_hook(plan.settings).describe, is_final, until)
-
-    def on_kill(self) -> None:
-        """Airflow's only word that the task must end; `execute` goes on until the drain returns."""
-        self._killed = True
-        if self._drain:
-            self._drain.stop()
-
-    def _make_drain(self, plan: Plan, context: Context) -> Drain:
-        settings = plan.settings
-        ti = context["ti"]
         started = xcom.require_started(context)
-        pace = Pace(self.images_per_second * started.units / plan.units, plan.seconds_per_image)
-        run = RunInfo(ti.dag_id, ti.run_id, max(ti.map_index or 0, 0))
-        labeller = Labeller(
-            s3=s3_client(settings, MAX_WORKERS, IMAGE_ATTEMPTS),
-            detect=naming(paced_model_hook(settings, MAX_WORKERS, pace).detect, settings.class_names),
-            source_bucket=settings.source_bucket,
-            final_bucket=settings.final_bucket,
-            model=ModelInfo(settings.model_arn, settings.least_confidence),
-            max_receives=settings.max_receives,
-            run=run,
-            conditions=plan.conditions,
-            storage_class=settings.final_storage_class,
-        )
-        return Drain(
-            ImageQueue(sqs_client(settings, attempts=FEW_ATTEMPTS), settings.queue_url),
-            labeller,
-            Journal(s3_client(settings, attempts=FEW_ATTEMPTS), settings.final_bucket, run),
-            pace,
-            workers=MAX_WORKERS,
-            deadline=started.deadline.timestamp(),
-            on_progress=self._say,
-            # What the killed try before this one held comes back within its visibility timeout.
-            patience=_RETRY_PATIENCE_SECONDS if ti.try_number > 1 else 0.0,
-        )
+        images_per_second = self.images_per_second * started.units / plan.units
+        return self._empty(self._make_drain(plan, context, images_per_second, started.deadline), context)
 
-    def _say(self, tally: Tally) -> None:
-        self.log.info("so far: %s", tally)
+
+class DetectLabelsFromQueueOperator(_DrainsQueue):
+    """
+    Labels the images that an SQS queue announces with a custom model that is running, for a DAG of your own: until the
+    queue is empty, or `max_minutes` have passed. What is left stays in the queue.
+
+    For each image: detects labels, copies the image to the final bucket, writes its label document there, deletes it
+    from the source bucket and its message from the queue. What the model refuses goes to `rejected/` in the final
+    bucket with the reason. It looks at queue and buckets before, and never starts a model. Several such tasks may work
+    on one queue. Returns how many images were `labelled`, `rejected`, `ignored`, `failed` and `unreadable`.
+
+    **When it is red:** nothing is lost; what it held is back in the queue. Its log names the argument that is wrong or
+    the call that was refused, or says that the model is not running.
+
+    :param queue_url: the SQS queue that S3 fills. (templated)
+    :param source_bucket: where images are uploaded; they are deleted there once labelled. (templated)
+    :param final_bucket: where images and label documents go; another bucket. (templated)
+    :param model_arn: the model's ARN; the images and the queue are in its Region. (templated)
+    :param min_confidence: labels the model is less sure of are left out, 0-100; `model`: the model's own thresholds
+        hold. (templated)
+    :param max_minutes: from the task's start until it takes no more images. (templated)
+    :param images_per_second: how many images it begins with; then it goes as fast as the model lets it. (templated)
+    :param class_names: of a model that numbers its classes, their names from 0 on. (templated)
+    :param max_receives: which delivery rejects an image that the model fails on. (templated)
+    :param final_storage_class: the storage class of copies; None: that of the original. (templated)
+    :param aws_conn_id: the Airflow connection. (templated)
+    """
+
+    operator_extra_links = (FinalBucketLink(), ModelLink())
+    template_fields: Sequence[str] = (
+        *("queue_url", "source_bucket", "final_bucket", "model_arn", "min_confidence", "max_minutes"),
+        *("images_per_second", "class_names", "max_receives", "final_storage_class", "aws_conn_id"),
+    )
+
+    def __init__(
+        self,
+        *,
+        queue_url: str,
+        source_bucket: str,
+        final_bucket: str,
+        model_arn: str,
+        min_confidence: float | str = 70,
+        max_minutes: float = 60,
+        images_per_second: float = 5,
+        class_names: Sequence[str] = (),
+        max_receives: int = 5,
+        final_storage_class: str | None = None,
+        aws_conn_id: str = "aws_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.queue_url = queue_url
+        self.source_bucket = source_bucket
+        self.final_bucket = final_bucket
+        self.model_arn = model_arn
+        self.min_confidence = min_confidence
+        self.max_minutes = max_minutes
+        self.images_per_second = images_per_second
+        self.class_names = class_names
+        self.max_receives = max_receives
+        self.final_storage_class = final_storage_class
+        self.aws_conn_id = aws_conn_id
+
+    def execute(self, context: Context) -> dict[str, int]:
+        """The tally: images by outcome."""
+        began = datetime.now(UTC)
+        settings = self.settings = _ARGUMENTS.settings({name: getattr(self, name) for name in self.template_fields})
+        state = self._look_at_model(settings, lag.lags_until(began))
+        if state.phase is not Phase.RUNNING and not self._killed:
+            raise AirflowFailException(f"the model is {state}, not running: start it first, and wait until it runs")
+        plan = Plan(
+            settings=settings,
+            backlog=0,
+            units=1,
+            tasks=1,
+            reason="one task, without a plan",
+            conditions=self._conditions(settings, context),
+        )
+        deadline = began + timedelta(minutes=settings.max_model_minutes)
+        return self._empty(self._make_drain(plan, context, settings.images_per_second_per_unit, deadline), context)
+
+    def _conditions(self, settings: Settings, context: Context) -> Conditions:
+        """What the final bucket's S3 obeys, after a look at everything that is needed."""
+        preflight.check_queue(settings, _ARGUMENTS)
+        warnings = preflight.check_buckets(settings, _ARGUMENTS)
+        ti = context["ti"]
+        probe = f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}"  # of its own: others may probe beside it
+        conditions, weaker = preflight.probe_conditions(settings, probe, _ARGUMENTS)
+        for warning in warnings + weaker:
+            self.log.warning("%s", warning)
+        return conditions

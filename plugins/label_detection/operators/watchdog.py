@@ -172,7 +172,7 @@ def _take_up(lease: Lease, why: str) -> _Overdue:
         if leases.read_lease(lease.model_arn) != lease:
             raise TakenOverError
 
-    return _Overdue(lease, why, Stopping(lease.model_arn, lease.aws_conn_id, before_stop=still_left))
+    return _Overdue(lease, why, Stopping(lease.model, lease.aws_conn_id, before_stop=still_left))
 
 
 def _left(lease: Lease) -> str:

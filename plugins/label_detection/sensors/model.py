@@ -1,22 +1,86 @@
-"""Waiting for the model."""
+"""Waiting for the model; for a pipeline's runs, and for a DAG of your own."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseSensorOperator, TaskInstanceState
+from airflow.sdk import BaseSensorOperator, PokeReturnValue, TaskInstanceState
+from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from label_detection import lag, xcom
-from label_detection.hooks.model import Phase, model_hook
+from label_detection.arguments import Arguments
+from label_detection.hooks.clients import client_config
+from label_detection.hooks.model import ModelHook, ModelState, Phase, hook_for, model_hook
 from label_detection.triggers.model import ModelRunningTrigger
+from label_detection.xcom import PlannedModel
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from label_detection_core.config.settings import Settings
 
-class ModelRunningSensor(BaseSensorOperator):
+
+class _WaitsForModel(BaseSensorOperator):
+    """What both ways to wait for a model have in common."""
+
+    def _seen_running(self, state: ModelState) -> str | None:
+        """The moment, if the model is running."""
+        if state.phase is not Phase.RUNNING:
+            return None
+        self.log.info("the model is running")
+        return datetime.now(UTC).isoformat()
+
+    def _check_starting(self, state: ModelState, asked_at: datetime) -> None:
+        """Fail at once on a state that will not become running.
+
+        :param asked_at: of the start request: for a while a state may be older.
+        """
+        if lag.may_be_from_before(state, asked_at):
+            until = lag.lags_until(asked_at)
+            self.log.info(
+                "the model is %s, maybe from before the start: until %s that counts as starting", state, until
+            )
+        elif state.phase is not Phase.STARTING:
+            raise AirflowFailException(f"the model is not starting but {state}")
+
+    def _defer_until_running(
+        self,
+        hook: ModelHook,
+        model: Settings | PlannedModel,
+        *,
+        timeout: timedelta,
+        asked_at: datetime,
+        since: datetime,
+        usual: tuple[float, float] | None = None,
+    ) -> None:
+        self.defer(
+            trigger=ModelRunningTrigger(
+                model_arn=model.model_arn,
+                waiter_args=hook.waiter_args(),
+                since=since.isoformat(),
+                usual=usual,
+                lags_until=lag.lags_until(asked_at).isoformat(),
+                aws_conn_id=model.aws_conn_id,
+                region_name=model.model.region,
+            ),
+            method_name=self.execute_complete.__name__,
+            timeout=timeout,
+        )
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | str) -> str:  # noqa: ARG002  # as Airflow calls it
+        """After the deferral, in trouble. It is looked at again by the retry, which fails at once on a hopeless state.
+
+        When all is well the trigger ends the task. Only `airflow dags test` calls this then, with the event's text.
+        """
+        if event == TaskInstanceState.SUCCESS:
+            return datetime.now(UTC).isoformat()
+        raise AirflowException(event["message"] if isinstance(event, dict) else event)
+
+
+class ModelRunningSensor(_WaitsForModel):
     """
     Waits until the model is running, without a worker (deferred), and at the longest until the run's deadline. Around
     the time that the last runs' starts took it looks every second, else less often. A state from which the model
@@ -30,43 +94,79 @@ class ModelRunningSensor(BaseSensorOperator):
     def execute(self, context: Context) -> str:
         """When the model was seen running; defers while it is starting."""
         plan = xcom.require_plan(context)
-        settings = plan.settings
-        hook = model_hook(settings)
+        hook = model_hook(plan.settings)
         state = hook.describe()
-        if state.phase is Phase.RUNNING:
-            self.log.info("the model is running")
-            return datetime.now(UTC).isoformat()
+        if seen_at := self._seen_running(state):
+            return seen_at
         started = xcom.require_started(context)
-        if lag.may_be_from_before(state, started.asked_at):
-            until = lag.lags_until(started.asked_at)
-            self.log.info(
-                "the model is %s, maybe from before the start: until %s that counts as starting", state, until
-            )
-        elif state.phase is not Phase.STARTING:
-            raise AirflowFailException(f"the model is not starting but {state}")
+        self._check_starting(state, started.asked_at)
         deadline = started.deadline
         left = deadline - datetime.now(UTC)
         if left <= timedelta(0):
             raise AirflowFailException(f"the model is still {state}, and its time was up at {deadline:%H:%M:%S} UTC")
-        self.defer(
-            trigger=ModelRunningTrigger(
-                model_arn=settings.model_arn,
-                waiter_args=hook.waiter_args(),
-                since=started.requested_at.isoformat(),
-                usual=plan.start_seconds,
-                lags_until=lag.lags_until(started.asked_at).isoformat(),
-                aws_conn_id=settings.aws_conn_id,
-                region_name=settings.region,
-            ),
-            method_name=self.execute_complete.__name__,
+        self._defer_until_running(
+            hook,
+            plan.settings,
             timeout=left,
+            asked_at=started.asked_at,
+            since=started.requested_at,
+            usual=plan.start_seconds,
         )
+        raise AssertionError("a deferral does not return")
 
-    def execute_complete(self, context: Context, event: dict[str, Any] | str) -> str:  # noqa: ARG002  # as Airflow calls it
-        """After the deferral, in trouble. It is looked at again by the retry, which fails at once on a hopeless state.
 
-        When all is well the trigger ends the task. Only `airflow dags test` calls this then, with the event's text.
-        """
-        if event == TaskInstanceState.SUCCESS:
-            return datetime.now(UTC).isoformat()
-        raise AirflowException(event["message"] if isinstance(event, dict) else event)
+class CustomModelRunningSensor(_WaitsForModel):
+    """
+    Waits until a custom model is running, for a DAG of your own: put it behind the task that starts the model. Returns
+    when it was seen running, as ISO 8601.
+
+    A state from which the model cannot come to run fails the task at once, without a retry. One that may be from before
+    the start request (stopped, failed, stopping) does so a minute after this task has begun.
+
+    :param model_arn: the model's ARN; its Region is the one that is called. (templated)
+    :param aws_conn_id: the Airflow connection. (templated)
+    :param deferrable: wait without a worker, in the triggerer, which looks at least every 5 seconds; Airflow's option
+        `default_deferrable` unless given.
+    :param poke_interval: seconds between two looks where it is not deferrable.
+    :param timeout: seconds after which the task fails, because the model is still starting.
+    """
+
+    template_fields: Sequence[str] = ("model_arn", "aws_conn_id")
+
+    def __init__(
+        self,
+        *,
+        model_arn: str,
+        aws_conn_id: str = "aws_default",
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poke_interval: float = 15,
+        timeout: float = 3600,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
+        self.model_arn = model_arn
+        self.aws_conn_id = aws_conn_id
+        self.deferrable = deferrable
+
+    def execute(self, context: Context) -> Any:
+        """When the model was seen running."""
+        self._began = datetime.now(UTC)
+        if self.reschedule:  # each look is another process
+            self._began = context["ti"].get_first_reschedule_date(context) or self._began
+        model = Arguments().model(self.model_arn, self.aws_conn_id)
+        self._hook = hook_for(model.model, model.aws_conn_id, client_config())
+        if not self.deferrable:
+            return super().execute(context)
+        looked = self.poke(context)
+        if not looked:
+            timeout = timedelta(seconds=self.timeout)
+            self._defer_until_running(self._hook, model, timeout=timeout, asked_at=self._began, since=self._began)
+        return looked.xcom_value
+
+    def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002  # as Airflow calls it
+        """One look."""
+        state = self._hook.describe()
+        seen_at = self._seen_running(state)
+        if not seen_at:
+            self._check_starting(state, self._began)
+        return PokeReturnValue(seen_at is not None, seen_at)

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError, WaiterError
 
 from label_detection.hooks.model import hook_class, hook_for
 from label_detection_core import aws_errors
+from label_detection_core.config.model_kinds import model_of
 from label_detection_core.model.history import seconds_to_next_look
 
 #: SageMaker's word for an endpoint whose start failed: of this start, since start_model takes away what another left.
@@ -49,6 +50,7 @@ class ModelRunningTrigger(AwsBaseWaiterTrigger):
         **kwargs: Any,
     ) -> None:
         """`waiter_delay` and `waiter_max_attempts` are the base class's, and mean nothing here."""
+        model = model_of(model_arn)
         super().__init__(
             serialized_fields={
                 "model_arn": model_arn,
@@ -61,20 +63,20 @@ class ModelRunningTrigger(AwsBaseWaiterTrigger):
             waiter_args=waiter_args,
             failure_message="the model will not run",
             status_message="the model is",
-            status_queries=[hook_class(model_arn).STATUS],
+            status_queries=[hook_class(model).STATUS],
             return_value=None,
             waiter_delay=waiter_delay,
             waiter_max_attempts=waiter_max_attempts,
             **kwargs,
         )
-        self.model_arn = model_arn
+        self.model = model
         self.since = datetime.fromisoformat(since)
         self.usual = usual
         self.lags_until = datetime.fromisoformat(lags_until) if lags_until else None
 
     def hook(self) -> Any:
         """The model's hook."""
-        return hook_for(self.model_arn, self.aws_conn_id, self.botocore_config, verify=self.verify)
+        return hook_for(self.model, self.aws_conn_id, self.botocore_config, verify=self.verify)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look at the model again and again: the waiter says what it sees, the time that has passed when to look."""

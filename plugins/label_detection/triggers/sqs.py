@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from label_detection.hooks.redacting import RedactingAwsHook
+from label_detection.hooks.clients import aws_hook
 from label_detection_core.queue.image_queue import Depth
 
 
@@ -39,7 +39,7 @@ class QueueDepthTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look at the queue again and again."""
         until = datetime.fromisoformat(self.until)
-        hook = RedactingAwsHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name, client_type="sqs")
+        hook = aws_hook("sqs", self.aws_conn_id, self.region_name)
         async with await hook.get_async_conn() as sqs:
             while True:
                 answer = await sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=Depth.attribute_names())

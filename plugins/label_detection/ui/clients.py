@@ -11,9 +11,8 @@ from airflow.sdk.exceptions import AirflowException
 from botocore.config import Config
 from fastapi import HTTPException
 
-from label_detection.hooks.clients import brief_config
+from label_detection.hooks.clients import aws_hook, brief_config
 from label_detection.hooks.model import hook_for
-from label_detection.hooks.redacting import RedactingAwsHook
 from label_detection.ui.request_limit import AT_ONCE
 from label_detection_core.config.settings import Settings
 from label_detection_core.redaction import shown
@@ -70,7 +69,7 @@ def model_hook(settings: Settings) -> ModelHook:
     """The hook for the model, with its client."""
 
     def make() -> Any:
-        hook: Any = hook_for(settings.model_arn, settings.aws_conn_id, brief_config())
+        hook: Any = hook_for(settings.model, settings.aws_conn_id, brief_config())
         _ = hook.conn  # made here, and not by two requests at once
         return hook
 
@@ -80,9 +79,7 @@ def model_hook(settings: Settings) -> ModelHook:
 
 def _client(settings: Settings, service: str, config: Config = _CONFIG, what: str | None = None) -> Any:
     def make() -> Any:
-        return RedactingAwsHook(
-            aws_conn_id=settings.aws_conn_id, region_name=settings.region, client_type=service, config=config
-        ).conn
+        return aws_hook(service, settings.aws_conn_id, settings.region, config=config).conn
 
     return _keep(settings, what or service, make)
 

@@ -12,7 +12,7 @@ from fastapi import HTTPException, Query
 from label_detection.ui import clients
 from label_detection.ui.responses import GoneError, UnreadableError, said_in_words
 from label_detection_core.drain.journal import run_prefix
-from label_detection_core.run.gallery import Gallery, Parts, Place
+from label_detection_core.run.gallery import Gallery, JournalPosition, Parts
 from label_detection_core.run.stored_report import StoredReport
 
 if TYPE_CHECKING:
@@ -24,14 +24,14 @@ READ_FINAL = "s3:ListBucket and s3:GetObject on it, and kms:Decrypt on its key i
 _MOST_BYTES = 2_000_000
 _parts = Parts()
 
-#: A place in a run's journal, in a request.
-PlaceText = Annotated[str, Query(max_length=60)]
+#: A position in a run's journal, in a request.
+PositionText = Annotated[str, Query(max_length=60)]
 
 
-def place(text: str) -> Place:
-    """A place in a journal, from a request."""
+def position(text: str) -> JournalPosition:
+    """A position in a journal, from a request."""
     try:
-        return Place.parse(text)
+        return JournalPosition.parse(text)
     except ValueError as error:
         raise HTTPException(400, f"{text!r}: {error}") from None
 
@@ -50,7 +50,7 @@ def find_image(settings: Settings, run_id: str, image: str) -> dict[str, Any]:
     """The image that a line of the run's journal tells of."""
     found = None
     with contextlib.suppress(GoneError), said_in_words(final_bucket(settings), READ_FINAL):
-        found = gallery(settings, run_id).image(place(image))
+        found = gallery(settings, run_id).image(position(image))
     if found is None:
         raise HTTPException(404, "This run's journal has no such image.")
     return found

@@ -13,7 +13,6 @@ from label_detection.hooks.model import ModelState, Phase
 from label_detection.ui import airflow, clients
 from label_detection.ui.responses import said_in_words
 from label_detection.xcom import STOP_TASK
-from label_detection_core.config.model_kinds import model_of
 from label_detection_core.model.at_work import IDLE, is_at_work, is_over
 from label_detection_core.model.lease import Lease, lease_name
 from label_detection_core.run.notices import stop_command
@@ -55,7 +54,7 @@ def state_of(settings: Settings) -> tuple[ModelState | None, str | None]:
 
     To be asked before the lease: a run takes that before it starts the model, and gives it up after the model is off.
     """
-    service = model_of(settings.model_arn).kind.name
+    service = settings.model.kind.name
     try:
         with said_in_words("The model's state", f"{service}:{{operation}}"):
             return clients.model_hook(settings).describe(), None

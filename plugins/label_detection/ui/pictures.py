@@ -15,7 +15,7 @@ from fastapi.responses import RedirectResponse, Response, StreamingResponse
 from label_detection.ui import clients
 from label_detection.ui.access import MAY_READ_RUNS, RunId, SettingsDep, pipeline_of, settings_of
 from label_detection.ui.airflow import Airflow
-from label_detection.ui.images import READ_FINAL, PlaceText, final_bucket, find_image
+from label_detection.ui.images import READ_FINAL, PositionText, final_bucket, find_image
 from label_detection.ui.responses import GoneError, said_in_words
 from label_detection_core.aws_errors import AWS_ERRORS
 
@@ -41,7 +41,7 @@ _KEPT = {"Cache-Control": "private, max-age=300", "Content-Disposition": "inline
 
 
 @router.get("/picture")
-def picture(run_id: RunId, image: PlaceText, settings: SettingsDep) -> Response:
+def picture(run_id: RunId, image: PositionText, settings: SettingsDep) -> Response:
     """A picture of the run."""
     found = find_image(settings, run_id, image)
     if not found["is_picture"]:

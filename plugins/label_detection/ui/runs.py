@@ -12,11 +12,11 @@ from label_detection.ui.access import MAY_READ_RUNS, RunId, SettingsDep
 from label_detection.ui.airflow import AirflowDep
 from label_detection.ui.images import (
     READ_FINAL,
-    PlaceText,
+    PositionText,
     final_bucket,
     find_image,
     gallery,
-    place,
+    position,
     read_json,
     read_object,
     read_report,
@@ -61,7 +61,7 @@ def images(
     size: Annotated[int, Query(ge=1, le=100)] = 24,
 ) -> Response:
     """A page of images, and the cursor of the next one: None when there is none."""
-    begin = place(cursor) if cursor else None
+    begin = position(cursor) if cursor else None
     try:
         with said_in_words(final_bucket(settings), READ_FINAL):
             found = gallery(settings, run_id).page(Wanted(show, label or None, least, most), begin, size)
@@ -72,7 +72,7 @@ def images(
 
 
 @router.get("/image")
-def image(run_id: RunId, image: PlaceText, settings: SettingsDep) -> Response:
+def image(run_id: RunId, image: PositionText, settings: SettingsDep) -> Response:
     """One image with the document that lies beside it, or why there is none."""
     found = find_image(settings, run_id, image)
     document: Any = None

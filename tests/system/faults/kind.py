@@ -38,7 +38,7 @@ def calls() -> ModelCalls:
 def hook_of(aws: Mapping[str, str]) -> Iterator[ModelHook]:
     """A hook for the model of an embedded AWS, whose variables are given, from here."""
     with patch.dict(os.environ, dict(aws)):
-        yield hook_for(aws[_MODEL_ARN], None, Config(retries={"mode": "standard", "total_max_attempts": 10}))
+        yield hook_for(model_of(aws[_MODEL_ARN]), None, Config(retries={"mode": "standard", "total_max_attempts": 10}))
 
 
 def named_as_configured(detect: Detect, aws: Mapping[str, str]) -> Detect:

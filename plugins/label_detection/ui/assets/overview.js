@@ -3,6 +3,7 @@
 (() => {
   const {element} = boxes;
   const status = document.getElementById("status");
+  const rest = document.getElementById("rest");
   const LABELS = 6;
 
   const when = (iso) => {
@@ -126,11 +127,41 @@
     return element("table", {}, [element("thead", {}, [head]), element("tbody", {}, lines)]);
   };
 
+  // Of each section that is not loaded yet, what loads it.
+  const unloaded = new Map();
+
+  const loadSection = async (section) => {
+    const load = unloaded.get(section);
+    unloaded.delete(section);
+    rest.hidden = rest.hidden || !unloaded.size;
+    if (load) await load();
+    section.classList.remove("unloaded");
+  };
+
+  const loadAll = () => [...unloaded.keys()].forEach(loadSection);
+
+  // One pipeline is dozens of reads of its bucket. Half a screen ahead: who scrolls slowly waits for none.
+  const sight = window.IntersectionObserver && new IntersectionObserver((entries) => {
+    entries.filter((entry) => entry.isIntersecting).forEach((entry) => {
+      sight.unobserve(entry.target);
+      loadSection(entry.target);
+    });
+    rest.hidden = !unloaded.size;
+  }, {rootMargin: "50% 0px"});
+
+  const loadInSight = (section, load) => {
+    unloaded.set(section, load);
+    if (sight) sight.observe(section);
+    else loadSection(section);
+  };
+
   const tell = (place, error) => place.replaceChildren(element("p", {className: "problem", role: "alert", textContent: error.message}));
 
   const showPipeline = (pipeline) => {
-    const title = element("h2", {textContent: pipeline.name || pipeline.dag_id});
-    const now = element("div");
+    // The link is a stop of the keyboard: where the focus goes is in sight, and loaded.
+    const link = element("a", {textContent: pipeline.name || pipeline.dag_id, href: `#${encodeURIComponent(pipeline.dag_id)}`});
+    const title = element("h2", {id: pipeline.dag_id}, [link]);
+    const now = element("div", {}, [element("p", {className: "quiet", textContent: "Loading …"})]);
     const over = element("div");
     const base = `pipelines/${encodeURIComponent(pipeline.dag_id)}`;
     let runs = [];
@@ -150,18 +181,18 @@
       }
       over.replaceChildren(...parts);
     };
-    const ready = [
+    const section = element("section", {className: "pipeline unloaded"}, [title, now, over]);
+    document.getElementById("pipelines").append(section);
+    loadInSight(section, () => Promise.all([
       ask(`${base}/now`).then((found) => now.replaceChildren(...nowOf(found, pipeline.dag_id)), (error) => tell(now, error)),
       load(null).catch((error) => tell(over, error)),
-    ];
-    document.getElementById("pipelines").append(element("section", {className: "pipeline"}, [title, now, over]));
-    return Promise.all(ready);
+    ]));
   };
 
   const start = async () => {
     try {
       const found = await ask("pipelines");
-      await Promise.all(found.map(showPipeline));
+      found.forEach(showPipeline);
       status.textContent = found.length ? "" : "There is no pipeline here whose runs you may read.";
     } catch (error) {
       status.textContent = "";
@@ -170,5 +201,7 @@
       problem.textContent = error.message;
     }
   };
+  document.getElementById("all").addEventListener("click", loadAll);
+  window.addEventListener("beforeprint", loadAll);
   start();
 })();

@@ -15,7 +15,7 @@ from typing import Any
 from label_detection.hooks.model import ModelInUseError, ModelState, Phase, StopTarget
 from label_detection.hooks.pacing import keep_pace
 from label_detection.hooks.source_images import SendsImages
-from label_detection_core.config.model_kinds import ModelKind, model_of
+from label_detection_core.config.model_kinds import Model, ModelKind
 from label_detection_core.drain.pace import Pace
 from label_detection_core.labelling.image_bytes import ImageBytes
 from label_detection_core.labelling.labels import Detection
@@ -38,10 +38,10 @@ class ParameterModelHook(SendsImages):
     STATUS = "Parameter.Value"
     max_bytes = 1_000_000
 
-    def __init__(self, model_arn: str, **kwargs: Any) -> None:
+    def __init__(self, model: Model, **kwargs: Any) -> None:
         super().__init__(client_type="ssm", **kwargs)
-        self.model_arn = model_arn
-        self.name = model_of(model_arn).parts["parameter"]
+        self.model_arn = model.arn
+        self.name = model.parts["parameter"]
 
     @cached_property
     def waiter_path(self) -> Path:

@@ -61,7 +61,7 @@ class Subject:
 
     def hook(self, **config: Any) -> ModelHook:
         """A hook whose client sends each request once."""
-        return hook_for(self.arn, "aws_default", Config(retries={"total_max_attempts": 1}, **config))
+        return hook_for(model_of(self.arn), "aws_default", Config(retries={"total_max_attempts": 1}, **config))
 
 
 @pytest.fixture(params=[*(kind.name for kind in KINDS), FOURTH])
@@ -113,7 +113,7 @@ def faults(aws: Aws, kind: str) -> Iterator[Callable[..., None]]:
 
 def test_the_arn_alone_chooses_the_hook_and_its_region(subject: Subject, kind: str) -> None:
     assert model_of(subject.arn).kind.name == kind
-    hook: Any = hook_for(subject.arn.replace("us-east-1", "eu-west-1"), "aws_default", None, verify=False)
+    hook: Any = hook_for(model_of(subject.arn.replace("us-east-1", "eu-west-1")), "aws_default", None, verify=False)
     assert f"{type(hook).__module__}.{type(hook).__qualname__}" == model_of(subject.arn).kind.hook
     assert (hook.region_name, hook.verify, hook.aws_conn_id) == ("eu-west-1", False, "aws_default")
 
@@ -273,7 +273,7 @@ def test_detect_answers_with_labels_of_one_shape(subject: Subject, hook: ModelHo
     assert found.labels
     assert isinstance(found, Detection)
     schema = json.loads(SCHEMA_FILE.read_text())
-    shape = {**schema, "oneOf": [{"type": "array", "items": {"$ref": "#/$defs/label"}}]}
+    shape = schema["$defs"]["LabelDocument"]["properties"]["labels"] | {"$defs": schema["$defs"]}
     jsonschema.validate(found.labels, shape, jsonschema.Draft202012Validator)
     assert all(0 <= label["Confidence"] <= 100 for label in found.labels)
 

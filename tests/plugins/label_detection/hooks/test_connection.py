@@ -136,7 +136,7 @@ def test_a_configuration_given_as_a_dict_is_merged_too(monkeypatch: pytest.Monke
 
 
 def test_the_asynchronous_client_of_a_model_has_them_too(aws: Aws, proxy: ForwardProxy) -> None:
-    hook: Any = hook_for(aws.settings.model_arn, "aws_default", Config(read_timeout=9))
+    hook: Any = hook_for(aws.settings.model, "aws_default", Config(read_timeout=9))
 
     async def describe() -> None:
         async with await hook.get_async_conn() as client:

@@ -15,6 +15,7 @@ from botocore.config import Config
 from label_detection.hooks.lookoutvision import LookoutVisionModelHook
 from label_detection.hooks.model import Phase, ServiceEndedError, hook_for
 from label_detection.operators.run import PlanRunOperator
+from label_detection_core.config.model_kinds import model_of
 from label_detection_core.labelling.labeller import ImageRefusedError, TryAgainError
 from tests.core.images import upload
 from tests.plugins.label_detection.hooks.conftest import Show
@@ -43,7 +44,7 @@ def hook(aws: Aws) -> LookoutVisionModelHook:
 
 
 def hook_of(arn: str) -> Any:
-    return hook_for(arn, "aws_default", Config(retries={"total_max_attempts": 1}))
+    return hook_for(model_of(arn), "aws_default", Config(retries={"total_max_attempts": 1}))
 
 
 @pytest.mark.parametrize("word", STATES)
@@ -92,7 +93,7 @@ def test_its_own_endpoint_is_enough(aws: Aws, monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_hook_takes_nothing_from_another_services_client(aws: Aws) -> None:
     """Airflow has one loader of service models for all hooks, which remembers what it has found."""
-    before = hook_for(aws.model("1")["arn"], "aws_default", None)
+    before = hook_for(model_of(aws.model("1")["arn"]), "aws_default", None)
     assert before.describe()
     assert hook_of(aws.settings.model_arn).describe()
     assert before.describe()

@@ -26,7 +26,7 @@ def image(aws: Aws, picture: bytes) -> ImageRef:
 def quick_hook(aws: Aws, pace: Pace) -> ModelHook:
     """One that sends each call once."""
     settings = aws.settings
-    hook = hook_for(settings.model_arn, settings.aws_conn_id, Config(retries={"total_max_attempts": 1}))
+    hook = hook_for(settings.model, settings.aws_conn_id, Config(retries={"total_max_attempts": 1}))
     hook.keep_pace(pace)
     return hook
 

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from label_detection.hooks.clients import s3_client, sqs_client
 from label_detection.hooks.model import ModelInUseError, Phase, model_hook
 from label_detection.hooks.rekognition import RekognitionModelHook
+from label_detection_core.config.model_kinds import model_of
 from sandbox.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ PHASES = {
 
 
 def hook_of(model_arn: str) -> RekognitionModelHook:
-    return RekognitionModelHook(model_arn, aws_conn_id="aws_default", region_name="us-east-1")
+    return RekognitionModelHook(model_of(model_arn), aws_conn_id="aws_default", region_name="us-east-1")
 
 
 def test_the_table_has_every_state_of_the_service(hook: RekognitionModelHook) -> None:

@@ -29,7 +29,7 @@ from urllib3 import HTTPResponse
 from label_detection.hooks.model import ModelInUseError, Phase, hook_for
 from label_detection.hooks.pacing import Load
 from label_detection.hooks.sagemaker import SageMakerModelHook
-from label_detection_core.config.model_kinds import ENDPOINT_PREFIX
+from label_detection_core.config.model_kinds import ENDPOINT_PREFIX, model_of
 from label_detection_core.drain.pace import Pace
 from label_detection_core.labelling.labeller import ImageRefusedError, TryAgainError
 from label_detection_core.queue.messages import ImageRef
@@ -68,7 +68,7 @@ def hook(aws: Aws) -> SageMakerModelHook:
 
 
 def hook_of(arn: str) -> Any:
-    return hook_for(arn, "aws_default", Config(retries={"total_max_attempts": 1}))
+    return hook_for(model_of(arn), "aws_default", Config(retries={"total_max_attempts": 1}))
 
 
 def test_the_table_has_every_state_of_the_service(hook: SageMakerModelHook) -> None:
@@ -243,7 +243,7 @@ def test_a_container_that_has_too_much_to_do_costs_an_image_nothing_and_slows_th
 def test_it_is_asked_again_as_often_as_a_throttled_one(aws: Aws, picture: bytes) -> None:
     aws.change_model(status="RUNNING", rate=2)
     image, pace = upload(aws, "a.png", picture), Pace(100.0, 0.1)
-    patient = hook_for(aws.settings.model_arn, "aws_default", Config(retries={"total_max_attempts": 10}))
+    patient = hook_for(aws.settings.model, "aws_default", Config(retries={"total_max_attempts": 10}))
     patient.keep_pace(pace)
     throttled = 0
     for _ in range(4):
@@ -273,7 +273,7 @@ def test_only_a_container_that_refuses_for_want_of_time_is_asked_again_at_once(
 ) -> None:
     """A stub answers in the container's place: the embedded one has no such trouble but 503."""
     pace, sent = Pace(1000.0, 0.1), []
-    patient: Any = hook_for(aws.settings.model_arn, "aws_default", Config(retries={"total_max_attempts": 3}))
+    patient: Any = hook_for(aws.settings.model, "aws_default", Config(retries={"total_max_attempts": 3}))
     patient.keep_pace(pace)
     image = upload(aws, "a.png", picture)
 
@@ -306,7 +306,7 @@ def test_a_container_that_fails_at_an_image_blames_the_image_whatever_status_it_
     aws: Aws, picture: bytes, status: int, said: str, throttled: bool
 ) -> None:
     """A stub answers: the embedded container has no such trouble."""
-    hook: Any = hook_for(aws.settings.model_arn, "aws_default", Config(retries={"total_max_attempts": 2}))
+    hook: Any = hook_for(aws.settings.model, "aws_default", Config(retries={"total_max_attempts": 2}))
     pace, sent = Pace(1000.0, 0.1), []
     hook.keep_pace(pace)
 
@@ -356,7 +356,7 @@ def test_the_images_in_a_tasks_memory_stay_within_its_budget(
     size, budget, threads = 16 * MB, 64 * MB, 16
     monkeypatch.setattr("label_detection.hooks.source_images.MEMORY_BYTES", budget)
     aws.put_model("RUNNING")
-    hook = hook_for(aws.settings.model_arn, "aws_default", Config(max_pool_connections=threads))
+    hook = hook_for(aws.settings.model, "aws_default", Config(max_pool_connections=threads))
     hook.keep_pace(Pace(1000.0, 0.1))
     image = upload(aws, "a.png", picture + bytes(size - len(picture)))
     image = image if announced else replace(image, size=None)

@@ -38,7 +38,7 @@ class Rig:
     def __init__(self, aws: Aws, pace: Pace | None = None) -> None:
         self.aws = aws
         self.pace = pace or Pace(1000.0, 0.1, sleep=lambda _: None)
-        self.hook: Any = hook_for(aws.settings.model_arn, "aws_default", client_config(2, mode="standard"))
+        self.hook: Any = hook_for(aws.settings.model, "aws_default", client_config(2, mode="standard"))
         self.looks = 0
         self._describe = self.hook.describe
         self.hook.describe = self._look

@@ -13,6 +13,7 @@ import pytest
 from label_detection.hooks import switch
 from label_detection.hooks.model import ModelHook, hook_for
 from label_detection.hooks.switch import arm, disarm, switch_name
+from label_detection_core.config.model_kinds import model_of
 from label_detection_core.model.lease import Lease
 from sandbox.waiting import wait_until
 from tests.model_calls import KINDS
@@ -65,7 +66,7 @@ def test_it_calls_stop_with_the_role_at_the_leases_end_rounded_up_and_then_is_go
 
 @pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov"])
 def test_the_target_is_in_the_models_partition(aws: Aws, partition: str) -> None:
-    hook = hook_for(aws.settings.model_arn.replace("arn:aws:", f"arn:{partition}:"), None, None)
+    hook = hook_for(model_of(aws.settings.model_arn.replace("arn:aws:", f"arn:{partition}:")), None, None)
     assert hook.stop_target().arn.startswith(f"arn:{partition}:scheduler:::aws-sdk:{aws.calls.service}:")
 
 

@@ -178,7 +178,7 @@ def test_one_that_somebody_stops_right_before_the_request_is_left_to_a_retry(
     aws: Aws, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run.plan(aws.settings)
-    hooks = hook_class(aws.settings.model_arn)
+    hooks = hook_class(aws.settings.model)
     start_request = hooks.start
 
     def stopping_meanwhile(self: ModelHook, *units: Any) -> None:

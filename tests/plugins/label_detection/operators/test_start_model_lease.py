@@ -68,13 +68,13 @@ def test_the_dead_mans_switch_is_made_for_the_leases_end_before_the_request(
 ) -> None:
     run.plan(switched(aws))
     seen: list[Any] = []
-    start_request = hook_class(aws.settings.model_arn).start
+    start_request = hook_class(aws.settings.model).start
 
     def look(self: ModelHook, units: int, max_units: int | None) -> None:
         seen.extend(aws.schedules())
         start_request(self, units, max_units)
 
-    monkeypatch.setattr(hook_class(aws.settings.model_arn), "start", look)
+    monkeypatch.setattr(hook_class(aws.settings.model), "start", look)
     start(run)
     lease = variables.lease(aws.settings)
     assert lease is not None

@@ -42,7 +42,7 @@ def long_lag(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def turn(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Turn:
     """Have a task's first two looks at the model see the old state, and all looks until some seconds later."""
-    hooks = hook_class(aws.settings.model_arn)
+    hooks = hook_class(aws.settings.model)
     describe = hooks.describe
     looks: list[float] = []
 
@@ -91,7 +91,7 @@ def test_a_model_that_seems_to_be_stopping_again_after_its_stop_is_waited_for_an
     aws.set_oddities(describe_lag=0)  # the test has a lag of its own
     aws.put_model("RUNNING")
     hook.stop()
-    hooks = hook_class(aws.settings.model_arn)
+    hooks = hook_class(aws.settings.model)
     describe, old = hooks.describe, [hook.describe()] * 2
 
     monkeypatch.setattr(hooks, "describe", lambda self: old.pop() if old else describe(self))
@@ -104,7 +104,7 @@ def test_the_lag_counts_from_when_the_start_was_accepted_and_not_from_its_first_
     aws: Aws, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run.plan(aws.settings)
-    hooks = hook_class(aws.settings.model_arn)
+    hooks = hook_class(aws.settings.model)
     start_request = hooks.start
 
     def throttled_first(self: ModelHook, *units: Any) -> None:
@@ -173,7 +173,7 @@ def test_a_run_that_never_asked_for_the_model_keeps_the_short_look(aws: Aws, pla
 @pytest.fixture
 def lagging_stop(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Describe lags a second behind the stop, and each request to stop but the first fails. The requests."""
-    hooks = hook_class(aws.settings.model_arn)
+    hooks = hook_class(aws.settings.model)
     describe, stop_request = hooks.describe, hooks.stop
     requests: list[str] = []
     before: list[ModelState] = []
@@ -212,7 +212,7 @@ def test_a_model_that_still_runs_when_the_lag_is_over_is_asked_again(
     aws: Aws, planned: Run, hook: ModelHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aws.put_model("RUNNING")
-    hooks = hook_class(aws.settings.model_arn)
+    hooks = hook_class(aws.settings.model)
     stop_request, lost = hooks.stop, ["the first"]
 
     monkeypatch.setattr(hooks, "stop", lambda self: lost.pop() if lost else stop_request(self))

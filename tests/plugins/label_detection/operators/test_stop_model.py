@@ -157,7 +157,7 @@ def test_a_model_that_goes_away_between_the_look_and_the_request_to_stop_is_off(
     aws: Aws, planned: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aws.put_model("RUNNING")
-    hook = hook_class(aws.settings.model_arn)
+    hook = hook_class(aws.settings.model)
     describe, stop_it = hook.describe, hook.stop
 
     def describe_and_go(self: Any) -> Any:
@@ -272,7 +272,7 @@ def test_a_model_that_was_deleted_meanwhile_is_off(aws: Aws, planned: Run, monke
     def gone(self: ModelHook) -> None:
         raise LookupError("there is no such model")
 
-    monkeypatch.setattr(hook_class(aws.settings.model_arn), "describe", gone)
+    monkeypatch.setattr(hook_class(aws.settings.model), "describe", gone)
     stop(planned)
 
 
@@ -285,7 +285,7 @@ def test_a_model_that_cannot_be_seen_any_more_is_not_believed_to_be_gone_when_it
     def not_here(self: ModelHook) -> None:
         raise LookupError("there is no project 'parts'")
 
-    monkeypatch.setattr(hook_class(aws.settings.model_arn), "describe", not_here)
+    monkeypatch.setattr(hook_class(aws.settings.model), "describe", not_here)
     aws.fail_model("stop", status=400, code="AccessDeniedException")
     with pytest.raises(ClientError, match="AccessDenied"):
         stop(planned)

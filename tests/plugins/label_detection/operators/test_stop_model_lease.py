@@ -144,7 +144,7 @@ def test_a_lost_first_try_that_lives_on_does_not_remove_the_next_runs_switch(
 ) -> None:
     armed(aws, run, variables, hook)
     aws.put_model("RUNNING")
-    describe = hook_class(aws.settings.model_arn).describe
+    describe = hook_class(aws.settings.model).describe
 
     def take_over_once_it_is_off(self: ModelHook) -> Any:
         state = describe(self)
@@ -152,7 +152,7 @@ def test_a_lost_first_try_that_lives_on_does_not_remove_the_next_runs_switch(
             held_by_the_next_run(aws, variables)
         return state
 
-    monkeypatch.setattr(hook_class(aws.settings.model_arn), "describe", take_over_once_it_is_off)
+    monkeypatch.setattr(hook_class(aws.settings.model), "describe", take_over_once_it_is_off)
     stop(run)
     assert aws.schedules() == [switch.switch_name(aws.settings.model_arn)]
 

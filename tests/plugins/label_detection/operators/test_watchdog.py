@@ -144,13 +144,13 @@ def test_a_lease_that_was_taken_anew_before_the_stop_keeps_its_model(
     aws.put_model("RUNNING")
     variables.put_lease(lease_on(aws, minutes=-1))
     taken = lease_on(aws, run_id="r2")
-    describe = hook_class(aws.settings.model_arn).describe
+    describe = hook_class(aws.settings.model).describe
 
     def take_over(self: ModelHook) -> Any:  # at the last moment: between the look and the stop
         variables.put_lease(taken)
         return describe(self)
 
-    monkeypatch.setattr(hook_class(aws.settings.model_arn), "describe", take_over)
+    monkeypatch.setattr(hook_class(aws.settings.model), "describe", take_over)
     assert watch() == []
     assert aws.model()["status"] == "RUNNING"
     assert variables.lease(aws.settings) == taken
@@ -209,9 +209,9 @@ def test_a_model_that_is_off_and_was_taken_over_meanwhile_is_not_said_to_be_left
 ) -> None:
     variables.put_lease(lease_on(aws, minutes=-1, sns_topic_arn=topic.arn))
     taken = lease_on(aws, run_id="r2")
-    describe = hook_class(aws.settings.model_arn).describe
+    describe = hook_class(aws.settings.model).describe
     monkeypatch.setattr(
-        hook_class(aws.settings.model_arn), "describe", lambda self: (variables.put_lease(taken), describe(self))[1]
+        hook_class(aws.settings.model), "describe", lambda self: (variables.put_lease(taken), describe(self))[1]
     )
     assert watch() == []
     assert variables.lease(aws.settings) == taken

@@ -110,7 +110,7 @@ def test_its_dead_mans_switch_is_removed(aws: Aws, variables: Variables, watch: 
 def test_one_models_trouble_is_named_and_the_others_are_stopped(
     aws: Aws, variables: Variables, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stop = hook_class(aws.settings.model_arn).stop
+    stop = hook_class(aws.settings.model).stop
     first = aws.settings.model_arn
 
     def refuse_the_first(self: ModelHook) -> None:
@@ -118,7 +118,7 @@ def test_one_models_trouble_is_named_and_the_others_are_stopped(
             raise PermissionError("not yours")
         stop(self)
 
-    monkeypatch.setattr(hook_class(aws.settings.model_arn), "stop", refuse_the_first)
+    monkeypatch.setattr(hook_class(aws.settings.model), "stop", refuse_the_first)
     unknown = lease_on(aws, minutes=-1).model_copy(update={"model_arn": "arn:aws:s3:::no-model"})
     for lease in (lease_on(aws, minutes=-1), lease_on(aws, "2", minutes=-1), unknown):
         variables.put_lease(lease)

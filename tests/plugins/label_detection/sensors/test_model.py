@@ -134,7 +134,7 @@ def test_a_starting_model_is_waited_for_until_the_runs_deadline(
     trigger = deferral.value.trigger
     assert isinstance(trigger, ModelRunningTrigger)
     assert (trigger.since, trigger.usual) == (started_at, (250.0, 310.0))
-    assert (trigger.model_arn, trigger.aws_conn_id, trigger.region_name) == (
+    assert (trigger.model.arn, trigger.aws_conn_id, trigger.region_name) == (
         aws.settings.model_arn,
         "aws_default",
         "us-east-1",

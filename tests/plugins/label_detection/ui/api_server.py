@@ -58,7 +58,7 @@ class ApiServer:
         with requests.Session() as session:
             session.trust_env = False
             url = f"{self.api.url}/{path}"
-            return session.get(url, params=params, cookies=cookies, headers=headers, timeout=60)
+            return session.get(url, params=params, cookies=cookies, headers=headers, timeout=120)
 
 
 @contextmanager

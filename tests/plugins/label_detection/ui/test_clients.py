@@ -42,7 +42,7 @@ class Hooks:
 @pytest.fixture
 def hooks(monkeypatch: pytest.MonkeyPatch) -> Hooks:
     hooks = Hooks()
-    monkeypatch.setattr(clients, "RedactingAwsHook", hooks)
+    monkeypatch.setattr("label_detection.hooks.clients.RedactingAwsHook", hooks)
     monkeypatch.setattr(clients, "_kept", {})
     monkeypatch.setattr(clients, "_making", {})
     return hooks
@@ -94,8 +94,8 @@ def test_a_connection_that_cannot_be_used_is_not_kept_and_holds_nobody(
     def broken(**_: Any) -> Any:
         raise ValueError("odd extras")
 
-    monkeypatch.setattr(clients, "RedactingAwsHook", broken)
+    monkeypatch.setattr("label_detection.hooks.clients.RedactingAwsHook", broken)
     with pytest.raises(HTTPException, match="odd extras"):
         clients.s3_client(FAST)
-    monkeypatch.setattr(clients, "RedactingAwsHook", hooks)
+    monkeypatch.setattr("label_detection.hooks.clients.RedactingAwsHook", hooks)
     assert clients.s3_client(FAST) == "a client of fast for s3"  # type: ignore[comparison-overlap]

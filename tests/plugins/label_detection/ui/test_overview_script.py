@@ -215,3 +215,113 @@ def test_all_that_is_said_stays_text(show: Show, text: str) -> None:
     warned = page.get_by_role("alert").evaluate("warning => [warning.textContent, warning.children.length]")
     assert warned == [f"Warning: {text}", 2]
     assert page.locator(".now dd *").count() == 0
+
+
+MANY = [{"name": f"line {number}", "dag_id": f"label_detection__line_{number}"} for number in range(8)]
+Many = Callable[..., tuple[Page, list[str]]]
+
+
+@pytest.fixture
+def many(chromium_browser: Browser) -> Iterator[Many]:
+    """The page of eight pipelines, and the pipelines that it has asked for, in their order."""
+    pages: list[Page] = []
+
+    def many(script: str = "") -> tuple[Page, list[str]]:
+        asked: list[str] = []
+
+        def answer(route: Route) -> None:
+            path = route.request.url.removeprefix(f"{SITE}/")
+            if path == "overview":
+                route.fulfill(path=ASSETS / "overview.html", content_type="text/html; charset=utf-8")
+            elif path == "pipelines":
+                route.fulfill(body=json.dumps(MANY), content_type="application/json")
+            elif path.endswith("/now"):
+                asked.append(path.split("/")[1])
+                route.fulfill(body=json.dumps(NOW), content_type="application/json")
+            elif path.endswith("/runs"):
+                report = {"run_id": "a", "state": "success", "report": row({}), "report_problem": None}
+                route.fulfill(body=json.dumps(RUNS | {"runs": [report]}), content_type="application/json")
+            else:
+                route.fulfill(path=ASSETS / path.removeprefix("assets/"))
+
+        page = chromium_browser.new_page(viewport={"width": 1280, "height": 800})
+        pages.append(page)
+        page.add_init_script(script)
+        page.route("**/*", answer)
+        page.goto(f"{SITE}/overview")
+        page.locator(".plot").first.wait_for()
+        page.wait_for_timeout(500)
+        return page, asked
+
+    yield many
+    for page in pages:
+        page.close()
+
+
+def loaded(page: Page, number: int) -> None:
+    """Wait until a pipeline is there."""
+    page.locator("section", has=page.get_by_role("heading", name=f"line {number}")).locator(".plot").first.wait_for()
+
+
+def test_only_what_is_in_sight_is_asked_for(many: Many) -> None:
+    page, asked = many()
+    assert 0 < len(asked) < 4
+    assert page.get_by_role("heading", level=2).count() == len(MANY), "all can be found by their names"
+    page.locator("section").nth(5).scroll_into_view_if_needed()
+    loaded(page, 5)
+    assert "label_detection__line_7" not in asked
+
+
+def test_the_keyboard_alone_comes_to_every_pipeline(many: Many) -> None:
+    page, asked = many()
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        focused = page.evaluate("document.activeElement.textContent")
+        if focused == MANY[-1]["name"]:
+            break
+        if focused.startswith("line "):
+            loaded(page, int(focused.removeprefix("line ")))
+    loaded(page, 7)
+    assert asked == [pipeline["dag_id"] for pipeline in MANY]
+
+
+def test_a_link_to_a_pipeline_brings_it_into_sight(many: Many) -> None:
+    page, asked = many()
+    page.evaluate(f"location.hash = '#{MANY[6]['dag_id']}'")
+    loaded(page, 6)
+    assert MANY[3]["dag_id"] not in asked
+
+
+def test_one_press_loads_all_of_them_for_who_searches_or_prints(many: Many) -> None:
+    page, asked = many()
+    page.get_by_role("button", name="Load all").click()
+    loaded(page, 7)
+    assert sorted(asked) == [pipeline["dag_id"] for pipeline in MANY]
+    assert page.locator("#rest").is_hidden()
+
+
+def test_printing_loads_all_of_them(many: Many) -> None:
+    page, asked = many()
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    loaded(page, 7)
+    assert sorted(asked) == [pipeline["dag_id"] for pipeline in MANY]
+
+
+def test_a_browser_that_does_not_know_what_is_in_sight_loads_all(many: Many) -> None:
+    page, asked = many("delete window.IntersectionObserver")
+    loaded(page, 7)
+    assert sorted(asked) == [pipeline["dag_id"] for pipeline in MANY]
+    assert page.locator("#rest").is_hidden()
+
+
+def test_one_pipeline_is_shown_without_a_word_about_loading(show: Show) -> None:
+    page = show()
+    page.locator("section:not(.unloaded)").wait_for()
+    assert page.locator("#rest").is_hidden()
+    assert page.get_by_text("Loading …").count() == 0
+
+
+def test_who_may_not_read_the_watchdogs_runs_is_told_so(show: Show) -> None:
+    words = "You may not read the runs of the watchdog."
+    page = show(watchdog={"state": None, "ended_at": None, "looks": 0, "acted": [], "problem": words})
+    assert said(page, "Watchdog") == [words]

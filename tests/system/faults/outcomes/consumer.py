@@ -16,6 +16,7 @@ import boto3
 from botocore.config import Config
 
 from label_detection.hooks.model import hook_for
+from label_detection_core.config.model_kinds import model_of
 from label_detection_core.drain.drain import Drain
 from label_detection_core.drain.journal import Journal
 from label_detection_core.drain.message_worker import DrainError
@@ -76,7 +77,7 @@ class _SoonBack(ImageQueue):
 
 
 def _drain(orders: Orders) -> Drain:
-    hook = hook_for(orders.model_arn, None, _config(orders.model_attempts))
+    hook = hook_for(model_of(orders.model_arn), None, _config(orders.model_attempts))
     run = RunInfo("label_detection", "faults", orders.number)
     config = _config(orders.attempts)
     s3, sqs = boto3.client("s3", config=config), boto3.client("sqs", config=config)

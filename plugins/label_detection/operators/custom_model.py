@@ -1,0 +1,139 @@
+"""Starting and stopping a custom model in a DAG of your own: no configuration, plan or other task is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from label_detection import leases
+from label_detection.arguments import Arguments
+from label_detection.hooks.clients import client_config
+from label_detection.hooks.model import hook_for
+from label_detection.operators.model import StartsModel, StopsModel
+from label_detection_core.config.pipeline import WATCHDOG_DAG
+from label_detection_core.model.lease import Lease, lease_until
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class StartCustomModelOperator(StartsModel):
+    """
+    Starts a custom model, for a DAG of your own: make it the setup of a `StopCustomModelOperator`. From the request on
+    the model costs money.
+
+    A model that is starting or running already is adopted, so that a retry and a cleared task are safe; one that is
+    stopping is waited out and then started. It does not wait until the model runs: see `CustomModelRunningSensor`.
+    Returns `requested_at`, `adopted` and `units`.
+
+    :param model_arn: the model's ARN; its Region is the one that is called. (templated)
+    :param min_inference_units: inference units to start with, or instances of a SageMaker endpoint. (templated)
+    :param max_inference_units: up to which AWS may add units by itself; None: it adds none. (templated)
+    :param max_model_minutes: how long the model may be on. It is then left to a watchdog DAG, which stops the model if
+        this DAG has not; another DAG that asks for the model meanwhile is refused. None: no watchdog looks. (templated)
+    :param watchdog_dag_id: the watchdog that is meant.
+    :param aws_conn_id: the Airflow connection. (templated)
+    """
+
+    template_fields: Sequence[str] = (
+        *("model_arn", "min_inference_units", "max_inference_units", "max_model_minutes", "aws_conn_id"),
+    )
+
+    def __init__(
+        self,
+        *,
+        model_arn: str,
+        min_inference_units: int = 1,
+        max_inference_units: int | None = None,
+        max_model_minutes: float | None = None,
+        watchdog_dag_id: str = WATCHDOG_DAG,
+        aws_conn_id: str = "aws_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.model_arn = model_arn
+        self.min_inference_units = min_inference_units
+        self.max_inference_units = max_inference_units
+        self.max_model_minutes = max_model_minutes
+        self.watchdog_dag_id = watchdog_dag_id
+        self.aws_conn_id = aws_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """When the model was asked for, whether it was on already, and its units."""
+        self.settings = Arguments().model(self.model_arn, self.aws_conn_id)
+        units, max_units = self._units()
+        minutes = self._minutes()
+        hook = hook_for(self.settings.model, self.settings.aws_conn_id, client_config())
+        state = self._until_startable(hook)
+        requested_at, lease = datetime.now(UTC), None
+        if minutes is not None:
+            lease = self._lease_of_earlier_try(context, state, self.settings.model_arn)
+            lease = lease or leases.claim(self._new_lease(context, minutes, units))
+            lease = self._without_switch(context, lease)
+            requested_at = lease.since
+        asked = self._ask(hook, state, lease, units, max_units)
+        adopted = asked.adopted is not None
+        return {"requested_at": requested_at.isoformat(), "adopted": adopted, "units": asked.units(units)}
+
+    def _units(self) -> tuple[int, int | None]:
+        given = {"min_inference_units": self.min_inference_units, "max_inference_units": self.max_inference_units}
+        found = Arguments().checked(**{name: value for name, value in given.items() if value is not None})
+        units, most = found["min_inference_units"], found.get("max_inference_units")
+        if most is not None and most < units:
+            raise AirflowFailException(f"argument max_inference_units is {most}, less than min_inference_units")
+        return units, most
+
+    def _minutes(self) -> float | None:
+        if self.max_model_minutes is None:
+            return None
+        return float(Arguments().checked(max_model_minutes=self.max_model_minutes)["max_model_minutes"])
+
+    def _new_lease(self, context: Context, minutes: float, units: int) -> Lease:
+        ti, now = context["ti"], datetime.now(UTC)
+        return Lease(
+            model_arn=self.settings.model_arn,
+            dag_id=ti.dag_id,
+            run_id=ti.run_id,
+            since=now,
+            until=lease_until(now, minutes, 0),
+            units=units,
+            aws_conn_id=self.settings.aws_conn_id,
+            start_asked=True,
+            watchdog_dag_id=self.watchdog_dag_id,
+        )
+
+
+class StopCustomModelOperator(StopsModel):
+    """
+    Stops a custom model and waits until it is off, for a DAG of your own: make it the teardown of its start, with
+    retries. It holds a worker until then: nothing must stand between it and the model, so it cannot be deferred.
+
+    A model that is found off is looked at for a minute more: a start that was asked for just before may still land, and
+    its state may be older than that request. A model that another run holds by now, by a lease, is left to that run. A
+    lease that this run's start took is given up. Returns `stopped_at`, `on_since` and `asked_at`.
+
+    **When it is red: the model may still be running and costs money.** Its log begins with the command that stops the
+    model by hand: do that now.
+
+    :param model_arn: the model's ARN. (templated)
+    :param aws_conn_id: the Airflow connection. (templated)
+    """
+
+    template_fields: Sequence[str] = ("model_arn", "aws_conn_id")
+
+    def __init__(self, *, model_arn: str, aws_conn_id: str = "aws_default", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model_arn = model_arn
+        self.aws_conn_id = aws_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """`xcom.Stopped`, as JSON."""
+        self.settings = Arguments().model(self.model_arn, self.aws_conn_id)
+        return self._stop(context, self.settings)
+
+    def _start_asked_at(self, context: Context, model_arn: str) -> datetime | None:  # noqa: ARG002  # as the other's
+        """Not known, so it counts as just now: a model that is found off must stay off for as long as Describe lags."""
+        return datetime.now(UTC)

@@ -1,0 +1,185 @@
+"""Starting and stopping a model in a DAG of your own."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from label_detection import lag
+from label_detection.operators.custom_model import StartCustomModelOperator, StopCustomModelOperator
+from label_detection_core.model.lease import Lease
+from tests.model_calls import KINDS
+from tests.plugins.conftest import Run, Variables, later
+from tests.plugins.label_detection.operators.conftest import Airflow, Watch, lease_on
+
+if TYPE_CHECKING:
+    from tests.conftest import Aws
+
+pytestmark = [pytest.mark.usefixtures("quick")]
+ALL_KINDS = pytest.mark.kinds(*KINDS)
+OWN_DAG, OWN_RUN = "own_dag", "manual__2026-11-27T06:00:00+00:00"
+NOT_AN_ARN = "arn:aws:rekognition:us-east-1:123456789012:collection/faces"
+
+
+@pytest.fixture
+def own(variables: Variables) -> Run:
+    """A run of somebody's own DAG: it has no plan."""
+    return Run(dag_id=OWN_DAG, run_id=OWN_RUN)
+
+
+def start(aws: Aws, run: Run, **arguments: Any) -> dict[str, Any]:
+    """As the task: a new operator each time, as a retry is a new process."""
+    arguments = {"model_arn": aws.settings.model_arn} | arguments
+    started: dict[str, Any] = run.execute(StartCustomModelOperator(task_id="start", **arguments))
+    return started
+
+
+def stop(aws: Aws, run: Run, **arguments: Any) -> dict[str, Any]:
+    arguments = {"model_arn": aws.settings.model_arn} | arguments
+    stopped: dict[str, Any] = run.execute(StopCustomModelOperator(task_id="stop", **arguments))
+    return stopped
+
+
+@ALL_KINDS
+def test_a_model_that_is_off_is_started_with_the_units_that_are_given(aws: Aws, own: Run, variables: Variables) -> None:
+    before = datetime.now(UTC)
+    started = start(aws, own, min_inference_units=3)
+    assert aws.model()["status"] == "STARTING"
+    assert aws.model()["units"] == aws.calls.units(3)
+    assert (started["adopted"], started["units"]) == (False, 3)
+    assert before <= datetime.fromisoformat(started["requested_at"]) <= datetime.now(UTC)
+    assert variables.values == {}, "without max_model_minutes nobody holds the model"
+
+
+@pytest.mark.parametrize("status", ["STARTING", "RUNNING"])
+def test_a_model_that_is_on_is_adopted(aws: Aws, own: Run, status: str) -> None:
+    aws.put_model(status)
+    seen = len(aws.model()["history"])
+    assert start(aws, own)["adopted"] is True
+    assert [change["status"] for change in aws.model()["history"][seen:] if change["status"] == "STARTING"] == []
+
+
+@ALL_KINDS
+def test_a_repeated_start_asks_once_and_keeps_its_lease(aws: Aws, own: Run, variables: Variables) -> None:
+    seen = len(aws.model()["history"])
+    first = start(aws, own, max_model_minutes=30)
+    lease = variables.lease(aws.settings)
+    second = start(aws, own, max_model_minutes=30)
+    assert second["requested_at"] == first["requested_at"]
+    assert variables.lease(aws.settings) == lease
+    assert [change["status"] for change in aws.model()["history"][seen:]].count("STARTING") == 1
+
+
+def test_a_model_that_cannot_be_started_fails_without_a_retry(aws: Aws, own: Run) -> None:
+    aws.put_model("TRAINING_FAILED")
+    with pytest.raises(AirflowFailException, match=r"cannot be started: it is TRAINING_FAILED.*train it again"):
+        start(aws, own)
+
+
+def test_max_model_minutes_takes_a_lease_that_the_stop_gives_up(aws: Aws, own: Run, variables: Variables) -> None:
+    start(aws, own, max_model_minutes="30", min_inference_units="2")  # as rendered
+    lease = variables.lease(aws.settings)
+    assert lease is not None
+    assert (lease.dag_id, lease.run_id, lease.units) == (OWN_DAG, OWN_RUN, 2)
+    assert lease.until - lease.since == timedelta(minutes=30)
+    assert lease.start_asked, "a stop must know that the model may be on its way"
+    assert lease.watchdog_dag_id == "label_detection_watchdog"
+    stopped = stop(aws, own)
+    assert aws.model()["status"] == "STOPPED"
+    assert datetime.fromisoformat(stopped["on_since"]) == lease.since
+    assert variables.lease(aws.settings) is None
+
+
+def test_a_model_that_the_dag_left_on_is_stopped_by_the_watchdog(
+    aws: Aws, own: Run, variables: Variables, airflow: Airflow, watch: Watch
+) -> None:
+    airflow.runs[OWN_RUN] = ("failed", None)  # it has ended, and has no stop_model
+    start(aws, own, max_model_minutes=30)
+    lease = variables.lease(aws.settings)
+    assert lease is not None
+    variables.put_lease(lease.model_copy(update={"until": datetime.now(UTC)}))
+    (acted,) = watch()
+    assert (acted["dag_id"], acted["stopped"]) == (OWN_DAG, True)
+    assert aws.model()["status"] == "STOPPED"
+
+
+def test_a_model_that_another_dag_holds_is_not_leased(aws: Aws, own: Run, variables: Variables) -> None:
+    variables.put_lease(lease_on(aws))
+    with pytest.raises(RuntimeError, match="held by label_detection, run r1"):
+        start(aws, own, max_model_minutes=30)
+    assert aws.model()["status"] == "TRAINING_COMPLETED"
+
+
+@ALL_KINDS
+def test_a_stop_without_a_lease_ends_when_the_model_is_off(aws: Aws, own: Run) -> None:
+    start(aws, own)
+    assert stop(aws, own)["asked_at"] is not None
+    assert aws.model()["status"] == "STOPPED"
+
+
+def test_a_model_found_off_is_believed_only_after_describe_cannot_lag_any_more(
+    aws: Aws, own: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lag, "LAG_SECONDS", 3.0)
+    aws.put_model("STOPPED")
+    with later(2, lambda: aws.put_model("RUNNING")):
+        stop(aws, own)
+    assert aws.model()["status"] == "STOPPED"
+    assert [change["status"] for change in aws.model()["history"]][-3:] == ["RUNNING", "STOPPING", "STOPPED"]
+
+
+def test_a_model_that_another_run_holds_is_left_to_it(aws: Aws, own: Run, variables: Variables) -> None:
+    aws.put_model("RUNNING")
+    lease = lease_on(aws)
+    variables.put_lease(lease)
+    assert stop(aws, own)["asked_at"] is None
+    assert aws.model()["status"] == "RUNNING"
+    assert variables.lease(aws.settings) == lease
+
+
+def test_the_switch_that_an_earlier_run_left_is_removed(aws: Aws, own: Run, variables: Variables) -> None:
+    expired: Lease = lease_on(aws, minutes=-1, dead_man_switch=True)
+    variables.put_lease(expired)
+    start(aws, own, max_model_minutes=30)
+    lease = variables.lease(aws.settings)
+    assert lease is not None
+    assert (lease.dag_id, lease.dead_man_switch) == (OWN_DAG, False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"model_arn": NOT_AN_ARN}, r"^argument model_arn is 'arn:aws:rekognition.*: must be the ARN of a model"),
+        ({"model_arn": None}, "^argument model_arn is None: input should be a valid string; set the argument"),
+        ({"aws_conn_id": "aws://key:secret@"}, r"^argument aws_conn_id is .*: must be the id of an Airflow connection"),
+        ({"min_inference_units": 0}, "^argument min_inference_units is 0: .*greater than or equal to 1"),
+        ({"max_inference_units": "many"}, "^argument max_inference_units is 'many': .*valid integer"),
+        (
+            {"min_inference_units": 3, "max_inference_units": 2},
+            "^argument max_inference_units is 2, less than min_inference_units",
+        ),
+        ({"max_model_minutes": -1}, "^argument max_model_minutes is -1: .*greater than or equal to 0.01"),
+    ],
+    ids=["no model's ARN", "no ARN", "a connection", "no units", "words for units", "fewer at most", "no time"],
+)
+def test_a_wrong_argument_of_the_start_is_named_and_nothing_is_started(
+    aws: Aws, own: Run, arguments: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(AirflowFailException, match=words):
+        start(aws, own, **arguments)
+    assert aws.model()["status"] == "TRAINING_COMPLETED"
+
+
+def test_a_wrong_argument_of_the_stop_is_named(aws: Aws, own: Run) -> None:
+    with pytest.raises(AirflowFailException, match=r"^argument model_arn is .*: must be the ARN of a model"):
+        stop(aws, own, model_arn=NOT_AN_ARN)
+
+
+@pytest.mark.parametrize("operator", [StartCustomModelOperator, StopCustomModelOperator])
+def test_its_arguments_are_templates(aws: Aws, own: Run, operator: Any) -> None:
+    task = operator(task_id="task", model_arn="{{ params.arn }}", aws_conn_id="{{ params.conn }}")
+    task.render_template_fields({"params": {"arn": aws.settings.model_arn, "conn": "aws_other"}})
+    assert (task.model_arn, task.aws_conn_id) == (aws.settings.model_arn, "aws_other")
