@@ -27,7 +27,7 @@ LOCAL = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_ACCESS_KEY_ID": "local",
     "AWS_SECRET_ACCESS_KEY": "local",
-    "AIRFLOW_AWS_CONFIG_FILE": "/opt/airflow/local_aws/path-style.config",
+    "AIRFLOW_AWS_CONFIG_FILE": "/opt/airflow/compose/path-style.config",
     environment_name("queue_url"): "http://local-aws:5000/123456789012/label-detection",
     environment_name("source_bucket"): "label-detection-source",
     environment_name("final_bucket"): "label-detection-final",
@@ -37,6 +37,8 @@ LOCAL = {
     environment_name("schedule"): "*/5 * * * *",
     environment_name("wait_minutes"): "1",
 }
+#: What version 0.1 wrote and no container has any more.
+_NOT_THERE_ANY_MORE = {"AIRFLOW_AWS_CONFIG_FILE": "/opt/airflow/include/local_aws/path-style.config"}
 #: The user `airflow` of Airflow's image.
 _IMAGES_USER = 50000
 
@@ -86,6 +88,7 @@ def complete(folder: Path) -> list[str]:
     # Whoever owns the checkout and the AWS profile, so that containers can read them; never root.
     wanted = new_secrets() | {"AIRFLOW_UID": str(os.getuid() or _IMAGES_USER)}
     missing = {name: value for name, value in wanted.items() if not there.get(name)}
+    missing |= {name: LOCAL[name] for name, value in _NOT_THERE_ANY_MORE.items() if there.get(name) == value}
     if not {environment_name("queue_url"), environment_name(PIPELINES)} & there.keys():
         missing |= {name: value for name, value in LOCAL.items() if name not in there}
     replace(file, missing)

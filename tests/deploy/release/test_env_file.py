@@ -80,6 +80,15 @@ def test_a_line_is_read_as_compose_reads_it(tmp_path: Path, line: str, added: bo
     assert "FERNET_KEY" in variables(tmp_path)
 
 
+def test_a_path_of_the_version_before_is_replaced(folder: Path) -> None:
+    name = "AIRFLOW_AWS_CONFIG_FILE"
+    env_file.replace(folder / ".env", {name: "/opt/airflow/include/local_aws/path-style.config"})
+    assert env_file.complete(folder) == [name]
+    assert variables(folder)[name] == env_file.LOCAL[name]
+    env_file.replace(folder / ".env", {name: "/opt/airflow/.aws/mine"})
+    assert env_file.complete(folder) == [], "a file of somebody's own stays"
+
+
 def test_a_link_stays_a_link_and_a_whole_file_untouched(folder: Path) -> None:
     real = folder / "elsewhere"
     (folder / ".env").rename(real)

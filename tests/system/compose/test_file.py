@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 
@@ -118,6 +118,14 @@ def test_the_code_is_mounted_and_cannot_be_written(project: Path) -> None:
             assert (
                 mounted.items() >= {f"/opt/airflow/{folder}": True for folder in ("dags", "plugins", "include")}.items()
             )
+
+
+def test_boto3s_settings_for_the_embedded_aws_are_mounted(project: Path) -> None:
+    for name, service in compose_file.services(project).items():
+        if name.startswith("airflow-"):
+            file = PurePath(service.environment["AWS_CONFIG_FILE"])
+            (source,) = (volume.source for volume in service.volumes if volume.target == str(file.parent))
+            assert "addressing_style = path" in (Path(source) / file.name).read_text()
 
 
 def test_the_checkouts_own_file_holds_no_secret() -> None:
