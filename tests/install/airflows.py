@@ -71,13 +71,13 @@ class Airflow:
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         return done.stdout
 
-    def listed(self, *command: str) -> list[Mapping[str, Any]]:
+    def listed(self, *command: str, path: Sequence[Path] = (), **more: str) -> list[Mapping[str, Any]]:
         """The rows that one of Airflow's commands lists."""
-        said = self.run("airflow", *command, "--output", "json")
+        said = self.run("airflow", *command, "--output", "json", path=path, **more)
         found: list[Mapping[str, Any]] = json.loads(said[said.index("[{") :])
         return found
 
-    def parse(self, folder: Path, bundle: Path | None = None, path: Sequence[Path] = ()) -> Parsed:
+    def parse(self, folder: Path, bundle: Path | None = None, path: Sequence[Path] = (), **more: str) -> Parsed:
         """Read the DAG files of a folder as the dag-processor does; `bundle`: the root of theirs."""
-        said = self.run("python", "-c", _PARSE, str(folder), str(bundle or folder), path=path)
+        said = self.run("python", "-c", _PARSE, str(folder), str(bundle or folder), path=path, **more)
         return Parsed(**json.loads(said.splitlines()[-1]))
