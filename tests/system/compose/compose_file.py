@@ -37,6 +37,7 @@ class Service:
     environment: dict[str, str]
     volumes: list[Volume]
     user: str
+    working_dir: str
     #: Its test as a command; empty: it has none.
     health: list[str]
     #: Seconds until it is given up.
@@ -87,6 +88,7 @@ def _service(name: str, entry: dict[str, Any]) -> Service:
         environment={key: str(value) for key, value in entry.get("environment", {}).items()},
         volumes=[_volume(text) for text in entry.get("volumes", [])],
         user=entry.get("user", ""),
+        working_dir=entry.get("working_dir", "/opt/airflow"),  # that of Airflow's image
         health=["sh", "-c", *test] if kind == "CMD-SHELL" else test,
         patience=_seconds(health.get("start_period", "0s")) + retries * interval,
         depends_on={other: how["condition"] for other, how in entry.get("depends_on", {}).items()},

@@ -1,7 +1,7 @@
 """What Docker does with docker-compose.yaml, without Docker: every service in Linux namespaces of its own.
 
 A service has a host name, an address on a bridge, the other services' names in its /etc/hosts, its volumes under
-/opt/airflow, its user, and a table of processes that ends with its first one. Commands, environment and health checks
+/opt, its user, and a table of processes that ends with its first one. Commands, environment and health checks
 are the file's, unchanged. In the place of the images stand a virtual environment made by the Dockerfile (see `image`),
 and Debian's Postgres and Redis. Needs root, and Debian's packages that `missing` names.
 """
@@ -188,7 +188,7 @@ class Containers:
         lines = [f"hostname {name}", "mount -t tmpfs tmpfs /opt", "mkdir -p /opt/airflow", "chmod 775 /opt/airflow"]
         for volume in service.volumes:
             lines += self._mount(volume)
-        lines.append("cd /opt/airflow")
+        lines.append(f"cd {shlex.quote(service.working_dir)}")
         if service.image.startswith("postgres"):
             lines += _postgres(service)
         else:
@@ -205,7 +205,7 @@ class Containers:
     def _mount(self, volume: Volume) -> Iterator[str]:
         if volume.source == "database":  # in memory here
             return
-        assert volume.target.startswith("/opt/airflow/"), volume  # all else would be the machine's own
+        assert volume.target.startswith("/opt/"), volume  # all else would be the machine's own
         source = Path(volume.source)
         if not source.is_absolute():  # a named volume: Docker gives it the owner that the image's folder has
             source = self._folder / "volumes" / volume.source
