@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pydantic import AwareDatetime, BaseModel
 
-from label_detection_core.config.model_kinds import Model, model_of
+from label_detection_core.config.model_kinds import NamesModel
 from label_detection_core.run.plan import Plan
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ class Stopped(BaseModel):
     asked_at: AwareDatetime | None = None
 
 
-class PlannedModel(BaseModel):
+class PlannedModel(NamesModel):
     """What a stop needs of a plan, and no more: a plan whose other options are not valid any more must not prevent it.
 
     An option's check can become stricter by an upgrade in the middle of a run.
@@ -64,11 +63,6 @@ class PlannedModel(BaseModel):
 
     model_arn: str
     aws_conn_id: str
-
-    @cached_property
-    def model(self) -> Model:
-        """The model that `model_arn` names."""
-        return model_of(self.model_arn)
 
 
 def push_plan(context: Context, plan: Plan) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from label_detection_core.config import model_kinds
-from label_detection_core.config.model_kinds import KINDS, UnknownModelError, model_of
+from label_detection_core.config.model_kinds import KINDS, NamesModel, UnknownModelError, model_of
 
 ARNS = {
     "rekognition": "arn:aws:rekognition:eu-west-1:123456789012:project/parts/version/parts.2026/1690000000000",
@@ -45,3 +45,21 @@ def test_any_other_is_one_error_that_lists_what_is_known(arn: str) -> None:
     message = str(unknown.value)
     assert message.startswith("must be the ARN of a model: ")
     assert all(kind.shape in message and f"({kind.name})" in message for kind in model_kinds.KINDS)
+
+
+class Stored(NamesModel):
+    model_arn: str
+    more: int = 0
+
+
+def test_a_stored_arn_is_parsed_once_and_the_model_is_never_stored() -> None:
+    stored, other = (Stored(model_arn=ARNS["rekognition"]) for _ in range(2))
+    assert stored.model is stored.model
+    assert stored == other, "one has been asked for its model, the other has not"
+    assert stored.model_dump() == {"model_arn": ARNS["rekognition"], "more": 0}
+
+
+def test_a_copy_with_another_arn_names_another_model() -> None:
+    stored = Stored(model_arn=ARNS["rekognition"])
+    assert stored.model.kind.name == "rekognition"
+    assert stored.model_copy(update={"model_arn": ARNS["sagemaker"]}).model.kind.name == "sagemaker"

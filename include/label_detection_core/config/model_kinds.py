@@ -6,6 +6,10 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+from pydantic import BaseModel
 
 _ARN = r"arn:[a-z\d-]+:{service}:(?P<region>[a-z\d-]+):\d{{12}}:"
 
@@ -120,3 +124,18 @@ def model_of(arn: str) -> Model:
             return Model(arn, kind, match.groupdict())
     known = "; or ".join(f"{kind.shape} ({kind.name})" for kind in KINDS)
     raise UnknownModelError(f"must be the ARN of a model: {known}")
+
+
+class NamesModel(BaseModel):
+    """What is stored with a model's ARN as text, in a field `model_arn`."""
+
+    @cached_property
+    def model(self) -> Model:
+        """The model. :raises UnknownModelError: when somebody has edited the text, and it names none."""
+        return model_of(self.model_arn)  # type: ignore[attr-defined]
+
+    def __copy__(self) -> Self:
+        """pydantic copies by this, and then replaces fields: the copy may name another model."""
+        copied = super().__copy__()
+        copied.__dict__.pop("model", None)
+        return copied

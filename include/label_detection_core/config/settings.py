@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 from croniter import CroniterError, croniter
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Discriminator,
@@ -27,7 +25,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from label_detection_core.config import class_names
-from label_detection_core.config.model_kinds import Model, model_of
+from label_detection_core.config.model_kinds import NamesModel, model_of
 from label_detection_core.redaction import redact
 
 SECTION = "label_detection"
@@ -185,7 +183,7 @@ _TopicArn = Annotated[
 _RoleArn = Annotated[str, _matching(_ROLE_ARN, "the ARN of an IAM role: arn:aws:iam::<account>:role/<name>")]
 
 
-class Settings(BaseModel):
+class Settings(NamesModel):
     """Every option of a pipeline. Fields marked `run=True` can also be given for one run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -319,11 +317,6 @@ class Settings(BaseModel):
                 f"{least * 100:g} if that is meant, or 0 for everything"
             ]
         return []
-
-    @cached_property
-    def model(self) -> Model:
-        """The model that `model_arn` names."""
-        return model_of(self.model_arn)
 
     @property
     def region(self) -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import datetime, timedelta
-from functools import cached_property
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, ConfigDict
 
-from label_detection_core.config.model_kinds import Model, model_of
+from label_detection_core.config.model_kinds import NamesModel
 from label_detection_core.config.pipeline import WATCHDOG_DAG
 
 #: What the names of all leases begin with.
@@ -18,7 +17,7 @@ LEASE_PREFIX = "label_detection_lease."
 _NAME_LIMIT = 250
 
 
-class Lease(BaseModel):
+class Lease(NamesModel):
     """A run's claim to a model that it switches on, and off by `until`; with all that is needed to do so without it."""
 
     model_config = ConfigDict(frozen=True)
@@ -34,14 +33,6 @@ class Lease(BaseModel):
     dead_man_switch: bool = False  # whether one was to be made, or an earlier run left one
     start_asked: bool = False  # whether the holder has asked for the model since, or was about to
     watchdog_dag_id: str = WATCHDOG_DAG  # the one that acts on it; leases of earlier versions name none
-
-    @cached_property
-    def model(self) -> Model:
-        """The model that `model_arn` names.
-
-        :raises UnknownModelError: when somebody has edited the lease, and it names none.
-        """
-        return model_of(self.model_arn)
 
     def is_of(self, dag_id: str, run_id: str) -> bool:
         """Whether it is this run's."""

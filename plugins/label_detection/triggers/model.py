@@ -50,6 +50,7 @@ class ModelRunningTrigger(AwsBaseWaiterTrigger):
         **kwargs: Any,
     ) -> None:
         """`waiter_delay` and `waiter_max_attempts` are the base class's, and mean nothing here."""
+        model = model_of(model_arn)
         super().__init__(
             serialized_fields={
                 "model_arn": model_arn,
@@ -62,13 +63,13 @@ class ModelRunningTrigger(AwsBaseWaiterTrigger):
             waiter_args=waiter_args,
             failure_message="the model will not run",
             status_message="the model is",
-            status_queries=[hook_class(model_of(model_arn)).STATUS],
+            status_queries=[hook_class(model).STATUS],
             return_value=None,
             waiter_delay=waiter_delay,
             waiter_max_attempts=waiter_max_attempts,
             **kwargs,
         )
-        self.model = model_of(model_arn)
+        self.model = model
         self.since = datetime.fromisoformat(since)
         self.usual = usual
         self.lags_until = datetime.fromisoformat(lags_until) if lags_until else None
