@@ -25,6 +25,7 @@ NAMED_IN = (
     "deploy/helm/values.yaml",
     "deploy/cloudformation/mwaa.yaml",
     "README.md",
+    "docs/install.md",
     "docs/setup.md",
 )
 _SECONDS = 30

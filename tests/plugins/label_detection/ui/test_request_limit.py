@@ -13,18 +13,21 @@ import pytest
 from airflow.api_fastapi.core_api import security
 
 from label_detection.ui import clients
+from label_detection.ui.airflow import Airflow
 from label_detection.ui.app import make_app
 from label_detection.ui.request_limit import AT_ONCE, RequestLimitMiddleware
 from tests.conftest import Aws
 from tests.plugins.label_detection.ui.conftest import DAG_ID, RUN_ID, Rights
+from tests.plugins.label_detection.ui.known import Known
 
 REQUESTS = 60
 
 
 def test_airflows_own_routes_have_threads_while_all_pictures_wait_for_s3(
-    aws: Aws, airflow: Rights, monkeypatch: pytest.MonkeyPatch
+    aws: Aws, airflow: Rights, known: Known, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = make_app()
+    app.dependency_overrides[Airflow] = lambda: known
     app.dependency_overrides[security.get_user] = lambda: airflow.user
     s3 = clients.s3_client(aws.settings)
     waiting, is_back = [], threading.Event()
@@ -42,8 +45,9 @@ def test_airflows_own_routes_have_threads_while_all_pictures_wait_for_s3(
             params = {"run_id": RUN_ID, "image": "000-0123abcd-000000:0"}
             one = f"/runs/{DAG_ID}/picture"
             pictures = [asyncio.create_task(browser.get(one, params=params)) for _ in range(REQUESTS)]
-            while len(waiting) < AT_ONCE:
-                await asyncio.sleep(0.01)
+            async with asyncio.timeout(30):
+                while len(waiting) < AT_ONCE:
+                    await asyncio.sleep(0.01)
             try:
                 await asyncio.wait_for(anyio.to_thread.run_sync(lambda: None, abandon_on_cancel=True), 5)
                 assert len(waiting) == AT_ONCE
