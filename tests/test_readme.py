@@ -52,7 +52,7 @@ ACTIONS = {
     "create_schedule": {"scheduler:CreateSchedule", "iam:PassRole"},
     "update_schedule": {"scheduler:UpdateSchedule", "iam:PassRole"},
     "delete_schedule": {"scheduler:DeleteSchedule"},
-    "publish_to_target": {"sns:Publish"},
+    "publish": {"sns:Publish"},
     "get_metric_statistics": {"cloudwatch:GetMetricStatistics"},
 }
 CLIENTS = {"s3", "_s3", "sqs", "_sqs", "sns", "cloudwatch", "scheduler", "api", "runtime"}

@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from airflow.providers.amazon.aws.hooks.sns import SnsHook
 from airflow.sdk.configuration import conf
 
 from label_detection import leases
 from label_detection.configuration import read_option, read_topics
-from label_detection.hooks.clients import brief_config
-from label_detection.hooks.redacting import RedactingAwsHook
+from label_detection.hooks.clients import aws_hook, brief_config
 from label_detection.leases import Leases
 from label_detection_core.config.settings import TOPIC_ARN
 from label_detection_core.model.lease import Lease
@@ -20,12 +18,9 @@ from label_detection_core.run.notices import FailedTask, Notice
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from mypy_boto3_sns import SNSClient
 
 log = logging.getLogger(__name__)
-
-
-class TopicHook(RedactingAwsHook, SnsHook):
-    """The provider's."""
 
 
 def publish(topic_arn: str | None, aws_conn_id: str, notice: Notice) -> None:
@@ -36,8 +31,8 @@ def publish(topic_arn: str | None, aws_conn_id: str, notice: Notice) -> None:
         match = TOPIC_ARN.fullmatch(topic_arn)
         if not match:
             raise ValueError(f"sns_topic_arn is {topic_arn!r}, which is not a standard topic's ARN")
-        sns = TopicHook(aws_conn_id=aws_conn_id, region_name=match["region"], config=brief_config())
-        sns.publish_to_target(topic_arn, notice.body, subject=notice.subject)
+        sns: SNSClient = aws_hook("sns", aws_conn_id, match["region"], config=brief_config()).conn
+        sns.publish(TopicArn=topic_arn, Message=notice.body, Subject=notice.subject)
     except Exception:  # whatever it is: the outcome that is told of must not be changed by telling it
         log.exception("this could not be published to %s: %s\n%s", topic_arn, notice.subject, notice.body)
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from label_detection_core.config import model_kinds
@@ -59,7 +61,14 @@ def test_a_stored_arn_is_parsed_once_and_the_model_is_never_stored() -> None:
     assert stored.model_dump() == {"model_arn": ARNS["rekognition"], "more": 0}
 
 
-def test_a_copy_with_another_arn_names_another_model() -> None:
+@pytest.mark.parametrize("deep", [False, True], ids=["a copy", "a deep copy"])
+def test_a_copy_with_another_arn_names_another_model(*, deep: bool) -> None:
     stored = Stored(model_arn=ARNS["rekognition"])
     assert stored.model.kind.name == "rekognition"
-    assert stored.model_copy(update={"model_arn": ARNS["sagemaker"]}).model.kind.name == "sagemaker"
+    assert stored.model_copy(update={"model_arn": ARNS["sagemaker"]}, deep=deep).model.kind.name == "sagemaker"
+
+
+def test_what_is_stored_can_go_to_another_process_after_it_was_asked_for_its_model() -> None:
+    stored = Stored(model_arn=ARNS["rekognition"])
+    assert stored.model
+    assert pickle.loads(pickle.dumps(stored)) == stored  # noqa: S301  # made in the line itself

@@ -6,8 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Self
+from functools import lru_cache
 
 from pydantic import BaseModel
 
@@ -114,8 +113,9 @@ KINDS = (
 )
 
 
+@lru_cache  # a process meets few models, each of them at several doors
 def model_of(arn: str) -> Model:
-    """The model that an ARN names.
+    """The model that an ARN names, parsed when a process first meets it.
 
     :raises UnknownModelError: when it is no model's.
     """
@@ -129,13 +129,7 @@ def model_of(arn: str) -> Model:
 class NamesModel(BaseModel):
     """What is stored with a model's ARN as text, in a field `model_arn`."""
 
-    @cached_property
+    @property
     def model(self) -> Model:
         """The model. :raises UnknownModelError: when somebody has edited the text, and it names none."""
         return model_of(self.model_arn)  # type: ignore[attr-defined]
-
-    def __copy__(self) -> Self:
-        """pydantic copies by this, and then replaces fields: the copy may name another model."""
-        copied = super().__copy__()
-        copied.__dict__.pop("model", None)
-        return copied

@@ -79,8 +79,10 @@ class StartCustomModelOperator(StartsModel):
         return {"requested_at": requested_at.isoformat(), "adopted": adopted, "units": asked.units(units)}
 
     def _units(self) -> tuple[int, int | None]:
-        given = {"min_inference_units": self.min_inference_units, "max_inference_units": self.max_inference_units}
-        found = Arguments().checked(**{name: value for name, value in given.items() if value is not None})
+        given: dict[str, Any] = {"min_inference_units": self.min_inference_units}
+        if self.max_inference_units is not None:
+            given["max_inference_units"] = self.max_inference_units
+        found = Arguments().checked(**given)
         units, most = found["min_inference_units"], found.get("max_inference_units")
         if most is not None and most < units:
             raise AirflowFailException(f"argument max_inference_units is {most}, less than min_inference_units")

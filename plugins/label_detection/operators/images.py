@@ -229,6 +229,6 @@ class DetectLabelsFromQueueOperator(_DrainsQueue):
         ti = context["ti"]
         probe = f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}"  # of its own: others may probe beside it
         conditions, weaker = preflight.probe_conditions(settings, probe, _ARGUMENTS)
-        for warning in warnings + weaker:
+        for warning in settings.doubts() + warnings + weaker:
             self.log.warning("%s", warning)
         return conditions

@@ -156,6 +156,7 @@ def test_the_switch_that_an_earlier_run_left_is_removed(aws: Aws, own: Run, vari
         ({"model_arn": None}, "^argument model_arn is None: input should be a valid string; set the argument"),
         ({"aws_conn_id": "aws://key:secret@"}, r"^argument aws_conn_id is .*: must be the id of an Airflow connection"),
         ({"min_inference_units": 0}, "^argument min_inference_units is 0: .*greater than or equal to 1"),
+        ({"min_inference_units": None}, "^argument min_inference_units is None: .*valid integer"),
         ({"max_inference_units": "many"}, "^argument max_inference_units is 'many': .*valid integer"),
         (
             {"min_inference_units": 3, "max_inference_units": 2},
@@ -163,7 +164,16 @@ def test_the_switch_that_an_earlier_run_left_is_removed(aws: Aws, own: Run, vari
         ),
         ({"max_model_minutes": -1}, "^argument max_model_minutes is -1: .*greater than or equal to 0.01"),
     ],
-    ids=["no model's ARN", "no ARN", "a connection", "no units", "words for units", "fewer at most", "no time"],
+    ids=[
+        "no model's ARN",
+        "no ARN",
+        "a connection",
+        "no units",
+        "units of a template that is None",
+        "words for units",
+        "fewer at most",
+        "no time",
+    ],
 )
 def test_a_wrong_argument_of_the_start_is_named_and_nothing_is_started(
     aws: Aws, own: Run, arguments: dict[str, Any], words: str

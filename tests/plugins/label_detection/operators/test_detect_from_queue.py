@@ -131,6 +131,29 @@ def test_a_wrong_argument_is_named(aws: Aws, own: Run, arguments: dict[str, Any]
         own.execute(operator(aws, **arguments))
 
 
+def test_one_bucket_for_both_is_refused_by_the_arguments_name(aws: Aws, own: Run) -> None:
+    aws.put_model("RUNNING")
+    with pytest.raises(AirflowFailException, match=r"^argument final_bucket is the source bucket too"):
+        own.execute(operator(aws, final_bucket=aws.settings.source_bucket))
+
+
+@pytest.mark.parametrize("given", [["leaf", "stem"], "leaf,stem"], ids=["a list", "a rendered template"])
+def test_class_names_are_a_list_or_a_text_with_commas(aws: Aws, own: Run, given: Any) -> None:
+    aws.put_model("RUNNING")
+    task = operator(aws, class_names=given)
+    own.execute(task)
+    assert task.settings.class_names == ("leaf", "stem")
+
+
+def test_a_confidence_that_is_probably_a_mistake_is_a_warning(
+    aws: Aws, own: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    aws.put_model("RUNNING")
+    own.execute(operator(aws, min_confidence=0.7))
+    lines = [line for line in capsys.readouterr().out.splitlines() if "[warning" in line]
+    assert any("0.7 lets nearly everything through" in line for line in lines)
+
+
 def test_every_argument_is_a_template(aws: Aws) -> None:
     arguments: dict[str, Any] = dict.fromkeys(DetectLabelsFromQueueOperator.template_fields, "{{ params.x }}")
     task = DetectLabelsFromQueueOperator(task_id="detect", **arguments)
