@@ -67,8 +67,9 @@ def world(
     # An image that the service fails on is soon back, and so is a message that cannot be returned.
     config = Config(retries={"total_max_attempts": 1})
     monkeypatch.setattr("label_detection.hooks.model.client_config", lambda *_, **__: config)
-    monkeypatch.setattr("label_detection_core.labelling.labeller.retry_seconds", lambda _: 0.2)
-    monkeypatch.setattr("label_detection_core.labelling.labeller.UNDECIDED_SECONDS", 6.0)
+    for module in ("labelling.decisions", "drain.message_worker"):
+        monkeypatch.setattr(f"label_detection_core.{module}.retry_seconds", lambda _: 0.2)
+        monkeypatch.setattr(f"label_detection_core.{module}.UNDECIDED_SECONDS", 6.0)
     monkeypatch.setattr("label_detection_core.drain.returned.BUDGET_SECONDS", 5.0)
     monkeypatch.setattr("label_detection_core.drain.message_worker._OTHERS_SECONDS", 0.0)  # there is no other task
     monkeypatch.setattr(images, "ImageQueue", partial(ImageQueue, visibility_seconds=6))

@@ -199,7 +199,8 @@ def test_an_endpoint_that_is_gone_is_named_without_its_login(
 def test_an_error_that_is_kept_in_a_document_has_no_secrets(
     aws: Aws, run: Run, written: Written, quick: None, picture: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("label_detection_core.labelling.labeller.retry_seconds", lambda _: 0.2)
+    for module in ("labelling.decisions", "drain.message_worker"):
+        monkeypatch.setattr(f"label_detection_core.{module}.retry_seconds", lambda _: 0.2)
     aws.upload("a.png", picture)
     said = f"internal: https://b.s3.amazonaws.com/a.png?X-Amz-Security-Token={TOKEN}&X-Amz-Signature={SECRET}"
     aws.fail("rekognition", "DetectCustomLabels", status=500, message=said, times=6)

@@ -32,8 +32,14 @@ def pipeline_of(dag_id: str, airflow: AirflowDep) -> Pipeline:
 
 
 def pipelines_of(airflow: Airflow) -> list[Pipeline]:
-    """The pipelines whose DAGs the user may read, in the order of the DAGs' ids."""
-    found = {dag["dag_id"]: _pipeline(dag["dag_id"], airflow) for dag in airflow.dags(TAG)}
+    """The pipelines whose DAGs the user may read, in the order of the DAGs' ids; none for one who may read no DAG."""
+    try:
+        dags = airflow.dags(TAG)
+    except HTTPException as error:
+        if error.status_code != 403:
+            raise
+        return []
+    found = {dag["dag_id"]: _pipeline(dag["dag_id"], airflow) for dag in dags}
     return [pipeline for dag_id, pipeline in sorted(found.items()) if pipeline and dag_id == pipeline.dag_id]
 
 
