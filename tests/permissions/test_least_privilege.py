@@ -36,6 +36,7 @@ def report(aws: Aws, run_id: str = "manual__1") -> Any:
 def watch() -> list[dict[str, Any]]:
     """Execute the watchdog; Airflow says that every run is over and has not stopped its model."""
     states: Any = SimpleNamespace(
+        dag_id="label_detection_watchdog",
         get_dagrun_state=lambda **_: "failed",
         get_task_states=lambda run_ids, **_: {run_ids[0]: {"stop_model": "failed"}},
     )

@@ -15,7 +15,7 @@ from tests.conftest import PROJECT
 from tests.model_calls import CALLS
 from tests.permissions.conftest import encrypt
 from tests.permissions.policy import KMS_KEY
-from tests.plugins.label_detection.ui.conftest import DAG_ID, RUN_ID, Run, airflow, browser, images  # noqa: F401
+from tests.plugins.label_detection.ui.conftest import DAG_ID, RUN_ID, Run, airflow, browser, images, known  # noqa: F401
 
 if TYPE_CHECKING:
     from fastapi.testclient import TestClient
