@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from label_detection.operators.images import DetectLabelsFromQueueOperator
@@ -79,6 +80,21 @@ def test_when_its_time_is_up_the_rest_stays_in_the_queue(aws: Aws, own: Run, pic
     assert time.monotonic() - began < 30
     assert tally["labelled"] < 100
     assert len(aws.source_keys()) == 100 - tally["labelled"]
+
+
+def test_mapped_tasks_share_a_queue_each_with_its_index(aws: Aws, own: Run, picture: bytes) -> None:
+    aws.put_model("RUNNING")
+    arguments = {name: getattr(aws.settings, name) for name in ("queue_url", "source_bucket", "final_bucket")}
+    with DAG("own_dag", schedule=None):
+        mapped = DetectLabelsFromQueueOperator.partial(
+            task_id="detect", model_arn=aws.settings.model_arn, **arguments
+        ).expand(min_confidence=[50, 60])
+    for index, confidence in enumerate([50, 60]):
+        aws.upload(f"{index}.png", picture)
+        task: Any = mapped.unmap({"min_confidence": confidence})
+        own.execute(task, own.context("detect", map_index=index))
+    found = sorted((doc["run"]["map_index"], doc["model"]["min_confidence"]) for doc in documents(aws))
+    assert found == [(0, 50.0), (1, 60.0)]
 
 
 @pytest.mark.parametrize("status", ["STOPPED", "STARTING", "EXPIRED"])
