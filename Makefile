@@ -107,7 +107,7 @@ wheel: setup ## the package airflow-label-detection for any Airflow, into dist/
 	@$(BIN)/twine check --strict dist/airflow_label_detection-*.whl
 
 env: setup ## .env for docker-compose.yaml: secrets, and the embedded AWS where no other is configured
-	@PYTHONPATH=include $(BIN)/python -m deploy.release.env_file
+	@$(BIN)/python -m deploy.release.env_file
 	@$(BIN)/python -m demo examples
 
 configure: setup ## the outputs of a CloudFormation STACK as options: .env and dist/mwaa-options.json

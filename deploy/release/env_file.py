@@ -17,9 +17,9 @@ from pathlib import Path
 
 from dotenv.parser import Binding, parse_stream
 
-from label_detection_core.config.settings import PIPELINES, environment_name
-
 FILE = ".env"
+#: What the variables of options begin with. The core has it too, but `python -m demo` has no core on its path.
+_OPTION = "AIRFLOW__LABEL_DETECTION__"
 ENDPOINT = "AWS_ENDPOINT_URL"
 #: What leads to the service local-aws of docker-compose.yaml. No secrets: any key will do there.
 LOCAL = {
@@ -28,14 +28,14 @@ LOCAL = {
     "AWS_ACCESS_KEY_ID": "local",
     "AWS_SECRET_ACCESS_KEY": "local",
     "AIRFLOW_AWS_CONFIG_FILE": "/opt/airflow/compose/path-style.config",
-    environment_name("queue_url"): "http://local-aws:5000/123456789012/label-detection",
-    environment_name("source_bucket"): "label-detection-source",
-    environment_name("final_bucket"): "label-detection-final",
-    environment_name("model_arn"): (
+    f"{_OPTION}QUEUE_URL": "http://local-aws:5000/123456789012/label-detection",
+    f"{_OPTION}SOURCE_BUCKET": "label-detection-source",
+    f"{_OPTION}FINAL_BUCKET": "label-detection-final",
+    f"{_OPTION}MODEL_ARN": (
         "arn:aws:rekognition:us-east-1:123456789012:project/label-detection/version/1/1701991007554"
     ),
-    environment_name("schedule"): "*/5 * * * *",
-    environment_name("wait_minutes"): "1",
+    f"{_OPTION}SCHEDULE": "*/5 * * * *",
+    f"{_OPTION}WAIT_MINUTES": "1",
 }
 #: What version 0.1 wrote and no container has any more.
 _NOT_THERE_ANY_MORE = {"AIRFLOW_AWS_CONFIG_FILE": "/opt/airflow/include/local_aws/path-style.config"}
@@ -89,7 +89,7 @@ def complete(folder: Path) -> list[str]:
     wanted = new_secrets() | {"AIRFLOW_UID": str(os.getuid() or _IMAGES_USER)}
     missing = {name: value for name, value in wanted.items() if not there.get(name)}
     missing |= {name: LOCAL[name] for name, value in _NOT_THERE_ANY_MORE.items() if there.get(name) == value}
-    if not {environment_name("queue_url"), environment_name(PIPELINES)} & there.keys():
+    if not {f"{_OPTION}QUEUE_URL", f"{_OPTION}PIPELINES"} & there.keys():
         missing |= {name: value for name, value in LOCAL.items() if name not in there}
     replace(file, missing)
     (folder / ".aws").mkdir(exist_ok=True)  # Docker would make it, and make it root's

@@ -1,8 +1,27 @@
 """The demo's command line: what it refuses, in one line."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from demo.__main__ import main
+from sandbox.environment import PROJECT
+
+_IMPORT_ALL = """
+import importlib, pkgutil, demo, sandbox
+for package in (demo, sandbox):
+    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+"""
+
+
+def test_it_needs_no_path_but_the_checkout() -> None:
+    """As `python -m demo put` is typed, where `make` sets no PYTHONPATH."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    subprocess.run([sys.executable, "-c", _IMPORT_ALL], cwd=PROJECT, env=environment, timeout=60, check=True)
 
 
 @pytest.mark.parametrize(
