@@ -35,16 +35,14 @@ class Leases:
 def all_leases(watchdog_dag_id: str | None = None) -> Leases:
     """Every lease, whoever took it. Variables that a secrets backend holds are not listed; ours are never there.
 
-    :param watchdog_dag_id: those of this watchdog alone. What is no lease is every watchdog's, unless it names its own.
+    :param watchdog_dag_id: those that this watchdog acts on: its own; another's that expired so long ago that the other
+        seems not to be there; and what is no lease, unless that names another watchdog.
     """
     found = Leases([], [])
     for name in sorted(Variable.keys(prefix=LEASE_PREFIX)):
         try:
             value = _value(name)
-            if value and watchdog_dag_id in {
-                None,
-                watchdog_of(value) or watchdog_dag_id,
-            }:  # else it has ended meanwhile
+            if value and _concerns(value, watchdog_dag_id):  # without a value it has ended meanwhile
                 found.leases.append(_parse(name, value))
         except Exception as error:  # noqa: BLE001  # whatever it is: one variable must not keep the others back
             found.problems.append(str(error))
@@ -94,14 +92,23 @@ def take_lease(context: Context, plan: Plan, *, start_asked: bool = False) -> Le
     return claim(lease)
 
 
+def check_not_held(model_arn: str, dag_id: str) -> Lease | None:
+    """The lease that a DAG's run may replace, if there is one.
+
+    :raises RuntimeError: when another DAG holds the model.
+    """
+    held = read_lease(model_arn)
+    if held and held.held_against(dag_id, datetime.now(UTC)):
+        raise RuntimeError(f"the model is held by {held.dag_id}, run {held.run_id}, until {held.until}")
+    return held
+
+
 def claim(lease: Lease) -> Lease:
     """Take the model by a lease that begins now; as it is written.
 
     :raises RuntimeError: when another DAG holds it.
     """
-    held = read_lease(lease.model_arn)
-    if held and held.held_against(lease.dag_id, lease.since):
-        raise RuntimeError(f"the model is held by {held.dag_id}, run {held.run_id}, until {held.until}")
+    held = check_not_held(lease.model_arn, lease.dag_id)
     if held and held.dead_man_switch:  # the run before has left one: it is still there, whatever is configured by now
         lease = lease.model_copy(update={"dead_man_switch": True})
     return put_lease(lease)
@@ -118,6 +125,17 @@ def end_lease(lease: Lease) -> None:
     """Give the model up, if it is still this very lease that holds it."""
     if read_lease(lease.model_arn) == lease:
         Variable.delete(lease_name(lease.model_arn))
+
+
+def _concerns(value: str, watchdog_dag_id: str | None) -> bool:
+    """Whether a watchdog acts on a stored lease; None: on each."""
+    named = watchdog_of(value)
+    if watchdog_dag_id is None or named in {None, watchdog_dag_id}:
+        return True
+    try:
+        return Lease.model_validate_json(value).seems_abandoned(datetime.now(UTC))
+    except ValidationError:
+        return False  # the watchdog that it names reports it
 
 
 def _value(name: str) -> str | None:

@@ -17,9 +17,10 @@ class ListedVariable:
     """
     `Variable` for Airflow 3.2, as far as the leases need it: the names are kept in a Variable of their own.
 
-    They only become more, one for each model, so two tasks hardly ever write them at once. Airflow 3.2 logs a write
-    that failed, and takes what it cannot read for what is not there: so whatever is written is read again, and that
-    something is not there is believed only between two proofs that Airflow answers.
+    They only become more, one for each model. Two tasks that add theirs at once may lose one: so the names are read
+    again after the value is written. Airflow 3.2 logs a write that failed, and takes what it cannot read for what is
+    not there: so whatever is written is read again, and that something is not there is believed only between two proofs
+    that Airflow answers.
     """
 
     @staticmethod
@@ -33,10 +34,11 @@ class ListedVariable:
         """Write a value, and remember its name first. :raises RuntimeError: when either is not kept."""
         for _ in range(_TRIES):
             names = _names()
-            if key in names:
-                _write(key, value, description)
+            if key not in names:
+                _write(_NAMES, json.dumps([*names, key]), "The Variables that label detection has made")
+            _write(key, value, description)
+            if key in _names():
                 return
-            _write(_NAMES, json.dumps([*names, key]), "The Variables that label detection has made")
         raise RuntimeError(f"the name of the variable {key} is not kept in {_NAMES}")
 
     @staticmethod

@@ -89,6 +89,8 @@ class Run:
     dag_id: str = DAG_ID
     run_id: str = RUN_ID
     default_args: dict[str, Any] = field(default_factory=dict)
+    #: How many runs each DAG has had; those of DAGs that are not here are not known.
+    dag_runs: dict[str, int] = field(default_factory=dict)
 
     def context(self, task_id: str, map_index: int = -1) -> dict[str, Any]:
         """What a task of the run is given."""
@@ -101,6 +103,7 @@ class Run:
             xcom_push=partial(self._push, task_id),
             xcom_pull=self._pull,
             get_task_states=self._task_states,
+            get_dr_count=lambda dag_id, states: self.dag_runs[dag_id],
         )
         dag_run = SimpleNamespace(start_date=datetime(2026, 11, 22, 6, 0, tzinfo=UTC))
         dag = SimpleNamespace(default_args=self.default_args)

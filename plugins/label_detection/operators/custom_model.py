@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from label_detection import leases
 from label_detection.arguments import Arguments
 from label_detection.hooks.clients import client_config
 from label_detection.hooks.model import hook_for
+from label_detection.leases import TakenOverError
 from label_detection.operators.model import StartsModel, StopsModel
 from label_detection_core.config.pipeline import WATCHDOG_DAG
 from label_detection_core.model.lease import Lease, lease_until
@@ -26,7 +27,8 @@ class StartCustomModelOperator(StartsModel):
     the model costs money.
 
     A model that is starting or running already is adopted, so that a retry and a cleared task are safe; one that is
-    stopping is waited out and then started. It does not wait until the model runs: see `CustomModelRunningSensor`.
+    stopping is waited out and then started; one that another DAG holds by a lease is refused. It does not wait until the
+    model runs: see `CustomModelRunningSensor`.
     Returns `requested_at`, `adopted` and `units`.
 
     :param model_arn: the model's ARN; its Region is the one that is called. (templated)
@@ -34,12 +36,15 @@ class StartCustomModelOperator(StartsModel):
     :param max_inference_units: up to which AWS may add units by itself; None: it adds none. (templated)
     :param max_model_minutes: how long the model may be on. It is then left to a watchdog DAG, which stops the model if
         this DAG has not; another DAG that asks for the model meanwhile is refused. None: no watchdog looks. (templated)
-    :param watchdog_dag_id: the watchdog that is meant.
+    :param watchdog_dag_id: the watchdog that is meant. (templated)
+    :param sns_topic_arn: the topic that the watchdog tells when it had to stop the model; None: it tells nobody.
+        (templated)
     :param aws_conn_id: the Airflow connection. (templated)
     """
 
     template_fields: Sequence[str] = (
-        *("model_arn", "min_inference_units", "max_inference_units", "max_model_minutes", "aws_conn_id"),
+        *("model_arn", "min_inference_units", "max_inference_units", "max_model_minutes", "watchdog_dag_id"),
+        *("sns_topic_arn", "aws_conn_id"),
     )
 
     def __init__(
@@ -50,6 +55,7 @@ class StartCustomModelOperator(StartsModel):
         max_inference_units: int | None = None,
         max_model_minutes: float | None = None,
         watchdog_dag_id: str = WATCHDOG_DAG,
+        sns_topic_arn: str | None = None,
         aws_conn_id: str = "aws_default",
         **kwargs: Any,
     ) -> None:
@@ -59,19 +65,21 @@ class StartCustomModelOperator(StartsModel):
         self.max_inference_units = max_inference_units
         self.max_model_minutes = max_model_minutes
         self.watchdog_dag_id = watchdog_dag_id
+        self.sns_topic_arn = sns_topic_arn
         self.aws_conn_id = aws_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """When the model was asked for, whether it was on already, and its units."""
         self.settings = Arguments().model(self.model_arn, self.aws_conn_id)
         units, max_units = self._units()
-        minutes = self._minutes()
+        minutes, topic_arn = self._minutes(), self._topic()
         hook = hook_for(self.settings.model, self.settings.aws_conn_id, client_config())
-        state = self._until_startable(hook)
+        state = self._until_startable(context, hook, self.settings.model_arn)
         requested_at, lease = datetime.now(UTC), None
         if minutes is not None:
             lease = self._lease_of_earlier_try(context, state, self.settings.model_arn)
-            lease = lease or leases.claim(self._new_lease(context, minutes, units))
+            lease = lease or leases.claim(self._new_lease(context, minutes, units, topic_arn))
+            self._warn_without_watchdog(context)
             lease = self._without_switch(context, lease)
             requested_at = lease.since
         asked = self._ask(hook, state, lease, units, max_units)
@@ -93,7 +101,25 @@ class StartCustomModelOperator(StartsModel):
             return None
         return float(Arguments().checked(max_model_minutes=self.max_model_minutes)["max_model_minutes"])
 
-    def _new_lease(self, context: Context, minutes: float, units: int) -> Lease:
+    def _topic(self) -> str | None:
+        if self.sns_topic_arn is None:
+            return None
+        topic_arn: str | None = Arguments().checked(sns_topic_arn=self.sns_topic_arn)["sns_topic_arn"]
+        return topic_arn
+
+    def _warn_without_watchdog(self, context: Context) -> None:
+        try:
+            looks = context["ti"].get_dr_count(dag_id=self.watchdog_dag_id, states=["running", "success", "failed"])
+        except Exception as error:  # noqa: BLE001  # whatever it is: the start does not hang on it
+            self.log.info("whether the watchdog runs is not known: %s", error)
+            return
+        if not looks:
+            self.log.warning(
+                "the DAG %s has never run: nothing stops the model if this DAG does not. See docs/operators.md",
+                self.watchdog_dag_id,
+            )
+
+    def _new_lease(self, context: Context, minutes: float, units: int, topic_arn: str | None) -> Lease:
         ti, now = context["ti"], datetime.now(UTC)
         return Lease(
             model_arn=self.settings.model_arn,
@@ -103,6 +129,7 @@ class StartCustomModelOperator(StartsModel):
             until=lease_until(now, minutes, 0),
             units=units,
             aws_conn_id=self.settings.aws_conn_id,
+            sns_topic_arn=topic_arn,
             start_asked=True,
             watchdog_dag_id=self.watchdog_dag_id,
         )
@@ -114,8 +141,9 @@ class StopCustomModelOperator(StopsModel):
     retries. It holds a worker until then: nothing must stand between it and the model, so it cannot be deferred.
 
     A model that is found off is looked at for a minute more: a start that was asked for just before may still land, and
-    its state may be older than that request. A model that another run holds by now, by a lease, is left to that run. A
-    lease that this run's start took is given up. Returns `stopped_at`, `on_since` and `asked_at`.
+    its state may be older than that request. A model that another run holds by now, by a lease, is left to that run,
+    and the task is **skipped**. A lease that this run's start took is given up. Returns `stopped_at`, `on_since` and
+    `asked_at`.
 
     **When it is red: the model may still be running and costs money.** Its log begins with the command that stops the
     model by hand: do that now.
@@ -134,7 +162,10 @@ class StopCustomModelOperator(StopsModel):
     def execute(self, context: Context) -> dict[str, Any]:
         """`xcom.Stopped`, as JSON."""
         self.settings = Arguments().model(self.model_arn, self.aws_conn_id)
-        return self._stop(context, self.settings)
+        try:
+            return self._stop(context, self.settings)
+        except TakenOverError as error:
+            raise AirflowSkipException(f"{error}: it is left to that, and not stopped") from error
 
     def _start_asked_at(self, context: Context, model_arn: str) -> datetime | None:  # noqa: ARG002  # as the other's
         """Not known, so it counts as just now: a model that is found off must stay off for as long as Describe lags."""

@@ -52,8 +52,13 @@ class StartsModel(BaseOperator):
 
     operator_extra_links = (ModelLink(),)
 
-    def _until_startable(self, hook: ModelHook) -> ModelState:
-        """Wait out a model that is stopping. :raises AirflowFailException: when it cannot be started."""
+    def _until_startable(self, context: Context, hook: ModelHook, model_arn: str) -> ModelState:
+        """Wait out a model that is stopping.
+
+        :raises RuntimeError: when another DAG holds it: then nothing of it is touched.
+        :raises AirflowFailException: when it cannot be started.
+        """
+        leases.check_not_held(model_arn, context["ti"].dag_id)
         state = hook.describe()
         while state.remains or state.phase is Phase.STOPPING:  # again: a look may be older than the waiter's last one
             if state.remains:
@@ -70,13 +75,16 @@ class StartsModel(BaseOperator):
     def _lease_of_earlier_try(self, context: Context, state: ModelState, model_arn: str) -> Lease | None:
         """This run's lease, if an earlier try of this task may have started the model: its deadline stays as it is.
 
-        A model that seems off may be starting all the same: its state may be from before that request.
+        A model that seems off may be starting all the same: its state may be from before that request. A lease that has
+        expired is of no use: somebody has cleared the task since, and wants the model again.
         """
         lease = leases.own_lease(context, model_arn)
-        if state.is_on and lease:
+        if lease is None or lease.has_expired(datetime.now(UTC)):
+            return None
+        if state.is_on:
             self.log.info("the model is %s already: adopted", state)
             return lease
-        may_be_starting = lease and lease.start_asked and lag.may_be_from_before(state, lease.since)
+        may_be_starting = lease.start_asked and lag.may_be_from_before(state, lease.since)
         return lease if may_be_starting else None
 
     def _without_switch(self, context: Context, lease: Lease) -> Lease:
@@ -152,7 +160,7 @@ class StartModelOperator(StartsModel):
         plan = xcom.require_plan(context)
         self.settings = plan.settings
         hook = model_hook(plan.settings)
-        state = self._until_startable(hook)
+        state = self._until_startable(context, hook, plan.settings.model_arn)
         lease = self._lease_of_earlier_try(context, state, plan.settings.model_arn)
         if lease is None:
             lease = leases.take_lease(context, plan, start_asked=True)
@@ -180,16 +188,12 @@ class StopsModel(BaseOperator):
     operator_extra_links = (ModelLink(),)
 
     def _stop(self, context: Context, settings: PlannedModel) -> dict[str, Any]:
-        """`xcom.Stopped`, as JSON."""
+        """`xcom.Stopped`, as JSON. :raises TakenOverError: when another run holds the model, which is left to that."""
         self.log.info("what stops the model by hand, should this fail: %s", settings.model.stop_command)
         stopping = Stopping(
             settings.model, settings.aws_conn_id, before_stop=lambda: self._spare(context, settings.model_arn)
         )
-        try:
-            stopping.until_off(_LINGER_SECONDS, self._start_asked_at(context, settings.model_arn))
-        except TakenOverError as error:
-            self.log.warning("%s: it is left to that", error)
-            return xcom.Stopped(stopped_at=datetime.now(UTC)).model_dump(mode="json")
+        stopping.until_off(_LINGER_SECONDS, self._start_asked_at(context, settings.model_arn))
         if not stopping.asked_at:
             self.log.info("the model was off, and stayed off for at least %g seconds", _LINGER_SECONDS)
         lease = leases.own_lease(context, settings.model_arn)
@@ -236,7 +240,11 @@ class StopModelOperator(StopsModel):
     def execute(self, context: Context) -> dict[str, Any]:
         """`xcom.Stopped`, as JSON."""
         self.settings = xcom.require_planned_model(context)
-        return self._stop(context, self.settings)
+        try:
+            return self._stop(context, self.settings)
+        except TakenOverError as error:
+            self.log.warning("%s: it is left to that", error)
+            return xcom.Stopped(stopped_at=datetime.now(UTC)).model_dump(mode="json")
 
     def _start_asked_at(self, context: Context, model_arn: str) -> datetime | None:
         """When this run asked for the model; None: it never did."""

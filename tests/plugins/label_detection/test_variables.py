@@ -122,3 +122,24 @@ def test_a_name_that_another_task_wrote_over_is_written_again(airflow: Airflow32
     ListedVariable.set("b", "1")
     ListedVariable.set("b", "2")  # as each run does
     assert ListedVariable.keys() == ["a", "b"]
+
+
+@pytest.mark.parametrize("call", range(12))
+def test_two_tasks_that_add_a_name_at_once_lose_none_without_an_error(airflow: Airflow32, call: int) -> None:
+    ListedVariable.set("a", "1")
+    calls: list[str] = []
+
+    def write_over(key: str) -> bool:
+        """The other task's write of the names, as it knew them, at one moment after the other."""
+        if len(calls) == call:
+            airflow.values[NAMES] = json.dumps(["a", "another"])
+        calls.append(key)
+        return True
+
+    airflow.reads = airflow.writes = write_over
+    try:
+        ListedVariable.set("b", "1")
+    except RuntimeError:  # then the task is tried again
+        ListedVariable.set("b", "1")
+    if len(calls) > call:
+        assert ListedVariable.keys("b") == ["b"]

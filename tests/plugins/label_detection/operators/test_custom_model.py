@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from label_detection import lag
 from label_detection.operators.custom_model import StartCustomModelOperator, StopCustomModelOperator
@@ -16,7 +16,7 @@ from tests.plugins.conftest import Run, Variables, later
 from tests.plugins.label_detection.operators.conftest import Airflow, Watch, lease_on
 
 if TYPE_CHECKING:
-    from tests.conftest import Aws
+    from tests.conftest import Aws, Topic
 
 pytestmark = [pytest.mark.usefixtures("quick")]
 ALL_KINDS = pytest.mark.kinds(*KINDS)
@@ -106,11 +106,54 @@ def test_a_model_that_the_dag_left_on_is_stopped_by_the_watchdog(
     assert aws.model()["status"] == "STOPPED"
 
 
-def test_a_model_that_another_dag_holds_is_not_leased(aws: Aws, own: Run, variables: Variables) -> None:
-    variables.put_lease(lease_on(aws))
+@pytest.mark.parametrize("status", ["TRAINING_COMPLETED", "RUNNING", "FAILED", "STOPPING"])
+@pytest.mark.parametrize("arguments", [{}, {"max_model_minutes": 30}], ids=["without a lease", "with a lease"])
+def test_a_model_that_another_dag_holds_is_refused_and_not_touched(
+    aws: Aws, own: Run, variables: Variables, arguments: dict[str, Any], status: str
+) -> None:
+    aws.put_model(status)
+    theirs = lease_on(aws)
+    variables.put_lease(theirs)
+    aws.fail("*", "*", status=500, code="MustNotBeCalled", times=1)
     with pytest.raises(RuntimeError, match="held by label_detection, run r1"):
-        start(aws, own, max_model_minutes=30)
-    assert aws.model()["status"] == "TRAINING_COMPLETED"
+        start(aws, own, **arguments)
+    assert len(aws.control("faults")) == 1
+    assert variables.lease(aws.settings) == theirs
+
+
+def test_a_start_that_is_cleared_after_its_lease_has_expired_takes_a_new_one(
+    aws: Aws, own: Run, variables: Variables
+) -> None:
+    start(aws, own, max_model_minutes=30)
+    old = variables.lease(aws.settings)
+    assert old is not None
+    variables.put_lease(old.model_copy(update={"until": datetime.now(UTC)}))
+    assert start(aws, own, max_model_minutes=30)["adopted"] is True
+    new = variables.lease(aws.settings)
+    assert new is not None
+    assert new.since > old.since
+    assert not new.has_expired(datetime.now(UTC))
+
+
+def test_the_watchdog_tells_the_topic_that_the_start_names(
+    aws: Aws, own: Run, variables: Variables, topic: Topic, watch: Watch
+) -> None:
+    start(aws, own, max_model_minutes=30, sns_topic_arn=topic.arn)
+    lease = variables.lease(aws.settings)
+    assert lease is not None
+    variables.put_lease(lease.model_copy(update={"until": datetime.now(UTC)}))
+    watch()
+    (told,) = topic.published()
+    assert "Watchdog stopped a model that own_dag left" in str(told)
+
+
+@pytest.mark.parametrize(("runs", "warns"), [(0, True), (1, False), (None, False)], ids=["never", "once", "not known"])
+def test_a_start_says_that_its_watchdog_has_never_run(
+    aws: Aws, own: Run, capsys: pytest.CaptureFixture[str], runs: int | None, warns: bool
+) -> None:
+    own.dag_runs = {} if runs is None else {"my_watchdog": runs}
+    start(aws, own, max_model_minutes=30, watchdog_dag_id="my_watchdog")
+    assert ("my_watchdog has never run" in capsys.readouterr().out) is warns
 
 
 @ALL_KINDS
@@ -131,11 +174,12 @@ def test_a_model_found_off_is_believed_only_after_describe_cannot_lag_any_more(
     assert [change["status"] for change in aws.model()["history"]][-3:] == ["RUNNING", "STOPPING", "STOPPED"]
 
 
-def test_a_model_that_another_run_holds_is_left_to_it(aws: Aws, own: Run, variables: Variables) -> None:
+def test_a_stop_is_skipped_where_another_run_holds_the_model(aws: Aws, own: Run, variables: Variables) -> None:
     aws.put_model("RUNNING")
     lease = lease_on(aws)
     variables.put_lease(lease)
-    assert stop(aws, own)["asked_at"] is None
+    with pytest.raises(AirflowSkipException, match=r"held by label_detection, run r1, until .*: it is left to that"):
+        stop(aws, own)
     assert aws.model()["status"] == "RUNNING"
     assert variables.lease(aws.settings) == lease
 
@@ -163,6 +207,7 @@ def test_the_switch_that_an_earlier_run_left_is_removed(aws: Aws, own: Run, vari
             "^argument max_inference_units is 2, less than min_inference_units",
         ),
         ({"max_model_minutes": -1}, "^argument max_model_minutes is -1: .*greater than or equal to 0.01"),
+        ({"max_model_minutes": 30, "sns_topic_arn": "mail"}, "^argument sns_topic_arn is 'mail'"),
     ],
     ids=[
         "no model's ARN",
@@ -173,6 +218,7 @@ def test_the_switch_that_an_earlier_run_left_is_removed(aws: Aws, own: Run, vari
         "words for units",
         "fewer at most",
         "no time",
+        "no topic",
     ],
 )
 def test_a_wrong_argument_of_the_start_is_named_and_nothing_is_started(

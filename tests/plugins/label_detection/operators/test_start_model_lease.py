@@ -44,7 +44,7 @@ def test_a_model_adopted_from_an_earlier_run_counts_from_this_runs_lease(
     assert lease.since == started.requested_at >= before
 
 
-@pytest.mark.parametrize("status", ["STOPPED", "RUNNING"])
+@pytest.mark.parametrize("status", ["STOPPED", "RUNNING", "FAILED"])
 def test_a_model_that_another_dag_holds_is_left_alone(aws: Aws, run: Run, variables: Variables, status: str) -> None:
     run.plan(aws.settings)
     theirs = lease_of(aws, "another_dag", "manual__theirs", datetime.now(UTC) + timedelta(hours=1))

@@ -250,7 +250,7 @@ OF_EARLIER_VERSION = "no field"
         pytest.param("team_a_label_detection_watchdog", "team_a_label_detection_watchdog", id="of a prefix"),
     ],
 )
-def test_every_lease_has_one_watchdog_which_it_names(
+def test_every_lease_that_has_just_expired_has_one_watchdog_which_it_names(
     aws: Aws, variables: Variables, airflow: Airflow, watch: Watch, named: str, acts: str
 ) -> None:
     aws.put_model("RUNNING")
@@ -265,6 +265,24 @@ def test_every_lease_has_one_watchdog_which_it_names(
     assert aws.model()["status"] == "RUNNING"
     assert [entry["run_id"] for entry in watch(acts)] == ["r1"]
     assert aws.model()["status"] == "STOPPED"
+
+
+@pytest.mark.parametrize(
+    ("minutes", "stops"),
+    [
+        pytest.param(60, False, id="has not expired"),
+        pytest.param(-29, False, id="its own may be at it"),
+        pytest.param(-31, True, id="its own has let it expire"),
+    ],
+)
+def test_a_lease_whose_watchdog_is_not_there_is_every_others(
+    aws: Aws, variables: Variables, watch: Watch, minutes: float, stops: bool
+) -> None:
+    aws.put_model("RUNNING")
+    variables.put_lease(lease_on(aws, minutes=minutes, watchdog_dag_id="never_there"))
+    acted = watch("label_detection_watchdog")
+    assert aws.model()["status"] == ("STOPPED" if stops else "RUNNING")
+    assert len(acted) == stops
 
 
 @pytest.mark.parametrize(
