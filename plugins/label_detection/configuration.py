@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from configparser import InterpolationError
 from functools import cache
@@ -13,13 +14,15 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowFailException
 
 from label_detection_core.config import pipelines, settings
-from label_detection_core.config.pipeline import Pipeline
+from label_detection_core.config.pipeline import Own, Pipeline
 from label_detection_core.config.pipelines import Call
 from label_detection_core.config.settings import PIPELINES, SECTION, Place, Settings, SettingsError
 from label_detection_core.redaction import shown
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+log = logging.getLogger(__name__)
 
 #: In the `default_args` of a watchdog's DAG: those of its pipelines.
 WATCHED = f"{SECTION}_pipelines"
@@ -33,7 +36,12 @@ def read_pipelines(folder: Path, call: Call) -> tuple[Pipeline, ...]:
     """
     dags_folder = Path(conf.get("core", "dags_folder"))
     folders = [folder, folder.parent, dags_folder, dags_folder.parent]
-    return pipelines.read(_read(PIPELINES), folders, _read, call)
+    try:
+        return pipelines.read(_read(PIPELINES), folders, _read, call)
+    except Exception as error:  # whatever it is: the watchdog in the same file must be there all the same
+        log.exception("the pipelines cannot be read")
+        line = f"[{SECTION}] {PIPELINES}: {type(error).__name__}: {shown(error)}"
+        return (Pipeline(Own(prefix=call.prefix, unreadable=line), _read),)
 
 
 def pipeline_of(default_args: Mapping[str, Any]) -> Pipeline:
@@ -78,7 +86,15 @@ def read_topics(context: Context) -> dict[str | None, str]:
 
 def run_params(pipeline: Pipeline) -> dict[str, Param]:
     """The options that can be given for one run. Empty in the form: as configured."""
-    return {name: _param(name, _schemas()[name], pipeline) for name in settings.run_options()}
+    right = pipeline.right()
+    return {name: _param(name, _schemas()[name], _configured(name, pipeline, right)) for name in settings.run_options()}
+
+
+def _configured(name: str, pipeline: Pipeline, right: Mapping[str, str]) -> str:
+    """What an option is, as the form says it. A wrong value is not shown: it may be a secret in the wrong place."""
+    if value := right.get(name):
+        return shown(value)
+    return "wrong" if _text(pipeline.read(name)) or name in pipeline.own.wrong else str(_schemas()[name]["default"])
 
 
 def _text(value: Any) -> str | None:
@@ -95,7 +111,7 @@ def _schemas() -> dict[str, Any]:
 _CONFIDENCE = r"^(model|100(\.0*)?|[0-9]{1,2}(\.[0-9]*)?)$"
 
 
-def _param(name: str, schema: dict[str, Any], pipeline: Pipeline) -> Param:
+def _param(name: str, schema: dict[str, Any], configured: str) -> Param:
     types: list[str] = [schema.get("type", "string")]
     more: dict[str, Any] = {}
     if (
@@ -104,7 +120,6 @@ def _param(name: str, schema: dict[str, Any], pipeline: Pipeline) -> Param:
         types, more = ["string", "number"], {"pattern": _CONFIDENCE, "examples": [settings.MODEL]}
         schema = {**schema, **next(each for each in schema["oneOf"] if each["type"] == "number")}
     limits = {key: schema[key] for key in ("minimum", "maximum", "exclusiveMinimum") if key in schema}
-    configured = shown(_text(pipeline.read(name)) or schema["default"])
     return Param(
         None,
         type=["null", *types],

@@ -131,7 +131,7 @@ def test_the_pipelines_may_be_an_argument(parse: Parse, monkeypatch: pytest.Monk
         ({"max_tasks": {1, 2}}, "labels(): max_tasks: set is no type of a value that an option has; set it in {place}"),
         ({"schedule": "daily"}, "labels(): schedule is 'daily': must be a cron expression *; set it in {place}"),
         ({"timezone": "Middle/Earth"}, "labels(): timezone is 'Middle/Earth': must be the IANA name *"),
-        ({"source_bucket": "No"}, "labels(): source_bucket is wrong: must be *; set it in {place}"),
+        ({"aws_conn_id": "a b"}, "labels(): aws_conn_id is wrong: must be *; set it in {place}"),
         ({"queue_url": None}, "labels(): queue_url is missing: set it in {place}, or AIRFLOW__* for all *"),
         ({"pipelines": "none.yaml"}, "labels(): pipelines: *none.yaml: there is no such file* ({place})"),
         ({"pipelines": 5}, "labels(): pipelines: it is neither a JSON object * ({place})"),
@@ -279,6 +279,55 @@ def test_a_watchdog_is_there_even_if_reading_the_pipelines_fails(parse: Parse, m
 
     monkeypatch.setattr("label_detection_core.config.pipelines.read", fail)
     assert set(parse("watchdog()")) == {WATCHDOG}
+
+
+def test_a_watchdog_in_the_same_file_is_there_even_if_reading_the_pipelines_fails(
+    parse: Parse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(configuration.pipelines, "read", fail)
+    dags = parse("labels()")
+    assert set(dags) == DAGS
+    (line,) = says(dags["label_detection"])
+    assert line == "[label_detection] pipelines: OSError: the disk is gone"
+
+
+@pytest.mark.parametrize("value", ["none.yaml", "[", 5], ids=str)
+def test_a_pipelines_file_that_cannot_be_read_takes_no_argument_away(parse: Parse, value: Any) -> None:
+    """Who is told, and by which connection, is known also of a DAG that cannot run."""
+    topic = "arn:aws:sns:eu-west-1:111122223333:team-a"
+    dags = parse(call(pipelines=value, sns_topic_arn=topic, schedule="@daily"))
+    context: Any = {"dag": dags["label_detection"]}
+    assert configuration.read_option("sns_topic_arn", context) == topic
+    assert dags["label_detection"].schedule == "@daily"
+    context = {"dag": dags[WATCHDOG]}
+    assert configuration.read_topics(context) == {topic: "aws_default"}
+
+
+def test_a_wrong_topic_of_a_call_is_not_replaced_by_the_sections(parse: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(environment_name("sns_topic_arn"), "arn:aws:sns:eu-west-1:111122223333:another-teams")
+    context: Any = {"dag": parse(call(**options(1, sns_topic_arn="mine")))[WATCHDOG]}
+    assert configuration.read_topics(context) == {None: "aws_default"}
+
+
+def test_a_call_with_all_that_is_required_is_no_pipeline_of_the_sections(
+    parse: Parse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(environment_name("pipelines"), json.dumps({"leaves": options(2), "parts": options(3)}))
+    dags = parse(call(prefix="team_", **options(1)))
+    assert set(dags) == {f"team_{dag_id}" for dag_id in DAGS}
+    assert says(dags["team_label_detection"]) == []
+    assert set(parse(call(prefix="team_", max_tasks=3))) > {"team_label_detection__leaves"}
+
+
+@pytest.mark.parametrize("right", [{}, {"max_tasks": 7}], ids=["by default", "configured"])
+def test_the_form_says_what_is_configured_and_of_what_is_wrong_that_it_is(parse: Parse, right: dict[str, Any]) -> None:
+    dag = parse(call(**options(1, min_confidence="hush", **right)))["label_detection"]
+    said = {name: dag.params.get_param(name).description or "" for name in ("min_confidence", "max_tasks")}
+    assert "Empty: as configured (wrong)." in said["min_confidence"]
+    assert f"Empty: as configured ({right.get('max_tasks', 4)})." in said["max_tasks"]
 
 
 def test_a_watchdog_that_fails_tells_the_topics_of_its_prefix(parse: Parse) -> None:

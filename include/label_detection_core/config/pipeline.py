@@ -18,12 +18,6 @@ LABELS_DAG = "label_detection"
 BACKFILL_DAG = "label_detection_backfill"
 #: The DAG that stops the models of all pipelines of a prefix.
 WATCHDOG_DAG = "label_detection_watchdog"
-#: Options that name things of AWS or Airflow: a wrong value may be a secret in the wrong place.
-_NAMES = {"aws_conn_id", "class_names", "dead_man_switch_role_arn", "final_bucket", "model_arn", "queue_url"}
-_NAMES |= {"sns_topic_arn", "source_bucket"}
-#: Characters of a wrong value that are worth keeping.
-_VALUE_LIMIT = 20
-
 Read = Callable[[str], Any]
 
 
@@ -77,15 +71,6 @@ class _OwnPlace(Place):
         return f"set it in {self.own.home}, or {environment_name(option)} for all"
 
 
-class _StoredPlace(_OwnPlace):
-    """The same for lines that are stored in Airflow's database, where everybody who may read the DAG sees them."""
-
-    def value(self, option: str, value: Any) -> str:
-        """A wrong value, if it is short and can be no secret."""
-        text = super().value(option, value)
-        return text if option not in _NAMES and len(text) <= _VALUE_LIMIT and text.isascii() else "wrong"
-
-
 @dataclass(frozen=True)
 class Pipeline:
     """One of several pipelines, or the only one. `defaults`: the section's options; None when one is not set."""
@@ -101,11 +86,11 @@ class Pipeline:
     def default_args(self, options: Collection[str] = tuple(Settings.model_fields)) -> dict[str, Any]:
         """Its own, for its DAGs' `default_args`: without values that are wrong, since everybody can read them there.
 
-        :param options: those alone, without what is wrong with the others.
+        :param options: those alone, and what is wrong with them.
         """
-        found = _without_wrong(self.own, self._wrong_lines(_StoredPlace(self.own)))
+        found = _without_wrong(self.own, self._wrong_lines(_OwnPlace(self.own)))
         if len(options) < len(Settings.model_fields):
-            found = Own(options={option: value for option, value in found.options.items() if option in options})
+            found = Own(options=_of(options, found.options), wrong=_of(options, found.wrong))
         return {settings.SECTION: found.model_dump(mode="json", exclude_defaults=True)}
 
     @property
@@ -205,6 +190,10 @@ def _without_wrong(own: Own, lines: Mapping[str, str]) -> Own:
             "unreadable": own.unreadable and shown(own.unreadable),
         }
     )
+
+
+def _of(options: Collection[str], values: Mapping[str, Any]) -> dict[str, Any]:
+    return {option: value for option, value in values.items() if option in options}
 
 
 def _why_not_stored(value: Any) -> str | None:

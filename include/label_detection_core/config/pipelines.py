@@ -23,6 +23,8 @@ from label_detection_core.redaction import shown
 #: Airflow: a DAG's id has up to 250 characters of these, a tag up to 100.
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 _NAME_LIMIT = 100
+#: What one pipeline must have.
+_OF_ONE = {option for option, described in Settings.model_fields.items() if described.is_required()}
 
 
 @dataclass(frozen=True)
@@ -49,18 +51,23 @@ def read(value: str | None, folders: Sequence[Path], defaults: Read, call: Call 
 
     :param folders: where a relative path is looked for, one after the other.
     :param defaults: an option of the section; None when not set.
-    :param call: its arguments win over what the value says.
+    :param call: its arguments win over what the value says. One that gives all that is required is one pipeline, unless
+        `pipelines` is an argument too.
     """
     defaults = cache(defaults)  # asked for once, and not by each pipeline
     reading = _Reading(defaults, call or Call())
+    arguments = {option: given for option, given in reading.call.options.items() if option != PIPELINES}
     try:
-        given, arguments = reading.arguments()
-        value = given if given is not None else value
+        given = reading.pipelines()
+        if given is not None:
+            value = given
+        elif arguments.keys() >= _OF_ONE:
+            value = None  # the call says all of one pipeline: those of the section are others
         if not value or not value.strip():
             return (reading.only(arguments),)
         named = pipelines_text.read(value, folders)
     except UnreadableError as error:
-        return (Pipeline(Own(prefix=reading.call.prefix, unreadable=reading.unreadable(error)), defaults),)
+        return (reading.only(arguments, reading.unreadable(error)),)
     source = str(named.file or (environment_name(PIPELINES) if given is None else reading.call.place))
     taken = {name for name in named.values if _NAME.fullmatch(name)}
     found = [reading.pipeline(name, options, source, arguments, taken) for name, options in named.values.items()]
@@ -74,23 +81,22 @@ class _Reading:
     defaults: Read
     call: Call
 
-    def arguments(self) -> tuple[str | None, dict[str, Any]]:
-        """The call's `pipelines`, None when it has none, and its other options; as values that JSON has.
+    def pipelines(self) -> str | None:
+        """The call's `pipelines`; None when it has none.
 
-        :raises UnreadableError: when `pipelines` is of a type that names none.
+        :raises UnreadableError: when it is of a type that names none.
         """
-        options = dict(self.call.options)
-        given = pipelines_text.as_text(options.pop(PIPELINES)) if PIPELINES in options else None
-        return given, options
+        given = self.call.options
+        return pipelines_text.as_text(given[PIPELINES]) if PIPELINES in given else None
 
     def unreadable(self, error: UnreadableError) -> str:
         if PIPELINES in self.call.options:
             return f"labels(): {PIPELINES}: {error} ({self.call.place})"
         return f"[{SECTION}] {PIPELINES}: {error} ({environment_name(PIPELINES)})"
 
-    def only(self, arguments: Mapping[str, Any]) -> Pipeline:
+    def only(self, arguments: Mapping[str, Any], unreadable: str | None = None) -> Pipeline:
         home = self.call.place if self.call.options or self.call.prefix else ""
-        return Pipeline(self._with(arguments, Own(home=home), "labels()"), self.defaults)
+        return Pipeline(self._with(arguments, Own(home=home, unreadable=unreadable), "labels()"), self.defaults)
 
     def pipeline(self, name: str, options: Any, source: str, arguments: Mapping[str, Any], taken: set[str]) -> Pipeline:
         long = len(name) > _NAME_LIMIT

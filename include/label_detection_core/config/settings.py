@@ -83,9 +83,28 @@ class Place:
         """What is to be done about one that is not."""
         return f"set {environment_name(option)}"
 
-    def value(self, option: str, value: Any) -> str:  # noqa: ARG002  # another place may show some options' alone
-        """A value that is wrong."""
-        return "{…}" if isinstance(value, dict) else "[…]" if isinstance(value, list) else redact(repr(value))
+
+#: Options that name things of AWS or Airflow: a wrong value may be a secret in the wrong place.
+_NAMES = {"aws_conn_id", "class_names", "dead_man_switch_role_arn", "final_bucket", "model_arn", "queue_url"}
+_NAMES |= {"sns_topic_arn", "source_bucket"}
+#: What may be seen of such a value: an ARN, a path in S3, a URL's host (a web hook's path is a secret), a bucket.
+_NO_SECRET = re.compile(r"arn:[\w:/.=,@-]*|s3://[\w/.-]*|https?://[\w.:-]+(?=/)", re.ASCII)
+_BUCKETS_NAME = re.compile(r"[\w.-]{1,63}", re.ASCII)
+#: Characters of another wrong value that are worth reading.
+_VALUE_LIMIT = 24
+
+
+def wrong_value(option: str, value: Any) -> str:
+    """A value that is wrong, as an error shows it: everybody who may read the DAG or its log sees that."""
+    if isinstance(value, dict | list):
+        return "{…}" if isinstance(value, dict) else "[…]"
+    text = str(value)
+    if option not in _NAMES or not isinstance(value, str):
+        return redact(repr(value)) if len(repr(value)) <= _VALUE_LIMIT and text.isascii() else "wrong"
+    if option.endswith("_bucket") and _BUCKETS_NAME.fullmatch(text):
+        return repr(text)
+    seen = _NO_SECRET.match(text)
+    return f"{seen[0] + ('' if seen.end() == len(text) else '…')!r}" if seen else "wrong"
 
 
 def _matching(pattern: re.Pattern[str], must_be: str) -> AfterValidator:
@@ -154,14 +173,18 @@ def _is_cron(value: str) -> bool:
 _QueueUrl = Annotated[
     str,
     _matching(
-        re.compile(r"https?://[^\s/@]+/[^\s@]+"),  # no login: the settings go along with the run, for all to see
+        # No login, no query: the settings go along with the run, for all to see.
+        re.compile(r"https?://[^\s/@?#]+/[^\s@?#]+"),
         "the URL of an SQS queue, as `aws sqs get-queue-url` prints it",
     ),
 ]
 _Bucket = Annotated[
     str,
     AfterValidator(_bucket),
-    _matching(_BUCKET, "the name of an S3 bucket, without s3:// and without a path"),
+    _matching(
+        _BUCKET,
+        "the name of an S3 bucket: 3 to 63 small letters, digits, dots and hyphens, without s3:// and without a path",
+    ),
 ]
 _Confidence = Annotated[
     Annotated[float, Field(ge=0, le=100), Tag("number")] | Annotated[Literal["model"], Tag("word")],
@@ -170,11 +193,13 @@ _Confidence = Annotated[
 ]
 _ModelArn = Annotated[str, AfterValidator(lambda value: model_of(value).arn)]
 _ClassNames = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(class_names.read)]
-#: Airflow: what a connection's id may be made of. A connection's URI has ://, its JSON has braces.
+#: Airflow: what a connection's id may be made of. A connection's URI has ://, its JSON has braces. AWS: an access key's
+#: id has 20 characters, its secret 40.
 _ConnectionId = Annotated[
     str,
     _matching(
-        re.compile(r"(?!.*://)[\w#!()\-.:/\\]{1,250}"), "the id of an Airflow connection, not the connection itself"
+        re.compile(r"(?!.*://)(?!(?:AKIA|ASIA)[A-Z\d]{16}\b)(?![\w/]{40}$)[\w#!()\-.:/\\]{1,250}"),
+        "the id of an Airflow connection, not the connection itself",
     ),
 ]
 _TopicArn = Annotated[
@@ -426,5 +451,5 @@ def _line(problem: Any, given: Mapping[str, Any], place: Place) -> str:
         return f"{place.name(option)} is missing: {place.where_missing(option)} ({description})"
     wrong = str(problem["ctx"]["error"]) if problem["type"] == "value_error" else problem["msg"]
     where = f"the run's param {option}" if option in given else place.where(option)
-    value = place.value(option, problem["input"])
+    value = wrong_value(option, problem["input"])
     return f"{place.name(option)} is {value}: {wrong[0].lower()}{wrong[1:]}; set {where}"

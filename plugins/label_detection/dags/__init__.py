@@ -7,7 +7,6 @@ labels()
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType
@@ -23,8 +22,6 @@ from label_detection_core.config.pipeline import WATCHDOG_DAG, Pipeline
 from label_detection_core.config.pipelines import Call
 
 __all__ = ["labels", "watchdog"]
-
-log = logging.getLogger(__name__)
 
 
 def labels(prefix: str = "", *, with_watchdog: bool = True, **options: Any) -> None:
@@ -58,12 +55,7 @@ def watchdog(prefix: str = "", **options: Any) -> None:
     :raises ValueError: when the prefix is wrong.
     """
     call, folder = _call(inspect.currentframe(), prefix, options)
-    pipelines: tuple[Pipeline, ...] = ()
-    try:
-        pipelines = read_pipelines(folder, call)
-    except Exception:  # whatever it is: they only say whom to tell, and it must be there without
-        log.exception("the pipelines cannot be read")
-    _watchdog(prefix, pipelines)
+    _watchdog(prefix, read_pipelines(folder, call))
 
 
 def _watchdog(prefix: str, pipelines: Iterable[Pipeline]) -> None:

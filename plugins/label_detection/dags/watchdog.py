@@ -23,8 +23,10 @@ cause, often the missing permission `rekognition:StopProjectVersion` or `sagemak
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from airflow.sdk import DAG
 
@@ -35,6 +37,8 @@ from label_detection.docs import TAG, task_docs, with_prefix
 from label_detection.operators.watchdog import StopExpiredModelsOperator
 from label_detection.xcom import STOP_FIRST
 from label_detection_core.config.pipeline import WATCHDOG_DAG, Pipeline
+
+log = logging.getLogger(__name__)
 
 
 def watchdog(prefix: str, pipelines: Iterable[Pipeline]) -> None:
@@ -55,7 +59,7 @@ def watchdog(prefix: str, pipelines: Iterable[Pipeline]) -> None:
             "retries": 1,
             "retry_delay": timedelta(seconds=10),
             "execution_timeout": timedelta(minutes=15),  # it waits eight for a model that is long in stopping
-            WATCHED: [pipeline.default_args(("sns_topic_arn", "aws_conn_id")) for pipeline in pipelines],
+            WATCHED: _watched(pipelines),
         },
     ):
         StopExpiredModelsOperator(
@@ -64,3 +68,12 @@ def watchdog(prefix: str, pipelines: Iterable[Pipeline]) -> None:
             priority_weight=STOP_FIRST,
             on_failure_callback=notifications.watchdog_failed,
         )
+
+
+def _watched(pipelines: Iterable[Pipeline]) -> list[dict[str, Any]]:
+    """Whom to tell when it fails, for each pipeline."""
+    try:
+        return [pipeline.default_args(("sns_topic_arn", "aws_conn_id")) for pipeline in pipelines]
+    except Exception:  # whatever it is: the watchdog must be there without
+        log.exception("the pipelines' options cannot be read")
+        return []

@@ -27,9 +27,8 @@ class StartCustomModelOperator(StartsModel):
     the model costs money.
 
     A model that is starting or running already is adopted, so that a retry and a cleared task are safe; one that is
-    stopping is waited out and then started; one that another DAG holds by a lease is refused. It does not wait until the
-    model runs: see `CustomModelRunningSensor`.
-    Returns `requested_at`, `adopted` and `units`.
+    stopping is waited out and then started; one that another DAG holds by a lease is refused. It does not wait until
+    the model runs: see `CustomModelRunningSensor`. Returns `requested_at`, `adopted` and `units`.
 
     :param model_arn: the model's ARN; its Region is the one that is called. (templated)
     :param min_inference_units: inference units to start with, or instances of a SageMaker endpoint. (templated)

@@ -207,7 +207,7 @@ def test_the_switch_that_an_earlier_run_left_is_removed(aws: Aws, own: Run, vari
             "^argument max_inference_units is 2, less than min_inference_units",
         ),
         ({"max_model_minutes": -1}, "^argument max_model_minutes is -1: .*greater than or equal to 0.01"),
-        ({"max_model_minutes": 30, "sns_topic_arn": "mail"}, "^argument sns_topic_arn is 'mail'"),
+        ({"max_model_minutes": 30, "sns_topic_arn": "mail"}, "^argument sns_topic_arn is wrong: must be the ARN"),
     ],
     ids=[
         "no model's ARN",

@@ -127,11 +127,11 @@ NO_BUCKET = "the-bucket-of-nobody"
     [
         (
             {"queue_url": "parts"},
-            r"^argument queue_url is 'parts': must be the URL of an SQS queue.*; set the argument",
+            r"^argument queue_url is wrong: must be the URL of an SQS queue.*; set the argument",
         ),
         ({"queue_url": None}, r"^argument queue_url is missing: give the argument queue_url"),
         ({"source_bucket": "s3://parts"}, r"^argument source_bucket is 's3://parts': must be the name of an S3 bucket"),
-        ({"model_arn": "parts"}, r"^argument model_arn is 'parts': must be the ARN of a model"),
+        ({"model_arn": "parts"}, r"^argument model_arn is wrong: must be the ARN of a model"),
         ({"min_confidence": 101}, r"^argument min_confidence is 101: .*less than or equal to 100"),
         ({"max_minutes": 0}, r"^argument max_minutes is 0: .*greater than or equal to 0.01; set the argument max_min"),
         ({"images_per_second": -1}, r"^argument images_per_second is -1: .*; set the argument images_per_second"),
