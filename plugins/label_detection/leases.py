@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from label_detection.configuration import run_pipeline
 from label_detection.variables import Variable
-from label_detection_core.model.lease import LEASE_PREFIX, Lease, lease_name, lease_until, watchdog_of
+from label_detection_core.model.lease import LEASE_PREFIX, Lease, lease_name, lease_of, lease_until, watchdog_of
 from label_detection_core.run.plan import Plan
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def all_leases(watchdog_dag_id: str | None = None) -> Leases:
         try:
             value = _value(name)
             if value and _concerns(value, watchdog_dag_id):  # without a value it has ended meanwhile
-                found.leases.append(_parse(name, value))
+                found.leases.append(lease_of(name, value))
         except Exception as error:  # noqa: BLE001  # whatever it is: one variable must not keep the others back
             found.problems.append(str(error))
     return found
@@ -57,7 +57,7 @@ def read_lease(model_arn: str) -> Lease | None:
     name = lease_name(model_arn)
     value = _value(name)
     try:
-        return _parse(name, value) if value else None
+        return lease_of(name, value) if value else None
     except ValueError as error:  # somebody has edited the variable
         log.warning("%s; taken for none", error)
         return None
@@ -149,15 +149,3 @@ def _value(name: str) -> str | None:
         if value is None and name in Variable.keys(prefix=name):
             raise RuntimeError(f"the variable {name} cannot be read now: Airflow's API server does not give it")
     return value
-
-
-def _parse(name: str, value: str) -> Lease:
-    try:
-        lease = Lease.model_validate_json(value)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ValueError(f"the variable {name} is not a lease: {where} {first['msg']}".replace("  ", " ")) from None
-    if lease_name(lease.model_arn) != name:
-        raise ValueError(f"the variable {name} is not a lease: it is for another model, {lease.model_arn}")
-    return lease

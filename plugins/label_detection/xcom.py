@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import AwareDatetime, BaseModel
 
 from label_detection_core.config.model_kinds import NamesModel
+from label_detection_core.model import at_work
 from label_detection_core.run.plan import Plan
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ SENSE_TASK = "wait_for_images"
 PLAN_TASK = "plan_run"
 START_TASK = "start_model"
 WAIT_TASK = "wait_for_model"
-STOP_TASK = "stop_model"
+STOP_TASK = at_work.STOP_TASK
 #: Of tasks that wait for a worker, those that stop a model come first: the others have 1.
 STOP_FIRST = 100
 _PLAN_KEY = "plan"

@@ -1,11 +1,13 @@
-"""Whether a run that holds a model is at work."""
+"""Whether a run that holds a model still looks after it."""
 
 from __future__ import annotations
+
+from datetime import timedelta
 
 import pytest
 from airflow.utils.state import DagRunState, State, TaskInstanceState
 
-from label_detection_core.model.at_work import has_ended, is_at_work, is_over
+from label_detection_core.model.at_work import IDLE, why_left
 
 #: Of each state of Airflow's: whether a task in it is at work, and whether a teardown in it is over for good.
 TASKS: dict[str | None, tuple[bool, bool]] = {
@@ -16,8 +18,8 @@ TASKS: dict[str | None, tuple[bool, bool]] = {
     "restarting": (True, False),
     "deferred": (True, False),
     "up_for_reschedule": (True, False),
+    "awaiting_input": (True, False),
     "up_for_retry": (False, False),
-    "awaiting_input": (False, False),
     "success": (False, True),
     "failed": (False, True),
     "upstream_failed": (False, True),
@@ -26,24 +28,36 @@ TASKS: dict[str | None, tuple[bool, bool]] = {
 }
 #: Of each state of Airflow's: whether a run in it has ended.
 RUNS = {"queued": False, "running": False, "success": True, "failed": True}
+NOT_IDLE = timedelta(0)
 
 
 @pytest.mark.parametrize(("state", "at_work"), [(state, one[0]) for state, one in TASKS.items()], ids=str)
-def test_a_task_in_this_state_is_at_work_or_is_not(state: str | None, at_work: bool) -> None:
-    assert is_at_work([state]) is at_work
-    assert is_at_work(["success", state, None]) is at_work, "one is enough"
+def test_a_running_run_is_left_once_no_task_has_been_at_work_for_two_minutes(state: str | None, at_work: bool) -> None:
+    tasks = {"plan_run": "success", "analyse_images_0": state, "stop_model": None}
+    assert bool(why_left("running", tasks, IDLE)) is not at_work
+    assert why_left("running", tasks, IDLE - timedelta(seconds=1)) is None
 
 
-@pytest.mark.parametrize("run", RUNS)
+@pytest.mark.parametrize("idle_for", [NOT_IDLE, IDLE], ids=["just now", "for long"])
+@pytest.mark.parametrize("run", [run for run, ended in RUNS.items() if ended])
 @pytest.mark.parametrize(("stop", "is_final"), [(state, one[1]) for state, one in TASKS.items()], ids=str)
-def test_a_run_is_over_when_it_and_its_teardown_have_ended(run: str, stop: str | None, is_final: bool) -> None:
-    assert has_ended(run) is RUNS[run]
-    assert is_over(run, stop) is (RUNS[run] and is_final)
+@pytest.mark.parametrize("stop_task", ["stop_model", "group.stop_model", "switch_it_off"])
+def test_a_run_that_has_ended_is_over_once_its_stop_is(
+    run: str, stop: str | None, is_final: bool, stop_task: str, idle_for: timedelta
+) -> None:
+    assert bool(why_left(run, {"plan_run": "success", stop_task: stop}, idle_for)) is is_final
 
 
-def test_a_run_without_tasks_or_that_is_gone_is_neither_at_work_nor_over() -> None:
-    assert not is_at_work([])
-    assert not is_over(None, "success")
+def test_what_else_a_run_has_left_undone_does_not_keep_the_model_on() -> None:
+    assert why_left("failed", {"plan_run": None, "stop_model": "failed"}, NOT_IDLE)
+
+
+def test_a_run_that_waits_to_be_scheduled_is_not_left() -> None:
+    assert why_left("queued", {"plan_run": None}, IDLE) is None
+
+
+def test_a_run_that_was_deleted_is_left() -> None:
+    assert why_left(None, {}, NOT_IDLE) == "the run was deleted"
 
 
 def test_the_tables_have_every_state_that_the_installed_airflow_has() -> None:
@@ -52,5 +66,6 @@ def test_the_tables_have_every_state_that_the_installed_airflow_has() -> None:
 
 
 def test_an_enum_of_airflows_counts_as_its_text() -> None:
-    assert is_at_work([TaskInstanceState.RUNNING])
-    assert is_over(DagRunState.FAILED, TaskInstanceState.SKIPPED)
+    assert why_left(DagRunState.RUNNING, {"a": TaskInstanceState.RUNNING}, IDLE) is None
+    said = why_left(DagRunState.FAILED, {"stop_model": TaskInstanceState.SKIPPED}, NOT_IDLE)
+    assert said == "the run is over: it is failed, stop_model skipped"

@@ -6,7 +6,7 @@ import hashlib
 import json
 from datetime import datetime, timedelta
 
-from pydantic import AwareDatetime, ConfigDict
+from pydantic import AwareDatetime, ConfigDict, ValidationError
 
 from label_detection_core.config.model_kinds import NamesModel
 from label_detection_core.config.pipeline import WATCHDOG_DAG
@@ -51,6 +51,19 @@ class Lease(NamesModel):
     def seems_abandoned(self, now: datetime) -> bool:
         """Whether the watchdog that it names has let it expire: that one is paused, broken or was never there."""
         return now >= self.until + _ABANDONED
+
+
+def lease_of(name: str, text: str) -> Lease:
+    """The lease that is stored under a name. :raises ValueError: when it is none: somebody has edited it."""
+    try:
+        lease = Lease.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ValueError(f"the variable {name} is not a lease: {where} {first['msg']}".replace("  ", " ")) from None
+    if lease_name(lease.model_arn) != name:
+        raise ValueError(f"the variable {name} is not a lease: it is for another model, {lease.model_arn}")
+    return lease
 
 
 def watchdog_of(text: str) -> str | None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -16,8 +16,7 @@ from label_detection import lag, leases, notifications, stopping
 from label_detection.hooks import switch
 from label_detection.leases import TakenOverError
 from label_detection.stopping import Stopping
-from label_detection.xcom import STOP_TASK
-from label_detection_core.model.at_work import IDLE, has_ended, is_at_work, is_over
+from label_detection_core.model.at_work import IDLE, why_left
 from label_detection_core.model.lease import Lease
 from label_detection_core.run import notices
 
@@ -81,46 +80,32 @@ class StopExpiredModelsOperator(BaseOperator):
 
     def _why_overdue(self, context: Context, lease: Lease) -> str | None:
         """Why a lease must be acted on; None when its run may keep the model."""
-        if why := self._run_is_over(context, lease):
+        if why := self._why_left(context, lease, timedelta(0)):
             return why
         return f"its lease expired at {lease.until:%Y-%m-%d %H:%M:%S %Z}" if lease.has_expired(_now()) else None
 
-    def _run_is_over(self, context: Context, lease: Lease) -> str | None:
+    def _why_left(self, context: Context, lease: Lease, idle_for: timedelta) -> str | None:
+        """Why its run will not stop the model any more; None: it may, or Airflow does not say."""
         ti = context["ti"]
         try:
             run = ti.get_dagrun_state(dag_id=lease.dag_id, run_id=lease.run_id)
-            if not has_ended(run):
-                return None
-            states = ti.get_task_states(dag_id=lease.dag_id, run_ids=[lease.run_id], task_ids=[STOP_TASK])
+            states = ti.get_task_states(dag_id=lease.dag_id, run_ids=[lease.run_id])
         except Exception as error:  # noqa: BLE001  # whatever it is: a lease that has expired must still count
             if _says_not_found(error):
-                return "its run was deleted"
+                return why_left(None, {}, idle_for)
             self.log.warning("Airflow does not say what became of run %s; its lease counts: %s", lease.run_id, error)
             return None
-        stop = states.get(lease.run_id, {}).get(STOP_TASK)  # a run marked by hand still has its teardown to run
-        return f"its run is {_word(run)} and {STOP_TASK} {_word(stop)}" if is_over(run, stop) else None
+        return why_left(run, states.get(lease.run_id, {}), idle_for)
 
     def _stuck(self, context: Context, leases: list[Lease]) -> list[_Overdue]:
         """Those of running runs of which nothing goes on; as long as it takes to be sure, if there are any."""
         until = time.monotonic() + _STUCK_SECONDS
-        while idle := [lease for lease in leases if self._is_idle(context, lease)]:
+        while left := [(lease, why) for lease in leases if (why := self._why_left(context, lease, IDLE))]:
             if time.monotonic() > until:
-                why = f"no task of its run was at work for {_STUCK_SECONDS:.0f} seconds: is its DAG paused or broken?"
-                return [_take_up(lease, why) for lease in idle]
-            leases = idle
+                return [_take_up(lease, why) for lease, why in left]
+            leases = [lease for lease, _ in left]
             time.sleep(_LOOK_SECONDS)
         return []
-
-    def _is_idle(self, context: Context, lease: Lease) -> bool:
-        ti = context["ti"]
-        try:
-            if ti.get_dagrun_state(dag_id=lease.dag_id, run_id=lease.run_id) != "running":
-                return False
-            states = ti.get_task_states(dag_id=lease.dag_id, run_ids=[lease.run_id])
-        except Exception as error:  # noqa: BLE001  # whatever it is: nothing is known, and the lease stands
-            self.log.warning("Airflow does not say what run %s does; its lease counts: %s", lease.run_id, error)
-            return False
-        return not is_at_work(states.get(lease.run_id, {}).values())
 
     def _stop(self, overdue: list[_Overdue], trouble: list[str]) -> list[dict[str, Any]]:
         """Stop them side by side: one that is long in stopping must not keep the others on."""
@@ -188,11 +173,6 @@ def _says_not_found(error: Exception) -> bool:
     answer = detail.get("detail")
     said = answer.get("detail") if isinstance(answer, dict) else None
     return isinstance(said, dict) and said.get("reason") == "not_found"
-
-
-def _word(state: Any) -> str:
-    """A state as people know it; Airflow gives enums of different kinds."""
-    return str(getattr(state, "value", state))
 
 
 def _now() -> datetime:

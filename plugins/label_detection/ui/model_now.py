@@ -7,14 +7,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fastapi import HTTPException
-from pydantic import ValidationError
 
 from label_detection.hooks.model import ModelState, Phase
 from label_detection.ui import airflow, clients
 from label_detection.ui.responses import said_in_words
-from label_detection.xcom import STOP_TASK
-from label_detection_core.model.at_work import IDLE, is_at_work, is_over
-from label_detection_core.model.lease import Lease, lease_name
+from label_detection_core.model.at_work import IDLE, why_left
+from label_detection_core.model.lease import Lease, lease_name, lease_of
 from label_detection_core.run.notices import stop_command
 
 if TYPE_CHECKING:
@@ -25,8 +23,9 @@ if TYPE_CHECKING:
 _WATCHDOG_TASK = "stop_expired_models"
 #: Of the watchdog, which runs every ten minutes: a day.
 _LOOKS = 144
-#: What runs of watchdogs have returned, by DAG, run and its end: that never changes, and Airflow gives one at a time.
-_returned: dict[tuple[str, str, str], Any] = {}
+#: What runs of watchdogs have returned, by user, DAG, run and its end: that never changes, and Airflow gives one at a
+#: time. By user, since not all may read it.
+_returned: dict[tuple[str, str, str, str], Any] = {}
 _MOST_RETURNED = 10 * _LOOKS
 
 
@@ -75,8 +74,8 @@ def _lease(model_arn: str) -> tuple[Lease | None, str | None]:
     if value is None:
         return None, None
     try:
-        return Lease.model_validate_json(value), None
-    except ValidationError:
+        return lease_of(name, value), None
+    except ValueError:
         return None, f"The Variable {name} was edited: it is not a lease. Look after the model, then delete it."
 
 
@@ -90,17 +89,16 @@ def _why_left(asked: Airflow, held: Lease) -> str | None:
         tasks = asked.tasks(held.dag_id, held.run_id)
     except HTTPException as error:
         if error.status_code == 404:
-            return "that run was deleted"
+            return why_left(None, {}, IDLE)
         if error.status_code == 403:
             return None
         raise
     ended = [datetime.fromisoformat(task["end_date"]) for task in tasks if task["end_date"]]
-    if is_at_work(task["state"] for task in tasks) or now - max([held.since, *ended]) < IDLE:
-        return None
-    stop = next((task["state"] for task in tasks if task["task_id"] == STOP_TASK), None)
-    if is_over(run, stop):
-        return f"that run is over ({run}), and did not give it up"
-    return "no task of that run is at work: is its DAG paused, or its file broken?"
+    # The last one's end is as near as the API comes to it; a run that is over has no task that could be at work.
+    idle_for = now - max([held.since, *ended])
+    by_id = {f"{task['task_id']}_{task.get('map_index', -1)}".removesuffix("_-1"): task["state"] for task in tasks}
+    left = why_left(run, by_id, idle_for)
+    return left if idle_for >= IDLE else None
 
 
 def _warning(model_arn: str, state: ModelState | None, held: Lease | None, left: str | None) -> str | None:
@@ -142,7 +140,7 @@ def watchdog(asked: Airflow, pipeline: Pipeline) -> dict[str, Any]:
 
 
 def _what_it_returned(asked: Airflow, dag_id: str, run: dict[str, Any]) -> Any:
-    key = dag_id, run["dag_run_id"], str(run["end_date"])
+    key = asked.user_id, dag_id, run["dag_run_id"], str(run["end_date"])
     if key not in _returned:
         if len(_returned) >= _MOST_RETURNED:
             _returned.clear()

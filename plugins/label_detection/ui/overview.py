@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Annotated, Any
@@ -35,9 +36,10 @@ def overview_page() -> Response:
 
 @router.get("/pipelines")
 def pipelines(request: Request, user: GetUserDep, airflow: AirflowDep) -> Response:
-    """The pipelines whose runs the user may read."""
+    """The pipelines whose runs the user may read; without a name that another one, of another prefix, has too."""
     seen = [pipeline for pipeline in pipelines_of(airflow) if _may_read(request, user, pipeline)]
-    return data([{"name": pipeline.name, "dag_id": pipeline.dag_id} for pipeline in seen])
+    named = Counter(pipeline.name for pipeline in seen)
+    return data([{"name": p.name if named[p.name] == 1 else None, "dag_id": p.dag_id} for p in seen])
 
 
 @router.get("/pipelines/{dag_id}/runs", dependencies=[MAY_READ_RUNS])

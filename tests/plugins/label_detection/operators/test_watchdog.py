@@ -41,6 +41,7 @@ pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.kinds(*KINDS)]
         pytest.param(
             60, {"status_code": 404, "detail": {"detail": "Not Found"}}, False, id="Airflow knows no such page"
         ),
+        pytest.param(60, ("failed", None), False, id="marked failed by hand: its stop has not begun"),
         pytest.param(60, NOT_FOUND, True, id="deleted"),
         pytest.param(60, ("failed", "failed"), True, id="its stop failed"),
         pytest.param(60, ("success", "success"), True, id="its stop was marked as done by hand"),
@@ -90,7 +91,7 @@ def test_a_run_of_which_nothing_goes_on_loses_its_model(
     airflow.looks = [{"analyse_images_0": state} for state in looks]
     acted = watch()
     assert aws.model()["status"] == ("STOPPED" if stops else "RUNNING")
-    assert ["no task of its run was at work" in entry["why"] for entry in acted] == [True] * stops
+    assert ["no task of the run was at work" in entry["why"] for entry in acted] == [True] * stops
 
 
 def test_without_a_lease_no_model_is_looked_at_and_aws_is_not_called(aws: Aws, watch: Watch) -> None:

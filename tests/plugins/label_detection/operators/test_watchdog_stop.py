@@ -40,9 +40,9 @@ def test_what_was_done_is_said_in_the_log_the_xcom_and_to_the_leases_topic(
     lease = lease_on(aws, minutes=-7, sns_topic_arn=topic.arn)
     variables.put_lease(lease)
     (entry,) = watch()
-    assert entry == {**lease.model_dump(mode="json"), "why": "its run was deleted", "stopped": True}
+    assert entry == {**lease.model_dump(mode="json"), "why": "the run was deleted", "stopped": True}
     log = capsys.readouterr().out
-    assert f"{lease.model_arn}: left by run r1 of DAG {DAG_ID} (its run was deleted), leased since" in log
+    assert f"{lease.model_arn}: left by run r1 of DAG {DAG_ID} (the run was deleted), leased since" in log
     assert "7 minutes over its time: stopped it" in log
     ((subject, text),) = topic.published()
     assert subject == f"[label detection] Watchdog stopped a model that {DAG_ID} left"
@@ -55,7 +55,7 @@ def test_what_became_of_the_run_is_said_in_airflows_words(
     variables.put_lease(lease_on(aws))
     airflow.runs["r1"] = ("success", "skipped")
     (entry,) = watch()
-    assert entry["why"] == "its run is success and stop_model skipped"
+    assert entry["why"] == "the run is over: it is success, stop_model skipped"
 
 
 @pytest.mark.parametrize(

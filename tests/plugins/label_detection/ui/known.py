@@ -27,8 +27,9 @@ def row(report: dict[str, Any]) -> dict[str, Any]:
 
 
 class Known(Airflow):
-    """Runs, task instances and return values as the API has them; `denied`: DAGs that it refuses to this user.
+    """Runs, task instances and return values as the API has them.
 
+    `denied`: DAGs that it refuses to this user, `denied_values`: whether it refuses what tasks returned.
     `default_args`: by DAG, those with the project's tag.
     """
 
@@ -39,7 +40,14 @@ class Known(Airflow):
         self.variables: dict[str, str] = {}
         self.denied: set[str] = set()
         self.asked: list[str] = []
+        self.who = "somebody"
+        self.denied_values = False
         self.default_args: dict[str, dict[str, Any]] = {DAG_ID: {SECTION: {}}, WATCHDOG_DAG: {}}
+
+    @property
+    def user_id(self) -> str:
+        """Who asks."""
+        return self.who
 
     def configure(self, pipelines: str) -> None:
         """The DAGs that there are with pipelines, as the option names them."""
@@ -74,6 +82,8 @@ class Known(Airflow):
         self.asked.append("/".join(path))
         match path:
             case (_, dag_id, *_) if dag_id in self.denied:
+                raise HTTPException(403, "Forbidden")
+            case (*_, "xcomEntries", _) if self.denied_values:
                 raise HTTPException(403, "Forbidden")
             case ("dags",):
                 assert params["tags"] == "label-detection"

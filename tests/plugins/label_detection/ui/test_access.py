@@ -64,6 +64,17 @@ def test_the_list_of_pipelines_has_those_that_the_user_may_read(
     assert browser.get("/runs/label_detection__leaves/images", params={"run_id": RUN_ID}).status_code == 403
 
 
+def test_pipelines_of_one_name_are_known_by_their_dags(browser: TestClient, airflow: Rights, known: Known) -> None:
+    known.configure('{"leaves": {}, "parts": {}}')
+    known.default_args["team_label_detection__parts"] = {SECTION: {"name": "parts", "prefix": "team_"}}
+    airflow.may_read = set(known.default_args)
+    assert {one["dag_id"]: one["name"] for one in browser.get("/pipelines").json()} == {
+        "label_detection__leaves": "leaves",
+        "label_detection__parts": None,
+        "team_label_detection__parts": None,
+    }
+
+
 def test_a_pipelines_options_are_those_that_its_dag_was_made_with(browser: TestClient, known: Known, aws: Aws) -> None:
     known.configure('{"leaves": {"final_bucket": "nowhere-to-be-found"}}')
     known.default_args[DAG_ID] = known.default_args.pop("label_detection__leaves")

@@ -132,8 +132,12 @@ MOMENTS = {
     "starting by hand": Moment("STARTING", "no run holds it"),
     "on after its time": Moment("RUNNING", "over at 2026-11-22 06:00 UTC. It is on", OVER, tasks={"a": "running"}),
     "held after its time": Moment("STOPPED", "over at 2026-11-22 06:00 UTC. The model is off", OVER),
-    "on, its run deleted": Moment("RUNNING", "that run was deleted. It is on", HELD, None),
-    "on, its run over": Moment("RUNNING", "that run is over (failed)", HELD, "failed", {"stop_model": "failed"}),
+    "on, its run deleted": Moment("RUNNING", "the run was deleted. It is on", HELD, None),
+    "on, its run over": Moment("RUNNING", "it is failed, stop_model failed", HELD, "failed", {"stop_model": "failed"}),
+    "cleared, and waits": Moment("RUNNING", "", HELD, "queued"),
+    "marked as failed, its teardown to begin": Moment("RUNNING", "", HELD, "failed", {"stop_model": ""}),
+    "on, another DAG's run over": Moment("RUNNING", "it is success", HELD, "success", {"a": "success"}),
+    "on, a group's stop failed": Moment("RUNNING", "it is failed", HELD, "failed", {"g.stop_model": "failed"}),
     "on, its DAG paused": Moment("RUNNING", "is its DAG paused", HELD, tasks={"analyse_images": "success"}),
     "off for good": Moment("STOPPED", "The model is off", HELD, tasks={"plan_run": "success"}),
     "cannot be started": Moment("TRAINING_FAILED", "No run can start this model: it is TRAINING_FAILED (its training"),
@@ -217,6 +221,16 @@ def test_what_a_run_of_the_watchdog_returned_is_asked_once(browser: TestClient, 
     assert [path for path in known.asked[before:] if "xcomEntries" in path] == [
         f"dags/{WATCHDOG}/dagRuns/run 3/taskInstances/stop_expired_models/xcomEntries/return_value"
     ]
+
+
+def test_what_one_user_may_read_of_the_watchdog_is_not_shown_to_another(
+    browser: TestClient, aws: Aws, known: Known
+) -> None:
+    run_id = known.add_run(1, WATCHDOG)
+    known.add_value(run_id, "stop_expired_models", [lease(aws).model_dump(mode="json")])
+    assert len(now(browser)["watchdog"]["acted"]) == 1
+    known.who, known.denied_values = "another", True
+    assert now(browser)["watchdog"] == NOT_YET | {"problem": "You may not read the runs of the watchdog."}
 
 
 def test_who_may_not_read_the_watchdogs_runs_is_told_so_and_sees_the_rest(
