@@ -111,7 +111,7 @@ class SharedAirflow(World):
         return options | {"model_arn": self.model(model)["arn"]}
 
     def leave_on(self, team: Team) -> None:
-        """Have a team's model on, as a run that is gone has left it: its lease has just expired. It has had a run before."""
+        """Have a team's model on, as a run that is gone has left it: its lease has just expired."""
         arn = team.options["model_arn"]
         self.rekognition.start_project_version(ProjectVersionArn=arn, MinInferenceUnits=1)
         ended = datetime.now(UTC)
