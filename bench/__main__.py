@@ -146,7 +146,7 @@ def _table() -> list[measures.Measure]:
     measures.write(found)
     measures.put_between(measures.DOCS / "bench.md", BEGIN, END, measures.markdown(found))
     measures.put_between(
-        PROJECT / "README.md", "<!-- highlights -->", "<!-- end of highlights -->", measures.highlights(found)
+        measures.DOCS / "measured.md", "<!-- highlights -->", "<!-- end of highlights -->", measures.highlights(found)
     )
     draw(samples)
     return found

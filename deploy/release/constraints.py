@@ -24,7 +24,7 @@ NAMED_IN = (
     "docker-compose.yaml",
     "deploy/helm/values.yaml",
     "deploy/cloudformation/mwaa.yaml",
-    "README.md",
+    "docs/where-it-runs.md",
     "docs/install.md",
     "docs/setup.md",
 )

@@ -59,7 +59,7 @@ _KINDS = {"counter": COUNTERS, "gauge": GAUGES}
 
 
 def table() -> str:
-    """All of them as a Markdown table, for the README."""
+    """All of them as a Markdown table, for docs/metrics.md."""
     rows = [f"| `{name}` | {kind} | {one.words} |" for kind, all_ in _KINDS.items() for name, one in all_.items()]
     return "\n".join(["| metric | kind | |", "|---|---|---|", *rows])
 

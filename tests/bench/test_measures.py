@@ -59,7 +59,7 @@ def test_what_was_not_measured_again_keeps_its_row_and_its_place() -> None:
 def test_the_documents_have_what_was_measured_last() -> None:
     measured = measures.read()
     assert measures.markdown(measured) in (PROJECT / "docs" / "bench.md").read_text()
-    assert measures.highlights(measured) in (PROJECT / "README.md").read_text()
+    assert measures.highlights(measured) in (PROJECT / "docs" / "measured.md").read_text()
 
 
 def test_no_published_row_misses_its_bound_without_a_word_in_the_document() -> None:

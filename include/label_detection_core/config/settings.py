@@ -1,6 +1,6 @@
 """The options of `[label_detection]`, checked.
 
-One definition serves the configuration file, environment variables, the trigger form and the README's table.
+One definition serves the configuration file, environment variables, the trigger form and docs/options.md.
 """
 
 from __future__ import annotations
@@ -432,7 +432,7 @@ _DEFAULTS = {"final_storage_class": "empty", "timezone": "Airflow's `default_tim
 
 
 def options_table() -> str:
-    """The options as a Markdown table, for the README and the DAG's page."""
+    """The options as a Markdown table, for docs/options.md and the DAG's page."""
     lines = ["| option | default | for one run | |", "|---|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = _DEFAULTS.get(name) or (

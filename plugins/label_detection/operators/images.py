@@ -116,7 +116,7 @@ class AnalyseImagesOperator(_DrainsQueue):
     images stay in the queue. Clear `start_model` with its downstream tasks instead, or wait for the next run.
 
     **When it is red:** nothing is lost; what it held is back in the queue. Its log names the call that was refused
-    (see the permissions in the README), or says that the model is not running (which it believes only a minute after
+    (see docs/permissions.md), or says that the model is not running (which it believes only a minute after
     `wait_for_model` saw it running), or that a service is down.
     """
 

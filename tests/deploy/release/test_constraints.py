@@ -68,10 +68,12 @@ def test_to_move_names_the_new_version_wherever_the_old_one_is(tmp_path: Path) -
     for name in constraints.NAMED_IN:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PROJECT / name, tmp_path / name)
-    (tmp_path / "README.md").write_text("3.3.1, but not 13.3.1 or 3.3.10")
+    (tmp_path / "docs" / "where-it-runs.md").write_text("3.3.1, but not 13.3.1 or 3.3.10")
     changed = constraints.move("3.3.1", "3.4.0", tmp_path)
-    assert {"Makefile", "Dockerfile", "docker-compose.yaml", "deploy/helm/values.yaml", "README.md"} <= set(changed)
-    assert (tmp_path / "README.md").read_text() == "3.4.0, but not 13.3.1 or 3.3.10"
+    assert {"Makefile", "Dockerfile", "docker-compose.yaml", "deploy/helm/values.yaml", "docs/where-it-runs.md"} <= set(
+        changed
+    )
+    assert (tmp_path / "docs" / "where-it-runs.md").read_text() == "3.4.0, but not 13.3.1 or 3.3.10"
     assert "FROM apache/airflow:3.4.0-python3.12" in (tmp_path / "Dockerfile").read_text()
 
 
@@ -82,7 +84,7 @@ def test_to_move_names_the_new_version_wherever_the_old_one_is(tmp_path: Path) -
         ("docker-compose.yaml", r"image: label-detection-[a-z-]+:([\d.]+)"),
         ("deploy/helm/values.yaml", r'airflowVersion: "([\d.]+)"'),
         ("deploy/cloudformation/mwaa.yaml", r"Default: (3\.[\d.]+)"),
-        ("README.md", r"Airflow ([\d.]+) with Python"),
+        ("docs/where-it-runs.md", r"Airflow ([\d.]+) with Python"),
         ("requirements-dev.txt", r"apache-airflow==([\d.]+)"),
     ],
 )

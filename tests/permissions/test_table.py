@@ -1,4 +1,4 @@
-"""The table of permissions in the README and the policy in the docs say the same."""
+"""The table of permissions and the policy in the docs say the same."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from tests.conftest import PROJECT
 from tests.permissions.policy import DOCUMENT, grants
 
-#: The README's words for the policy's resources.
+#: The table's words for the policy's resources.
 RESOURCES = {
     "queue": {"${QUEUE_ARN}"},
     "both buckets": {"arn:${PARTITION}:s3:::${SOURCE_BUCKET}", "arn:${PARTITION}:s3:::${FINAL_BUCKET}"},
@@ -26,13 +26,15 @@ RESOURCES = {
 
 
 def test_the_readme_lists_what_the_policy_allows() -> None:
-    rows = re.findall(r"^\| `([a-z0-9]+:[A-Za-z]+)` \| ([^|]+) \|", (PROJECT / "README.md").read_text(), re.MULTILINE)
+    rows = re.findall(
+        r"^\| `([a-z0-9]+:[A-Za-z]+)` \| ([^|]+) \|", (PROJECT / "docs" / "permissions.md").read_text(), re.MULTILINE
+    )
     listed = [(action, resource) for action, where in rows for resource in RESOURCES[where.strip()]]
     assert sorted(listed) == sorted((grant.action, grant.resource) for grant in grants())
 
 
 def test_the_readme_explains_each_placeholder() -> None:
-    section = (PROJECT / "README.md").read_text().split("### Permissions", 1)[1].split("\n## ", 1)[0]
+    section = (PROJECT / "docs" / "permissions.md").read_text()
     used = {name for grant in grants() for name in re.findall(r"\$\{\w+\}", grant.resource)}
     assert {name for name in used if f"`{name}`" not in section} == set()
 
