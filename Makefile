@@ -23,6 +23,9 @@ BIN := $(VENV)/bin
 # LocalStack's own environment, and its lock file, which is copied there when all of it was installed.
 LOCALSTACK := .venv-localstack
 LOCALSTACK_LOCK := deploy/constraints/localstack.lock
+# The site's own environment, in the same way.
+DOCS := .venv-docs
+DOCS_LOCK := deploy/constraints/docs.lock
 # An environment for each Airflow that the wheel is installed into.
 AIRFLOWS := .venv-wheel
 # The lock file that was installed, copied when all of it was: an interrupted setup leaves none.
@@ -39,7 +42,7 @@ PYTHON ?= $(shell for python in python3.12 python3.11 python3.13 python3 python;
 	then echo $$python; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-other test-newest test-mwaa test-wheel test-localstack faults compose bench package wheel env configure up down lint lock constraints move
+.PHONY: help setup demo test test-other test-newest test-mwaa test-wheel test-localstack test-docs docs faults compose bench package wheel env configure up down lint lock constraints move
 
 # The user's own Airflow, AWS account and Python settings are none of our business.
 unexport $(filter AIRFLOW% _AIRFLOW% AWS_% BOTO% MOTO_% PYTHON% PIP_TARGET PIP_PREFIX PIP_USER,$(.VARIABLES))
@@ -87,6 +90,13 @@ test-localstack: setup $(LOCALSTACK)/localstack.lock ## the pipeline on LocalSta
 	@LABEL_DETECTION_LOCALSTACK=$(CURDIR)/$(LOCALSTACK)/bin/python $(BIN)/python -m pytest -m localstack --tb=short tests/localstack
 	@PYTHONPATH=plugins:include $(BIN)/python -m tests.localstack.table
 
+docs: setup $(DOCS)/docs.lock ## the documentation as a site, into dist/docs: open dist/docs/index.html
+	@rm -rf dist/docs && mkdir -p dist
+	@$(DOCS)/bin/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky --builder html docs dist/docs
+
+test-docs: docs ## the same, and a look at it in a browser: search, accessibility, narrow screens
+	@$(BIN)/python -m pytest -m site --tb=short tests/site
+
 faults: setup ## break a real Airflow on Postgres in every way we know, and see the model off and no image lost; PART=gate: some of it; MODEL=sagemaker
 	@[ "$(PART)" != faults ] || rm -rf .results/$(or $(MODEL),rekognition)
 	@$(if $(SEEDS),LABEL_DETECTION_SEEDS=$(SEEDS)) LABEL_DETECTION_MODEL=$(MODEL) $(BIN)/python -m pytest -m "$(PART)" --tb=short tests/system/faults
@@ -132,6 +142,7 @@ lock: setup ## the requirements and locks again, from pyproject.toml and deploy/
 	@$(COMPILE) --group dev -c deploy/constraints/$(AIRFLOW).txt pyproject.toml -o requirements.lock
 	@$(COMPILE) --group dev -c deploy/constraints/$(OTHER_AIRFLOW).txt pyproject.toml -o deploy/constraints/$(OTHER_AIRFLOW).lock
 	@$(COMPILE) deploy/constraints/localstack.in -o $(LOCALSTACK_LOCK)
+	@$(COMPILE) deploy/constraints/docs.in -o $(DOCS_LOCK)
 	@$(COMPILE) $(DIRECT) --no-emit-package apache-airflow pyproject.toml -o requirements.txt
 	@$(COMPILE) $(DIRECT) --group dev pyproject.toml -o requirements-dev.txt
 
@@ -169,3 +180,12 @@ $(LOCALSTACK)/localstack.lock: $(LOCALSTACK_LOCK) $(STAMP)
 	$(BIN)/uv venv --quiet --clear --no-python-downloads --python "$(PYTHON311)" $(LOCALSTACK); \
 	$(BIN)/uv pip install --quiet --python $(LOCALSTACK)/bin/python -r $(LOCALSTACK_LOCK); \
 	cp $(LOCALSTACK_LOCK) $@
+
+$(DOCS)/docs.lock: $(DOCS_LOCK) $(STAMP)
+	@if cmp -s $(DOCS_LOCK) $@; then touch $@; exit; fi; \
+	set -e; \
+	rm -f $@; \
+	[ -w "$${XDG_CACHE_HOME:-$$HOME}" ] || export UV_NO_CACHE=1; \
+	$(BIN)/uv venv --quiet --clear --no-python-downloads --python $(BIN)/python $(DOCS); \
+	$(BIN)/uv pip install --quiet --python $(DOCS)/bin/python -r $(DOCS_LOCK); \
+	cp $(DOCS_LOCK) $@
