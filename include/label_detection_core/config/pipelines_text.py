@@ -44,7 +44,7 @@ def as_json(value: Any) -> Any:
     """
     try:
         return _truth_as_text(_load_json(json.dumps(value, default=os.fspath)))
-    except (TypeError, ValueError, RecursionError):
+    except Exception:  # noqa: BLE001  # an object's own __fspath__ raises what it likes; other arguments must stay
         raise UnreadableError(f"{type(value).__name__} is no type of a value that an option has") from None
 
 
