@@ -187,6 +187,26 @@ def test_what_may_be_a_secret_is_not_in_the_stored_dag(parse: Parse, argument: d
     assert says(dags["label_detection"]), "it is said that it is wrong"
 
 
+@pytest.mark.parametrize("place", ["an argument", "the pipelines", "the section"])
+@pytest.mark.parametrize("option", [option for option in Settings.model_fields if option != "class_names"])  # any text
+def test_a_secret_in_the_wrong_place_is_on_no_page_in_no_form_and_in_no_error(
+    parse: Parse, monkeypatch: pytest.MonkeyPatch, option: str, place: str
+) -> None:
+    secret = {option: "AKIAIOSFODNN7EXAMPLE:hu5h+"}
+    right = {name: value for name, value in options(1).items() if name != option}
+    text = call(**right | secret)
+    if place == "the pipelines":
+        text = call(pipelines={"leaves": right | secret})
+    if place == "the section":
+        monkeypatch.setenv(environment_name(option), secret[option])
+        text = call(**right)
+    dags = parse(text)
+    assert [dag_id for dag_id, dag in dags.items() if "hu5h" in json.dumps(DagSerialization.to_dict(dag))] == []
+    (line,) = next(says(dag) for dag_id, dag in dags.items() if "backfill" not in dag_id and WATCHDOG not in dag_id)
+    assert f"{option} is wrong: " in line
+    assert "hu5h" not in line
+
+
 def test_the_stored_dag_has_what_its_tasks_have(parse: Parse) -> None:
     """The pages know a pipeline by that: the API server has neither DAG files nor the pipelines' file."""
     named = {"leaves": options(1, schedule=None, class_names=["a", "b"], max_tasks=0)}
