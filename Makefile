@@ -126,6 +126,7 @@ lint: setup ## ruff, mypy, which room may import which, and that what is importe
 	@$(BIN)/mypy
 	@PYTHONPATH=plugins:include $(BIN)/lint-imports --no-cache
 	@$(BIN)/deptry --no-ansi plugins include
+	@cd local_aws && $(abspath $(BIN))/deptry --no-ansi .
 
 lock: setup ## the requirements and locks again, from pyproject.toml and deploy/constraints/; what fits already stays as it is
 	@$(COMPILE) --group dev -c deploy/constraints/$(AIRFLOW).txt pyproject.toml -o requirements.lock

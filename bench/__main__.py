@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from bench import airflow_cost, alone, kinds, measures, model_time, pages
-from bench.measured_world import MeasuredWorld, place
+from bench.measured_world import MeasuredWorld, measured_world
 from sandbox.environment import PROJECT, clean_own
 from sandbox.processes import signals_raise
 
@@ -125,7 +125,7 @@ def _measure(parts: list[str], runs: int) -> None:
             for part in mine:
                 _keep(part, ON_AWS[part](aws, runs))
     if mine := [part for part in parts if part in ON_AIRFLOW]:
-        with place() as here:
+        with measured_world() as here:
             for part in mine:
                 _keep(part, ON_AIRFLOW[part](here, runs))
 

@@ -146,7 +146,7 @@ class MeasuredWorld:
 
 
 @contextmanager
-def place(**settings: str) -> Iterator[MeasuredWorld]:
+def measured_world(**settings: str) -> Iterator[MeasuredWorld]:
     """Bring it up, with the pipeline's DAG and the one that it is compared with, and take it down."""
     folder = Path(tempfile.mkdtemp(prefix="label-detection-bench-"))
     try:

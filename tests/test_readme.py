@@ -125,9 +125,8 @@ def test_the_watchdog_has_its_place() -> None:
 
 
 def test_every_task_has_its_rows() -> None:
-    dag = (PROJECT / "plugins/label_detection/xcom.py").read_text() + (
-        PROJECT / "plugins/label_detection/dags/labelling.py"
-    ).read_text()
+    files = ("xcom.py", "dags/labelling.py", "../../include/label_detection_core/model/at_work.py")
+    dag = "".join((PROJECT / "plugins/label_detection" / file).read_text() for file in files)
     tasks = set(re.findall(r'(?:_TASK = |task_id=)"(\w+)"', dag))
     assert len(tasks) == 7
     for heading in ("## What a run does", "## When it is red"):

@@ -10,15 +10,28 @@ import json
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, SkipJsonSchema
 from pydantic_core import PydanticUseDefault
 
+#: The context in which a file is made: an odd value is an error then.
+WRITING = {"is_written": True}
 
-def _or_default(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+
+def _or_default(value: Any, read: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
     try:
         return read(value)
     except ValidationError:
+        if info.context == WRITING:
+            raise
         raise PydanticUseDefault from None
 
 

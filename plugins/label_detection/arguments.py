@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 from airflow.sdk.exceptions import AirflowFailException
 
 from label_detection.xcom import PlannedModel
-from label_detection_core.config.settings import Place, Settings, SettingsError, load, load_some
+from label_detection_core.config.settings import OptionPlace, Settings, SettingsError, load, load_some
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
-class Arguments(Place):
+class Arguments(OptionPlace):
     """A task's arguments, as its errors name them.
 
     :param options: the option that an argument is, where it has another name.

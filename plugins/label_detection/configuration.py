@@ -16,7 +16,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from label_detection_core.config import pipelines, settings
 from label_detection_core.config.pipeline import Pipeline
 from label_detection_core.config.pipelines import Call
-from label_detection_core.config.settings import PIPELINES, SECTION, Place, Settings, SettingsError
+from label_detection_core.config.settings import PIPELINES, SECTION, OptionPlace, Settings, SettingsError
 from label_detection_core.redaction import shown
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def read_settings(context: Context) -> Settings:
         raise AirflowFailException(f"the configuration is not complete or not right:\n{error}") from None
 
 
-def place_of(context: Context) -> Place:
+def option_place(context: Context) -> OptionPlace:
     """Where the options of this run are set, for errors."""
     return run_pipeline(context).place
 

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from label_detection.hooks.clients import s3_client
 from label_detection.hooks.model import hook_class
 from label_detection_core import aws_errors
-from label_detection_core.config.settings import Place, Settings
+from label_detection_core.config.settings import OptionPlace, Settings
 from label_detection_core.labelling.conditions import Conditions, probe
 from label_detection_core.labelling.keys import REJECTED
 
@@ -47,7 +47,7 @@ def check_modules(settings: Settings) -> None:
             ) from error
 
 
-def check_queue(settings: Settings, place: Place) -> None:
+def check_queue(settings: Settings, place: OptionPlace) -> None:
     """Check by its URL that the queue is in the model's Region: SQS's client sends its calls to that Region.
 
     :raises AirflowFailException: when it is in another one.
@@ -61,7 +61,7 @@ def check_queue(settings: Settings, place: Place) -> None:
         )
 
 
-def check_buckets(settings: Settings, place: Place) -> list[str]:
+def check_buckets(settings: Settings, place: OptionPlace) -> list[str]:
     """Check that both buckets are there, of a supported type, and in the model's Region.
 
     :return: warnings.
@@ -72,7 +72,7 @@ def check_buckets(settings: Settings, place: Place) -> list[str]:
     return [warning for warning in found if warning]
 
 
-def probe_conditions(settings: Settings, run_id: str, place: Place) -> tuple[Conditions, list[str]]:
+def probe_conditions(settings: Settings, run_id: str, place: OptionPlace) -> tuple[Conditions, list[str]]:
     """Try which conditional requests the final bucket's S3 obeys.
 
     :return: the result, and warnings about guarantees that are weaker than on AWS.
@@ -94,7 +94,7 @@ def probe_conditions(settings: Settings, run_id: str, place: Place) -> tuple[Con
     return conditions, conditions.warnings()
 
 
-def _check_bucket(s3: S3Client, settings: Settings, option: str, place: Place) -> str | None:
+def _check_bucket(s3: S3Client, settings: Settings, option: str, place: OptionPlace) -> str | None:
     name: str = getattr(settings, option)
     bucket = f"{place.name(option)}: the bucket {name!r}"
     try:
@@ -130,5 +130,5 @@ def _is_paid_by_requester(s3: S3Client, name: str) -> bool:
         return False
 
 
-def _other(place: Place, option: str) -> str:
+def _other(place: OptionPlace, option: str) -> str:
     return f"set {place.where(option)} to a general purpose bucket whose owner pays"

@@ -17,6 +17,14 @@ _LINKS = [
     ),
     "label_detection.links.pages.PicturesLink",
 ]
+_NAME = "Label detection"
+#: What a DAG of somebody else's may use.
+_MODULES = {
+    "hooks": [f"label_detection.hooks.{service}" for service in ("rekognition", "sagemaker", "lookoutvision")],
+    "operators": [f"label_detection.operators.{module}" for module in ("custom_model", "images")],
+    "sensors": ["label_detection.sensors.model", "label_detection.sensors.sqs"],
+    "triggers": ["label_detection.triggers.model", "label_detection.triggers.sqs"],
+}
 #: The distribution's name.
 PACKAGE = "airflow-label-detection"
 
@@ -25,10 +33,12 @@ def get_provider_info() -> dict[str, Any]:
     """Airflow's entry point `apache_airflow_provider`; shape: Airflow's `provider_info.schema.json`."""
     return {
         "package-name": PACKAGE,
-        "name": "Label detection",
+        "name": _NAME,
         "description": "Run a custom vision model over a stream of pictures, and never leave it on.",
         "versions": [version(PACKAGE)],
         "config": {SECTION: {"description": "Options of the pipelines.", "options": _options()}},
+        "integrations": [{"integration-name": _NAME, "tags": ["aws"]}],
+        **{kind: [{"integration-name": _NAME, "python-modules": modules}] for kind, modules in _MODULES.items()},
         "extra-links": _LINKS,
     }
 

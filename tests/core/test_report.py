@@ -7,6 +7,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from pydantic import ValidationError
 
 from label_detection_core import __version__
 from label_detection_core.config.settings import Settings
@@ -192,3 +193,10 @@ def test_the_labels_of_most_images_come_first_and_the_head_has_what_is_there() -
 
 def test_the_queue_of_a_report_without_delayed_messages_can_be_read() -> None:
     assert report(BUSY, queue={"visible": 2, "in_flight": 1}).queue == Depth(2, 1, delayed=0)
+
+
+def test_what_is_odd_is_an_error_where_it_is_written_and_left_out_where_it_is_read() -> None:
+    right = report(ModelUse(units=1))
+    with pytest.raises(ValidationError, match="problems"):
+        right.model_copy(update={"problems": "none"}).stored()
+    assert StoredReport.model_validate(right.to_json() | {"problems": "none"}).problems == []

@@ -8,14 +8,18 @@ a pipelines.yaml beside it.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from label_detection_core.model.lease import Lease, lease_name
+from sandbox.environment import PROJECT
 from sandbox.world import World, WorldOptions
 from tests.install import astro
 from tests.install.airflows import THREE_LINES, Airflow
@@ -40,13 +44,19 @@ class Team:
         """All its DAGs, the watchdog of its prefix too."""
         prefix, _, name = self.dag_id.partition("label_detection")
         own = {f"{prefix}label_detection{name}", f"{prefix}label_detection_backfill{name}"}
-        return own | {f"{prefix}label_detection_watchdog"}
+        return own | {self.watchdog_dag_id}
+
+    @property
+    def watchdog_dag_id(self) -> str:
+        """The watchdog of its prefix."""
+        return f"{self.dag_id.partition('label_detection')[0]}label_detection_watchdog"
 
 
 class SharedAirflow(World):
-    """The world; `teams`: whose DAGs it has, by name."""
+    """The world; `teams`: whose DAGs it has, by name; `own_dag`: a DAG that is nobody's."""
 
     teams: Mapping[str, Team]
+    own_dag: Team
 
     def __init__(self, folder: Path, airflow: Airflow) -> None:
         project = astro.make(folder / "astro", is_package=True)
@@ -56,7 +66,7 @@ class SharedAirflow(World):
             dags_folder=self._folders["three_lines"],
             plugins_folder=folder / "plugins",
             airflow=airflow.command("airflow", path=[project]),
-            aws={name: str(value) for name, value in {**_AWS, "more-models": 3}.items()},
+            aws={name: str(value) for name, value in {**_AWS, "more-models": 4}.items()},
             settings={"schedule": "", "wait_minutes": "0", "max_tasks": "1"},
             environment={
                 "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": self._bundles(),
@@ -84,6 +94,7 @@ class SharedAirflow(World):
             "team_b": Team("team_b_label_detection", "3", self._resources("team-b", "3")),
             "repository": Team("git_label_detection__leaves", "4", self._resources("leaves", "4")),
         }
+        self.own_dag = Team("own_dag", "5", self._resources("parts", "5"))
         self._write_dag_files()
 
     def _resources(self, name: str, model: str) -> dict[str, str]:
@@ -99,12 +110,22 @@ class SharedAirflow(World):
         options = {"queue_url": queue_url, "source_bucket": source, "final_bucket": final}
         return options | {"model_arn": self.model(model)["arn"]}
 
+    def leave_on(self, team: Team) -> None:
+        """Have a team's model on, as a run that is gone has left it: its lease has just expired."""
+        arn = team.options["model_arn"]
+        self.rekognition.start_project_version(ProjectVersionArn=arn, MinInferenceUnits=1)
+        ended = datetime.now(UTC)
+        facts = {"dag_id": team.dag_id, "run_id": "gone", "since": ended - timedelta(hours=1), "until": ended}
+        lease = Lease(model_arn=arn, units=1, watchdog_dag_id=team.watchdog_dag_id, **facts)
+        self.api.call("POST", "/variables", {"key": lease_name(arn), "value": lease.model_dump_json()})
+
     def _write_dag_files(self) -> None:
         self._folders["three_lines"].mkdir()
         (self._folders["three_lines"] / "pictures.py").write_text(THREE_LINES)
         for team in ("team_a", "team_b"):
             call = _CALL.format(prefix=f"{team}_", options=dict(self.teams[team].options))
             (self._folders["astro"] / f"{team}.py").write_text(call)
+        shutil.copy(PROJECT / "examples" / "own_dag.py", self._folders["astro"])
         dags = self._folders["repository"] / "dags"
         dags.mkdir(parents=True)
         (dags / "leaves.py").write_text(_CALL.format(prefix="git_", options={"pipelines": "pipelines.yaml"}))

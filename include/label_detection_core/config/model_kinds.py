@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from pydantic import BaseModel
 
-_ARN = r"arn:[a-z\d-]+:{service}:(?P<region>[a-z\d-]+):\d{{12}}:"
+_ARN = r"arn:(?P<partition>[a-z\d-]+):{service}:(?P<region>[a-z\d-]+):\d{{12}}:"
 
 
 class UnknownModelError(ValueError):
@@ -44,6 +44,11 @@ class Model:
     arn: str
     kind: ModelKind
     parts: dict[str, str]
+
+    @property
+    def partition(self) -> str:
+        """Its part of AWS, which has consoles and Schedulers of its own."""
+        return self.parts["partition"]
 
     @property
     def region(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict
 
 from label_detection_core.config import settings
-from label_detection_core.config.settings import PIPELINES, Place, Settings, SettingsError, environment_name
+from label_detection_core.config.settings import PIPELINES, OptionPlace, Settings, SettingsError, environment_name
 from label_detection_core.redaction import redact, shown
 
 #: The DAGs of the only pipeline; those of several have `__` and the pipeline's name behind it.
@@ -49,7 +49,7 @@ class Own(BaseModel):
 
 
 @dataclass(frozen=True)
-class _OwnPlace(Place):
+class _OwnPlace(OptionPlace):
     """A pipeline's place: the file or the call that sets its options, with the section for what they do not set."""
 
     own: Own
@@ -99,9 +99,9 @@ class Pipeline:
         return self.own.name
 
     @property
-    def place(self) -> Place:
+    def place(self) -> OptionPlace:
         """Where its options are set, for errors."""
-        return _OwnPlace(self.own) if self.own.home else Place()
+        return _OwnPlace(self.own) if self.own.home else OptionPlace()
 
     @property
     def dag_id(self) -> str:
@@ -165,7 +165,7 @@ class Pipeline:
         values = {option: self.read(option) for option in Settings.model_fields if option not in wrong}
         return {option: _text(value) for option, value in values.items() if value is not None}
 
-    def _wrong_lines(self, place: Place) -> dict[str, str]:
+    def _wrong_lines(self, place: OptionPlace) -> dict[str, str]:
         try:
             settings.load(self.read, None, place)
         except SettingsError as error:

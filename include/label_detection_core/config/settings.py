@@ -67,7 +67,7 @@ class SettingsError(ValueError):
         self.by_option = dict(by_option or {})
 
 
-class Place:
+class OptionPlace:
     """Where options are set, as an error says it: the section, for all that run by it."""
 
     def name(self, option: str) -> str:
@@ -364,7 +364,9 @@ def environment_name(option: str) -> str:
     return f"AIRFLOW__{SECTION.upper()}__{option.upper()}"
 
 
-def load(read: Callable[[str], Any], params: Mapping[str, Any] | None = None, place: Place | None = None) -> Settings:
+def load(
+    read: Callable[[str], Any], params: Mapping[str, Any] | None = None, place: OptionPlace | None = None
+) -> Settings:
     """All options, from the configuration (`read(option)`, None when not set) and a run's params (None: as configured).
 
     An empty value counts as not set, except for `schedule`, where it means by hand only.
@@ -383,12 +385,12 @@ def load(read: Callable[[str], Any], params: Mapping[str, Any] | None = None, pl
         return Settings.model_validate(values | given)
     except ValidationError as error:
         problems = error.errors()
-        lines = [_line(problem, given, place or Place()) for problem in problems]
+        lines = [_line(problem, given, place or OptionPlace()) for problem in problems]
         named = (str(problem["loc"][0]) if problem["loc"] else "" for problem in problems)
         raise SettingsError(lines, {name: line for name, line in zip(named, lines, strict=True) if name}) from None
 
 
-def load_some(values: Mapping[str, Any], place: Place) -> dict[str, Any]:
+def load_some(values: Mapping[str, Any], place: OptionPlace) -> dict[str, Any]:
     """Options by their names, each checked alone. :raises SettingsError: with a line for each that is wrong."""
     found, lines = {}, {}
     for option, value in values.items():
@@ -442,7 +444,7 @@ def options_table() -> str:
     return "\n".join([*lines, f"| `{PIPELINES}` | off |  | {_PIPELINES_DESCRIPTION} |"])
 
 
-def _line(problem: Any, given: Mapping[str, Any], place: Place) -> str:
+def _line(problem: Any, given: Mapping[str, Any], place: OptionPlace) -> str:
     """One line for one of pydantic's problems: the option, what is wrong, what to set and where."""
     if not problem["loc"]:
         return place.name(str(problem["ctx"]["error"]))

@@ -15,6 +15,7 @@ from label_detection_core.run.plan import Plan
 from label_detection_core.run.sample_schedule import sample_model_seconds
 from label_detection_core.run.stored_report import SCHEMA, StoredReport
 from label_detection_core.run.totals import Totals
+from label_detection_core.stored import WRITING
 
 #: Bars of the plot at the most.
 _BARS = 60
@@ -164,7 +165,7 @@ class Report(BaseModel):
             "problems": facts["problems"],
             "warnings": facts["warnings"],
         }
-        return StoredReport.model_validate(parts)
+        return StoredReport.model_validate(parts, context=WRITING)
 
     def to_json(self) -> dict[str, Any]:
         """The stored report as JSON has it."""

@@ -70,7 +70,7 @@ class LookoutVisionModelHook(SendsImages):
 
     def __init__(self, model: Model, **kwargs: Any) -> None:
         super().__init__(client_type="lookoutvision", **kwargs)
-        self.model_arn = model.arn
+        self.model_arn, self.partition = model.arn, model.partition
         self.project, self.version = model.parts["project"], model.parts["version"]
 
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
@@ -148,8 +148,7 @@ class LookoutVisionModelHook(SendsImages):
 
     def stop_target(self) -> StopTarget:
         """StopModel, as a universal target of the model's partition."""
-        partition = self.model_arn.split(":")[1]
-        return StopTarget(f"arn:{partition}:scheduler:::aws-sdk:lookoutvision:stopModel", self.waiter_args())
+        return StopTarget(f"arn:{self.partition}:scheduler:::aws-sdk:lookoutvision:stopModel", self.waiter_args())
 
     def keep_pace(self, pace: Pace) -> None:
         """DetectAnomalies keeps it."""

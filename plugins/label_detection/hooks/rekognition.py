@@ -58,7 +58,7 @@ class RekognitionModelHook(RedactingAwsHook):
 
     def __init__(self, model: Model, **kwargs: Any) -> None:
         super().__init__(client_type="rekognition", **kwargs)
-        self.model_arn = model.arn
+        self.model_arn, self.partition = model.arn, model.partition
         self.project, self.version = model.parts["project"], model.parts["version"]
         self._pace: Pace | None = None
 
@@ -130,9 +130,8 @@ class RekognitionModelHook(RedactingAwsHook):
 
     def stop_target(self) -> StopTarget:
         """StopProjectVersion, as a universal target of the model's partition."""
-        partition = self.model_arn.split(":")[1]
         return StopTarget(
-            f"arn:{partition}:scheduler:::aws-sdk:rekognition:stopProjectVersion",
+            f"arn:{self.partition}:scheduler:::aws-sdk:rekognition:stopProjectVersion",
             {"ProjectVersionArn": self.model_arn},
         )
 

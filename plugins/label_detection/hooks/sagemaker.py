@@ -70,7 +70,7 @@ class SageMakerModelHook(SendsImages):
 
     def __init__(self, model: Model, **kwargs: Any) -> None:
         super().__init__(client_type="sagemaker", **kwargs)
-        self.model_arn = model.arn
+        self.model_arn, self.partition = model.arn, model.partition
         self.endpoint_config = model.parts["config"]
         self.endpoint = endpoint_name(model)
 
@@ -151,8 +151,7 @@ class SageMakerModelHook(SendsImages):
 
     def stop_target(self) -> StopTarget:
         """DeleteEndpoint, as a universal target of the model's partition."""
-        partition = self.model_arn.split(":")[1]
-        return StopTarget(f"arn:{partition}:scheduler:::aws-sdk:sagemaker:deleteEndpoint", self.waiter_args())
+        return StopTarget(f"arn:{self.partition}:scheduler:::aws-sdk:sagemaker:deleteEndpoint", self.waiter_args())
 
     def keep_pace(self, pace: Pace) -> None:
         """InvokeEndpoint keeps it. An endpoint itself is hardly ever throttled: its container says what is too much."""

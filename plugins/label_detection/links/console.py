@@ -31,7 +31,7 @@ class ConsoleLink(BaseOperatorLink):
         if settings is None or os.environ.get("AWS_ENDPOINT_URL"):
             return ""
         model = settings.model
-        domain = BaseAwsLink.get_aws_domain(settings.model_arn.split(":")[1])
+        domain = BaseAwsLink.get_aws_domain(model.partition)
         return f"https://{model.region}.console.{domain}/{self.page(settings, model, ti_key)}" if domain else ""
 
     @abstractmethod

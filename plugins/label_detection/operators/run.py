@@ -9,7 +9,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from label_detection import history, leases, metrics, preflight, xcom
-from label_detection.configuration import place_of, read_settings
+from label_detection.configuration import option_place, read_settings
 from label_detection.hooks.clients import FEW_ATTEMPTS, s3_client, sqs_client
 from label_detection.hooks.model import ModelState, Phase, model_hook
 from label_detection.links.console import FinalBucketLink, ModelLink, QueueLink, RunFolderLink, SourceBucketLink
@@ -49,7 +49,7 @@ class PlanRunOperator(BaseOperator):
     def execute(self, context: Context) -> list[float]:
         """An entry for each analysis task: how many images a second it begins with."""
         settings = self.settings = read_settings(context)
-        place = place_of(context)
+        place = option_place(context)
         preflight.check_modules(settings)
         preflight.check_queue(settings, place)
         warnings = settings.doubts() + preflight.check_buckets(settings, place)

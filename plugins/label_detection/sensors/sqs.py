@@ -9,7 +9,7 @@ from airflow.sdk import BaseSensorOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from label_detection import leases, preflight
-from label_detection.configuration import place_of, read_settings
+from label_detection.configuration import option_place, read_settings
 from label_detection.hooks.clients import sqs_client
 from label_detection.hooks.model import model_hook
 from label_detection.links.console import QueueLink, SourceBucketLink
@@ -44,7 +44,7 @@ class QueueDepthSensor(BaseSensorOperator):
     def execute(self, context: Context) -> int:
         """Messages waiting; defers when there are none yet."""
         settings = self.settings = read_settings(context)
-        preflight.check_queue(settings, place_of(context))
+        preflight.check_queue(settings, option_place(context))
         depth = _look(context, settings)
         if depth.visible:
             return self._found(depth.visible)
@@ -96,7 +96,7 @@ def _look(context: Context, settings: Settings) -> Depth:
     try:
         return ImageQueue(sqs, settings.queue_url).depth()
     except sqs.exceptions.QueueDoesNotExist:
-        place = place_of(context)
+        place = option_place(context)
         raise AirflowFailException(
             f"{place.name('queue_url')}: there is no queue {settings.queue_url}; set {place.where('queue_url')}"
         ) from None

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import tomllib
-from importlib import resources
+from importlib import import_module, resources
 from typing import Any
 
 import jsonschema
@@ -47,6 +47,15 @@ def test_each_link_of_an_operator_is_registered(info: dict[str, Any]) -> None:
     operators = [value for module in (images, model, run, sqs) for value in vars(module).values()]
     links = {type(link) for operator in operators for link in getattr(operator, "operator_extra_links", ())}
     assert links <= {import_string(link) for link in info["extra-links"]}
+
+
+@pytest.mark.parametrize("what", ["hooks", "operators", "sensors", "triggers"])
+def test_each_module_that_it_names_is_there(info: dict[str, Any], what: str) -> None:
+    names = {integration["integration-name"] for integration in info["integrations"]}
+    for integration in info[what]:
+        assert integration["integration-name"] in names
+        for module in integration["python-modules"]:
+            assert import_module(module)
 
 
 @pytest.mark.parametrize("group", ["apache_airflow_provider", "airflow.plugins"])
