@@ -14,7 +14,7 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowFailException
 
 from label_detection_core.config import pipelines, settings
-from label_detection_core.config.pipeline import Own, Pipeline
+from label_detection_core.config.pipeline import Pipeline
 from label_detection_core.config.pipelines import Call
 from label_detection_core.config.settings import PIPELINES, SECTION, OptionPlace, Settings, SettingsError
 from label_detection_core.redaction import shown
@@ -40,8 +40,8 @@ def read_pipelines(folder: Path, call: Call) -> tuple[Pipeline, ...]:
         return pipelines.read(_read(PIPELINES), folders, _read, call)
     except Exception as error:  # whatever it is: the watchdog in the same file must be there all the same
         log.exception("the pipelines cannot be read")
-        line = f"[{SECTION}] {PIPELINES}: {type(error).__name__}: {shown(error)}"
-        return (Pipeline(Own(prefix=call.prefix, unreadable=line), _read),)
+        why = f"[{SECTION}] {PIPELINES}: {type(error).__name__}: the log of the DAG processor has more"
+        return (pipelines.unread(_read, call, why),)
 
 
 def pipeline_of(default_args: Mapping[str, Any]) -> Pipeline:

@@ -124,8 +124,10 @@ def test_a_wrong_value_is_said_with_what_it_must_be(option: str, value: str, say
         pytest.param("max_tasks", "many", "'many'", id="a word"),
         pytest.param("max_tasks", "x" * 40, "wrong", id="a long text"),
         pytest.param("max_tasks", 0, "0", id="a number"),
-        pytest.param("source_bucket", "My_Bucket", "'My_Bucket'", id="a bucket's name"),
-        pytest.param("source_bucket", "s3://parts/in", "'s3://parts/in'", id="a path in S3"),
+        pytest.param("source_bucket", "My_Bucket", "wrong", id="what should be a bucket"),
+        pytest.param("source_bucket", "s3://parts/in", "'s3://parts…'", id="a path in S3"),
+        pytest.param("schedule", "61 * * * *", "'61 * * * *'", id="a cron expression"),
+        pytest.param("timezone", "Middle/Earth", "'Middle/Earth'", id="a time zone"),
         pytest.param("model_arn", "arn:aws:s3:::parts", "'arn:aws:s3:::parts'", id="an ARN"),
         pytest.param("queue_url", "https://host/1/q?a=b", "'https://host…'", id="a URL"),
         pytest.param("sns_topic_arn", "alarms", "wrong", id="what should be an ARN"),
@@ -136,14 +138,32 @@ def test_a_wrong_value_is_shown_if_it_can_be_no_secret(option: str, value: Any, 
         load((RIGHT | {option: value}).get)
 
 
+#: In each, what must not be seen is `hu5h`.
 _SECRETS = {
-    "a URL with a login": "https://user:hush@host/123456789012/images",
-    "a signed URL": "https://host/123456789012/images?X-Amz-Signature=hush",
-    "a URL with a key": "https://host/123456789012/images?code=hush",
-    "a web hook": "https://hooks.example.com/T0/hush",
-    "a connection": "aws://key:hush@",
-    "a connection as JSON": '{"conn_type": "aws", "password": "hush"}',
-    "an access key": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLhush",
+    "a URL with a login": "https://user:hu5h@host/123456789012/images",
+    "a signed URL": "https://host/123456789012/images?X-Amz-Signature=hu5h",
+    "a URL with a key": "https://host/123456789012/images?code=hu5h",
+    "a URL with a fragment": "https://host/123456789012/images#token=hu5h",
+    "a web hook": "https://hooks.example.com/T0/hu5h",
+    "a connection": "aws://key:hu5h@",
+    "a connection with its Region": "aws://AKIAIOSFODNN7EXAMPLE:hu5h@/?region_name=eu-west-1",
+    "a connection as JSON": '{"conn_type": "aws", "password": "hu5h"}',
+    "an access key": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLhu5h",
+    "an access key of letters and digits": "wJalrXUtnFEMIaK7MDENGabPxRfiCYEXAMPLhu5h",
+    "an access key with a plus": "wJalrXUtnFEMI+K7MDENG/bPxRfiCYEXAMPLhu5h",
+    "an access key behind its id": "AKIAIOSFODNN7EXAMPLE:hu5h",
+    "what begins as an ARN does": "arn:user:hu5h@host",
+    "a path that begins as one in S3 does": "s3://AKIAIOSFODNN7EXAMPLE/hu5h",
+    "a password": "Hu5h-hu5h-hu5h",
+    "a short password": "hu5h!",
+    "a token": "ghp_hu5habcdefABCDEFabcdefABCDEF0123",
+}
+#: What is right, so that no error is there to show it: an id or a queue's URL cannot be told from them.
+_RIGHT_ALL_THE_SAME = {
+    ("queue_url", "a web hook"),
+    ("aws_conn_id", "a password"),
+    ("aws_conn_id", "a short password"),
+    ("aws_conn_id", "a token"),
 }
 
 
@@ -153,14 +173,23 @@ _SECRETS = {
         pytest.param(option, secret, id=f"{option}: {what}")
         for option in Settings.model_fields
         for what, secret in _SECRETS.items()
-        # Any text names a class, and any path may be a queue's.
-        if option != "class_names" and (option, what) != ("queue_url", "a web hook")
+        if option != "class_names" and (option, what) not in _RIGHT_ALL_THE_SAME  # any text names a class
     ],
 )
 def test_no_error_shows_a_secret_in_the_wrong_place(option: str, secret: str) -> None:
     with pytest.raises(SettingsError) as caught:
         load((RIGHT | {option: secret}).get)
-    assert "hush" not in str(caught.value)
+    assert f"[label_detection] {option} is " in str(caught.value)
+    assert "hu5h" not in str(caught.value).lower()
+
+
+@pytest.mark.parametrize(
+    "value", ['{"hu5h": "leaf"}', "['hu5h", ["leaf", {"hu5h": 1}]], ids=["a key", "no list", "an entry"]
+)
+def test_no_error_about_class_names_shows_one(value: Any) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load((RIGHT | {"class_names": value}).get)
+    assert "hu5h" not in str(caught.value)
 
 
 def test_the_final_bucket_must_not_be_the_source_bucket() -> None:
@@ -273,7 +302,7 @@ def test_names_of_classes_are_given_with_commas_as_json_or_as_id2label(value: An
         pytest.param('{"0": 7}', "valid string", id="a number for a name"),
         pytest.param('{"0": "ok", "2": "scratched"}', "no name for class 1, and one for class 2", id="a gap"),
         pytest.param('{"1": "ok", "2": "scratched"}', "no name for class 0", id="from 1 on"),
-        pytest.param('{"ok": 0, "scratched": 1}', "a model's id2label has, and 'ok' is none", id="label2id"),
+        pytest.param('{"ok": 0, "scratched": 1}', "a model's id2label has, and has another key", id="label2id"),
         pytest.param('{"0": "ok", "0": "fine"}', "names a class twice", id="a number twice"),
         pytest.param('{"0": "ok", "LABEL_0": "fine"}', "names class 0 twice", id="a number in two forms"),
         pytest.param("{0: 'ok'", "names with commas between them, or JSON", id="broken Python"),

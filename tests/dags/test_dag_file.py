@@ -57,6 +57,10 @@ def call(**arguments: Any) -> str:
     return f"labels(**{arguments!r})"
 
 
+def _fail(*_: object) -> None:
+    raise OSError("the value was hush")
+
+
 def settings(dag: DAG, **params: Any) -> Settings:
     """What a task of the DAG works with."""
     return read_settings({"dag": dag, "params": params})  # type: ignore[typeddict-item]
@@ -183,6 +187,26 @@ def test_what_may_be_a_secret_is_not_in_the_stored_dag(parse: Parse, argument: d
     assert says(dags["label_detection"]), "it is said that it is wrong"
 
 
+@pytest.mark.parametrize("place", ["an argument", "the pipelines", "the section"])
+@pytest.mark.parametrize("option", [option for option in Settings.model_fields if option != "class_names"])  # any text
+def test_a_secret_in_the_wrong_place_is_on_no_page_in_no_form_and_in_no_error(
+    parse: Parse, monkeypatch: pytest.MonkeyPatch, option: str, place: str
+) -> None:
+    secret = {option: "AKIAIOSFODNN7EXAMPLE:hu5h+"}
+    right = {name: value for name, value in options(1).items() if name != option}
+    text = call(**right | secret)
+    if place == "the pipelines":
+        text = call(pipelines={"leaves": right | secret})
+    if place == "the section":
+        monkeypatch.setenv(environment_name(option), secret[option])
+        text = call(**right)
+    dags = parse(text)
+    assert [dag_id for dag_id, dag in dags.items() if "hu5h" in json.dumps(DagSerialization.to_dict(dag))] == []
+    (line,) = next(says(dag) for dag_id, dag in dags.items() if "backfill" not in dag_id and WATCHDOG not in dag_id)
+    assert f"{option} is wrong: " in line
+    assert "hu5h" not in line
+
+
 def test_the_stored_dag_has_what_its_tasks_have(parse: Parse) -> None:
     """The pages know a pipeline by that: the API server has neither DAG files nor the pipelines' file."""
     named = {"leaves": options(1, schedule=None, class_names=["a", "b"], max_tasks=0)}
@@ -274,42 +298,62 @@ def test_a_watchdog_is_there_whatever_its_pipelines_are(parse: Parse, pipelines:
 
 
 def test_a_watchdog_is_there_even_if_reading_the_pipelines_fails(parse: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
-        raise RuntimeError("a mistake of ours")
-
-    monkeypatch.setattr("label_detection_core.config.pipelines.read", fail)
+    monkeypatch.setattr(configuration.pipelines, "read", _fail)
     assert set(parse("watchdog()")) == {WATCHDOG}
 
 
 def test_a_watchdog_in_the_same_file_is_there_even_if_reading_the_pipelines_fails(
     parse: Parse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: Any) -> Any:
-        raise OSError("the disk is gone")
-
-    monkeypatch.setattr(configuration.pipelines, "read", fail)
+    monkeypatch.setattr(configuration.pipelines, "read", _fail)
     dags = parse("labels()")
     assert set(dags) == DAGS
     (line,) = says(dags["label_detection"])
-    assert line == "[label_detection] pipelines: OSError: the disk is gone"
+    assert line == "[label_detection] pipelines: OSError: the log of the DAG processor has more"
 
 
-@pytest.mark.parametrize("value", ["none.yaml", "[", 5], ids=str)
-def test_a_pipelines_file_that_cannot_be_read_takes_no_argument_away(parse: Parse, value: Any) -> None:
+def test_an_argument_whose_own_code_fails_takes_no_dag_away(parse: Parse) -> None:
+    dags = parse("labels(sns_topic_arn=type('Odd', (), {'__fspath__': lambda self: 1 / 0})())")
+    assert set(dags) == DAGS
+    assert "labels(): sns_topic_arn: Odd is no type of a value that an option has" in says(dags["label_detection"])[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "dag_id"),
+    [
+        pytest.param("none.yaml", "label_detection", id="no such file"),
+        pytest.param("[", "label_detection", id="no JSON"),
+        pytest.param(5, "label_detection", id="a number"),
+        pytest.param({"leaves": 5}, "label_detection__leaves", id="a pipeline without options"),
+        pytest.param(None, "label_detection", id="any other error"),
+    ],
+)
+def test_pipelines_that_cannot_be_read_take_no_argument_away(
+    parse: Parse, monkeypatch: pytest.MonkeyPatch, value: Any, dag_id: str
+) -> None:
     """Who is told, and by which connection, is known also of a DAG that cannot run."""
+    if value is None:
+        monkeypatch.setattr(configuration.pipelines, "read", _fail)
+    monkeypatch.setenv(environment_name("sns_topic_arn"), "arn:aws:sns:eu-west-1:111122223333:another-teams")
     topic = "arn:aws:sns:eu-west-1:111122223333:team-a"
     dags = parse(call(pipelines=value, sns_topic_arn=topic, schedule="@daily"))
-    context: Any = {"dag": dags["label_detection"]}
+    context: Any = {"dag": dags[dag_id]}
     assert configuration.read_option("sns_topic_arn", context) == topic
-    assert dags["label_detection"].schedule == "@daily"
-    context = {"dag": dags[WATCHDOG]}
-    assert configuration.read_topics(context) == {topic: "aws_default"}
+    assert dags[dag_id].schedule == "@daily"
+    assert says(dags[dag_id])
+    assert configuration.read_topics({"dag": dags[WATCHDOG]}) == {topic: "aws_default"}  # type: ignore[typeddict-item]
 
 
-def test_a_wrong_topic_of_a_call_is_not_replaced_by_the_sections(parse: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("topic", ["mine", {"a", "b"}], ids=["no ARN", "no value of JSON"])
+def test_a_wrong_topic_of_a_call_is_not_replaced_by_the_sections(
+    parse: Parse, monkeypatch: pytest.MonkeyPatch, topic: Any
+) -> None:
     monkeypatch.setenv(environment_name("sns_topic_arn"), "arn:aws:sns:eu-west-1:111122223333:another-teams")
-    context: Any = {"dag": parse(call(**options(1, sns_topic_arn="mine")))[WATCHDOG]}
+    dags = parse(call(**options(1, sns_topic_arn=topic)))
+    context: Any = {"dag": dags[WATCHDOG]}
     assert configuration.read_topics(context) == {None: "aws_default"}
+    (line,) = says(dags["label_detection"])
+    assert line.startswith("labels(): sns_topic_arn")
 
 
 def test_a_call_with_all_that_is_required_is_no_pipeline_of_the_sections(

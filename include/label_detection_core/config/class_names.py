@@ -49,7 +49,7 @@ def _in_order(names: Mapping[Any, Any]) -> list[Any]:
     for key, name in names.items():
         number = NUMBER.fullmatch(str(key))
         if not number:
-            raise ValueError(f"must have the classes' numbers for keys, as a model's id2label has, and {key!r} is none")
+            raise ValueError("must have the classes' numbers for keys, as a model's id2label has, and has another key")
         if int(number[1]) in numbered:
             raise ValueError(f"names class {int(number[1])} twice: keep one name for each number")
         numbered[int(number[1])] = name

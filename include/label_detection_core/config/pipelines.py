@@ -67,11 +67,17 @@ def read(value: str | None, folders: Sequence[Path], defaults: Read, call: Call 
             return (reading.only(arguments),)
         named = pipelines_text.read(value, folders)
     except UnreadableError as error:
-        return (reading.only(arguments, reading.unreadable(error)),)
+        return (unread(defaults, reading.call, reading.unreadable(error)),)
     source = str(named.file or (environment_name(PIPELINES) if given is None else reading.call.place))
     taken = {name for name in named.values if _NAME.fullmatch(name)}
     found = [reading.pipeline(name, options, source, arguments, taken) for name, options in named.values.items()]
     return tuple(compared(found))
+
+
+def unread(defaults: Read, call: Call, why: str) -> Pipeline:
+    """The pipeline of a call whose pipelines cannot be read: its arguments still say whom to tell, and by what."""
+    arguments = {option: given for option, given in call.options.items() if option != PIPELINES}
+    return _Reading(defaults, call).only(arguments, why)
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,7 @@ class _Reading:
         who = f"{PIPELINES}: {title}"
         if not isinstance(options, dict):
             line = f"{who}: it must be an object of options, and is not: mend it in {source}"
-            return Pipeline(own.model_copy(update={"unreadable": line}), self.defaults)
+            return Pipeline(self._with(arguments, own.model_copy(update={"unreadable": line}), who), self.defaults)
         problems = [*_unknown(options, who, source)]
         if not _NAME.fullmatch(name):
             problems.insert(
@@ -119,13 +125,13 @@ class _Reading:
 
     def _with(self, arguments: Mapping[str, Any], own: Own, who: str) -> Own:
         """A pipeline's own with the call's arguments over it."""
-        place, options, problems = self.call.place, dict(own.options), list(own.problems)
+        place, options, wrong = self.call.place, dict(own.options), dict(own.wrong)
         for option, value in arguments.items():
             if option in Settings.model_fields:
                 try:
                     options[option] = pipelines_text.as_json(value)
                 except UnreadableError as error:
-                    problems.append(f"{who}: {option}: {error}; set it in {place}")
+                    wrong[option] = f"{who}: {option}: {error}; set it in {place}"
                     options.pop(option, None)
         given = sorted(option for option in arguments if option in Settings.model_fields)
         return own.model_copy(
@@ -133,7 +139,8 @@ class _Reading:
                 "prefix": self.call.prefix,
                 "options": options,
                 "sources": {} if own.home == place else dict.fromkeys(given, place),
-                "problems": (*problems, *_unknown(arguments, who, place)),
+                "wrong": wrong,
+                "problems": (*own.problems, *_unknown(arguments, who, place)),
             }
         )
 

@@ -44,7 +44,7 @@ def as_json(value: Any) -> Any:
     """
     try:
         return _truth_as_text(_load_json(json.dumps(value, default=os.fspath)))
-    except (TypeError, ValueError, RecursionError):
+    except Exception:  # noqa: BLE001  # an object's own __fspath__ raises what it likes; other arguments must stay
         raise UnreadableError(f"{type(value).__name__} is no type of a value that an option has") from None
 
 
@@ -105,16 +105,21 @@ def _parsed(text: str | bytes, load: Any) -> Any:
         return load(text)
     except json.JSONDecodeError as error:
         raise UnreadableError(f"line {error.lineno}, column {error.colno}: {error.msg}: mend the JSON") from None
+    except yaml.constructor.ConstructorError as error:  # its text repeats the tag, which may be a value that begins so
+        raise UnreadableError(f"{_where(error)}a tag of YAML that is not known here: mend the YAML") from None
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise UnreadableError(f"{where}{error.problem or error.context}: mend the YAML") from None
+        raise UnreadableError(f"{_where(error)}{error.problem or error.context}: mend the YAML") from None
     except yaml.reader.ReaderError as error:
         raise UnreadableError(f"character {error.position}: {error.reason}: mend the YAML") from None
     except RecursionError:
         raise UnreadableError("it is nested too deeply") from None
     except ValueError as error:
         raise UnreadableError(f"{error}: mend it") from None
+
+
+def _where(error: yaml.MarkedYAMLError) -> str:
+    mark = error.problem_mark or error.context_mark
+    return f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
 
 
 def _load_json(text: str | bytes) -> Any:

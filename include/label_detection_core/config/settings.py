@@ -26,7 +26,6 @@ from pydantic.fields import FieldInfo
 
 from label_detection_core.config import class_names
 from label_detection_core.config.model_kinds import NamesModel, model_of
-from label_detection_core.redaction import redact
 
 SECTION = "label_detection"
 #: The option that is no pipeline's own: `label_detection_core.config.pipelines` reads it.
@@ -87,24 +86,26 @@ class OptionPlace:
 #: Options that name things of AWS or Airflow: a wrong value may be a secret in the wrong place.
 _NAMES = {"aws_conn_id", "class_names", "dead_man_switch_role_arn", "final_bucket", "model_arn", "queue_url"}
 _NAMES |= {"sns_topic_arn", "source_bucket"}
-#: What may be seen of such a value: an ARN, a path in S3, a URL's host (a web hook's path is a secret), a bucket.
-_NO_SECRET = re.compile(r"arn:[\w:/.=,@-]*|s3://[\w/.-]*|https?://[\w.:-]+(?=/)", re.ASCII)
-_BUCKETS_NAME = re.compile(r"[\w.-]{1,63}", re.ASCII)
-#: Characters of another wrong value that are worth reading.
-_VALUE_LIMIT = 24
+#: What a wrong value of another option may be for an error to show it: short words, which have no digits, or numbers,
+#: as a cron expression has them.
+_PLAIN = re.compile(r"(?=.{1,24}\Z)(?:@?[A-Za-z]{1,12}(?:[/_ -][A-Za-z]{1,12})*|[\d*/,. +-]+)", re.ASCII)
+#: What may be seen of any value: an ARN, the bucket of a path in S3, a URL's host. A web hook's path is a secret.
+_NO_SECRET = re.compile(
+    r"arn:aws[a-z-]*:[a-z\d-]+:[a-z\d-]*:(?:\d{12})?:[\w:/.-]*|s3://[a-z\d.-]{1,63}|https?://[a-z\d.-]+(?::\d+)?(?=/)",
+    re.ASCII,
+)
 
 
 def wrong_value(option: str, value: Any) -> str:
     """A value that is wrong, as an error shows it: everybody who may read the DAG or its log sees that."""
     if isinstance(value, dict | list):
         return "{…}" if isinstance(value, dict) else "[…]"
-    text = str(value)
-    if option not in _NAMES or not isinstance(value, str):
-        return redact(repr(value)) if len(repr(value)) <= _VALUE_LIMIT and text.isascii() else "wrong"
-    if option.endswith("_bucket") and _BUCKETS_NAME.fullmatch(text):
-        return repr(text)
-    seen = _NO_SECRET.match(text)
-    return f"{seen[0] + ('' if seen.end() == len(text) else '…')!r}" if seen else "wrong"
+    if not isinstance(value, str):
+        return repr(value) if isinstance(value, int | float | None) else "wrong"
+    if option not in _NAMES and _PLAIN.fullmatch(value):
+        return repr(value)
+    seen = _NO_SECRET.match(value)
+    return f"{seen[0] + ('' if seen.end() == len(value) else '…')!r}" if seen else "wrong"
 
 
 def _matching(pattern: re.Pattern[str], must_be: str) -> AfterValidator:
@@ -193,12 +194,12 @@ _Confidence = Annotated[
 ]
 _ModelArn = Annotated[str, AfterValidator(lambda value: model_of(value).arn)]
 _ClassNames = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(class_names.read)]
-#: Airflow: what a connection's id may be made of. A connection's URI has ://, its JSON has braces. AWS: an access key's
-#: id has 20 characters, its secret 40.
+#: Airflow: what a connection's id may be made of, without #. A connection's URI has ://, its JSON has braces. AWS: an
+#: access key's id has 20 characters, its secret 40.
 _ConnectionId = Annotated[
     str,
     _matching(
-        re.compile(r"(?!.*://)(?!(?:AKIA|ASIA)[A-Z\d]{16}\b)(?![\w/]{40}$)[\w#!()\-.:/\\]{1,250}"),
+        re.compile(r"(?!.*://)(?!(?:AKIA|ASIA)[A-Z\d]{16}\b)(?![\w/]{40}$)[\w!()\-.:/\\]{1,250}"),
         "the id of an Airflow connection, not the connection itself",
     ),
 ]

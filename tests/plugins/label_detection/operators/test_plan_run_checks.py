@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from label_detection import preflight, xcom
 from label_detection.operators.run import PlanRunOperator
-from label_detection_core.config.settings import Place, Settings
+from label_detection_core.config.settings import OptionPlace, Settings
 from label_detection_core.labelling.conditions import Conditions
 from tests.model_calls import KINDS
 from tests.plugins.conftest import RUN_ID, Run, Variables
@@ -128,10 +128,10 @@ def test_the_queues_region_by_its_url_must_be_the_models(url: str, region: str |
         model_arn="arn:aws:rekognition:us-east-1:123456789012:project/parts/version/1/1690000000000",
     )
     if region is None:
-        preflight.check_queue(settings, Place())
+        preflight.check_queue(settings, OptionPlace())
         return
     with pytest.raises(AirflowFailException) as failure:
-        preflight.check_queue(settings, Place())
+        preflight.check_queue(settings, OptionPlace())
     assert str(failure.value).startswith(
         f"[label_detection] queue_url: the queue {url} is in {region}, the model in us-east-1"
     )

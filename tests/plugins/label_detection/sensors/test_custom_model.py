@@ -114,7 +114,7 @@ def test_rescheduled_the_minute_counts_from_the_first_look(
 
 
 def test_a_wrong_argument_is_named(aws: Aws, run: Run) -> None:
-    with pytest.raises(AirflowFailException, match=r"^argument model_arn is 'parts': must be the ARN of a model"):
+    with pytest.raises(AirflowFailException, match=r"^argument model_arn is wrong: must be the ARN of a model"):
         run.execute(sensor(aws, model_arn="parts"))
 
 

@@ -182,7 +182,7 @@ def test_a_wrong_value_fails_without_a_retry_and_says_what_to_set(
     with pytest.raises(AirflowFailException) as failure:
         run.execute(sensor)
     (_, line) = str(failure.value).splitlines()
-    assert line.startswith(f"[label_detection] {option.lower()} is '{value}': ")
+    assert line.startswith(f"[label_detection] {option.lower()} is ")
     assert words in line
     assert line.endswith(f"; set {variable}")
 
