@@ -1,11 +1,10 @@
-"""The picture of rooms in `docs/architecture.md`: `python -m deploy.release.rooms` draws it from the imports.
+"""The picture of rooms, `docs/rooms.svg`: `python -m deploy.release.rooms` draws it from the imports.
 
 A room is a package below `label_detection` or `label_detection_core`, or a module beside them.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,10 +12,16 @@ import grimp
 import networkx as nx
 
 PROJECT = Path(__file__).resolve().parents[2]
-PAGE = PROJECT / "docs" / "architecture.md"
+PICTURE = PROJECT / "docs" / "rooms.svg"
 #: Package, and the folder that it is in.
 PACKAGES = {"label_detection": PROJECT / "plugins", "label_detection_core": PROJECT / "include"}
-_PICTURE = re.compile(r"```mermaid\n.*?```\n", re.DOTALL)
+#: Of a room's box with what is left around it.
+_WIDTH, _HEIGHT = 110, 26
+_STYLE = """<style>
+text { font: 12px sans-serif; text-anchor: middle; fill: #111 }
+rect { fill: #dbeafe; stroke: #1d4ed8; rx: 5 } rect.label_detection_core { fill: #dcfce7; stroke: #15803d }
+line { stroke: #888; stroke-width: 1 }
+</style>"""
 
 
 def arrows() -> nx.DiGraph:
@@ -41,16 +46,43 @@ def lines() -> dict[str, int]:
 
 
 def picture() -> str:
-    """The arrows in Mermaid, without those that follow from others: if a imports b, and b imports c, not a to c."""
-    return "\n".join(["```mermaid", "flowchart TD", *_lines(nx.transitive_reduction(arrows())), "```", ""])
+    """The arrows as SVG, without those that follow from others: if a imports b, and b imports c, not a to c.
+
+    A room stands above all that it imports.
+    """
+    found = nx.transitive_reduction(arrows())
+    places = dict(_places(found))
+    width = max(x for x, _ in places.values()) + _WIDTH
+    height = max(y for _, y in places.values()) + 2 * _HEIGHT
+    lines_ = [_line(places[room], places[imported]) for room, imported in sorted(found.edges)]
+    boxes = [_box(room, *places[room]) for room in sorted(found)]
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img">'
+    return "\n".join([head, _STYLE, *lines_, *boxes, "</svg>", ""])
 
 
-def _lines(found: nx.DiGraph) -> Iterator[str]:
-    for package in PACKAGES:
-        yield f"  subgraph {package}"
-        yield from (f'    {room}["{room.rpartition(".")[2]}"]' for room in sorted(found) if _package(room) == package)
-        yield "  end"
-    yield from (f"  {room} --> {imported}" for room, imported in sorted(found.edges))
+def _places(found: nx.DiGraph) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Of each room, the middle of its box: rows by how much is below it, in a row near what it imports."""
+    rank: dict[str, int] = {}
+    for room in reversed(list(nx.lexicographical_topological_sort(found))):
+        rank[room] = 1 + max((rank[imported] for imported in found.successors(room)), default=-1)
+    x: dict[str, float] = {}
+    for row in range(max(rank.values()) + 1):
+        rooms = [room for room in sorted(rank) if rank[room] == row]
+        near = {room: [x[one] for one in found.successors(room)] for room in rooms}
+        rooms.sort(key=lambda room: sum(near[room]) / len(near[room]) if near[room] else 0)
+        x |= {room: (2 * place + 1) / (2 * len(rooms)) for place, room in enumerate(rooms)}
+    most = max(list(rank.values()).count(row) for row in rank.values())
+    for room, row in rank.items():
+        yield room, (round(x[room] * most * _WIDTH), (max(rank.values()) - row) * 3 * _HEIGHT + _HEIGHT)
+
+
+def _line(begin: tuple[int, int], end: tuple[int, int]) -> str:
+    return f'<line x1="{begin[0]}" y1="{begin[1] + _HEIGHT // 2}" x2="{end[0]}" y2="{end[1] - _HEIGHT // 2}"/>'
+
+
+def _box(room: str, x: int, y: int) -> str:
+    corner = f'x="{x - _WIDTH // 2 + 5}" y="{y - _HEIGHT // 2}" width="{_WIDTH - 10}" height="{_HEIGHT}"'
+    return f'<rect class="{_package(room)}" {corner}/><text x="{x}" y="{y + 4}">{room.rpartition(".")[2]}</text>'
 
 
 def _room(module: str) -> str:
@@ -61,10 +93,5 @@ def _package(room: str) -> str:
     return room.partition(".")[0]
 
 
-def drawn(page: str) -> str:
-    """The page with the picture of now."""
-    return _PICTURE.sub(lambda _: picture(), page)
-
-
 if __name__ == "__main__":
-    PAGE.write_text(drawn(PAGE.read_text()))
+    PICTURE.write_text(picture())
