@@ -26,7 +26,7 @@ NAMED_IN = (
     "deploy/cloudformation/mwaa.yaml",
     "docs/where-it-runs.md",
     "docs/install.md",
-    "docs/setup.md",
+    "docs/mwaa.md",
 )
 _SECONDS = 30
 
