@@ -86,7 +86,7 @@ def _value(pipeline: Pipeline, option: str, right: str | None) -> str:
     if right:
         return f"`{shown(right)[:_VALUE_LIMIT].replace('`', ' ').replace('|', chr(92) + '|')}`"
     if option == "schedule" and right is not None:
-        return "by hand only"
+        return "only when triggered"
     if described.is_required():
         return "**missing**"
     if described.default == ():

@@ -32,7 +32,7 @@ COUNTERS = {
         lambda report: report.totals.images.ignored,
     ),
     "label_detection.images.failed": Metric(
-        "deliveries that were given back", lambda report: report.totals.images.failed
+        "deliveries that were returned to the queue", lambda report: report.totals.images.failed
     ),
     "label_detection.images.unreadable": Metric(
         "images that S3 does not let the pipeline read", lambda report: report.totals.images.unreadable
@@ -50,7 +50,7 @@ GAUGES = {
         lambda report: report.queue.visible if report.queue else None,
     ),
     "label_detection.lag.p50": Metric(
-        "seconds from an image's announcement to its outcome: half of the images at the most",
+        "seconds from an image's announcement to its outcome: at most so long for half of the images",
         lambda report: report.totals.lag.p50,
     ),
     "label_detection.lag.longest": Metric("the longest of them all", lambda report: report.totals.lag.longest),

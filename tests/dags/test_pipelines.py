@@ -96,7 +96,7 @@ def test_its_page_has_its_options_as_they_are_configured(parse: Parse, monkeypat
     assert "## Options of leaves" in page
     for option, value in (options(1) | {"min_confidence": "80", "max_tasks": "7"}).items():
         assert f"| `{option}` | `{value}` |" in page
-    assert "| `schedule` | by hand only |" in page
+    assert "| `schedule` | only when triggered |" in page
     assert "| `wait_minutes` | `5` (default) |" in page
     assert "| `sns_topic_arn` | off |" in page
     assert all(f"| `{option}` |" in page for option in Settings.model_fields)

@@ -222,7 +222,7 @@ class Settings(NamesModel):
         "Lookout for Vision model"
     )
     schedule: Annotated[str, AfterValidator(_schedule)] = Field(
-        "0 */2 * * *", description="Cron or Airflow preset; empty: by hand only"
+        "0 */2 * * *", description="Cron or Airflow preset; empty: only when triggered"
     )
     timezone: Annotated[str, AfterValidator(_timezone)] | None = Field(
         None, description="The time zone of `schedule`, by its IANA name, such as `Europe/Zurich`"
@@ -284,7 +284,7 @@ class Settings(NamesModel):
         json_schema_extra={"run": True},
     )
     max_tasks: int = Field(
-        4, ge=1, le=100, description="Mapped analysis tasks at the most", json_schema_extra={"run": True}
+        4, ge=1, le=100, description="Most mapped analysis tasks of a run", json_schema_extra={"run": True}
     )
     price_per_unit_hour: float = Field(
         4.00, ge=0, allow_inf_nan=False, description="USD, for the report", json_schema_extra={"run": True}
@@ -315,7 +315,7 @@ class Settings(NamesModel):
     )
     dead_man_switch_role_arn: _RoleArn | None = Field(
         None,
-        description="The role with which EventBridge Scheduler stops a model that nobody stopped; empty: no switch",
+        description="The role with which EventBridge Scheduler stops a model that a run has left on; empty: no switch",
     )
 
     @model_validator(mode="after")

@@ -36,7 +36,7 @@ class StartCustomModelOperator(StartsModel):
     :param max_model_minutes: how long the model may be on. It is then left to a watchdog DAG, which stops the model if
         this DAG has not; another DAG that asks for the model meanwhile is refused. None: no watchdog looks. (templated)
     :param watchdog_dag_id: the watchdog that is meant. (templated)
-    :param sns_topic_arn: the topic that the watchdog tells when it had to stop the model; None: it tells nobody.
+    :param sns_topic_arn: the topic that gets a notice when the watchdog had to stop the model; None: no notice.
         (templated)
     :param aws_conn_id: the Airflow connection. (templated)
     """
