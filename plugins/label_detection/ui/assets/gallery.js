@@ -124,7 +124,9 @@
     const items = labels.map((label, number) => {
       const chip = boxes.chip(label, "button");
       chip.type = "button";
-      const only = (on) => frame.querySelectorAll("g").forEach((group) => group.classList.toggle("pale", on && group.dataset.label !== String(number)));
+      const only = (on) => {
+        for (const group of frame.querySelectorAll("g")) group.classList.toggle("pale", on && group.dataset.label !== String(number));
+      };
       for (const [on, off] of [["focus", "blur"], ["mouseenter", "mouseleave"]]) {
         chip.addEventListener(on, () => only(boxes.isBox(label.box)));
         chip.addEventListener(off, () => only(false));

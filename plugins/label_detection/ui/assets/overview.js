@@ -105,7 +105,7 @@
   // Of the newest run that has ended, when it is red.
   const redOf = (dagId, runs) => {
     const last = runs.find((run) => ["success", "failed"].includes(run.state));
-    if (!last || last.state !== "failed") return [];
+    if (last?.state !== "failed") return [];
     return [warningOf("The last run failed: ", linkTo(dagId, last.run_id, {run_id: last.run_id}), ". What is wrong stands above its pictures, and in the log of its task write_report.")];
   };
 

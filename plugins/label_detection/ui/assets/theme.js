@@ -9,7 +9,7 @@
     // a page of somebody else's: none of our business
   }
   const follow = () => {
-    const theme = ["dark", "light"].find((name) => outer && outer.classList.contains(name));
+    const theme = ["dark", "light"].find((name) => outer?.classList.contains(name));
     if (theme) own.dataset.theme = theme;
     else delete own.dataset.theme;
   };
