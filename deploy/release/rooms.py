@@ -56,8 +56,8 @@ def picture() -> str:
     height = max(y for _, y in places.values()) + 2 * _HEIGHT
     lines_ = [_line(places[room], places[imported]) for room, imported in sorted(found.edges)]
     boxes = [_box(room, *places[room]) for room in sorted(found)]
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img"><title>Rooms and their imports</title>'
-    return "\n".join([head, _STYLE, *lines_, *boxes, "</svg>", ""])
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img">'
+    return "\n".join([head, "<title>Rooms and their imports</title>", _STYLE, *lines_, *boxes, "</svg>", ""])
 
 
 def _places(found: nx.DiGraph) -> Iterator[tuple[str, tuple[int, int]]]:
