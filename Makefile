@@ -46,13 +46,13 @@ PYTHON ?= $(shell for python in python3.12 python3.11 python3.13 python3 python;
 	then echo $$python; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-other test-newest test-mwaa test-wheel test-localstack test-docs docs faults compose bench package wheel env configure up down lint lock constraints move
+.PHONY: aws-check help setup demo test test-other test-newest test-mwaa test-wheel test-localstack test-docs docs faults compose bench package wheel env configure up down lint lock constraints move
 
 # The user's own Airflow, AWS account and Python settings are none of our business.
 unexport $(filter AIRFLOW% _AIRFLOW% AWS_% BOTO% MOTO_% PYTHON% PIP_TARGET PIP_PREFIX PIP_USER,$(.VARIABLES))
 
-# But for the one target that asks the user's own account.
-$(foreach name,$(filter AWS_%,$(.VARIABLES)),$(eval configure: export $(name) := $$($(name))))
+# But for the targets that ask the user's own account.
+$(foreach name,$(filter AWS_%,$(.VARIABLES)),$(eval configure aws-check: export $(name) := $$($(name))))
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -127,6 +127,9 @@ env: setup ## .env for docker-compose.yaml: secrets, and the embedded AWS where 
 configure: setup ## the outputs of a CloudFormation STACK as options: .env and dist/mwaa-options.json
 	@[ -n "$(STACK)" ] || { echo "make configure: name the stack: make configure STACK=label-detection" >&2; exit 1; }
 	@PYTHONPATH=include $(BIN)/python -m deploy.release.configure $(STACK)
+
+aws-check: setup ## look whether your AWS account has what is needed, by the options in .env; reads only. PICTURE=file: labels it and undoes all; costs money, asks before
+	@PYTHONPATH=plugins:include $(BIN)/python -m deploy.check $(if $(PICTURE),--picture '$(PICTURE)') $(if $(YES),--yes)
 
 up: setup ## the same in the background, for your own pictures; Airflow's pages in the browser; MODEL= as well
 	@$(BIN)/python -m demo $(if $(MODEL),--model '$(MODEL)') up

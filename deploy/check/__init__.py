@@ -1,1 +1,1 @@
-"""A look at a real AWS account: `make aws-check` reads only; with `PICTURE=…` it labels one picture and undoes it all."""
+"""A look at a real AWS account, `make aws-check`: it reads only; with `PICTURE=…` it labels one and undoes all."""

@@ -8,12 +8,17 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dotenv import dotenv_values
+
+if TYPE_CHECKING:
+    from deploy.check.steps import Step
 
 # Before the first import of Airflow, which needs a home.
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="label-detection-check-"))
 os.environ.setdefault("AIRFLOW_CONN_AWS_DEFAULT", "aws://")
+os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "CRITICAL")  # the lines of the check say it all
 
 from label_detection_core.config.settings import Settings, SettingsError, environment_name, load
 
@@ -44,8 +49,8 @@ def _run(settings: Settings, picture: Path | None, undo: ExitStack, *, asks: boo
         return 0
     price = settings.price_per_unit_hour * settings.min_inference_units
     _say(
-        f"\nNow one picture: {picture}. This starts the model, which costs about {price:.2f} USD an hour. A start takes 5 to "
-        f"30 minutes, so count with {price / 4:.2f} to {price:.2f} USD. Everything is undone at the end."
+        f"\nNow one picture: {picture}. The model is started, and costs about {price:.2f} USD an hour. A start takes "
+        f"5 to 30 minutes, so count with {price / 4:.2f} to {price:.2f} USD. Everything is undone at the end."
     )
     if asks and input("Go on? [y/N] ").strip().lower() not in {"y", "yes"}:
         return 1
@@ -58,7 +63,7 @@ def _run(settings: Settings, picture: Path | None, undo: ExitStack, *, asks: boo
     return 0 if worked else 1
 
 
-def _each(found: list, first: int) -> bool:  # type: ignore[type-arg]
+def _each(found: list[Step], first: int) -> bool:
     for number, step in enumerate(found, first):
         try:
             _say(f"{number}. {step.title}: {step.do()}")
@@ -74,7 +79,7 @@ def _say(line: str) -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="aws-check", description="Look whether an AWS account has what the pipeline needs.")
+    parser = argparse.ArgumentParser(prog="aws-check", description="Look whether an AWS account has what is needed.")
     parser.add_argument("--env", type=Path, default=Path(".env"), help="a file with the options (default: .env)")
     parser.add_argument("--picture", type=Path, help="also label this picture: starts the model, and stops it")
     parser.add_argument("--yes", action="store_true", help="do not ask before the model is started")

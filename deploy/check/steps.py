@@ -11,14 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from label_detection import preflight
+from label_detection import lag, preflight
 from label_detection.hooks.clients import aws_hook, brief_config, s3_client, sqs_client
 from label_detection.hooks.model import ModelInUseError, ModelState, Phase, model_hook
 from label_detection.stopping import Stopping
 from label_detection_core import aws_errors
 from label_detection_core.config.settings import OptionPlace, Settings
 from label_detection_core.labelling.naming import naming
-from label_detection_core.queue.messages import ImageRef, parse_message
+from label_detection_core.queue import messages
+from label_detection_core.queue.messages import ImageRef
 
 _PLACE = OptionPlace()
 #: Where the picture is uploaded.
@@ -56,7 +57,7 @@ def labelling(settings: Settings, picture: Path, undo: ExitStack, say: Callable[
     key = f"{FOLDER}{uuid.uuid4().hex}{picture.suffix.lower()}"
     return [
         Step("upload the picture", lambda: _upload(settings, picture, key, undo)),
-        Step("its event arrives in the queue", lambda: _event(settings, key, undo)),
+        Step("its event arrives in the queue", lambda: _event(settings, key)),
         Step("write to the final bucket, and delete it", lambda: _final(settings, key)),
         Step("start the model, and wait until it runs", lambda: _start(settings, undo, say)),
         Step("label the picture", lambda: _label(settings, key)),
@@ -79,7 +80,8 @@ def _queue(settings: Settings) -> str:
     found = sqs_client(settings).get_queue_attributes(QueueUrl=settings.queue_url, AttributeNames=["All"])["Attributes"]
     if int(found.get("DelaySeconds", 0)):
         raise CheckError(f"the queue delays each message by {found['DelaySeconds']} s: set its delivery delay to 0")
-    return f"{found['ApproximateNumberOfMessages']} messages wait, {found['ApproximateNumberOfMessagesNotVisible']} in use"
+    waiting, in_use = found["ApproximateNumberOfMessages"], found["ApproximateNumberOfMessagesNotVisible"]
+    return f"{waiting} messages wait, {in_use} in use"
 
 
 def _notification(settings: Settings) -> str:
@@ -109,8 +111,8 @@ def _upload(settings: Settings, picture: Path, key: str, undo: ExitStack) -> str
     return f"s3://{settings.source_bucket}/{key}, deleted at the end"
 
 
-def _event(settings: Settings, key: str, undo: ExitStack) -> str:
-    """Messages of other pictures are made visible again at once."""
+def _event(settings: Settings, key: str) -> str:
+    """Messages of other pictures are made visible again at once. A second one of this picture is ignored by a run."""
     sqs, began = sqs_client(settings), time.monotonic()
     while time.monotonic() - began < _MESSAGE_SECONDS:
         answer = sqs.receive_message(
@@ -118,9 +120,9 @@ def _event(settings: Settings, key: str, undo: ExitStack) -> str:
         )
         for message in answer.get("Messages", []):
             handle: dict[str, Any] = {"QueueUrl": settings.queue_url, "ReceiptHandle": message["ReceiptHandle"]}
-            if any(image.key == key for image in parse_message(message["Body"]).images):
-                undo.callback(sqs.delete_message, **handle)
-                return f"after {time.monotonic() - began:.0f} s; its message is deleted at the end"
+            if any(image.key == key for image in messages.read(message["Body"]).images):
+                sqs.delete_message(**handle)
+                return f"after {time.monotonic() - began:.0f} s; its message is deleted"
             sqs.change_message_visibility(**handle, VisibilityTimeout=0)
     raise CheckError(
         f"no message of {key} within {_MESSAGE_SECONDS:.0f} s: look at the notification's prefix and suffix, at the "
@@ -145,7 +147,8 @@ def _start(settings: Settings, undo: ExitStack, say: Callable[[str], None]) -> s
         raise CheckError(f"the model cannot be started now: {error}") from error
     while (state := _look(hook.describe)).phase is not Phase.RUNNING:
         waited = time.monotonic() - began
-        if state.phase is Phase.UNUSABLE or (state.phase is not Phase.STARTING and waited > 60) or waited > _START_SECONDS:
+        is_starting = state.phase is Phase.STARTING or (waited < lag.LAG_SECONDS and state.phase is Phase.OFF)
+        if not is_starting or waited > _START_SECONDS:
             raise CheckError(f"the model does not start: it is {state} after {waited:.0f} s")
         say(f"the model is {state}, for {waited:.0f} s")
         time.sleep(_LOOK_SECONDS)
