@@ -56,7 +56,7 @@ class Aws:
         return found
 
     def upload(self, count: int, size: int = 0) -> None:
-        """Small pictures, all different, of so many bytes at the least."""
+        """Small pictures, all different, of so many bytes at least."""
         pixels = np.random.default_rng(7).integers(0, 255, (64, 64, 3), dtype=np.uint8)
         picture = cv2.imencode(".jpg", pixels)[1].tobytes()
         s3 = boto3.Session("local", "local", region_name=self.environment["AWS_DEFAULT_REGION"]).client(

@@ -28,7 +28,7 @@ from label_detection_core.run.plan import MAX_WORKERS
 
 @dataclass(frozen=True)
 class Orders:
-    """`botocore_mode`: the model's client keeps botocore's own pace in that retry mode, in the place of ours."""
+    """`botocore_mode`: the model's client keeps botocore's own pace in that retry mode, instead of ours."""
 
     queue_url: str
     source_bucket: str

@@ -84,7 +84,7 @@ COLUMNS = ("part", "what", "median", "spread", "runs", "bound", "measured agains
 
 
 def keep(part: str, samples: list[dict[str, Any]]) -> None:
-    """Keep a part's samples, in the place of those that were there."""
+    """Keep a part's samples, instead of those that were there."""
     SAMPLES.mkdir(exist_ok=True)
     (SAMPLES / f"{part}.json").write_text(json.dumps(samples, indent=1) + "\n")
 
@@ -139,7 +139,7 @@ def highlights(rows: Iterable[Measure]) -> str:
 
 
 def put_between(document: Path, begin: str, end: str, words: str) -> None:
-    """Write words between two lines of a document, in the place of those that are there."""
+    """Write words between two lines of a document, instead of those that are there."""
     head, rest = document.read_text().split(begin)
     document.write_text(f"{head}{begin}\n{words}\n{end}{rest.split(end)[1]}")
 

@@ -32,7 +32,7 @@ _TIMES = 5
 _DATA_TIMES = 25
 #: Images of the first page, and of all the others together, that are there with their documents.
 _FIRST, _OTHERS = 24, 50
-#: Images that a request may ask for at the most.
+#: Images that a request may ask for at most.
 _MOST = 100
 
 

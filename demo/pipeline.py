@@ -16,7 +16,7 @@ _DAG = "label_detection"
 
 @dataclass(frozen=True)
 class Pipeline:
-    """`name`: None for the only one. `options`: its `queue_url`, `source_bucket` and `final_bucket`, at the least.
+    """`name`: None for the only one. `options`: its `queue_url`, `source_bucket` and `final_bucket`, at least.
 
     `model_name`: its model's, on the control pages; empty: the one that the embedded AWS was asked for.
     """

@@ -3,7 +3,7 @@ Labels what waits in a queue with a custom model that this DAG starts and stops:
 uses the operators of label detection alone. It needs no option of `[label_detection]` and no DAG of the project but
 the watchdog. Copy it into the dags folder, and make it yours.
 
-Each run starts the model: start it when there are images, by hand or by a schedule that you know to be right.
+Each run starts the model: start it when there are images, manually or by a schedule that you know to be right.
 
 * Running it twice is safe: a model that is on is adopted, and an image that is labelled is not in the queue any more.
 * `model_is_off` is red when the analysis or the stop failed, and with it the run: a teardown alone turns no run red.

@@ -15,7 +15,7 @@ A fault is JSON:
 ``seed``         what the share is drawn with, a whole number; default 0. Every fault draws for itself: the same
                  seed fails the same ones of its first, second, third ... fitting call
 ``delay``        seconds until the answer, default 0; with ``after`` the call is carried out first
-``reset``        true: the connection is cut (TCP RST) in the place of an answer; default false
+``reset``        true: the connection is cut (TCP RST) instead of an answer; default false
 
 The first fault that fits a call, and is drawn, is used. It counts as used before its delay begins: a fault with
 ``times`` 1 that is gone from the list is holding its call, or has answered it.
@@ -111,7 +111,7 @@ class Faults:
         self._lock = threading.Lock()
 
     def replace(self, value: Any) -> None:
-        """Put these in the place of all, given as decoded JSON; InvalidFaultError leaves all as they were."""
+        """Put these instead of all, given as decoded JSON; InvalidFaultError leaves all as they were."""
         if not isinstance(value, list):
             raise InvalidFaultError("faults must be a JSON list of objects")
         rules = [_Rule(Fault.parse(item)) for item in value]
@@ -141,7 +141,7 @@ class Faults:
 
 
 class FaultMiddleware:
-    """Answers in the place of the application where a fault says so. Raises ConnectionCutError for ``reset``."""
+    """Answers instead of the application where a fault says so. Raises ConnectionCutError for ``reset``."""
 
     def __init__(self, app: WsgiApp, faults: Faults):
         self._app = app

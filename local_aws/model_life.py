@@ -78,7 +78,7 @@ class StateChange:
 class ModelLife:
     """A trained model that can be started and stopped; safe under threads.
 
-    STARTING and STOPPING end when their time is up, whenever somebody looks. A state that was put by hand
+    STARTING and STOPPING end when their time is up, whenever somebody looks. A state that was put manually
     has no end. All times are seconds since 1970 as ``clock`` gives them.
     """
 
@@ -179,7 +179,7 @@ class ModelLife:
             return ModelStatus.STOPPING
 
     def put(self, status: ModelStatus, message: str | None = None) -> None:
-        """Put the model into a state by hand, and leave it there."""
+        """Put the model into a state manually, and leave it there."""
         with self._lock:
             self._settle()
             self._due = None

@@ -42,7 +42,7 @@ class StackResource:
         account_id: str,
         region_name: str,
     ) -> Self:
-        """Make it anew, in its place."""
+        """Make it again, in its place."""
         cls._end(original_resource.physical_resource_id, account_id, region_name)
         return cls.create_from_cloudformation_json(new_resource_name, cloudformation_json, account_id, region_name)
 

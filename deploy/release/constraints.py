@@ -101,7 +101,7 @@ def main() -> None:
     """0 when the file is written, 1 with a line when not."""
     parser = argparse.ArgumentParser(prog="constraints", description="Write Amazon MWAA's pins for an Airflow.")
     parser.add_argument("version", help="of Airflow, for instance 3.3.1")
-    parser.add_argument("--source", help="a URL or a file in the place of the constraints that Airflow publishes")
+    parser.add_argument("--source", help="a URL or a file instead of the constraints that Airflow publishes")
     parser.add_argument("--move", metavar="OLD", help="name the version wherever this one is named")
     given = parser.parse_args()
     if not re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", given.version):

@@ -64,7 +64,7 @@ def is_local(variables: Mapping[str, str]) -> bool:
 
 
 def replace(file: Path, values: Mapping[str, str], unwanted: Collection[str] = ()) -> None:
-    """Put the values at the end, in the place of others of their names, and without the unwanted names.
+    """Put the values at the end, instead of others of their names, and without the unwanted names.
 
     Its owner alone can read it then. A link stays a link. With nothing to do it is not touched.
     """

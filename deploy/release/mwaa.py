@@ -26,7 +26,7 @@ _IGNORE = ".airflowignore"
 
 
 def pack(folder: Path, project: Path = _PROJECT) -> None:
-    """Write all three into a folder, in the place of what was there."""
+    """Write all three into a folder, instead of what was there."""
     if folder.exists():
         shutil.rmtree(folder)
     (folder / "dags").mkdir(parents=True)

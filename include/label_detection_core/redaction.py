@@ -18,7 +18,7 @@ _PARAMETER = re.compile(
 
 
 def redact(text: str) -> str:
-    """The text, with `…` in the place of logins, session tokens and signatures."""
+    """The text, with `…` instead of logins, session tokens and signatures."""
     for pattern in (_LOGIN, _HEADER, _PARAMETER):
         kept, end = ("scheme", "@") if pattern is _LOGIN else ("name", "")
         text = pattern.sub(rf"\g<{kept}>…{end}", text)

@@ -40,7 +40,7 @@ class PolicyInForce:
 
 
 class PolicyMiddleware:
-    """Answers in the place of the application what the policy denies. One policy, whoever calls."""
+    """Answers instead of the application what the policy denies. One policy, whoever calls."""
 
     def __init__(self, app: WsgiApp, in_force: PolicyInForce, account_id: str):
         self._app = app

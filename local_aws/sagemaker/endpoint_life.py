@@ -71,7 +71,7 @@ class EndpointLife(ModelLife):
             return endpoint
 
     def put(self, status: ModelStatus, message: str | None = None) -> None:
-        """Put it into a state by hand: an endpoint that is missing for that gets its last name, or the config's."""
+        """Put it into a state manually: an endpoint that is missing for that gets its last name, or the config's."""
         with self._lock:
             if self.endpoint is None:
                 self._endpoint = self._make(self._endpoint.record.endpoint_name if self._endpoint else self.name)

@@ -67,7 +67,7 @@ class LocalSchedulerBackend(EventBridgeSchedulerBackend):
             return [due for arn in taken if self.has((due := self._due.pop(arn))[1])]
 
     def has(self, schedule: Schedule) -> bool:
-        """Whether it is still there: neither deleted nor made anew."""
+        """Whether it is still there: neither deleted nor made again."""
         group = self.schedule_groups.get(schedule.group_name)
         return group is not None and group.schedules.get(schedule.name) is schedule
 

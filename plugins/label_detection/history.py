@@ -26,7 +26,7 @@ def read_history(model_arn: str) -> History:
 
 
 def write_history(model_arn: str, history: History) -> None:
-    """Keep it, in the place of what was there."""
+    """Keep it, instead of what was there."""
     try:
         Variable.set(
             _name(model_arn), history.model_dump_json(), description="How long the model starts and an image takes"

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class TakenOverError(Exception):
-    """Another run, or the same one anew, holds the model by now; or it was given up."""
+    """Another run, or the same one again, holds the model by now; or it was given up."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def own_lease(context: Context, model_arn: str) -> Lease | None:
 
 
 def take_lease(context: Context, plan: Plan, *, start_asked: bool = False) -> Lease:
-    """Take the model from now on, or take it anew.
+    """Take the model from now on, or take it again.
 
     :param start_asked: whether the model is asked for next.
     :raises RuntimeError: when another DAG holds it.
@@ -123,7 +123,7 @@ def claim(lease: Lease) -> Lease:
 
 
 def put_lease(lease: Lease) -> Lease:
-    """Write a lease, in the place of the one that is there."""
+    """Write a lease, instead of the one that is there."""
     name = lease_name(lease.model_arn)
     Variable.set(name, lease.model_dump_json(), description="Who holds the model, until when")
     return lease

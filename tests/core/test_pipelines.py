@@ -69,7 +69,7 @@ def test_a_runs_params_win_over_a_pipelines_options() -> None:
         pytest.param("min_confidence", "model", "model", id="a word for a number"),
         pytest.param("class_names", {"0": "ok", "1": "scratched"}, ("ok", "scratched"), id="an object of names"),
         pytest.param("min_confidence", "80", 80, id="a number as a text"),
-        pytest.param("schedule", None, "", id="null as a schedule is by hand only"),
+        pytest.param("schedule", None, "", id="null as a schedule is manually only"),
         pytest.param("schedule", "", "", id="so is an empty one"),
         pytest.param("max_tasks", None, 4, id="null is the option's own default and not the section's"),
         pytest.param("max_tasks", "", 4, id="so is an empty text"),

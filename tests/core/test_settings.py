@@ -324,7 +324,7 @@ def test_names_of_classes_that_are_none_are_said(value: str, says: str) -> None:
     ("value", "schedule"),
     [
         pytest.param(None, "0 */2 * * *", id="not set"),
-        pytest.param("", None, id="empty is by hand only"),
+        pytest.param("", None, id="empty is manually only"),
         pytest.param("@hourly", "@hourly", id="preset"),
         pytest.param("*/5 * * * *", "*/5 * * * *", id="cron"),
         pytest.param("no", "0 */2 * * *", id="a wrong one is the default, so that a run says what is wrong"),

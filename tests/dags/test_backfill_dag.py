@@ -1,4 +1,4 @@
-"""The backfill's DAG: by hand, a dry run unless told otherwise, one chunk after the other."""
+"""The backfill's DAG: manually, a dry run unless told otherwise, one chunk after the other."""
 
 from __future__ import annotations
 

@@ -177,7 +177,7 @@ def test_the_teardown_has_exactly_the_three_setups(dag: DAG) -> None:
 def test_the_report_comes_after_the_analysis_and_the_teardown_whatever_happened(dag: DAG) -> None:
     report = dag.get_task("write_report")
     assert report.upstream_task_ids == {"analyse_images", "stop_model"}, (
-        "a stop that is marked as done by hand must not let it run before the analysis is over"
+        "a stop that is marked as done manually must not let it run before the analysis is over"
     )
     assert report.trigger_rule == TriggerRule.ALL_DONE
     assert report.downstream_task_ids == set()

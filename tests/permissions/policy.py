@@ -1,4 +1,4 @@
-"""The policy in the docs: as pairs of action and resource, and with a test's names in the place of its placeholders."""
+"""The policy in the docs: as pairs of action and resource, and with a test's names instead of its placeholders."""
 
 from __future__ import annotations
 

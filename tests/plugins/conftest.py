@@ -179,7 +179,7 @@ def dags_test_event(trigger: BaseTrigger) -> Any:
 
 @pytest.fixture(scope="session", autouse=True)
 def _service_models_are_read_once() -> Iterator[None]:
-    """Every hook has a boto3 session of its own, which reads megabytes of JSON anew: half of these tests' time."""
+    """Every hook has a boto3 session of its own, which reads megabytes of JSON again: half of these tests' time."""
     read = cache(JSONFileLoader().load_file)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(JSONFileLoader, "load_file", lambda _, path: read(path))

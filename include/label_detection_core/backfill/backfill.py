@@ -233,7 +233,7 @@ def _spool(folder: Path) -> sqlite3.Connection:
 
 
 def chunk_size(pictures: int) -> int:
-    """Pictures a chunk: a few hundred chunks at the most, however many pictures there are."""
+    """Pictures a chunk: a few hundred chunks at most, however many pictures there are."""
     return max(_LEAST_PER_CHUNK, math.ceil(pictures / _MOST_CHUNKS))
 
 

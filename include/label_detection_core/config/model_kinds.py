@@ -25,7 +25,7 @@ class ModelKind:
     :param arn: of a model; the groups are its parts, `region` one of them.
     :param shape: the same for people.
     :param hook: where its hook is, a `label_detection.hooks.model.ModelHook`.
-    :param stop_command: what stops a model by hand.
+    :param stop_command: what stops a model manually.
     :param console_page: of a model in the AWS console, without its host; the service's when none of its own is known.
     """
 
@@ -57,7 +57,7 @@ class Model:
 
     @property
     def stop_command(self) -> str:
-        """What stops it by hand."""
+        """What stops it manually."""
         return self.kind.stop_command(self)
 
 

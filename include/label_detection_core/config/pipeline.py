@@ -156,7 +156,7 @@ class Pipeline:
         return settings.load_option(option, self.read)
 
     def schedule(self) -> str | None:
-        """The schedule for its DAG; None: by hand only."""
+        """The schedule for its DAG; None: manually only."""
         return self.option("schedule") or None
 
     def right(self) -> dict[str, str]:

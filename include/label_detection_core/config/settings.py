@@ -372,7 +372,7 @@ def load(
 ) -> Settings:
     """All options, from the configuration (`read(option)`, None when not set) and a run's params (None: as configured).
 
-    An empty value counts as not set, except for `schedule`, where it means by hand only.
+    An empty value counts as not set, except for `schedule`, where it means manually only.
 
     :param place: where the options stand, for the errors; the section unless given.
     :raises SettingsError: with one line per option that is missing or wrong.

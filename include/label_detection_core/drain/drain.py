@@ -53,7 +53,7 @@ class Drain:
     """A consumer of the queue.
 
     :param pace: how often the model is asked; the labeller's `detect` keeps it.
-    :param workers: threads at the most; each works on one message at a time.
+    :param workers: threads at most; each works on one message at a time.
     :param deadline: seconds since the epoch; then no more messages are received.
     :param on_progress: called every few seconds with the tally so far.
     :param patience: seconds from the start in which an empty queue does not end the drain while SQS counts messages

@@ -31,7 +31,7 @@ _SLOWEST = 0.05
 _STEP_BACK = 0.9
 _PLATEAU = 0.95
 #: From a step back to the middle of the plateau: so many seconds, and so many images. Each way there and beyond ends
-#: with a throttled call, which is to be one in a hundred at the most.
+#: with a throttled call, which is to be one in a hundred at most.
 _PLATEAU_SECONDS = 15.0
 _PLATEAU_IMAGES = 60.0
 #: A caller that comes late may catch up on so much: the machine was busy, and the model has saved that up.

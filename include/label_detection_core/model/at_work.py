@@ -22,7 +22,7 @@ def why_left(run: str | None, tasks: Mapping[str, str | None], idle_for: timedel
     """Why a run will not stop its model any more, in words; None: it may.
 
     A run that has ended is over once its stop is, and where no task has that name, once all of them are: a run that was
-    marked by hand still has its teardown to run.
+    marked manually still has its teardown to run.
 
     :param run: Airflow's state of the run; None: it was deleted.
     :param tasks: Airflow's states of its tasks, by id; of a mapped one, with its index behind.

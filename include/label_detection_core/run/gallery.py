@@ -23,7 +23,7 @@ from label_detection_core.queue.messages import ImageRef
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-#: What one request reads at the most: parts of the journal, each of some 200 lines.
+#: What one request reads at most: parts of the journal, each of some 200 lines.
 PARTS = 20
 #: Labels of an image that a page has; its document has them all.
 LABELS = 100
@@ -177,7 +177,7 @@ def _take(
     text: bytes,
     place: JournalPosition,
 ) -> None:
-    """Take a line into the page, in the place of an earlier one of the same image."""
+    """Take a line into the page, instead of an earlier one of the same image."""
     line = JournalLine.parse(text)
     if line is None:
         page.unreadable += 1

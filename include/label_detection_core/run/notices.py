@@ -167,11 +167,11 @@ def _may_be_on(lease: Lease | None) -> list[str]:
 
 def _by_hand(*model_arns: str | None) -> list[str]:
     """A line for each model; one to fill in where none is known."""
-    return [f"Stop the model by hand now, if it is on: {stop_command(arn)}" for arn in model_arns or (None,)]
+    return [f"Stop the model manually now, if it is on: {stop_command(arn)}" for arn in model_arns or (None,)]
 
 
 def stop_command(model_arn: str | None) -> str:
-    """What stops a model by hand, as far as that is known."""
+    """What stops a model manually, as far as that is known."""
     try:
         return model_of(model_arn or "").stop_command
     except UnknownModelError:

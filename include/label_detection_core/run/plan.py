@@ -13,12 +13,12 @@ from label_detection_core.model.history import History
 
 #: A task costs Airflow seconds; with fewer images than this it is not worth its start.
 _IMAGES_PER_TASK = 25
-#: What one task is given at the most. `make bench` says what one core can do: more than twice that.
+#: What one task is given at most. `make bench` says what one core can do: more than twice that.
 _IMAGES_PER_SECOND_PER_TASK = 50.0
 #: Of a backlog that is worth it, so many tasks at least: one lost with its worker must not leave the model idle until
 #: Airflow notices (300 s by default).
 _TASKS = 2
-#: Threads of a task at the most. The pace says how many are at work.
+#: Threads of a task at most. The pace says how many are at work.
 MAX_WORKERS = 32
 #: Seconds that an image is worked on, when no run has measured it: a detect and four calls of S3.
 _SECONDS_PER_IMAGE = 0.5

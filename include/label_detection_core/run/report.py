@@ -17,7 +17,7 @@ from label_detection_core.run.stored_report import SCHEMA, StoredReport
 from label_detection_core.run.totals import Totals
 from label_detection_core.stored import WRITING
 
-#: Bars of the plot at the most.
+#: Bars of the plot at most.
 _BARS = 60
 
 

@@ -52,7 +52,7 @@ class NamedImages(Part):
 class Calls(Part):
     """What the model was asked: images answered, sends throttled, and what an answer took, in seconds.
 
-    A percentile is the least time that so many answers took at the most; `slowest` is of all of them.
+    A percentile is the least time that so many answers took at most; `slowest` is of all of them.
     """
 
     answered: Lenient[Count] = 0
@@ -69,7 +69,7 @@ class Calls(Part):
 
 
 class Lag(Part):
-    """From an image's announcement to its outcome, in seconds: of half of them at the most, and the longest."""
+    """From an image's announcement to its outcome, in seconds: of half of them at most, and the longest."""
 
     p50: Lenient[Number | None] = None
     longest: Lenient[Number | None] = None

@@ -1,6 +1,6 @@
 """
 Announces pictures in the source bucket that nobody announced: uploaded before the notification existed, or whose
-message expired. By hand only.
+message expired. Manually only.
 
 `plan_backfill` lists the bucket and says what there is and what labelling it would take. `enqueue_images` puts it on
 the queue, oldest first. From there `label_detection` takes over, at its next run or in the one that is going on: this
@@ -57,7 +57,7 @@ def backfill(pipeline: Pipeline) -> None:
             "owner": "label-detection",
             "retries": 2,
             "retry_delay": timedelta(seconds=10),
-            "execution_timeout": timedelta(hours=6),  # S3 lists some million keys an hour at the least
+            "execution_timeout": timedelta(hours=6),  # S3 lists some million keys an hour at least
             **pipeline.default_args(),
         },
     ):

@@ -8,7 +8,7 @@ model **whatever happened**, and `write_report` says what was done and what it c
 
 ## Running it
 
-* It runs on its schedule, one run at a time. A run that is started by hand takes params: leave them empty to use what
+* It runs on its schedule, one run at a time. A run that is started manually takes params: leave them empty to use what
   is configured.
 * Running it twice is safe: every image ends as labelled or rejected once, whoever works on it.
 * At `max_model_minutes` the tasks stop taking images, and the model is stopped; the rest waits for the next run.
@@ -16,7 +16,7 @@ model **whatever happened**, and `write_report` says what was done and what it c
 ## When it is red
 
 1. `write_report` names the tasks that failed. Open the log of the first of them: it says what to mend.
-2. **`stop_model` red: the model may still be running and costs money.** Stop it by hand, now: its page says how. The
+2. **`stop_model` red: the model may still be running and costs money.** Stop it manually, now: its page says how. The
    DAG `label_detection_watchdog` goes on trying.
 3. Everything else can wait: no image is lost. Images that were not labelled are still in the source bucket and in the
    queue. Mend the cause and start a run, or wait for the next.
@@ -105,5 +105,5 @@ def _tasks(runs: list[Asset]) -> None:
     )
 
     wait_for_images >> plan_run >> start_model >> wait_for_model >> analyse_images >> stop_model >> write_report
-    analyse_images >> write_report  # a stop that is marked as done by hand must not let the report run before it
+    analyse_images >> write_report  # a stop that is marked as done manually must not let the report run before it
     stop_model.as_teardown(setups=[plan_run, start_model, wait_for_model])

@@ -1,6 +1,6 @@
 """
 Stops models that a run of `label_detection`, or of another pipeline's DAG of its prefix, has left on: a paused DAG, a
-DAG file that no longer parses, a deleted run, a stop that failed or was marked as done by hand.
+DAG file that no longer parses, a deleted run, a stop that failed or was marked as done manually.
 
 Every run that starts a model holds a lease on it, an Airflow Variable `label_detection_lease.<model>` that says who and
 until when: `max_model_minutes` plus `watchdog_grace_minutes` after the start. Every ten minutes `stop_expired_models`
@@ -18,7 +18,7 @@ log, in its XCom, and to `sns_topic_arn`, if that is set.
 ## When it is red
 
 **A model may be running and costs money.** The log of `stop_expired_models` names each model that it could not stop,
-with AWS's error and the command that stops it by hand: do that, now. It tries again in ten minutes. Then mend the
+with AWS's error and the command that stops it manually: do that, now. It tries again in ten minutes. Then mend the
 cause, often the missing permission `rekognition:StopProjectVersion` or `sagemaker:DeleteEndpoint`.
 """
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class ConsoleLink(BaseOperatorLink):
-    """A page of the console; none where another server is asked in the place of AWS."""
+    """A page of the console; none where another server is asked instead of AWS."""
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """Its address; empty when it is not known, or there is none."""

@@ -149,7 +149,7 @@ class StopCustomModelOperator(StopsModel):
     `asked_at`.
 
     **When it is red: the model may still be running and costs money.** Its log begins with the command that stops the
-    model by hand: do that now.
+    model manually: do that now.
 
     :param model_arn: the model's ARN. (templated)
     :param aws_conn_id: the Airflow connection. (templated)

@@ -190,7 +190,7 @@ class StopsModel(BaseOperator):
 
     def _stop(self, context: Context, settings: PlannedModel) -> dict[str, Any]:
         """`xcom.Stopped`, as JSON. :raises TakenOverError: when another run holds the model, which is left to that."""
-        self.log.info("what stops the model by hand, should this fail: %s", settings.model.stop_command)
+        self.log.info("what stops the model manually, should this fail: %s", settings.model.stop_command)
         stopping = Stopping(
             settings.model, settings.aws_conn_id, before_stop=lambda: self._spare(context, settings.model_arn)
         )
@@ -231,7 +231,7 @@ class StopModelOperator(StopsModel):
     there is one, and gives up the lease.
 
     **When it is red: the model may still be running and costs money.** Its log has AWS's error, and begins with the
-    command that stops the model by hand: do that now (for Rekognition `aws rekognition stop-project-version
+    command that stops the model manually: do that now (for Rekognition `aws rekognition stop-project-version
     --project-version-arn <model_arn> --region <region>`, for SageMaker `aws sagemaker delete-endpoint --endpoint-name
     <the one in the log> --region <region>`). Then mend the cause, often the missing permission
     `rekognition:StopProjectVersion` or `sagemaker:DeleteEndpoint`. Clearing the task tries again; the watchdog DAG does

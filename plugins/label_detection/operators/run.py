@@ -105,7 +105,7 @@ class WriteReportOperator(BaseOperator):
         if xcom.pull_stopped(context) is None and (found := self._found_on(plan)):
             stop = states.get(xcom.STOP_TASK) or "not done"
             red = stop in ("failed", "upstream_failed")
-            why = "see stop_model" if red else f"stop_model is {stop}, but {found}: was it marked by hand?"
+            why = "see stop_model" if red else f"stop_model is {stop}, but {found}: was it marked manually?"
             problems.append(f"THE MODEL MAY STILL BE RUNNING AND COSTS MONEY: {why}")
         warnings = xcom.pull_warnings(context)
         for problem in problems:  # first of all: the report itself may fail
@@ -143,7 +143,7 @@ class WriteReportOperator(BaseOperator):
         history.write_history(arn, before.learn(start_seconds, summary.totals.seconds_per_image))
 
     def _found_on(self, plan: Plan) -> str | None:
-        """What nobody has said, when the stop failed, never ran, or was marked as done by hand; None: it is off."""
+        """What nobody has said, when the stop failed, never ran, or was marked as done manually; None: it is off."""
         try:
             state = model_hook(plan.settings).describe()
         except (*aws_errors.AWS_ERRORS, LookupError) as error:

@@ -54,7 +54,7 @@ class StopExpiredModelsOperator(BaseOperator):
     It needs no configuration: what it must know is in the lease. It calls AWS only if there is something to do.
 
     **When it is red: a model may be running and costs money.** Its log has a line for each model that it could not
-    stop, with AWS's error and the command that stops it by hand: do that now. It tries again in ten minutes. A variable
+    stop, with AWS's error and the command that stops it manually: do that now. It tries again in ten minutes. A variable
     that "is not a lease" was edited: look after that model yourself, then delete the variable.
     """
 
@@ -179,7 +179,7 @@ def _take_up(lease: Lease, why: str) -> _Overdue:
 
 def _left(lease: Lease) -> str:
     by_hand = notices.stop_command(lease.model_arn)
-    return f"{lease.model_arn}, left by run {lease.run_id} of DAG {lease.dag_id} (by hand: {by_hand})"
+    return f"{lease.model_arn}, left by run {lease.run_id} of DAG {lease.dag_id} (manually: {by_hand})"
 
 
 def _says_not_found(error: Exception) -> bool:

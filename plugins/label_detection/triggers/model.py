@@ -27,7 +27,7 @@ class ModelRunningTrigger(AwsBaseWaiterTrigger):
     """Ends its task when the model is RUNNING, with the time; resumes it with an error when it cannot come to be.
 
     The task is ended from here because each second until the next one begins is paid for: it need not be resumed first.
-    How long to wait at the most is the deferral's timeout, an absolute time that survives the triggerer's restart.
+    How long to wait at most is the deferral's timeout, an absolute time that survives the triggerer's restart.
 
     :param model_arn: the model.
     :param waiter_args: what its service's `model_running` waiter is called with.

@@ -16,7 +16,7 @@ from label_detection_core.queue.image_queue import Depth
 class QueueDepthTrigger(BaseTrigger):
     """Fires with `{"visible": n, "delayed": n}` when messages can be received, or without one at `until`.
 
-    :param until: an absolute time, ISO 8601 with its offset: a trigger that is restarted does not wait anew.
+    :param until: an absolute time, ISO 8601 with its offset: a trigger that is restarted does not wait again.
     :param poll_seconds: between two looks.
     """
 

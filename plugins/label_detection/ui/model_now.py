@@ -101,7 +101,7 @@ def _why_left(asked: Airflow, held: Lease) -> str | None:
 
 
 def _warning(model_arn: str, state: ModelState | None, held: Lease | None, left: str | None) -> str | None:
-    by_hand = f"To stop it by hand: {stop_command(model_arn)}"
+    by_hand = f"To stop it manually: {stop_command(model_arn)}"
     if held and left:
         holder = f"Run {held.run_id} still holds the model, but {left}"
         if state and not state.is_on:
@@ -110,7 +110,7 @@ def _warning(model_arn: str, state: ModelState | None, held: Lease | None, left:
         return f"{holder}. {now}. The watchdog should stop it within ten minutes: look there if not. {by_hand}"
     if state and state.phase in {Phase.STARTING, Phase.RUNNING} and not held:
         return (
-            "The model is on, costs money, and no run holds it: somebody has started it by hand, or it was left on. "
+            "The model is on, costs money, and no run holds it: somebody has started it manually, or it was left on. "
             f"The watchdog leaves it alone; the next run takes it over, and stops it at its end. {by_hand}"
         )
     if state and state.phase is Phase.UNUSABLE:

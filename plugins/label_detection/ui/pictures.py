@@ -87,7 +87,7 @@ def _through(s3: S3Client, bucket: str, key: str) -> Response:
         length, body = answer["ContentLength"], answer["Body"]
         if length > _MOST_BYTES:
             body.close()
-            raise HTTPException(413, f"The picture has {length:,} bytes; {_MOST_BYTES:,} at the most are shown here.")
+            raise HTTPException(413, f"The picture has {length:,} bytes; {_MOST_BYTES:,} at most are shown here.")
         first = body.read(_CHUNK)
     content_type = next((kind for begin, kind in _BEGINNINGS.items() if first.startswith(begin)), None)
     if content_type is None:

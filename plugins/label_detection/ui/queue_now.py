@@ -20,7 +20,7 @@ _LOOK_BACK = timedelta(minutes=10)
 
 
 def queue(settings: Settings) -> dict[str, Any]:
-    """Counts and the oldest message's age in seconds, as `queue`; words in the place of what may not be looked at.
+    """Counts and the oldest message's age in seconds, as `queue`; words instead of what may not be looked at.
 
     `oldest_seconds` is None when nothing waits, when CloudWatch has no point of it, and when there is an `age_problem`.
     """

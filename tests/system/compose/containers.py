@@ -2,7 +2,7 @@
 
 A service has a host name, an address on a bridge, the other services' names in its /etc/hosts, its volumes under
 /opt, its user, and a table of processes that ends with its first one. Commands, environment and health checks
-are the file's, unchanged. In the place of the images stand a virtual environment made by the Dockerfile (see `image`),
+are the file's, unchanged. Instead of the images stand a virtual environment made by the Dockerfile (see `image`),
 and Debian's Postgres and Redis. Needs root, and Debian's packages that `missing` names.
 """
 

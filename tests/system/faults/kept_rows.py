@@ -21,7 +21,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def add(path: Path, row: Any) -> None:
-    """Keep a row, a dataclass, in the place of the one that the same fault had before."""
+    """Keep a row, a dataclass, instead of the one that the same fault had before."""
     kept = [*(before for before in read(path) if before["fault"] != row.fault), asdict(row)]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in kept))
@@ -34,6 +34,6 @@ def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def write(docs: Path, begin: str, end: str, table: str) -> None:
-    """Put a table between its markers, in the place of the one before."""
+    """Put a table between its markers, instead of the one before."""
     head, rest = docs.read_text().split(begin)
     docs.write_text(f"{head}{begin}\n{table}\n{end}{rest.split(end)[1]}")

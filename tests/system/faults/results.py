@@ -66,7 +66,7 @@ MEASURED: list[FaultResult] = []
 
 
 def add(row: FaultResult) -> None:
-    """Keep a row, in the place of the one that the same fault had before."""
+    """Keep a row, instead of the one that the same fault had before."""
     MEASURED.append(row)
     kept_rows.add(RESULTS, row)
 
@@ -92,7 +92,7 @@ def markdown(found: list[FaultResult]) -> str:
 
 
 def write_docs(found: list[FaultResult], docs: Path = kept_rows.DOCS) -> None:
-    """Put the table into the docs, in the place of the one before."""
+    """Put the table into the docs, instead of the one before."""
     kept_rows.write(docs, BEGIN, END, markdown(found))
 
 

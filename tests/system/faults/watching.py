@@ -30,7 +30,7 @@ class WatchedPipeline(Pipeline):
         return client(self.world.aws_environment, service)
 
     def until_over(self, run_id: str, seconds: float = 240) -> str:
-        """Wait until a run has ended with all its tasks, those after a mark by hand included; its state."""
+        """Wait until a run has ended with all its tasks, those after a mark manually included; its state."""
 
         def is_over() -> str | None:
             state = self.world.api.run_state(DAG_ID, run_id)

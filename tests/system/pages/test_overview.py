@@ -14,7 +14,7 @@ pytestmark = pytest.mark.system
 
 @pytest.fixture
 def _left_on(site: Site) -> Iterator[None]:
-    """A model that somebody has started by hand, and a picture that nobody looks at."""
+    """A model that somebody has started manually, and a picture that nobody looks at."""
     world, place = site.world, {"Bucket": site.world.setting("source_bucket"), "Key": "waiting.png"}
     world.control("model", "PUT", {"status": "RUNNING"})
     world.s3.put_object(**place, Body=b"1")

@@ -215,7 +215,7 @@
       $("counts").textContent = `Run ${runId} of ${dagId}`; // what is wrong, the pictures say
       return;
     }
-    $("counts").textContent = `Run ${runId} of ${dagId}: ${found ? inShort(found) : "no report; it goes on, the queue was empty and nothing was started, or it was ended by hand"}`;
+    $("counts").textContent = `Run ${runId} of ${dagId}: ${found ? inShort(found) : "no report; it goes on, the queue was empty and nothing was started, or it was ended manually"}`;
     if (!found) return;
     $("labels").replaceChildren(...found.labels.map(([name, count]) => element("option", {value: name, label: `${name} (${count})`})));
     const said = [...(found.problems || []), ...(found.warnings || [])];

@@ -33,7 +33,7 @@
 
   const holderOf = (lease, dagId) => {
     const run = `run ${lease.run_id}${lease.dag_id === dagId ? "" : ` of DAG ${lease.dag_id}`}`;
-    return `Held by ${run} since ${when(lease.since)}, until ${when(lease.until)} at the most`;
+    return `Held by ${run} since ${when(lease.since)}, until ${when(lease.until)} at most`;
   };
 
   const queueOf = (now) => {

@@ -30,8 +30,8 @@ pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.kinds(*KINDS)]
         pytest.param(60, ("running", None), False, id="a healthy run"),
         pytest.param(60, ("running", "failed"), False, id="a run that has its report still to write"),
         pytest.param(60, ("queued", None), False, id="a run that was cleared and waits"),
-        pytest.param(60, ("failed", None), False, id="marked failed by hand: its teardown is still to run"),
-        pytest.param(60, ("success", "running"), False, id="marked success by hand: its teardown runs"),
+        pytest.param(60, ("failed", None), False, id="marked failed manually: its teardown is still to run"),
+        pytest.param(60, ("success", "running"), False, id="marked success manually: its teardown runs"),
         pytest.param(60, ("failed", "up_for_retry"), False, id="its stop is tried again"),
         pytest.param(60, {"status_code": 503, "detail": None}, False, id="Airflow cannot be asked"),
         pytest.param(
@@ -42,10 +42,10 @@ pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.kinds(*KINDS)]
         pytest.param(
             60, {"status_code": 404, "detail": {"detail": "Not Found"}}, False, id="Airflow knows no such page"
         ),
-        pytest.param(60, ("failed", None), False, id="marked failed by hand: its stop has not begun"),
+        pytest.param(60, ("failed", None), False, id="marked failed manually: its stop has not begun"),
         pytest.param(60, NOT_FOUND, True, id="deleted"),
         pytest.param(60, ("failed", "failed"), True, id="its stop failed"),
-        pytest.param(60, ("success", "success"), True, id="its stop was marked as done by hand"),
+        pytest.param(60, ("success", "success"), True, id="its stop was marked as done manually"),
         pytest.param(60, ("failed", "upstream_failed"), True, id="its stop never ran"),
         pytest.param(-1, ("running", None), True, id="expired, and still going on"),
         pytest.param(-1, ("failed", None), True, id="expired, with its teardown still to run"),

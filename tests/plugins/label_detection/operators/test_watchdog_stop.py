@@ -127,9 +127,9 @@ def test_one_models_trouble_is_named_and_the_others_are_stopped(
     with pytest.raises(AirflowException) as failure:
         watch()
     refused, not_known = sorted(str(failure.value).splitlines(), key=lambda line: "no-model" in line)
-    assert refused == f"{first}, left by run r1 of DAG {DAG_ID} (by hand: {model_of(first).stop_command}): not yours"
+    assert refused == f"{first}, left by run r1 of DAG {DAG_ID} (manually: {model_of(first).stop_command}): not yours"
     assert not_known.startswith(
-        f"arn:aws:s3:::no-model, left by run r1 of DAG {DAG_ID} (by hand: in its service's console; its ARN is "
+        f"arn:aws:s3:::no-model, left by run r1 of DAG {DAG_ID} (manually: in its service's console; its ARN is "
         "arn:aws:s3:::no-model): must be the ARN of a model: arn:aws:rekognition:"
     )
     assert aws.model("2")["status"] == "STOPPED"

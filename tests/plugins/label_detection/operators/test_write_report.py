@@ -211,7 +211,7 @@ def test_a_stop_that_was_marked_as_done_by_hand_is_not_believed(aws: Aws, done: 
         write(done)
     assert str(failure.value) == (
         "THE MODEL MAY STILL BE RUNNING AND COSTS MONEY: "
-        "stop_model is success, but the model is RUNNING: was it marked by hand?"
+        "stop_model is success, but the model is RUNNING: was it marked manually?"
     )
 
 
@@ -323,6 +323,6 @@ def test_a_start_that_failed_after_its_request_is_counted_since_the_lease(aws: A
 def test_the_stop_of_a_cleared_runs_first_time_is_not_taken_for_this_times(aws: Aws, done: Run) -> None:
     again = REQUESTED_AT + timedelta(hours=3)
     done.started(again, again + timedelta(hours=1))
-    aws.put_model("RUNNING")  # stop_model was marked as done by hand this time
+    aws.put_model("RUNNING")  # stop_model was marked as done manually this time
     with pytest.raises(AirflowFailException, match="THE MODEL MAY STILL BE RUNNING"):
         write(done)

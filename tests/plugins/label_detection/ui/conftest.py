@@ -53,7 +53,7 @@ def airflow(monkeypatch: pytest.MonkeyPatch) -> Rights:
 
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> Known:
-    """What Airflow knows of DAGs and runs, in the place of its API."""
+    """What Airflow knows of DAGs and runs, instead of its API."""
     known = Known()
     monkeypatch.setattr(airflow_api, "variable", known.variables.get)
     monkeypatch.setattr(model_now, "_returned", {})

@@ -80,7 +80,7 @@ def state(phase: str, status: str, reason: str = "", units: int | None = None) -
     return {"state": {"phase": phase, "status": status, "reason": reason, "units": units}}
 
 
-HELD = "Held by run r since 2026-11-22 06:00 UTC, until 2026-11-22 07:15 UTC at the most"
+HELD = "Held by run r since 2026-11-22 06:00 UTC, until 2026-11-22 07:15 UTC at most"
 NOBODY = "No run holds it"
 
 

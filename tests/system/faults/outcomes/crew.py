@@ -52,7 +52,7 @@ class Crew:
     _stopped: dict[int, float] = field(default_factory=dict)
 
     def fill(self, seconds: float = 60) -> None:
-        """Start consumers in the place of those that have ended."""
+        """Start consumers instead of those that have ended."""
         self._members = [member for member in self._members if member.is_alive()]
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["tests.system.faults.outcomes.consumer"])

@@ -39,7 +39,7 @@ class ImageRow:
 
 
 def add(row: ImageRow) -> None:
-    """Keep a row, in the place of the one that the same fault had before."""
+    """Keep a row, instead of the one that the same fault had before."""
     kept_rows.add(RESULTS, row)
 
 
