@@ -6,7 +6,7 @@
 `labelling`  one image on its way: decisions, S3 steps, answers of each kind of model, documents
 `drain`      many images: the consumer, its pace, its journal
 `run`        plan, totals, report, notices, gallery
-`backfill`   images that nobody announced
+`backfill`   images that were never announced
 
 `aws_errors`, `redaction` and `stored` (what stored files have in common) are for all of them.
 """

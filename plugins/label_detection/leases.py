@@ -72,7 +72,7 @@ def read_lease(model_arn: str) -> Lease | None:
 
 
 def own_lease(context: Context, model_arn: str) -> Lease | None:
-    """This run's lease on the model; None when somebody else holds it, or nobody."""
+    """This run's lease on the model; None when another run holds it, or no run."""
     lease = read_lease(model_arn)
     return lease if lease and lease.is_of(context["ti"].dag_id, context["ti"].run_id) else None
 

@@ -1,4 +1,4 @@
-"""Pictures in the source bucket that nobody announced: what there is, and lists of it, oldest first.
+"""Pictures in the source bucket that were never announced: what there is, and lists of it, oldest first.
 
 S3 cannot tell which of its objects were announced, so all are taken: announcing an image twice is harmless. Nothing
 here grows with the bucket: a million keys wait in a file, sorted by SQLite.

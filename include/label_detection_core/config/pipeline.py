@@ -67,7 +67,7 @@ class _OwnPlace(OptionPlace):
         return f"{environment_name(option)}, or the pipeline's own in {self.own.home}"
 
     def where_missing(self, option: str) -> str:
-        """What is to be done about one that is not."""
+        """What to do about one that is missing."""
         return f"set it in {self.own.home}, or {environment_name(option)} for all"
 
 
@@ -80,7 +80,7 @@ class Pipeline:
 
     @classmethod
     def of_default_args(cls, default_args: Mapping[str, Any], defaults: Read) -> Self:
-        """That of a DAG, by its `default_args`. A DAG that is nobody's has the section's options."""
+        """That of a DAG, by its `default_args`. A DAG that was given none has the section's options."""
         return cls(Own.model_validate(default_args.get(settings.SECTION) or {}), defaults)
 
     def default_args(self, options: Collection[str] = tuple(Settings.model_fields)) -> dict[str, Any]:

@@ -79,7 +79,7 @@ class OptionPlace:
         return environment_name(option)
 
     def where_missing(self, option: str) -> str:
-        """What is to be done about one that is not."""
+        """What to do about one that is missing."""
         return f"set {environment_name(option)}"
 
 

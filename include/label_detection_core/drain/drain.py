@@ -1,4 +1,4 @@
-"""The drain: takes messages from the queue until it is empty, the model's time is up, or it is told to stop.
+"""The drain: takes messages from the queue until it is empty, the model's time is up, or it is asked to stop.
 
 One receiver (the thread that calls `run`) and a bounded set of workers. The pace says how many messages to hold: those
 that are worked on and those whose turn is next. So memory does not grow with the backlog, and a killed consumer leaves
@@ -36,7 +36,7 @@ _NOTHING_SECONDS = 6.0
 #: How often to look which workers are free, while there is work for all of them.
 _LOOK_SECONDS = 0.25
 _PROGRESS_SECONDS = 5.0
-#: After a stop, work in hand may end by itself for so long before its messages are given back all the same. Airflow
+#: After a stop: how long work in hand may take to end, before its messages are returned to the queue. Airflow
 #: sends SIGKILL 5 s after the signal that calls on_kill.
 _STOP_GRACE_SECONDS = 2.0
 #: After the deadline, or when a worker failed, the others may end what they hold for so long, with the model on.
@@ -94,7 +94,7 @@ class Drain:
         return self._worker.tally
 
     def stop(self) -> None:
-        """Stop receiving, give back what is held, and let `run` return soon. Safe to call from a signal handler."""
+        """Stop receiving, return held messages to the queue, and let `run` end. Safe to call from a signal handler."""
         self._stop.set()
         self._pace.end()
 
@@ -143,7 +143,7 @@ class Drain:
             if time.monotonic() - progress_at >= _PROGRESS_SECONDS:
                 progress_at = time.monotonic()
                 self._on_progress(self.tally)
-        log.info("told to stop" if self._stop.is_set() else "the model's time is up: the rest waits for the next run")
+        log.info("asked to stop" if self._stop.is_set() else "the model's time is up: the rest waits for the next run")
 
     def _receive_and_delete(self, pool: ThreadPoolExecutor) -> bool:
         """One turn with the queue; whether the drain is at its end."""
@@ -220,7 +220,7 @@ class Drain:
         while self._working:
             grace = _STOP_GRACE_SECONDS if self._stop.is_set() else _GRACE_SECONDS
             if time.monotonic() - started > grace:
-                log.warning("%d messages are still being worked on; they are given back", len(self._working))
+                log.warning("%d messages are still being worked on; they are returned to the queue", len(self._working))
                 self.stop()  # a worker in a message of many images goes no further
                 break
             try:

@@ -25,7 +25,7 @@ from label_detection_core.queue.messages import ImageRef, Message
 
 log = logging.getLogger(__name__)
 
-#: So many images in a row given back: a service is down, and going on would only use up their deliveries.
+#: Failed images in a row after which a service counts as down, and going on would only use up their deliveries.
 _FAILURES_IN_A_ROW = 20
 #: Threads that help with messages of several images, beside the worker threads themselves.
 _HELPERS = 16
@@ -127,7 +127,7 @@ class MessageWorker:
         done = self._done.pop(message.id, set())
         results = self._label_all([image for image in ours if image not in done], message)
         if len(results) + len(done) < len(ours):
-            return 0.0  # told to stop
+            return 0.0  # asked to stop
         unreadable = [result for result in results.values() if result.outcome is Outcome.UNREADABLE]
         if seconds := [result.retry_seconds for result in results.values() if result.outcome is Outcome.FAILED]:
             for result in unreadable:  # its message is kept when all others are done
@@ -218,7 +218,7 @@ class MessageWorker:
         until = time.monotonic() + seconds
         while not (found := self._is_labelled_in_journal()) and time.monotonic() < until:
             if self._stop.wait(_LOOK_SECONDS):
-                return True  # told to stop: no longer of interest
+                return True  # asked to stop: no longer of interest
         if found:
             self._doubts.settle(*Doubt)
         return found

@@ -56,7 +56,7 @@ class Depth:
 class ImageQueue:
     """One SQS queue. Safe to use from several threads.
 
-    `visibility_seconds`: until a message that nobody keeps alive can be received again.
+    `visibility_seconds`: until a message without a heartbeat can be received again.
     """
 
     sqs: SQSClient

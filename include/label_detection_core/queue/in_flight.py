@@ -1,4 +1,4 @@
-"""The messages a consumer has received and neither deleted nor given back: a heartbeat keeps them invisible."""
+"""The messages that a consumer has received and not yet deleted or returned: a heartbeat keeps them invisible."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HEARTBEATS = 3
 
 
 class InFlight:
-    """One consumer's messages in flight. As a context manager it keeps them alive, and gives back what is left.
+    """One consumer's messages in flight. As a context manager it keeps them alive, and returns the rest to the queue.
 
     Safe to use from several threads.
     """
@@ -80,7 +80,9 @@ class InFlight:
         try:
             return self._queue.give_back(list(ours.values()), seconds)
         except aws_errors.AWS_ERRORS as error:
-            log.warning("messages that could not be given back, and return by themselves: %d: %s", len(ours), error)
+            log.warning(
+                "messages that could not be returned to the queue, and reappear by themselves: %d: %s", len(ours), error
+            )
             return False
 
     def delete_done(self, at_least: int = 1) -> bool:

@@ -109,7 +109,7 @@ class StoredReport(Stored):
         }
 
     def most_frequent(self, most: int) -> list[tuple[str, int]]:
-        """At most so many labels with their numbers of images, the most frequent first."""
+        """At most `most` labels with their numbers of images, the most frequent first."""
         return sorted(self.labels.items(), key=lambda label: (-label[1], label[0]))[:most]
 
     def head(self, *names: str) -> dict[str, Any]:

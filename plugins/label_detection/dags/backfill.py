@@ -1,5 +1,5 @@
 """
-Announces pictures in the source bucket that nobody announced: uploaded before the notification existed, or whose
+Announces pictures in the source bucket that were never announced: uploaded before the notification existed, or whose
 message expired. Manually only.
 
 `plan_backfill` lists the bucket and says what there is and what labelling it would take. `enqueue_images` puts it on
@@ -43,7 +43,7 @@ def backfill(pipeline: Pipeline) -> None:
     """The backfill's DAG of a pipeline."""
     with DAG(
         pipeline.backfill_dag_id,
-        description="Announce the pictures in the source bucket that nobody announced",
+        description="Announce pictures in the source bucket that were never announced",
         schedule=None,
         start_date=datetime(2026, 1, 1, tzinfo=UTC),
         catchup=False,

@@ -10,7 +10,7 @@ DAG is paused, after two minutes of looking. It says which run left the model, a
 log, in its XCom, and to `sns_topic_arn`, if that is set.
 
 * It costs nothing while there are no leases: one short task, and no call of AWS.
-* The model of a run that is going on within its lease is never stopped, nor one that nobody leased from here.
+* The model of a run that is going on within its lease is never stopped, nor one without a lease.
 * It needs no configuration of its own, and works when the pipeline's is broken.
 
 **Leave it on.** Pausing it takes away the layer that stops a model when the pipeline cannot.

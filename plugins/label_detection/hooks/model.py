@@ -32,7 +32,7 @@ class ModelState:
     """A model's phase, the service's own word for it, and what there is to say about it.
 
     :param units: inference units, or instances, that it has now.
-    :param fixed_units: so many it starts with, whatever it is asked for.
+    :param fixed_units: the number that it always starts with, whatever is requested.
     :param remains: it is off, but something of it is left at its service, which `stop` takes away.
     """
 

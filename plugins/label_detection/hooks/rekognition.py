@@ -22,7 +22,7 @@ from label_detection_core.queue.messages import ImageRef
 if TYPE_CHECKING:
     from mypy_boto3_rekognition import RekognitionClient
 
-#: AWS: the 14 states of a project version, and what is to be done about those that cannot be started.
+#: AWS: the 14 states of a project version, and what to do about those that cannot be started.
 _PHASES = {
     "TRAINING_COMPLETED": Phase.OFF,  # never started
     "COPYING_COMPLETED": Phase.OFF,  # never started, a copy

@@ -1,4 +1,4 @@
-"""The backfill: lists pictures that nobody announced, and announces them."""
+"""The backfill: lists pictures that were never announced, and announces them."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class EnqueueImagesOperator(BaseOperator):
         finally:
             context["images"] = str(announcer)  # type: ignore[typeddict-unknown-key]  # map_index_template
         if self._killed:
-            raise AirflowException(f"told to end: {announcer}; a retry goes on from there")
+            raise AirflowException(f"the task was stopped: {announcer}; a retry continues there")
         self.log.info("sent: %s", announcer)
         return announcer.sent
 

@@ -69,7 +69,7 @@ class _DrainsQueue(BaseOperator):
         finally:
             context["images"] = str(drain.tally)  # type: ignore[typeddict-unknown-key]  # map_index_template
         if self._killed:
-            raise AirflowException(f"told to end: {drain.tally}; what was in hand is back in the queue")
+            raise AirflowException(f"the task was stopped: {drain.tally}; its other messages are back in the queue")
         return vars(drain.tally)
 
     def _make_drain(self, plan: Plan, context: Context, images_per_second: float, deadline: datetime) -> Drain:

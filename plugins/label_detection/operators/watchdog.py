@@ -54,8 +54,8 @@ class StopExpiredModelsOperator(BaseOperator):
     It needs no configuration: what it must know is in the lease. It calls AWS only if there is something to do.
 
     **When it is red: a model may be running and costs money.** Its log has a line for each model that it could not
-    stop, with AWS's error and the command that stops it manually: do that now. It tries again in ten minutes. A variable
-    that "is not a lease" was edited: look after that model yourself, then delete the variable.
+    stop, with AWS's error and the command that stops it manually: do that now. It tries again in ten minutes. A
+    Variable that "is not a lease" was edited: look after that model yourself, then delete the Variable.
     """
 
     def execute(self, context: Context) -> list[dict[str, Any]]:

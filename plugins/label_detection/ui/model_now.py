@@ -29,7 +29,7 @@ _MOST_RETURNED = 10 * _LOOKS
 
 
 def model(asked: Airflow, settings: Settings, state: ModelState | None, state_problem: str | None) -> dict[str, Any]:
-    """The model's `state` at its service, asked for before, and who holds it, as `lease`; None: not known, nobody.
+    """The model's `state` at its service, asked for before, and who holds it, as `lease`; None: not known, or no run.
 
     `state_problem`: why the state is not known. `lease_problem`: the Variable is there, and is no lease.
     `warning`: what a person has to look at.

@@ -69,7 +69,7 @@ def pictures_from(dag_id: str, airflow: Airflow) -> str | None:
         settings = settings_of(pipeline_of(dag_id, airflow))
         links = clients.link_client(settings)
         link = urlsplit(_link(links, settings.final_bucket, "a")) if reaches_browsers(links) else None
-    except (HTTPException, *AWS_ERRORS):  # the page's script is told by the next request
+    except (HTTPException, *AWS_ERRORS):  # the page's script sees it in the next answer
         return None
     return f"{link.scheme}://{link.netloc}" if link else None
 

@@ -83,7 +83,9 @@ def said_in_words(what: str, permission: str) -> Iterator[None]:
             words = f"{what} cannot be read: there is no such bucket. Was it deleted, or is another one configured now?"
         elif code in _DENIED:
             needed = permission.format(operation=getattr(error, "operation_name", ""))
-            words = f"{what} cannot be read: AWS does not let the API server. It needs {needed}: see docs/permissions.md."
+            words = (
+                f"{what} cannot be read: AWS does not let the API server. It needs {needed}: see docs/permissions.md."
+            )
         elif "Credential" in code:
             words = f"{what} cannot be read: the API server has no AWS credentials. See docs/permissions.md."
         else:

@@ -214,7 +214,7 @@ def test_told_to_end_it_says_where_it_was_and_goes_on_there_the_next_time(aws: A
     task.on_kill()
     thread.join(10)
     (error,) = ended
-    assert "told to end: 10 of 15" in str(error)
+    assert "the task was stopped: 10 of 15" in str(error)
     enqueue(run, chunk)
     assert aws.depth() == (15, 0)
 
@@ -225,6 +225,6 @@ def test_killed_before_it_began_it_sends_nothing(aws: Aws, run: Run, picture: by
     (chunk,) = plan(run)
     task = EnqueueImagesOperator(task_id="enqueue_images", chunk=chunk)
     task.on_kill()
-    with pytest.raises(AirflowException, match="told to end: 0 of 1"):
+    with pytest.raises(AirflowException, match="the task was stopped: 0 of 1"):
         run.execute(task, run.context("enqueue_images", 0))
     assert aws.depth() == (0, 0)

@@ -114,7 +114,7 @@ def test_killed_before_it_began_it_receives_nothing(aws: Aws, own: Run, picture:
     aws.upload("1.png", picture)
     task = operator(aws)
     task.on_kill()
-    with pytest.raises(AirflowException, match="told to end: nothing to do; what was in hand is back in the queue"):
+    with pytest.raises(AirflowException, match="stopped: nothing to do; its other messages are back in the queue"):
         own.execute(task)
     assert aws.depth() == (1, 0)
 

@@ -212,7 +212,7 @@ def test_killed_before_it_began_it_receives_nothing(aws: Aws, running: Run, pict
     aws.upload("1.png", picture)
     task = operator()
     task.on_kill()
-    with pytest.raises(AirflowException, match="told to end: nothing to do; what was in hand is back in the queue"):
+    with pytest.raises(AirflowException, match="stopped: nothing to do; its other messages are back in the queue"):
         running.execute(task)
     assert receives(aws) == [0]
 
@@ -234,7 +234,7 @@ def test_killed_at_work_it_ends_within_airflows_five_seconds_and_no_image_is_los
     assert time.monotonic() - killed_at < 5
     (error,) = ended
     assert isinstance(error, AirflowException)
-    assert str(error) == f"told to end: {context['images']}; what was in hand is back in the queue"
+    assert str(error) == f"the task was stopped: {context['images']}; its other messages are back in the queue"
     labelled = sum(key.endswith(".png.json") for key in aws.final_keys())
     assert 0 < labelled < images
     assert context["images"] == f"{labelled} labelled"
