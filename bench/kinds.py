@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from bench.alone import Aws
 from bench.drain_process import Orders
 from bench.measures import Measure
-from label_detection_core.config.model_kinds import endpoint_name, model_of
+from label_detection_core.config.model_types import endpoint_name, model_of
 
 #: Models by their names on the control pages, Rekognition's first; images, and the bytes of each.
 MODELS = ("1", "label-detection-object-detection", "lookoutvision")
@@ -24,7 +24,7 @@ def measure(aws: Aws, name: str) -> dict[str, Any]:
     arn = _switch_on(aws, name)
     aws.upload(_IMAGES, _BYTES)
     orders = Orders(**(aws.orders | {"model_arn": arn}), images_per_second=1_000_000)
-    return {"kind": model_of(arn).kind.name} | aws.drain(orders)
+    return {"kind": model_of(arn).type.name} | aws.drain(orders)
 
 
 def rows(samples: list[dict[str, Any]]) -> list[Measure]:

@@ -14,7 +14,7 @@ from local_aws.lookoutvision.models import LookoutModel, LookoutProjects
 from local_aws.rekognition import models as rekognition
 from local_aws.sagemaker import models as sagemaker
 from local_aws.service_models import botocore_session
-from local_aws.settings import Answers, ModelKind, WorldSettings
+from local_aws.settings import Answers, ModelType, WorldSettings
 from local_aws.sqs.models import queues_of
 
 ACCESS_KEY = "local"  # any key will do: nothing is checked
@@ -84,9 +84,9 @@ def make_world(endpoint: str, account_id: str, settings: WorldSettings, lookout:
         _make_stack(aws.client("cloudformation", **options), settings, project_arn, rekognition_arn)
         queue_url = _emptied_queue(aws.client("sqs", **options), account_id, settings)
     arns = {
-        ModelKind.REKOGNITION: rekognition_arn,
-        ModelKind.SAGEMAKER: config_arns[settings.answers],
-        ModelKind.LOOKOUT_VISION: lookout.model.arn,
+        ModelType.REKOGNITION: rekognition_arn,
+        ModelType.SAGEMAKER: config_arns[settings.answers],
+        ModelType.LOOKOUT_VISION: lookout.model.arn,
     }
     return Account(
         endpoint,
@@ -95,7 +95,7 @@ def make_world(endpoint: str, account_id: str, settings: WorldSettings, lookout:
         settings.final_bucket,
         queue_url,
         arns[settings.model_kind],
-        tuple(detector.classes()) if settings.model_kind is ModelKind.SAGEMAKER else None,
+        tuple(detector.classes()) if settings.model_kind is ModelType.SAGEMAKER else None,
     )
 
 

@@ -13,7 +13,7 @@ from typing import NoReturn
 import botocore.session
 
 from local_aws.oddities import PRESETS, InvalidOddityError, Oddities, changed
-from local_aws.settings import Answers, ModelKind, ModelSettings, WorldSettings
+from local_aws.settings import Answers, ModelSettings, ModelType, WorldSettings
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
     given = parser.parse_args(arguments)
     if given.final_bucket == given.source_bucket:
         parser.error("--final-bucket: must not be the source bucket, or every copy would announce itself")
-    if given.model_version in {ModelKind.LOOKOUT_VISION, *(f"label-detection-{answers}" for answers in Answers)}:
+    if given.model_version in {ModelType.LOOKOUT_VISION, *(f"label-detection-{answers}" for answers in Answers)}:
         parser.error(f"--model-version: {given.model_version} is the name of another model on the control pages")
     model = ModelSettings(given.start_seconds, given.stop_seconds, given.rate, given.latency)
     world = WorldSettings(
@@ -48,7 +48,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
         given.more_models,
         given.examples,
         model,
-        ModelKind(given.model),
+        ModelType(given.model),
         Answers(given.answers),
         given.models_only,
         given.pictures_endpoint,
@@ -82,8 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--examples", type=Path, default=Path("examples"), help="folder of example pictures, one folder in it a label")
     add(
         "--model",
-        choices=[kind.value for kind in ModelKind],
-        default=ModelKind.REKOGNITION.value,
+        choices=[kind.value for kind in ModelType],
+        default=ModelType.REKOGNITION.value,
         metavar="SERVICE",
         help="whose model the environment names and /_local/model shows: rekognition, sagemaker or lookoutvision; "
         "the others are there too",

@@ -5,7 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 
 
-class ModelKind(StrEnum):
+class ModelType(StrEnum):
     """The services that have models that are started and stopped."""
 
     REKOGNITION = "rekognition"
@@ -49,7 +49,7 @@ class WorldSettings:
     more_models: int
     examples: Path
     model: ModelSettings
-    model_kind: ModelKind
+    model_kind: ModelType
     answers: Answers
     models_only: bool = False
     pictures_endpoint: str | None = None
@@ -58,7 +58,7 @@ class WorldSettings:
     def chosen_model(self) -> str:
         """The name on the control pages of the model that the environment names."""
         return {
-            ModelKind.REKOGNITION: self.model_version,
-            ModelKind.SAGEMAKER: f"label-detection-{self.answers}",
-            ModelKind.LOOKOUT_VISION: "lookoutvision",
+            ModelType.REKOGNITION: self.model_version,
+            ModelType.SAGEMAKER: f"label-detection-{self.answers}",
+            ModelType.LOOKOUT_VISION: "lookoutvision",
         }[self.model_kind]

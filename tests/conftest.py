@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import requests
 
-from label_detection_core.config.model_kinds import endpoint_name, model_of
+from label_detection_core.config.model_types import endpoint_name, model_of
 from label_detection_core.config.settings import Settings
 from sandbox.chromium import chromium, installed
 from sandbox.environment import PROJECT, clean_own, cleaned

@@ -35,7 +35,7 @@ def check_modules(settings: Settings) -> None:
 
     :raises AirflowFailException: when one cannot be imported.
     """
-    for module in ("aiobotocore", settings.model.kind.hook.rpartition(".")[0]):
+    for module in ("aiobotocore", settings.model.type.hook.rpartition(".")[0]):
         try:
             import_module(module)
         except ImportError as error:

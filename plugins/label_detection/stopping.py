@@ -11,7 +11,7 @@ from label_detection import lag
 from label_detection.hooks.clients import brief_config
 from label_detection.hooks.model import ModelHook, ModelInUseError, ModelState, Phase, hook_for
 from label_detection_core import aws_errors
-from label_detection_core.config.model_kinds import Model
+from label_detection_core.config.model_types import Model
 
 log = logging.getLogger(__name__)
 

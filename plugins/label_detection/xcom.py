@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import AwareDatetime, BaseModel
 
-from label_detection_core.config.model_kinds import NamesModel
+from label_detection_core.config.model_types import NamesModel
 from label_detection_core.model import at_work
 from label_detection_core.run.plan import Plan
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from label_detection_core.config.model_kinds import KINDS, model_of
+from label_detection_core.config.model_types import MODEL_TYPES, model_of
 from tests.conftest import PROJECT
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Grant:
 
 def grants(service: str | None = None) -> list[Grant]:
     """Every pair that the policy allows; of the services that run models, for one alone."""
-    others = {kind.name for kind in KINDS} - {service} if service else set()
+    others = {kind.name for kind in MODEL_TYPES} - {service} if service else set()
     return [
         Grant(statement["Sid"], action, resource, json.dumps(statement.get("Condition", {})))
         for statement in DOCUMENT["Statement"]
@@ -65,7 +65,7 @@ def policy_for(aws: Aws, topic: Topic, project_arn: str | None, without: Grant |
             "Resource": re.sub(r"\$\{(\w+)\}", lambda name: names[name[1]], grant.resource),
             "Condition": json.loads(grant.condition),
         }
-        for grant in grants(model_of(settings.model_arn).kind.name)
+        for grant in grants(model_of(settings.model_arn).type.name)
         if grant != without
     ]
     return {"Version": DOCUMENT["Version"], "Statement": statements}

@@ -10,7 +10,7 @@ import boto3
 import pytest
 
 from label_detection.ui import model_now, queue_now
-from label_detection_core.config.model_kinds import KINDS, model_of
+from label_detection_core.config.model_types import MODEL_TYPES, model_of
 from tests.conftest import PROJECT
 from tests.model_calls import CALLS
 from tests.permissions.conftest import encrypt
@@ -34,7 +34,7 @@ def service_of(action: str) -> str:
 
 def permit(aws: Aws, without: str | None = None) -> None:
     """Of the statements for a service's models, those for the settings' model."""
-    others = {kind.name for kind in KINDS} - {model_of(aws.settings.model_arn).kind.name}
+    others = {kind.name for kind in MODEL_TYPES} - {model_of(aws.settings.model_arn).type.name}
     kept = [one for one in DOCUMENT["Statement"] if one["Action"].split(":")[0] not in others]
     text = json.dumps([one for one in kept if one["Action"] != without])
     for name, value in {

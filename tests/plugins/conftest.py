@@ -29,7 +29,7 @@ from botocore.loaders import JSONFileLoader
 from label_detection import history, lag, leases, stopping, xcom
 from label_detection.hooks.model import ModelHook, hook_for
 from label_detection.operators import model as model_operators
-from label_detection_core.config.model_kinds import KINDS
+from label_detection_core.config.model_types import MODEL_TYPES
 from label_detection_core.model.lease import Lease, lease_name
 from label_detection_core.run.plan import Plan
 
@@ -219,5 +219,5 @@ def quick(monkeypatch: pytest.MonkeyPatch, model_kind: str, tmp_path: Path) -> N
         waiter["delay"] = 0.1
     path = tmp_path / f"{model_kind}.json"
     path.write_text(json.dumps(waiters))
-    (kind,) = (kind for kind in KINDS if kind.name == model_kind)
+    (kind,) = (kind for kind in MODEL_TYPES if kind.name == model_kind)
     monkeypatch.setattr(f"{kind.hook}.waiter_path", path)

@@ -25,7 +25,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from label_detection_core.config import class_names
-from label_detection_core.config.model_kinds import NamesModel, model_of
+from label_detection_core.config.model_types import NamesModel, model_of
 
 SECTION = "label_detection"
 #: The option that is no pipeline's own: `label_detection_core.config.pipelines` reads it.

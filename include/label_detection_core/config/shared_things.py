@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from label_detection_core.config.model_kinds import model_of
+from label_detection_core.config.model_types import model_of
 from label_detection_core.config.pipeline import Pipeline
 
 #: What two pipelines cannot share, and why.

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from pydantic import AwareDatetime, ConfigDict, ValidationError
 
-from label_detection_core.config.model_kinds import NamesModel
+from label_detection_core.config.model_types import NamesModel
 from label_detection_core.config.pipeline import WATCHDOG_DAG
 
 #: What the names of all leases begin with.

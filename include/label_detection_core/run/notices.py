@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from label_detection_core.config.model_kinds import UnknownModelError, model_of
+from label_detection_core.config.model_types import UnknownModelError, model_of
 from label_detection_core.model.lease import Lease
 from label_detection_core.redaction import redact
 

@@ -25,7 +25,7 @@ from label_detection.hooks.model import (
 from label_detection.hooks.pacing import Load, keep_pace
 from label_detection.hooks.source_images import SendsImages
 from label_detection_core import aws_errors
-from label_detection_core.config.model_kinds import Model
+from label_detection_core.config.model_types import Model
 from label_detection_core.drain.pace import Pace
 from label_detection_core.labelling.anomalies import detection_of
 from label_detection_core.labelling.image_bytes import ImageBytes

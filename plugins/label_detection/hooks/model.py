@@ -10,7 +10,7 @@ from airflow.providers.common.compat.module_loading import import_string
 from botocore.config import Config
 
 from label_detection.hooks.clients import client_config
-from label_detection_core.config.model_kinds import Model
+from label_detection_core.config.model_types import Model
 from label_detection_core.config.settings import Settings
 from label_detection_core.drain.pace import Pace
 from label_detection_core.labelling.labels import Detection
@@ -124,7 +124,7 @@ class ModelHook(Protocol):
 
 def hook_class(model: Model) -> Any:
     """The class of a model's hook."""
-    return import_string(model.kind.hook)
+    return import_string(model.type.hook)
 
 
 def hook_for(model: Model, aws_conn_id: str | None, config: Config | dict[str, Any] | None, **more: Any) -> ModelHook:

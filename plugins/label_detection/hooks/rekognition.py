@@ -13,7 +13,7 @@ from label_detection.hooks.pacing import Load, keep_pace
 from label_detection.hooks.quotas import send_once
 from label_detection.hooks.redacting import RedactingAwsHook
 from label_detection_core import aws_errors
-from label_detection_core.config.model_kinds import Model
+from label_detection_core.config.model_types import Model
 from label_detection_core.drain.pace import Pace
 from label_detection_core.labelling.labeller import ImageRefusedError, ImageUnreadableError, TryAgainError
 from label_detection_core.labelling.labels import Detection, Error

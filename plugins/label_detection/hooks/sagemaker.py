@@ -15,7 +15,7 @@ from label_detection.hooks.model import ModelInUseError, ModelState, Phase, Quot
 from label_detection.hooks.pacing import Load, keep_pace
 from label_detection.hooks.source_images import SendsImages
 from label_detection_core import aws_errors
-from label_detection_core.config.model_kinds import Model, endpoint_name
+from label_detection_core.config.model_types import Model, endpoint_name
 from label_detection_core.drain.pace import Pace
 from label_detection_core.labelling.endpoint_answers import detection_of
 from label_detection_core.labelling.image_bytes import ImageBytes

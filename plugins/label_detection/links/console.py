@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
 from airflow.sdk import BaseOperatorLink
 
-from label_detection_core.config.model_kinds import Model
+from label_detection_core.config.model_types import Model
 from label_detection_core.config.settings import Settings
 from label_detection_core.drain import journal
 
@@ -85,8 +85,8 @@ class ModelLink(ConsoleLink):
     name = "Model"
 
     def page(self, settings: Settings, model: Model, ti_key: Any) -> str:  # noqa: ARG002
-        """As its kind says."""
-        return model.kind.console_page(model)
+        """The page of the model's service."""
+        return model.type.console_page(model)
 
 
 def _bucket(bucket: str, model: Model, prefix: str = "") -> str:

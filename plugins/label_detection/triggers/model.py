@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError, WaiterError
 
 from label_detection.hooks.model import hook_class, hook_for
 from label_detection_core import aws_errors
-from label_detection_core.config.model_kinds import model_of
+from label_detection_core.config.model_types import model_of
 from label_detection_core.model.history import seconds_to_next_look
 
 #: SageMaker's word for an endpoint whose start failed: of this start, since start_model takes away what another left.

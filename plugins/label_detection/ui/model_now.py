@@ -52,7 +52,7 @@ def state_of(settings: Settings) -> tuple[ModelState | None, str | None]:
 
     To be asked before the lease: a run takes that before it starts the model, and gives it up after the model is off.
     """
-    service = settings.model.kind.name
+    service = settings.model.type.name
     try:
         with said_in_words("The model's state", f"{service}:{{operation}}"):
             return clients.model_hook(settings).describe(), None

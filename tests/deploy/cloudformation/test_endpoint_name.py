@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from label_detection_core.config.model_kinds import endpoint_name, model_of
+from label_detection_core.config.model_types import endpoint_name, model_of
 from sandbox.environment import PROJECT
 
 

@@ -12,7 +12,7 @@ import pytest
 from botocore.config import Config
 
 from label_detection.hooks.model import ModelHook, hook_for
-from label_detection_core.config.model_kinds import endpoint_name, model_of
+from label_detection_core.config.model_types import endpoint_name, model_of
 from label_detection_core.labelling.labeller import Detect
 from label_detection_core.labelling.naming import naming
 from tests.model_calls import CALLS, KINDS, ModelCalls

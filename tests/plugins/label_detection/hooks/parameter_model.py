@@ -15,13 +15,13 @@ from typing import Any
 from label_detection.hooks.model import ModelInUseError, ModelState, Phase, StopTarget
 from label_detection.hooks.pacing import keep_pace
 from label_detection.hooks.source_images import SendsImages
-from label_detection_core.config.model_kinds import Model, ModelKind
+from label_detection_core.config.model_types import Model, ModelType
 from label_detection_core.drain.pace import Pace
 from label_detection_core.labelling.image_bytes import ImageBytes
 from label_detection_core.labelling.labels import Detection
 from label_detection_core.queue.messages import ImageRef
 
-PARAMETER = ModelKind(
+PARAMETER = ModelType(
     name="ssm",
     arn=re.compile(r"arn:[a-z\d-]+:ssm:(?P<region>[a-z\d-]+):\d{12}:parameter/(?P<parameter>[a-z0-9-]+)"),
     shape="arn:aws:ssm:<region>:<account>:parameter/<name>",

@@ -1,6 +1,6 @@
 """What every model hook must do: the seam between the pipeline and a service that runs models, as its specification.
 
-A kind of models is a row in `model_kinds.KINDS`, a hook and a waiter file. Whoever adds one adds it here, and
+A kind of models is a row in `model_types.MODEL_TYPES`, a hook and a waiter file. Whoever adds one adds it here, and
 nothing else of the pipeline changes: the last test runs a whole run with one that is only registered.
 
 The hooks speak to the embedded AWS over HTTP.
@@ -27,8 +27,8 @@ from botocore.loaders import create_loader
 
 from label_detection.hooks.model import ModelHook, ModelInUseError, Phase, hook_for
 from label_detection_core import aws_errors
-from label_detection_core.config import model_kinds
-from label_detection_core.config.model_kinds import KINDS, model_of
+from label_detection_core.config import model_types
+from label_detection_core.config.model_types import MODEL_TYPES, model_of
 from label_detection_core.config.settings import SettingsError, load
 from label_detection_core.drain.pace import Pace
 from label_detection_core.labelling.documents import SCHEMA_FILE
@@ -64,7 +64,7 @@ class Subject:
         return hook_for(model_of(self.arn), "aws_default", Config(retries={"total_max_attempts": 1}, **config))
 
 
-@pytest.fixture(params=[*(kind.name for kind in KINDS), FOURTH])
+@pytest.fixture(params=[*(kind.name for kind in MODEL_TYPES), FOURTH])
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -81,7 +81,7 @@ def subject(aws: Aws, kind: str, monkeypatch: pytest.MonkeyPatch) -> Subject:
         subject = Subject(aws.settings.model_arn, lambda phase: aws.put_model(WORDS[phase]))
         subject.put(Phase.OFF)
         return subject
-    monkeypatch.setattr(model_kinds, "KINDS", (*KINDS, parameter_model.PARAMETER))
+    monkeypatch.setattr(model_types, "MODEL_TYPES", (*MODEL_TYPES, parameter_model.PARAMETER))
     ssm, name = boto3.client("ssm"), model_of(parameter_model.ARN).parts["parameter"]
     subject = Subject(
         parameter_model.ARN,
@@ -112,19 +112,19 @@ def faults(aws: Aws, kind: str) -> Iterator[Callable[..., None]]:
 
 
 def test_the_arn_alone_chooses_the_hook_and_its_region(subject: Subject, kind: str) -> None:
-    assert model_of(subject.arn).kind.name == kind
+    assert model_of(subject.arn).type.name == kind
     hook: Any = hook_for(model_of(subject.arn.replace("us-east-1", "eu-west-1")), "aws_default", None, verify=False)
-    assert f"{type(hook).__module__}.{type(hook).__qualname__}" == model_of(subject.arn).kind.hook
+    assert f"{type(hook).__module__}.{type(hook).__qualname__}" == model_of(subject.arn).type.hook
     assert (hook.region_name, hook.verify, hook.aws_conn_id) == ("eu-west-1", False, "aws_default")
 
 
 def test_the_option_model_arn_takes_it_and_a_row_of_the_docs_names_it(subject: Subject, kind: str) -> None:
     others = {"queue_url": "https://sqs/1/queue", "source_bucket": "source", "final_bucket": "final"}
     assert load((others | {"model_arn": subject.arn}).get).region == "us-east-1"
-    with pytest.raises(SettingsError, match=model_of(subject.arn).kind.shape):
+    with pytest.raises(SettingsError, match=model_of(subject.arn).type.shape):
         load((others | {"model_arn": "arn:aws:s3:::bucket"}).get)
     if kind != FOURTH:
-        assert f"| `{model_of(subject.arn).kind.shape}` |" in (PROJECT / "docs" / "models.md").read_text()
+        assert f"| `{model_of(subject.arn).type.shape}` |" in (PROJECT / "docs" / "models.md").read_text()
 
 
 # Where it is
@@ -144,7 +144,7 @@ def test_describe_says_the_phase_in_the_pipelines_word_and_in_the_services(
 
 def test_describe_of_a_model_that_is_not_there_names_it_and_the_option(subject: Subject) -> None:
     gone = {"rekognition": ("/1/", "/7/"), "sagemaker": ("/label", "/no-label"), FOURTH: ("fourth", "fifth")}
-    arn = subject.arn.replace(*gone.get(model_of(subject.arn).kind.name, ("/1", "/7")))
+    arn = subject.arn.replace(*gone.get(model_of(subject.arn).type.name, ("/1", "/7")))
     assert arn != subject.arn
     with pytest.raises(LookupError, match="see model_arn"):
         replace(subject, arn=arn).hook().describe()

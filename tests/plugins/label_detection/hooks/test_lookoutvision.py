@@ -15,7 +15,7 @@ from botocore.config import Config
 from label_detection.hooks.lookoutvision import LookoutVisionModelHook
 from label_detection.hooks.model import Phase, ServiceEndedError, hook_for
 from label_detection.operators.run import PlanRunOperator
-from label_detection_core.config.model_kinds import model_of
+from label_detection_core.config.model_types import model_of
 from label_detection_core.labelling.labeller import ImageRefusedError, TryAgainError
 from tests.core.images import upload
 from tests.plugins.label_detection.hooks.conftest import Show

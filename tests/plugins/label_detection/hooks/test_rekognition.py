@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from label_detection.hooks.clients import s3_client, sqs_client
 from label_detection.hooks.model import ModelInUseError, Phase, model_hook
 from label_detection.hooks.rekognition import RekognitionModelHook
-from label_detection_core.config.model_kinds import model_of
+from label_detection_core.config.model_types import model_of
 from sandbox.waiting import wait_until
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from urllib3 import HTTPResponse
 from label_detection.hooks.model import ModelInUseError, Phase, hook_for
 from label_detection.hooks.pacing import Load
 from label_detection.hooks.sagemaker import SageMakerModelHook
-from label_detection_core.config.model_kinds import ENDPOINT_PREFIX, model_of
+from label_detection_core.config.model_types import ENDPOINT_PREFIX, model_of
 from label_detection_core.drain.pace import Pace
 from label_detection_core.labelling.labeller import ImageRefusedError, TryAgainError
 from label_detection_core.queue.messages import ImageRef

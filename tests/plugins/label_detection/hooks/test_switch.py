@@ -13,7 +13,7 @@ import pytest
 from label_detection.hooks import switch
 from label_detection.hooks.model import ModelHook, hook_for
 from label_detection.hooks.switch import arm, disarm, switch_name
-from label_detection_core.config.model_kinds import model_of
+from label_detection_core.config.model_types import model_of
 from label_detection_core.model.lease import Lease
 from sandbox.waiting import wait_until
 from tests.model_calls import KINDS

@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from label_detection.hooks.model import ModelHook, hook_class
 from label_detection.hooks.switch import arm
 from label_detection.operators import watchdog
-from label_detection_core.config.model_kinds import model_of
+from label_detection_core.config.model_types import model_of
 from tests.model_calls import KINDS
 from tests.plugins.conftest import DAG_ID, Variables
 from tests.plugins.label_detection.operators.conftest import Airflow, Watch, lease_on

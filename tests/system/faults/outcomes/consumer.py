@@ -16,7 +16,7 @@ import boto3
 from botocore.config import Config
 
 from label_detection.hooks.model import hook_for
-from label_detection_core.config.model_kinds import model_of
+from label_detection_core.config.model_types import model_of
 from label_detection_core.drain.drain import Drain
 from label_detection_core.drain.journal import Journal
 from label_detection_core.drain.message_worker import DrainError

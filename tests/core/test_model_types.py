@@ -6,8 +6,8 @@ import pickle
 
 import pytest
 
-from label_detection_core.config import model_kinds
-from label_detection_core.config.model_kinds import KINDS, NamesModel, UnknownModelError, model_of
+from label_detection_core.config import model_types
+from label_detection_core.config.model_types import MODEL_TYPES, NamesModel, UnknownModelError, model_of
 
 ARNS = {
     "rekognition": "arn:aws:rekognition:eu-west-1:123456789012:project/parts/version/parts.2026/1690000000000",
@@ -17,16 +17,16 @@ ARNS = {
 
 
 def test_each_kind_that_is_known_is_in_here() -> None:
-    assert set(ARNS) == {kind.name for kind in KINDS}
+    assert set(ARNS) == {kind.name for kind in MODEL_TYPES}
 
 
 @pytest.mark.parametrize(("name", "arn"), ARNS.items(), ids=ARNS)
 def test_an_arn_says_its_kind_its_region_and_how_to_stop_the_model_by_hand(name: str, arn: str) -> None:
     model = model_of(arn)
-    assert (model.kind.name, model.region) == (name, "eu-west-1")
+    assert (model.type.name, model.region) == (name, "eu-west-1")
     assert model.stop_command.startswith(f"aws {name} ")
     assert "{" not in model.stop_command
-    assert model_of(arn.replace("arn:aws:", "arn:aws-us-gov:")).kind is model.kind
+    assert model_of(arn.replace("arn:aws:", "arn:aws-us-gov:")).type is model.type
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_any_other_is_one_error_that_lists_what_is_known(arn: str) -> None:
         model_of(arn)
     message = str(unknown.value)
     assert message.startswith("must be the ARN of a model: ")
-    assert all(kind.shape in message and f"({kind.name})" in message for kind in model_kinds.KINDS)
+    assert all(kind.shape in message and f"({kind.name})" in message for kind in model_types.MODEL_TYPES)
 
 
 class Stored(NamesModel):
@@ -64,8 +64,8 @@ def test_a_stored_arn_is_parsed_once_and_the_model_is_never_stored() -> None:
 @pytest.mark.parametrize("deep", [False, True], ids=["a copy", "a deep copy"])
 def test_a_copy_with_another_arn_names_another_model(*, deep: bool) -> None:
     stored = Stored(model_arn=ARNS["rekognition"])
-    assert stored.model.kind.name == "rekognition"
-    assert stored.model_copy(update={"model_arn": ARNS["sagemaker"]}, deep=deep).model.kind.name == "sagemaker"
+    assert stored.model.type.name == "rekognition"
+    assert stored.model_copy(update={"model_arn": ARNS["sagemaker"]}, deep=deep).model.type.name == "sagemaker"
 
 
 def test_what_is_stored_can_go_to_another_process_after_it_was_asked_for_its_model() -> None:

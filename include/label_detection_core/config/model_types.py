@@ -1,4 +1,4 @@
-"""The kinds of models there are. A model's ARN alone says which it is, and so which hook speaks to its service."""
+"""The model types. A model's ARN tells its type, and so which hook speaks to its service."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _ARN = r"arn:(?P<partition>[a-z\d-]+):{service}:(?P<region>[a-z\d-]+):\d{{12}}:"
 
 
 class UnknownModelError(ValueError):
-    """An ARN of no kind that is known; the message lists those that are."""
+    """An ARN of an unknown model type; the message lists the known ones."""
 
 
 @dataclass(frozen=True)
-class ModelKind:
-    """A service that runs models.
+class ModelType:
+    """A model type: a service that runs models.
 
     :param name: the service, as its ARNs have it.
     :param arn: of a model; the groups are its parts, `region` one of them.
-    :param shape: the same for people.
+    :param shape: human-readable form of the ARN, for error messages.
     :param hook: where its hook is, a `label_detection.hooks.model.ModelHook`.
     :param stop_command: what stops a model manually.
     :param console_page: of a model in the AWS console, without its host; the service's when none of its own is known.
@@ -39,10 +39,10 @@ class ModelKind:
 
 @dataclass(frozen=True)
 class Model:
-    """A model, its kind, and the parts of its ARN."""
+    """A model, its type, and the parts of its ARN."""
 
     arn: str
-    kind: ModelKind
+    type: ModelType
     parts: dict[str, str]
 
     @property
@@ -58,7 +58,7 @@ class Model:
     @property
     def stop_command(self) -> str:
         """What stops it manually."""
-        return self.kind.stop_command(self)
+        return self.type.stop_command(self)
 
 
 #: What the names of all endpoints begin with that are made here.
@@ -74,8 +74,8 @@ def endpoint_name(model: Model) -> str:
     return f"{ENDPOINT_PREFIX}{model.parts['config'][:38].rstrip('-')}-{digest}"
 
 
-KINDS = (
-    ModelKind(
+MODEL_TYPES = (
+    ModelType(
         name="rekognition",
         # AWS: the pattern of a Custom Labels project version's ARN (botocore's service model).
         arn=re.compile(
@@ -89,7 +89,7 @@ KINDS = (
         ),
         console_page=lambda model: f"rekognition/custom-labels?region={model.region}#/projects",
     ),
-    ModelKind(
+    ModelType(
         name="sagemaker",
         arn=re.compile(
             _ARN.format(service="sagemaker") + r"endpoint-config/(?P<config>[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62})"
@@ -101,7 +101,7 @@ KINDS = (
         ),
         console_page=lambda model: f"sagemaker/home?region={model.region}#/endpoints/{endpoint_name(model)}",
     ),
-    ModelKind(
+    ModelType(
         name="lookoutvision",
         arn=re.compile(
             _ARN.format(service="lookoutvision")
@@ -124,11 +124,11 @@ def model_of(arn: str) -> Model:
 
     :raises UnknownModelError: when it is no model's.
     """
-    for kind in KINDS:
-        if match := kind.arn.fullmatch(arn):
-            return Model(arn, kind, match.groupdict())
-    known = "; or ".join(f"{kind.shape} ({kind.name})" for kind in KINDS)
-    raise UnknownModelError(f"must be the ARN of a model: {known}")
+    for known in MODEL_TYPES:
+        if match := known.arn.fullmatch(arn):
+            return Model(arn, known, match.groupdict())
+    shapes = "; or ".join(f"{known.shape} ({known.name})" for known in MODEL_TYPES)
+    raise UnknownModelError(f"must be the ARN of a model: {shapes}")
 
 
 class NamesModel(BaseModel):
