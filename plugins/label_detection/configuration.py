@@ -72,16 +72,16 @@ def option_place(context: Context) -> OptionPlace:
 
 
 def read_option(option: str, context: Context | None = None) -> str | None:
-    """An option of a run's pipeline, or of the section, as it is configured, not checked; None when it is not set."""
-    return _text(run_pipeline(context).read(option) if context else _read(option))
+    """An option of a run's pipeline, or of the section, as it is configured; None when it is not set, or wrong."""
+    return (run_pipeline(context) if context else pipeline_of({})).right().get(option) or None
 
 
 def read_topics(context: Context) -> dict[str | None, str]:
     """Every topic that a watchdog's pipelines name, with the connection to reach it; None: one names none."""
     dag = context.get("dag")
     found = dag.default_args.get(WATCHED, []) if dag else []
-    readers = [pipeline_of(default_args).read for default_args in found] or [_read]
-    return {_text(read("sns_topic_arn")): _text(read("aws_conn_id")) or "aws_default" for read in readers}
+    all_right = [pipeline_of(default_args).right() for default_args in found or [{}]]
+    return {right.get("sns_topic_arn"): right.get("aws_conn_id") or "aws_default" for right in all_right}
 
 
 def run_params(pipeline: Pipeline) -> dict[str, Param]:

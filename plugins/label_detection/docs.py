@@ -79,7 +79,7 @@ def _code(place: str) -> str:
 def _value(pipeline: Pipeline, option: str, right: str | None) -> str:
     """A cell for a value. One that is wrong is not shown: it may be a secret in the wrong place."""
     described = Settings.model_fields[option]
-    if right is None and pipeline.read(option) is not None:
+    if right is None and (option in pipeline.own.wrong or pipeline.read(option) is not None):
         return "**wrong**"
     if option == "aws_conn_id" and right and not _CONNECTION_ID.fullmatch(right):  # a connection, and not its id
         return "…"

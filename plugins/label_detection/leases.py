@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -26,24 +26,32 @@ class TakenOverError(Exception):
 
 @dataclass(frozen=True)
 class Leases:
-    """Every lease there is, and a line for each variable that has a lease's name and is none."""
+    """Leases, and a line for each variable that has a lease's name and is none.
+
+    `abandoned`: those of other watchdogs that expired so long ago that theirs seem not to be there.
+    """
 
     leases: list[Lease]
     problems: list[str]
+    abandoned: list[Lease] = field(default_factory=list)
 
 
 def all_leases(watchdog_dag_id: str | None = None) -> Leases:
     """Every lease, whoever took it. Variables that a secrets backend holds are not listed; ours are never there.
 
-    :param watchdog_dag_id: those that this watchdog acts on: its own; another's that expired so long ago that the other
-        seems not to be there; and what is no lease, unless that names another watchdog.
+    :param watchdog_dag_id: this watchdog's alone, and `abandoned`. What is no lease is every watchdog's, unless it
+        names its own.
     """
     found = Leases([], [])
     for name in sorted(Variable.keys(prefix=LEASE_PREFIX)):
         try:
             value = _value(name)
-            if value and _concerns(value, watchdog_dag_id):  # without a value it has ended meanwhile
+            if not value:  # it has ended meanwhile
+                continue
+            if watchdog_dag_id is None or watchdog_of(value) in {None, watchdog_dag_id}:
                 found.leases.append(lease_of(name, value))
+            elif _is_abandoned(value):
+                found.abandoned.append(lease_of(name, value))
         except Exception as error:  # noqa: BLE001  # whatever it is: one variable must not keep the others back
             found.problems.append(str(error))
     return found
@@ -127,11 +135,7 @@ def end_lease(lease: Lease) -> None:
         Variable.delete(lease_name(lease.model_arn))
 
 
-def _concerns(value: str, watchdog_dag_id: str | None) -> bool:
-    """Whether a watchdog acts on a stored lease; None: on each."""
-    named = watchdog_of(value)
-    if watchdog_dag_id is None or named in {None, watchdog_dag_id}:
-        return True
+def _is_abandoned(value: str) -> bool:
     try:
         return Lease.model_validate_json(value).seems_abandoned(datetime.now(UTC))
     except ValidationError:

@@ -11,7 +11,7 @@ from label_detection import leases
 from label_detection.configuration import read_option, read_topics
 from label_detection.hooks.clients import aws_hook, brief_config
 from label_detection.leases import Leases
-from label_detection_core.config.settings import TOPIC_ARN
+from label_detection_core.config.settings import TOPIC_ARN, wrong_value
 from label_detection_core.model.lease import Lease
 from label_detection_core.run import notices
 from label_detection_core.run.notices import FailedTask, Notice
@@ -27,14 +27,15 @@ def publish(topic_arn: str | None, aws_conn_id: str, notice: Notice) -> None:
     """Send a notice; without a topic, nothing. What goes wrong is an error in the log."""
     if not topic_arn:
         return
+    match = TOPIC_ARN.fullmatch(topic_arn)
+    shown = topic_arn if match else wrong_value("sns_topic_arn", topic_arn)
     try:
-        match = TOPIC_ARN.fullmatch(topic_arn)
         if not match:
-            raise ValueError(f"sns_topic_arn is {topic_arn!r}, which is not a standard topic's ARN")
+            raise ValueError(f"sns_topic_arn is {shown}, which is not a standard topic's ARN")
         sns: SNSClient = aws_hook("sns", aws_conn_id, match["region"], config=brief_config()).conn
         sns.publish(TopicArn=topic_arn, Message=notice.body, Subject=notice.subject)
     except Exception:  # whatever it is: the outcome that is told of must not be changed by telling it
-        log.exception("this could not be published to %s: %s\n%s", topic_arn, notice.subject, notice.body)
+        log.exception("this could not be published to %s: %s\n%s", shown, notice.subject, notice.body)
     else:
         log.info("published to %s: %s", topic_arn, notice.subject)
 
@@ -53,7 +54,7 @@ def stop_failed(context: Context) -> None:
 
 def watchdog_failed(context: Context) -> None:
     """The callback of the watchdog: to every topic that a lease or a pipeline names."""
-    held = _all_leases(context["ti"].dag_id).leases
+    held = _all_leases(context["ti"].dag_id).leases  # those of another watchdog are its own to tell of
     notice = notices.watchdog_failed(_failed_task(context), held)
     told = {lease.sns_topic_arn: lease.aws_conn_id for lease in held} | read_topics(context)
     for topic_arn, aws_conn_id in told.items():

@@ -181,3 +181,22 @@ def test_an_error_repeats_nothing_of_the_file_but_names(tmp_path: Path) -> None:
     with pytest.raises(UnreadableError) as caught:
         from_yaml(tmp_path, "a:\n  queue_url: https://user:secret@host/ : x\n")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        pytest.param("!!int hush", "does not fit its tag", id="a number's tag"),
+        pytest.param("!!timestamp hush", "does not fit its tag", id="a time's tag"),
+        pytest.param("!hush", "a tag of YAML that is not known", id="an unknown tag"),
+    ],
+)
+def test_a_value_that_yaml_cannot_read_is_not_repeated(tmp_path: Path, value: str, says: str) -> None:
+    with pytest.raises(UnreadableError, match=says) as caught:
+        from_yaml(tmp_path, f"a:\n  aws_conn_id: {value}\n")
+    assert "hush" not in str(caught.value)
+
+
+def test_a_merge_of_what_is_no_mapping_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableError, match="for merging"):
+        from_yaml(tmp_path, "a:\n  <<: base\n")

@@ -118,6 +118,11 @@ def test_a_wrong_value_is_said_with_what_it_must_be(option: str, value: str, say
     assert environment_name(option) in problem
 
 
+@pytest.mark.parametrize("conn_id", ["team_a_production_label_detection_aws_eu", "a" * 40, "aws/prod", "aws_default"])
+def test_what_can_be_a_connections_id_is_one(conn_id: str) -> None:
+    assert load((RIGHT | {"aws_conn_id": conn_id}).get).aws_conn_id == conn_id
+
+
 @pytest.mark.parametrize(
     ("option", "value", "seen"),
     [

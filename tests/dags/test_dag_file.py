@@ -153,6 +153,12 @@ def test_a_wrong_argument_breaks_no_dag_and_is_one_line_of_the_first_task(
         assert part in said
 
 
+@pytest.mark.parametrize("option", ["max_tasks", "queue_url"])
+def test_the_page_says_that_an_argument_of_a_wrong_type_is_wrong(parse: Parse, option: str) -> None:
+    page = parse(call(**options(1, **{option: {1, 2}})))["label_detection"].doc_md or ""
+    assert f"| `{option}` | **wrong** |" in page
+
+
 def test_a_run_may_give_what_the_call_has_wrong(parse: Parse) -> None:
     assert says(parse(call(**options(1, max_tasks=0)))["label_detection"], max_tasks=3) == []
 

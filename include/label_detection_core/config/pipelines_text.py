@@ -26,6 +26,10 @@ class UnreadableError(ValueError):
     """The text as a whole cannot be read; the message says why, where, and what to do."""
 
 
+class _TwiceError(ValueError):
+    """A name stands twice in one object."""
+
+
 @dataclass(frozen=True)
 class Named:
     """What a text has: an object for each name, as a rule; whatever else somebody wrote, too.
@@ -105,16 +109,21 @@ def _parsed(text: str | bytes, load: Any) -> Any:
         return load(text)
     except json.JSONDecodeError as error:
         raise UnreadableError(f"line {error.lineno}, column {error.colno}: {error.msg}: mend the JSON") from None
-    except yaml.constructor.ConstructorError as error:  # its text repeats the tag, which may be a value that begins so
-        raise UnreadableError(f"{_where(error)}a tag of YAML that is not known here: mend the YAML") from None
+    except yaml.constructor.ConstructorError as error:
+        problem = error.problem or error.context or ""
+        # It repeats the tag, which may be a value that begins so.
+        problem = "a tag of YAML that is not known here" if "could not determine a constructor" in problem else problem
+        raise UnreadableError(f"{_where(error)}{problem}: mend the YAML") from None
     except yaml.MarkedYAMLError as error:
         raise UnreadableError(f"{_where(error)}{error.problem or error.context}: mend the YAML") from None
     except yaml.reader.ReaderError as error:
         raise UnreadableError(f"character {error.position}: {error.reason}: mend the YAML") from None
     except RecursionError:
         raise UnreadableError("it is nested too deeply") from None
-    except ValueError as error:
+    except _TwiceError as error:
         raise UnreadableError(f"{error}: mend it") from None
+    except (AttributeError, ValueError):  # of Python, for a value that its tag does not fit; its text repeats the value
+        raise UnreadableError("a value does not fit its tag, such as !!int: mend the YAML") from None
 
 
 def _where(error: yaml.MarkedYAMLError) -> str:
@@ -127,7 +136,7 @@ def _load_json(text: str | bytes) -> Any:
         found: dict[str, Any] = {}
         for key, value in pairs:
             if key in found:
-                raise ValueError(f"{key!r} stands there twice in one object")
+                raise _TwiceError(f"{key!r} stands there twice in one object")
             found[key] = _truth_as_text(value)
         return found
 

@@ -199,8 +199,11 @@ _ClassNames = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeV
 _ConnectionId = Annotated[
     str,
     _matching(
-        re.compile(r"(?!.*://)(?!(?:AKIA|ASIA)[A-Z\d]{16}\b)(?![\w/]{40}$)[\w!()\-.:/\\]{1,250}"),
-        "the id of an Airflow connection, not the connection itself",
+        re.compile(
+            r"(?!.*://)(?!(?:AKIA|ASIA)[A-Z\d]{16}\b)(?!(?=.*[A-Z])(?=.*[a-z])(?=.*\d)[A-Za-z\d/]{40}$)"
+            r"[\w!()\-.:/\\]{1,250}"
+        ),
+        "the id of an Airflow connection, not the connection itself and no access key",
     ),
 ]
 _TopicArn = Annotated[

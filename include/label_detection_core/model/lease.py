@@ -13,7 +13,8 @@ from label_detection_core.config.pipeline import WATCHDOG_DAG
 
 #: What the names of all leases begin with.
 LEASE_PREFIX = "label_detection_lease."
-#: A watchdog looks every ten minutes, and stops a model within eight. What is still there after three looks has none.
+#: A watchdog looks every ten minutes, and stops a model within eight. What is still there after three looks seems to
+#: have none that can stop it.
 _ABANDONED = timedelta(minutes=30)
 #: Airflow: the longest key of a Variable. AWS: a project's and a version's name have up to 255 characters each.
 _NAME_LIMIT = 250
@@ -49,7 +50,7 @@ class Lease(NamesModel):
         return now >= self.until
 
     def seems_abandoned(self, now: datetime) -> bool:
-        """Whether the watchdog that it names has let it expire: that one is paused, broken or was never there."""
+        """Whether the watchdog that it names has not acted: it is paused, broken or was never there, or it cannot."""
         return now >= self.until + _ABANDONED
 
 

@@ -4,9 +4,10 @@ DAG file that no longer parses, a deleted run, a stop that failed or was marked 
 
 Every run that starts a model holds a lease on it, an Airflow Variable `label_detection_lease.<model>` that says who and
 until when: `max_model_minutes` plus `watchdog_grace_minutes` after the start. Every ten minutes `stop_expired_models`
-looks at the leases that name this DAG. One that has expired, or whose run is deleted or over, is acted on at once; one
-of whose run no task is at work, as when its DAG is paused, after two minutes of looking. It says which run left the
-model, and how long it was over its time: in its log, in its XCom, and to `sns_topic_arn`, if that is set.
+looks at the leases that name this DAG, and at those of other prefixes' watchdogs that expired half an hour ago. One
+that has expired, or whose run is deleted or over, is acted on at once; one of whose run no task is at work, as when its
+DAG is paused, after two minutes of looking. It says which run left the model, and how long it was over its time: in its
+log, in its XCom, and to `sns_topic_arn`, if that is set.
 
 * It costs nothing while there are no leases: one short task, and no call of AWS.
 * The model of a run that is going on within its lease is never stopped, nor one that nobody leased from here.

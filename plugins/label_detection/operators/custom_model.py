@@ -14,6 +14,7 @@ from label_detection.hooks.clients import client_config
 from label_detection.hooks.model import hook_for
 from label_detection.leases import TakenOverError
 from label_detection.operators.model import StartsModel, StopsModel
+from label_detection.xcom import PlannedModel
 from label_detection_core.config.pipeline import WATCHDOG_DAG
 from label_detection_core.model.lease import Lease, lease_until
 
@@ -33,8 +34,9 @@ class StartCustomModelOperator(StartsModel):
     :param model_arn: the model's ARN; its Region is the one that is called. (templated)
     :param min_inference_units: inference units to start with, or instances of a SageMaker endpoint. (templated)
     :param max_inference_units: up to which AWS may add units by itself; None: it adds none. (templated)
-    :param max_model_minutes: how long the model may be on. It is then left to a watchdog DAG, which stops the model if
-        this DAG has not; another DAG that asks for the model meanwhile is refused. None: no watchdog looks. (templated)
+    :param max_model_minutes: how long the model may be on. A watchdog DAG stops it then, or as soon as the run has
+        ended without its stop; another DAG that asks for the model meanwhile is refused. None: no watchdog looks.
+        (templated)
     :param watchdog_dag_id: the watchdog that is meant. (templated)
     :param sns_topic_arn: the topic that the watchdog tells when it had to stop the model; None: it tells nobody.
         (templated)
@@ -81,6 +83,8 @@ class StartCustomModelOperator(StartsModel):
             self._warn_without_watchdog(context)
             lease = self._without_switch(context, lease)
             requested_at = lease.since
+        if lease is None:  # a wait may have been long; a lease was claimed after it
+            leases.check_not_held(self.settings.model_arn, context["ti"].dag_id)
         asked = self._ask(hook, state, lease, units, max_units)
         adopted = asked.adopted is not None
         return {"requested_at": requested_at.isoformat(), "adopted": adopted, "units": asked.units(units)}
@@ -160,7 +164,9 @@ class StopCustomModelOperator(StopsModel):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """`xcom.Stopped`, as JSON."""
-        self.settings = Arguments().model(self.model_arn, self.aws_conn_id)
+        # The connection is not checked: what became stricter by an upgrade must not stand between this and the model.
+        model_arn = Arguments().checked(model_arn=self.model_arn)["model_arn"]
+        self.settings = PlannedModel(model_arn=model_arn, aws_conn_id=str(self.aws_conn_id))
         try:
             return self._stop(context, self.settings)
         except TakenOverError as error:

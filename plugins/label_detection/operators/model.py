@@ -61,6 +61,7 @@ class StartsModel(BaseOperator):
         leases.check_not_held(model_arn, context["ti"].dag_id)
         state = hook.describe()
         while state.remains or state.phase is Phase.STOPPING:  # again: a look may be older than the waiter's last one
+            leases.check_not_held(model_arn, context["ti"].dag_id)
             if state.remains:
                 self.log.info("the model is %s; what is left of it is taken away first", state)
                 with suppress(LookupError):  # it is gone already

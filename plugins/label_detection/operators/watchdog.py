@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Seconds until it leaves a model that is still not off to the next run of it: it must look at the others too.
 _PATIENCE_SECONDS = 480.0
+#: Seconds after which a look ends in any case: its execution_timeout is 15 minutes.
+_WHOLE_SECONDS = 840.0
 _STUCK_SECONDS = IDLE.total_seconds()
 _LOOK_SECONDS = 5.0
 
@@ -42,7 +44,8 @@ class _Overdue:
 
 class StopExpiredModelsOperator(BaseOperator):
     """
-    Looks at every lease that names this watchdog: who switched which model on, until when. A lease that has expired, or
+    Looks at every lease that names this watchdog: who switched which model on, until when; and at those of other
+    watchdogs that expired half an hour ago, since theirs seem not to be there. A lease that has expired, or
     whose run was deleted, is over without having given it up, or has had no task at work for two minutes (its DAG is
     paused, or its file is broken), is acted on: the model is **stopped**, the lease and its dead man's switch are
     removed, and who left it and since when is said in the log, to `sns_topic_arn`, and in what the task returns. A run
@@ -70,8 +73,10 @@ class StopExpiredModelsOperator(BaseOperator):
                     going_on.append(lease)
                 said = why or "is not over, and the model is its own"
                 self.log.info("%s: run %s of DAG %s: %s", lease.model_arn, lease.run_id, lease.dag_id, said)
-        acted = self._stop(overdue, trouble)
-        acted += self._stop(self._stuck(context, going_on), trouble)
+        end = began + _WHOLE_SECONDS
+        acted = self._stop(overdue, trouble, end)
+        acted += self._stop(self._stuck(context, going_on), trouble, end)
+        acted += self._stop_abandoned(found.abandoned, end)
         if trouble:
             # A retry seconds later is for what passes, such as an Airflow that did not say who holds the model.
             long = time.monotonic() - began > _PATIENCE_SECONDS
@@ -107,10 +112,22 @@ class StopExpiredModelsOperator(BaseOperator):
             time.sleep(_LOOK_SECONDS)
         return []
 
-    def _stop(self, overdue: list[_Overdue], trouble: list[str]) -> list[dict[str, Any]]:
-        """Stop them side by side: one that is long in stopping must not keep the others on."""
+    def _stop_abandoned(self, abandoned: list[Lease], end: float) -> list[dict[str, Any]]:
+        """Those of other watchdogs, last. That one cannot be stopped is that watchdog's to be red for."""
+        theirs: list[str] = []
+        overdue: list[_Overdue] = []
+        for lease in abandoned:
+            with self._minding(lease, theirs):
+                overdue.append(_take_up(lease, f"{lease.watchdog_dag_id} has left its lease since {lease.until:%H:%M}"))
+        acted = self._stop(overdue, theirs, end)
+        for line in theirs:
+            self.log.warning("not this watchdog's own: %s", line)
+        return acted
+
+    def _stop(self, overdue: list[_Overdue], trouble: list[str], end: float) -> list[dict[str, Any]]:
+        """Stop them side by side, until `end` at the latest: one that is long in stopping must not keep others on."""
         acted: list[dict[str, Any]] = []
-        until = time.monotonic() + _PATIENCE_SECONDS
+        until = min(time.monotonic() + _PATIENCE_SECONDS, end)
         while overdue:
             going_on: list[_Overdue] = []
             for one in overdue:

@@ -49,11 +49,6 @@ class Airflow:
         self._app = request.scope[AIRFLOW]
         self._user = user
 
-    @property
-    def user_id(self) -> str:
-        """Who asks."""
-        return str(self._user.get_id())
-
     def dags(self, tag: str) -> list[dict[str, Any]]:
         """The DAGs with a tag that the user may read, paused ones among them."""
         return self._list("dags", _MOST_DAGS, "dags", tags=tag)

@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 _WATCHDOG_TASK = "stop_expired_models"
 #: Of the watchdog, which runs every ten minutes: a day.
 _LOOKS = 144
-#: What runs of watchdogs have returned, by user, DAG, run and its end: that never changes, and Airflow gives one at a
-#: time. By user, since not all may read it.
-_returned: dict[tuple[str, str, str, str], Any] = {}
+#: What runs of watchdogs have returned, by DAG, run and its end: that never changes, and Airflow gives one at a time.
+_returned: dict[tuple[str, str, str], Any] = {}
 _MOST_RETURNED = 10 * _LOOKS
 
 
@@ -124,6 +123,8 @@ def watchdog(asked: Airflow, pipeline: Pipeline) -> dict[str, Any]:
     nothing: dict[str, Any] = {"state": None, "ended_at": None, "looks": 0, "acted": [], "problem": None}
     try:
         runs = asked.runs(pipeline.watchdog_dag_id, _LOOKS, states=("success", "failed"))
+        for run in runs[:1]:  # asked again each time: whether this user may read it
+            _returned.pop(_key(pipeline.watchdog_dag_id, run), None)
         acted = [one for run in runs for one in _models(_what_it_returned(asked, pipeline.watchdog_dag_id, run))]
     except HTTPException as error:
         if error.status_code == 403:
@@ -140,12 +141,18 @@ def watchdog(asked: Airflow, pipeline: Pipeline) -> dict[str, Any]:
 
 
 def _what_it_returned(asked: Airflow, dag_id: str, run: dict[str, Any]) -> Any:
-    key = asked.user_id, dag_id, run["dag_run_id"], str(run["end_date"])
+    key = _key(dag_id, run)
     if key not in _returned:
-        if len(_returned) >= _MOST_RETURNED:
-            _returned.clear()
-        _returned[key] = asked.returned(dag_id, run["dag_run_id"], _WATCHDOG_TASK)
+        found = asked.returned(dag_id, run["dag_run_id"], _WATCHDOG_TASK)
+        while len(_returned) >= _MOST_RETURNED:
+            _returned.pop(next(iter(_returned)), None)  # the oldest
+        _returned[key] = found
+        return found
     return _returned[key]
+
+
+def _key(dag_id: str, run: dict[str, Any]) -> tuple[str, str, str]:
+    return dag_id, run["dag_run_id"], str(run["end_date"])
 
 
 def _models(value: Any) -> list[dict[str, Any]]:

@@ -71,6 +71,25 @@ def test_a_topic_that_is_none_is_an_error_in_the_log(arn: str, caplog: pytest.Lo
 
 @pytest.mark.parametrize("callback", CALLBACKS)
 @pytest.mark.usefixtures("aws")
+def test_what_is_in_an_option_by_mistake_is_neither_in_the_log_nor_in_a_notice(
+    variables: Variables,
+    configured: Topic,
+    callback: Callback,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("AIRFLOW__LABEL_DETECTION__MODEL_ARN", "hush-model")
+    monkeypatch.setenv("AIRFLOW__LABEL_DETECTION__AWS_CONN_ID", "aws://key:hush@")
+    callback(context())
+    ((_, text),) = configured.published()
+    monkeypatch.setenv(TOPIC_OPTION, "https://hooks.example.com/hush")
+    callback(context())
+    assert "hush" not in text + caplog.text + "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("callback", CALLBACKS)
+@pytest.mark.usefixtures("aws")
 def test_without_a_topic_nothing_is_called(
     variables: Variables, callback: Callback, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -234,6 +234,30 @@ def test_a_wrong_argument_of_the_stop_is_named(aws: Aws, own: Run) -> None:
         stop(aws, own, model_arn=NOT_AN_ARN)
 
 
+def test_a_connections_id_that_an_option_may_not_have_does_not_stand_between_a_stop_and_the_model(
+    aws: Aws, own: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_TEAM#AWS", "aws://")
+    aws.put_model("RUNNING")
+    stop(aws, own, aws_conn_id="team#aws")
+    assert aws.model()["status"] == "STOPPED"
+
+
+@pytest.mark.parametrize("arguments", [{}, {"max_model_minutes": 30}], ids=["without a lease", "with a lease"])
+def test_a_model_that_another_dag_takes_while_the_start_waits_is_left_to_it(
+    aws: Aws, own: Run, variables: Variables, arguments: dict[str, Any]
+) -> None:
+    aws.put_model("STOPPING")
+
+    def take() -> None:
+        variables.put_lease(lease_on(aws))
+        aws.put_model("STOPPED")
+
+    with later(0.5, take), pytest.raises(RuntimeError, match="held by"):
+        start(aws, own, **arguments)
+    assert "STARTING" not in [change["status"] for change in aws.model()["history"]]
+
+
 @pytest.mark.parametrize("operator", [StartCustomModelOperator, StopCustomModelOperator])
 def test_its_arguments_are_templates(aws: Aws, own: Run, operator: Any) -> None:
     task = operator(task_id="task", model_arn="{{ params.arn }}", aws_conn_id="{{ params.conn }}")

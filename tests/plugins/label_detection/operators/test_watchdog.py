@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from label_detection import leases, stopping
 from label_detection.hooks.model import ModelHook, hook_class
 from label_detection.operators import watchdog
 from label_detection_core.model.lease import lease_name
@@ -284,6 +285,26 @@ def test_a_lease_whose_watchdog_is_not_there_is_every_others(
     acted = watch("label_detection_watchdog")
     assert aws.model()["status"] == ("STOPPED" if stops else "RUNNING")
     assert len(acted) == stops
+
+
+def test_another_watchdogs_model_that_cannot_be_stopped_makes_this_one_neither_red_nor_tell(
+    aws: Aws, variables: Variables, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook_for = stopping.hook_for
+
+    def without_rights(model: Any, aws_conn_id: str, config: Any) -> ModelHook:
+        if aws_conn_id == "not_there":
+            raise RuntimeError("there is no such connection")
+        return hook_for(model, aws_conn_id, config)
+
+    monkeypatch.setattr(stopping, "hook_for", without_rights)
+    aws.put_model("RUNNING")
+    aws.put_model("RUNNING", "2")
+    variables.put_lease(lease_on(aws, minutes=-31, watchdog_dag_id="another", aws_conn_id="not_there"))
+    variables.put_lease(lease_on(aws, "2", minutes=-1))
+    assert [entry["model_arn"] for entry in watch("label_detection_watchdog")] == [aws.model("2")["arn"]]
+    assert (aws.model()["status"], aws.model("2")["status"]) == ("RUNNING", "STOPPED")
+    assert leases.all_leases("label_detection_watchdog").leases == [], "whose topics a failure is told to"
 
 
 @pytest.mark.parametrize(

@@ -40,14 +40,8 @@ class Known(Airflow):
         self.variables: dict[str, str] = {}
         self.denied: set[str] = set()
         self.asked: list[str] = []
-        self.who = "somebody"
         self.denied_values = False
         self.default_args: dict[str, dict[str, Any]] = {DAG_ID: {SECTION: {}}, WATCHDOG_DAG: {}}
-
-    @property
-    def user_id(self) -> str:
-        """Who asks."""
-        return self.who
 
     def configure(self, pipelines: str) -> None:
         """The DAGs that there are with pipelines, as the option names them."""
