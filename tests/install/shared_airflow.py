@@ -12,7 +12,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +115,7 @@ class SharedAirflow(World):
         arn = team.options["model_arn"]
         self.rekognition.start_project_version(ProjectVersionArn=arn, MinInferenceUnits=1)
         ended = datetime.now(UTC)
-        facts = {"dag_id": team.dag_id, "run_id": "gone", "since": ended - timedelta(hours=1), "until": ended}
+        facts = {"dag_id": team.dag_id, "run_id": "gone", "since": ended, "until": ended}
         lease = Lease(model_arn=arn, units=1, watchdog_dag_id=team.watchdog_dag_id, **facts)
         self.api.call("POST", "/variables", {"key": lease_name(arn), "value": lease.model_dump_json()})
 
