@@ -65,6 +65,7 @@ def test_the_wait_for_images_is_deferred_and_ends_when_one_arrives(pipeline: Pip
 
 def test_a_failing_analysis_fails_the_run_and_stops_the_model(pipeline: Pipeline, picture: bytes) -> None:
     before = len(pipeline.model_history())
+    pipeline.exactly_once()  # messages are counted below
     pipeline.upload(3, picture)
     pipeline.fail("rekognition", "DetectCustomLabels", status=400, code="AccessDeniedException", message="not allowed")
     run_id = pipeline.trigger()
