@@ -17,6 +17,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from label_detection import configuration, leases
 from label_detection.configuration import read_settings, run_pipeline
+from label_detection_core.config.pipeline import Pipeline
 from label_detection_core.config.settings import Settings, environment_name
 from label_detection_core.run.plan import Plan
 from sandbox.environment import PROJECT
@@ -378,6 +379,16 @@ def test_the_form_says_what_is_configured_and_of_what_is_wrong_that_it_is(parse:
     said = {name: dag.params.get_param(name).description or "" for name in ("min_confidence", "max_tasks")}
     assert "Empty: as configured (wrong)." in said["min_confidence"]
     assert f"Empty: as configured ({right.get('max_tasks', 4)})." in said["max_tasks"]
+
+
+def test_a_watchdog_in_a_file_of_its_own_is_there_even_if_the_options_cannot_be_read(
+    parse: Parse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise OSError("the secrets backend is gone")
+
+    monkeypatch.setattr(Pipeline, "default_args", fail)
+    assert set(parse("watchdog()")) == {WATCHDOG}
 
 
 def test_a_watchdog_that_fails_tells_the_topics_of_its_prefix(parse: Parse) -> None:

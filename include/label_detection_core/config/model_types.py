@@ -47,7 +47,7 @@ class Model:
 
     @property
     def partition(self) -> str:
-        """Its part of AWS, which has consoles and Schedulers of its own."""
+        """Its AWS partition: `aws`, `aws-cn` or `aws-us-gov`."""
         return self.parts["partition"]
 
     @property

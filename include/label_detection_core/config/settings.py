@@ -26,6 +26,7 @@ from pydantic.fields import FieldInfo
 
 from label_detection_core.config import class_names
 from label_detection_core.config.model_types import NamesModel, model_of
+from label_detection_core.config.wrong_value import wrong_value
 
 SECTION = "label_detection"
 #: The option that is no pipeline's own: `label_detection_core.config.pipelines` reads it.
@@ -81,31 +82,6 @@ class OptionPlace:
     def where_missing(self, option: str) -> str:
         """What to do about one that is missing."""
         return f"set {environment_name(option)}"
-
-
-#: Options that name things of AWS or Airflow: a wrong value may be a secret in the wrong place.
-_NAMES = {"aws_conn_id", "class_names", "dead_man_switch_role_arn", "final_bucket", "model_arn", "queue_url"}
-_NAMES |= {"sns_topic_arn", "source_bucket"}
-#: What a wrong value of another option may be for an error to show it: short words, which have no digits, or numbers,
-#: as a cron expression has them.
-_PLAIN = re.compile(r"(?=.{1,24}\Z)(?:@?[A-Za-z]{1,12}(?:[/_ -][A-Za-z]{1,12})*|[\d*/,. +-]+)", re.ASCII)
-#: What may be seen of any value: an ARN, the bucket of a path in S3, a URL's host. A web hook's path is a secret.
-_NO_SECRET = re.compile(
-    r"arn:aws[a-z-]*:[a-z\d-]+:[a-z\d-]*:(?:\d{12})?:[\w:/.-]*|s3://[a-z\d.-]{1,63}|https?://[a-z\d.-]+(?::\d+)?(?=/)",
-    re.ASCII,
-)
-
-
-def wrong_value(option: str, value: Any) -> str:
-    """A value that is wrong, as an error shows it: everybody who may read the DAG or its log sees that."""
-    if isinstance(value, dict | list):
-        return "{…}" if isinstance(value, dict) else "[…]"
-    if not isinstance(value, str):
-        return repr(value) if isinstance(value, int | float | None) else "wrong"
-    if option not in _NAMES and _PLAIN.fullmatch(value):
-        return repr(value)
-    seen = _NO_SECRET.match(value)
-    return f"{seen[0] + ('' if seen.end() == len(value) else '…')!r}" if seen else "wrong"
 
 
 def _matching(pattern: re.Pattern[str], must_be: str) -> AfterValidator:

@@ -38,7 +38,7 @@ class StartCustomModelOperator(StartsModel):
         ended without its stop; another DAG that asks for the model meanwhile is refused. None: no watchdog looks.
         (templated)
     :param watchdog_dag_id: the watchdog that is meant. (templated)
-    :param sns_topic_arn: the topic that gets a notice when the watchdog had to stop the model; None: no notice.
+    :param sns_topic_arn: the SNS topic that gets a notice when the watchdog had to stop the model; None: no notice.
         (templated)
     :param aws_conn_id: the Airflow connection. (templated)
     """
