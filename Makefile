@@ -145,6 +145,7 @@ lint: setup $(NODE)/package-lock.json ## ruff, mypy, which room may import which
 	@$(BIN)/deptry --no-ansi plugins include
 	@cd local_aws && $(abspath $(BIN))/deptry --no-ansi .
 	@PATH="$(NODE_BIN):$$PATH" lint/node_modules/.bin/biome lint --config-path lint --error-on-warnings plugins docs
+	@$(BIN)/python lint/words_in_code.py plugins include local_aws sandbox demo bench deploy dags examples tests lint
 	@PATH="$(NODE_BIN):$$PATH" lint/node_modules/.bin/textlint --config lint/.textlintrc.json --rulesdir lint *.md docs/*.md
 
 lock: setup ## the requirements and locks again, from pyproject.toml and deploy/constraints/; what fits already stays as it is

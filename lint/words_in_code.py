@@ -1,0 +1,53 @@
+"""The vocabulary, for what people read in Python files: comments, docstrings, and texts of three words or more."""
+
+import ast
+import re
+import sys
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+_VOCABULARY = Path(__file__).with_name("vocabulary.yml")
+_PATTERN = re.compile(r"/(.*)/i", re.DOTALL)
+
+
+def rules() -> list[tuple[re.Pattern[str], str]]:
+    """What not to write, and what instead, as `textlint` reads it for the pages."""
+    rows = yaml.safe_load(_VOCABULARY.read_text("utf-8"))["rules"]
+    found = []
+    for row in rows:
+        pattern = _PATTERN.fullmatch(row["pattern"])
+        if pattern is None:
+            raise SystemExit(f"{_VOCABULARY}: a pattern is /…/i, not {row['pattern']}")
+        found.append((re.compile(pattern[1], re.IGNORECASE), row["expected"]))
+    return found
+
+
+def texts(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and text of each comment and of each string that has three words or more."""
+    with path.open("rb") as file:
+        for token in tokenize.tokenize(file.readline):
+            if token.type == tokenize.COMMENT:
+                yield token.start[0], token.string
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value.split()) > 2:
+            yield node.lineno, node.value
+
+
+def main(folders: list[str]) -> int:
+    """Print each finding as `file:line: the words → what to write`; the number of findings."""
+    found = 0
+    for path in sorted(path for folder in folders for path in Path(folder).rglob("*.py")):
+        for line, text in texts(path):
+            for pattern, instead in rules():
+                for match in pattern.finditer(text):
+                    at = line + text[: match.start()].count("\n")
+                    print(f"{path}:{at}: {' '.join(match[0].split())} → {instead}")
+                    found += 1
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(1 if main(sys.argv[1:]) else 0)
