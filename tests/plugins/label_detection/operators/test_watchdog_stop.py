@@ -45,8 +45,8 @@ def test_what_was_done_is_said_in_the_log_the_xcom_and_to_the_leases_topic(
     assert f"{lease.model_arn}: left by run r1 of DAG {DAG_ID} (the run was deleted), leased since" in log
     assert "7 minutes over its time: stopped it" in log
     ((subject, text),) = topic.published()
-    assert subject == f"[label detection] Watchdog stopped a model that {DAG_ID} left"
-    assert "Over its time: 7." in text
+    assert subject == f"[label detection] Watchdog stopped a model that {DAG_ID} left on"
+    assert "Past the end of the lease: 7." in text
 
 
 def test_what_became_of_the_run_is_said_in_airflows_words(
@@ -75,7 +75,7 @@ def test_a_model_that_is_off_already_is_said_to_be(
     (entry,) = watch()
     assert entry["stopped"] is False
     assert variables.values == {}
-    assert "It was off already" in topic.published()[0][1]
+    assert "The model was off already" in topic.published()[0][1]
     assert aws.model()["status"] == status
 
 
