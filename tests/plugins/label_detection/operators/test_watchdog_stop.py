@@ -42,8 +42,8 @@ def test_what_was_done_is_said_in_the_log_the_xcom_and_to_the_leases_topic(
     (entry,) = watch()
     assert entry == {**lease.model_dump(mode="json"), "why": "the run was deleted", "stopped": True}
     log = capsys.readouterr().out
-    assert f"{lease.model_arn}: left by run r1 of DAG {DAG_ID} (the run was deleted), leased since" in log
-    assert "7 minutes over its time: stopped it" in log
+    assert f"{lease.model_arn}: run r1 of DAG {DAG_ID} did not end its lease (the run was deleted); leased since" in log
+    assert "7 minutes past its end; stopped the model" in log
     ((subject, text),) = topic.published()
     assert subject == f"[label detection] Watchdog stopped a model that {DAG_ID} left on"
     assert "Past the end of the lease: 7." in text
@@ -129,8 +129,8 @@ def test_one_models_trouble_is_named_and_the_others_are_stopped(
     refused, not_known = sorted(str(failure.value).splitlines(), key=lambda line: "no-model" in line)
     assert refused == f"{first}, left by run r1 of DAG {DAG_ID} (manually: {model_of(first).stop_command}): not yours"
     assert not_known.startswith(
-        f"arn:aws:s3:::no-model, left by run r1 of DAG {DAG_ID} (manually: in its service's console; its ARN is "
-        "arn:aws:s3:::no-model): must be the ARN of a model: arn:aws:rekognition:"
+        f"arn:aws:s3:::no-model, left by run r1 of DAG {DAG_ID} (manually: in the console of its AWS "
+        "service; the model's ARN is arn:aws:s3:::no-model): must be the ARN of a model: arn:aws:rekognition:"
     )
     assert aws.model("2")["status"] == "STOPPED"
     assert len(variables.values) == 2, "the lease stands until the model is off"
