@@ -80,7 +80,7 @@ def stopped(by_us: bool = True, minutes: float = 67) -> Stopped:
                 "the watchdog stopped it",
             ],
         ),
-        (watchdog_acted(stopped(minutes=30)), ["Past the end of the lease: no; the run was over or deleted before"]),
+        (watchdog_acted(stopped(minutes=30)), ["Past the end of the lease: no; the watchdog ended it early"]),
         (watchdog_acted(stopped(by_us=False)), ["The model was off already"]),
         (
             watchdog_failed(task("one line\nfor each model"), [LEASE]),
@@ -187,6 +187,6 @@ def test_a_long_error_is_cut() -> None:
 def test_the_watchdogs_line_for_the_log_names_the_run_and_how_long_it_was_over() -> None:
     assert str(stopped()) == (
         f"{ARN}: run {RUN} of DAG label_detection did not end its lease (its run was deleted); "
-        "leased since 2026-11-22 06:00:00 UTC, 7 minutes past its end; stopped the model"
+        "leased since 2026-11-22 06:00:00 UTC, 7 minutes past the end of the lease; stopped the model"
     )
-    assert "past its end" not in str(stopped(minutes=30))
+    assert "past the end" not in str(stopped(minutes=30))

@@ -37,7 +37,7 @@ _PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 class NotTakenError(Exception):
-    """SQS did not accept messages, also not after several attempts. The text has the reason that SQS gave."""
+    """SQS did not accept messages, even after several attempts. The text has the reason that SQS gave."""
 
 
 class ChunkGoneError(Exception):
@@ -102,7 +102,7 @@ class Announcer:
     def run(self) -> None:
         """Send the pictures that were not sent yet, until the end of the chunk or until `stop` is called.
 
-        :raises NotTakenError: when SQS does not accept an entry, also not after several attempts.
+        :raises NotTakenError: when SQS does not accept an entry, even after several attempts.
         :raises ChunkGoneError: when the list of pictures was deleted.
 
         botocore's errors are raised when S3 or SQS denies a call or does not answer.

@@ -121,9 +121,8 @@ class Parts:
             if key not in self._kept:
                 self._kept[key] = lines
                 self._bytes += sum(map(len, lines))
-            while (
-                self._bytes > self._most_bytes and len(self._kept) > 1
-            ):  # keep the newest: its pictures are requested next
+            # The newest part always stays: its pictures are requested next.
+            while self._bytes > self._most_bytes and len(self._kept) > 1:
                 self._bytes -= sum(map(len, self._kept.popitem(last=False)[1]))
         return lines
 

@@ -101,10 +101,8 @@ def _is_there(s3: S3Client, image: NamedImage) -> bool:
     except ClientError as error:
         if aws_errors.status(error) == 404:
             return False
-        if aws_errors.status(error) in {
-            400,
-            403,
-        }:  # 400: encrypted with a customer's key (SSE-C); 403: denied. Both exist
+        # The object exists: 400 is encrypted with a customer's key (SSE-C), 403 is denied.
+        if aws_errors.status(error) in {400, 403}:
             return True
         raise
     return found["LastModified"] <= image.at

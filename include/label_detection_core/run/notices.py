@@ -45,7 +45,7 @@ class Stopped:
     """A model whose lease the watchdog ended, because its run did not."""
 
     lease: Lease
-    why: str  # such as: the run was deleted, the run has ended, the lease has expired
+    why: str  # why its run will not end the lease, such as: the run was deleted
     by_us: bool  # False: the model was off already, or stopping
     at: datetime
     base_url: str | None = None
@@ -53,7 +53,9 @@ class Stopped:
     def __str__(self) -> str:
         """One line for a log."""
         lease, over = self.lease, self.at - self.lease.until
-        late = f", {over.total_seconds() / 60:.0f} minutes past its end" if over.total_seconds() > 0 else ""
+        late = (
+            f", {over.total_seconds() / 60:.0f} minutes past the end of the lease" if over.total_seconds() > 0 else ""
+        )
         done = "stopped the model" if self.by_us else "the model was off already"
         return (
             f"{lease.model_arn}: run {lease.run_id} of DAG {lease.dag_id} did not end its lease ({self.why}); "
@@ -123,7 +125,7 @@ def watchdog_acted(stopped: Stopped) -> Notice:
             f"Leased: since {_time(lease.since)}, until {_time(lease.until)}",
             f"Past the end of the lease: {over:.1f} minutes"
             if over > 0
-            else "Past the end of the lease: no; the run was over or deleted before the lease ended",
+            else "Past the end of the lease: no; the watchdog ended it early, for the reason above",
             f"Seen to be off: {_time(stopped.at)}",
         ],
         [

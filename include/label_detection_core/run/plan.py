@@ -11,11 +11,11 @@ from label_detection_core.drain.pace import AHEAD_SECONDS
 from label_detection_core.labelling.conditions import Conditions
 from label_detection_core.model.history import History
 
-#: Images per task at least: starting a task takes Airflow seconds.
+#: A run has at most one task per this number of images, because starting a task takes Airflow seconds.
 _IMAGES_PER_TASK = 25
-#: Share of the model's rate that one task takes at most. `make bench` measures one core: more than twice this rate.
+#: Images per second that the plan expects from one task. `make bench`: one core reaches more than twice this rate.
 _IMAGES_PER_SECOND_PER_TASK = 50.0
-#: Tasks at least, if the backlog has `_IMAGES_PER_TASK` images for each: when one task is lost with its worker, the
+#: Tasks at least, if the backlog has more than `_IMAGES_PER_TASK` images: when one task is lost with its worker, the
 #: other one keeps the model busy until Airflow notices the loss (after 300 s by default).
 _TASKS = 2
 #: Threads per task at most. The pace decides how many of them work.

@@ -33,8 +33,8 @@ _CONFIG = brief_config().merge(Config(max_pool_connections=AT_ONCE, signature_ve
 _LINK_CONFIG = _CONFIG.merge(Config(s3={"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"}))
 #: Errors that the provider's hook raises when the extras of a connection are wrong.
 _ODD_EXTRAS = (KeyError, NotImplementedError, TypeError, ValueError)
-#: Seconds that a request waits while another request makes a client of the same connection. To assume a role can fail
-#: after minutes, and waiting requests must not use up the threads of the pages.
+#: Seconds that a request waits while another request makes a client of the same connection. AssumeRole can
+#: take minutes to fail, and waiting requests must not use all threads of the pages.
 _WAIT_SECONDS = 5.0
 _kept: dict[tuple[str, str, str], tuple[float, Any]] = {}
 #: One lock per connection, held while a client is made. `_lock` is only held for the access to a dictionary.

@@ -78,10 +78,7 @@ def _lease(model_arn: str) -> tuple[Lease | None, str | None]:
     try:
         return lease_of(name, value), None
     except ValueError:
-        return (
-            None,
-            f"The Variable {name} was edited and is no lease now. Make sure that the model is off, then delete it.",
-        )
+        return None, f"The Variable {name} was edited: it is not a lease. Check that the model is off, then delete it."
 
 
 def _why_left(asked: Airflow, held: Lease) -> str | None:

@@ -60,7 +60,7 @@ def picture(run_id: RunId, image: PositionText, settings: SettingsDep) -> Respon
         try:
             return _through(clients.s3_client(settings), settings.final_bucket, found["key"])
         except GoneError:
-            raise HTTPException(404, "This picture is not in the final bucket any more: it was deleted.") from None
+            raise HTTPException(404, "This picture is not in the final bucket. Was it deleted?") from None
 
 
 def reaches_browsers(s3: S3Client) -> bool:

@@ -21,7 +21,8 @@ class LabelDetectionPages(AirflowPlugin):
             "href": f"{PREFIX}/runs/{{DAG_ID}}?run_id={{RUN_ID}}",
             "destination": "dag_run",
             "url_route": "labelled_pictures",
-            # Airflow 3.4 and later show the tab only on DAGs with this tag. Older versions ignore this key.
+            # Airflow 3.4 and later show the tab only on DAGs with this tag. Older versions ignore this key, and show
+            # the tab on all DAGs.
             "applies_to": {"dag.tags.name": [TAG]},
         },
         {

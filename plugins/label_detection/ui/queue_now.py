@@ -14,7 +14,7 @@ from label_detection_core.queue.image_queue import ImageQueue
 if TYPE_CHECKING:
     from label_detection_core.config.settings import Settings
 
-#: AWS: SQS sends one data point per minute, until the queue was not used for six hours.
+#: AWS: SQS sends one data point per minute if the queue was used in the last six hours.
 _PERIOD_SECONDS = 60
 _LOOK_BACK = timedelta(minutes=10)
 

@@ -17,8 +17,8 @@ AT_ONCE = 16
 class RequestLimitMiddleware:
     """Lets at most `most` requests work at the same time.
 
-    A request counts until its last byte, because a thread reads a picture from S3 in pieces. It does not count while an
-    answer is sent to the browser: otherwise a few browsers that do not read would block all other requests.
+    A request counts while its answer is made, up to the last byte: a thread reads a picture from S3 in pieces. It does
+    not count while a piece is sent, because browsers that read slowly would then block all other requests.
     """
 
     def __init__(self, app: ASGIApp, most: int) -> None:

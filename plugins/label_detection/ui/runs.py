@@ -79,7 +79,7 @@ def image(run_id: RunId, image: PositionText, settings: SettingsDep) -> Response
     found = find_image(settings, run_id, image)
     document: Any = None
     problem: str | None = _NO_DOCUMENT.get(
-        found["outcome"], "The document of this picture does not exist any more: it was deleted."
+        found["outcome"], "The final bucket has no document for this line of the journal. Was it deleted?"
     )
     if key := _document_of(found):
         try:

@@ -43,7 +43,7 @@ def test_what_was_done_is_said_in_the_log_the_xcom_and_to_the_leases_topic(
     assert entry == {**lease.model_dump(mode="json"), "why": "the run was deleted", "stopped": True}
     log = capsys.readouterr().out
     assert f"{lease.model_arn}: run r1 of DAG {DAG_ID} did not end its lease (the run was deleted); leased since" in log
-    assert "7 minutes past its end; stopped the model" in log
+    assert "7 minutes past the end of the lease; stopped the model" in log
     ((subject, text),) = topic.published()
     assert subject == f"[label detection] Watchdog stopped a model that {DAG_ID} left on"
     assert "Past the end of the lease: 7." in text

@@ -64,7 +64,7 @@ def test_one_image_comes_with_its_document(browser: TestClient, aws: Aws, images
     assert found["document"]["image"] == {"bucket": aws.settings.final_bucket, "key": key}
     assert (
         ask(browser, "image", image=bad["id"])["problem"]
-        == "The document of this picture does not exist any more: it was deleted."
+        == "The final bucket has no document for this line of the journal. Was it deleted?"
     )
 
 
@@ -123,7 +123,7 @@ def test_a_journal_that_names_another_key_opens_no_document_beside_it(
     found = ask(browser, "image", image=image["id"])
     assert (found["document"], found["problem"]) == (
         None,
-        "The document of this picture does not exist any more: it was deleted.",
+        "The final bucket has no document for this line of the journal. Was it deleted?",
     )
 
 
@@ -190,4 +190,4 @@ def test_a_right_that_the_api_server_has_not_is_said(browser: TestClient, aws: A
     aws.fail("s3", "ListObjectsV2", code="AccessDenied", status=403)
     answer = browser.get(f"{BASE}/images", params={"run_id": RUN_ID})
     assert answer.status_code == 502, "403 is for what Airflow's own users may not"
-    assert "It needs s3:ListBucket and s3:GetObject on it" in answer.json()["detail"]
+    assert "The API server needs s3:ListBucket and s3:GetObject on it" in answer.json()["detail"]
