@@ -242,7 +242,7 @@ def test_without_permission_to_return_a_message_the_run_awaits_its_visibility_ti
     ran = run_pipeline(world.aws)
     world.permit_all()
     assert ran.errors == {}
-    assert "messages that could not be returned to the queue, and reappear by themselves: 1:" in caplog.text
+    assert "1 messages could not be returned to the queue:" in caplog.text
     assert world.outcomes() == world.expected
     assert (world.aws.depth(), world.aws.source_keys(), world.aws.model()["status"]) == ((0, 0), [], "STOPPED")
 
