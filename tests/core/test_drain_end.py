@@ -285,7 +285,7 @@ def test_a_message_that_comes_back_too_late_is_left_to_the_next_run_at_once(
     assert run_with_odd(aws, make_drain(detect=model), picture, odd=2) == Tally(labelled=10, failed=2)
     assert model.idle() < END_SECONDS
     assert aws.depth() == (0, 2), "hidden until the next run"
-    assert "2 messages that failed come back too late: left to the next run" in caplog.text
+    assert "2 failed messages become visible too late for this run" in caplog.text
 
 
 @pytest.mark.parametrize(
