@@ -209,7 +209,7 @@ def test_a_wrong_name_never_takes_the_place_of_a_right_one() -> None:
     ("option", "says"),
     [
         ("model_arn", "each pipeline would stop the model while the other uses it"),
-        ("queue_url", "each pipeline would take images of the other"),
+        ("queue_url", "each pipeline would take pictures of the other"),
         ("final_bucket", "the reports of both would have the same keys"),
     ],
 )
@@ -287,7 +287,7 @@ def test_a_final_bucket_that_is_anothers_source_bucket_is_refused_wherever_it_st
     assert problems(pipelines["in"]) == []
     assert problems(pipelines["out"]) == [
         "pipelines: out: final_bucket is the source bucket of in: "
-        "S3 would announce each copy as a new image; set another bucket"
+        "S3 would announce each copy as a new picture; set another bucket"
     ]
 
 

@@ -130,10 +130,7 @@ def _parsed(text: str | bytes, load: Any) -> Any:
         raise UnreadableError("the text is nested too deeply: pipelines need three levels") from None
     except _TwiceError as error:
         raise UnreadableError(f"{error}: keep one") from None
-    except (
-        AttributeError,
-        ValueError,
-    ):  # from Python: a tag that does not fit its value; the error text repeats the value
+    except (AttributeError, ValueError):  # from Python, for a tag that does not fit; the error text repeats the value
         raise UnreadableError("a value does not fit its tag, such as !!int: fix the YAML") from None
 
 

@@ -12,7 +12,7 @@ from label_detection_core.config.pipeline import Pipeline
 #: Options that must differ between two pipelines → the reason.
 _NOT_SHARED = {
     "model_arn": "each pipeline would stop the model while the other uses it",
-    "queue_url": "each pipeline would take images of the other",
+    "queue_url": "each pipeline would take pictures of the other",
     "final_bucket": "the reports of both would have the same keys",
 }
 #: AWS: the Region in the host name of a queue's URL, in all current and old forms: regional, FIPS, dual-stack,
@@ -47,7 +47,7 @@ def compared(pipelines: list[Pipeline]) -> Iterator[Pipeline]:
         if others:
             problems.append(
                 f"{pipeline.place.name('final_bucket')} is the source bucket of {others[0]}: "
-                "S3 would announce each copy as a new image; set another bucket"
+                "S3 would announce each copy as a new picture; set another bucket"
             )
         own = pipeline.own.model_copy(update={"problems": (*pipeline.own.problems, *problems)})
         yield replace(pipeline, own=own) if problems else pipeline

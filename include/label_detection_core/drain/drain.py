@@ -59,8 +59,8 @@ class Drain:
     :param deadline: in seconds since 1970; after it no more messages are received.
     :param on_progress: called every few seconds with the tally.
     :param patience: for this many seconds after the start, an empty queue does not end the drain while SQS counts
-    messages
-        in flight. A retry needs this: messages of its killed predecessor become visible after their visibility timeout.
+        messages in flight. A retry needs this: messages of its killed predecessor become visible after their visibility
+        timeout.
     """
 
     def __init__(

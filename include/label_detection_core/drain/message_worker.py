@@ -272,7 +272,7 @@ class MessageWorker:
                 again = "" if self._counts[Outcome.LABELLED] else f" {self._counts[Outcome.FAILED]}"
                 self._failing.add(what + again)
             if len(self._failing) >= _FAILURES_IN_A_ROW:
-                raise DrainError(f"{_FAILURES_IN_A_ROW} images in a row failed; the last errors are in the log above")
+                raise DrainError(f"{_FAILURES_IN_A_ROW} pictures in a row failed; the last errors are in the log above")
 
 
 def service_error(error: Exception, what: str) -> DrainError:

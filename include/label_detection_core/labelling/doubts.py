@@ -42,7 +42,7 @@ class Doubt(Enum):
     )
     REQUEST = (
         "the model's service refuses each of {count} requests. Either every request is wrong (check min_confidence "
-        "and class_names), or these images are"
+        "and class_names), or these pictures are the cause"
     )
     BUCKET = (
         "all of {count} messages announce objects of another bucket than source_bucket. Set source_bucket to the "

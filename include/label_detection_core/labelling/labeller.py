@@ -1,5 +1,6 @@
-"""Labels one image: detect, copy, write the document, delete. Each step can be repeated; the document is the commit
-mark.
+"""Labels one image in four steps: detect, copy, write the document, delete the source.
+
+Each step can be repeated. The document is the commit mark.
 
 Labelled wins over rejected. A delivery that has written one outcome checks whether the other exists too, and removes
 the rejection. S3 is strongly consistent, so of two concurrent deliveries at least one sees the other. The labelling
