@@ -322,7 +322,8 @@ class Settings(NamesModel):
     def _fit_together(self) -> Self:
         if self.final_bucket == self.source_bucket:
             raise ValueError(
-                "final_bucket is also the source bucket: S3 would announce each copy as a new picture; set another bucket"
+                "final_bucket is also the source bucket: S3 would announce each copy as a new picture; "
+                "set another bucket"
             )
         if self.max_inference_units < self.min_inference_units:
             raise ValueError(
