@@ -245,7 +245,7 @@ def test_a_receipt_handle_that_sqs_no_longer_knows_ends_no_drain(
             return answer
 
     assert make_drain(sqs=Stale()).run() == Tally(labelled=2)
-    assert "could not be deleted: it has expired" in caplog.text
+    assert "could not be deleted, and will be delivered again: it has expired" in caplog.text
 
 
 def run_with_odd(aws: Aws, drain: Drain, picture: bytes, odd: int = 1) -> Tally:

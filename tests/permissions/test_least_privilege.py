@@ -125,7 +125,7 @@ EFFECTS = {
     "sqs:DeleteMessage on ${QUEUE_ARN}": Denied(ANALYSIS, "sqs:DeleteMessage"),
     "s3:ListBucket on ${SOURCE_BUCKET}": Denied("plan_run", "source_bucket: .* allow s3:ListBucket"),
     "s3:ListBucket on ${FINAL_BUCKET}": Denied("plan_run", "final_bucket: .* allow s3:ListBucket"),
-    "s3:GetObject on ${SOURCE_BUCKET}/*": Denied(ANALYSIS, "its role lacks a permission .*s3:GetObject"),
+    "s3:GetObject on ${SOURCE_BUCKET}/*": Denied(ANALYSIS, "role lacks a permission .*s3:GetObject"),
     "s3:GetObjectTagging on ${SOURCE_BUCKET}/*": Denied(ANALYSIS, "s3:GetObjectTagging"),
     "s3:GetObjectAnnotation on ${SOURCE_BUCKET}/*": Denied(ANALYSIS, "s3:GetObjectAnnotation"),
     "s3:DeleteObject on ${SOURCE_BUCKET}/*": Denied(ANALYSIS, "s3:DeleteObject"),
