@@ -161,8 +161,8 @@ def test_a_bad_name_and_a_bad_schedule_are_shown(parse: Parse) -> None:
         pytest.param("{", "line 1, column 2", id="broken JSON"),
         pytest.param("missing.yaml", "missing.yaml: there is no such file", id="no file"),
         pytest.param("nonsense", "neither a JSON object", id="nonsense"),
-        pytest.param("{}", "names no pipeline", id="empty"),
-        pytest.param("[1]", "it is a list", id="a list"),
+        pytest.param("{}", "contains no pipeline", id="empty"),
+        pytest.param("[1]", "the content is a list", id="a list"),
         pytest.param("%(other)s", "neither a JSON object", id="a percent sign"),
     ],
 )

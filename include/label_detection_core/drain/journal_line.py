@@ -1,4 +1,4 @@
-"""A line of a run's journal: what became of an image, or of a message without one, in one delivery."""
+"""A line of a run's journal: the outcome of an image, or of a message without an image, in one delivery."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from label_detection_core.stored import Count, Lenient, Number, Part, Stored, no
 
 
 class LineSource(Part):
-    """The version of an object that a message announced."""
+    """The version of the source object that a message announced."""
 
     bucket: str
     key: str
@@ -22,10 +22,14 @@ class LineSource(Part):
 
 
 class JournalLine(Stored):
-    """As it is stored. Earlier versions did not write all of the fields that have a default.
+    """A line in the journal. Earlier versions did not write all fields that have a default.
 
-    `labels`: as in documents; `seconds`: what the model's answer took; `throttled`: sends; `worked`: seconds of work,
-    without waiting for a turn; `lag`: seconds since the announcement; `task`: the analysis task, from 0.
+    :param labels: as in the label document.
+    :param seconds: the duration of the model's answer.
+    :param throttled: the number of throttled requests.
+    :param worked: seconds of work, without the wait for the request rate.
+    :param lag: seconds since the message was sent.
+    :param task: the number of the analysis task, from 0.
     """
 
     outcome: str
@@ -45,7 +49,7 @@ class JournalLine(Stored):
 
     @property
     def moment(self) -> datetime | None:
-        """When it was written; None: the line does not say."""
+        """When the line was written; None if it has no valid time."""
         try:
             found = datetime.fromisoformat(self.at or "")
         except ValueError:
@@ -54,7 +58,7 @@ class JournalLine(Stored):
 
     @classmethod
     def of(cls, result: Result, calls: Calls | None, announced_at: float | None, task: int) -> Self:
-        """What is written for a result; `announced_at`: seconds since 1970."""
+        """Make the line for a result. `announced_at`: when the message was sent, in seconds since 1970."""
         source, error = result.source, result.error
         return cls(
             outcome=result.outcome.value,
@@ -75,10 +79,10 @@ class JournalLine(Stored):
 
     @classmethod
     def parse(cls, text: bytes) -> Self | None:
-        """From its text; None: it is not the journal's."""
+        """Read a line. Return None if it is not a valid line of a journal."""
         line = super().parse(text)
         return line if line and all(isinstance(label.get("Name"), str) for label in line.labels) else None
 
     def to_text(self) -> str:
-        """In one line, without its end."""
+        """Return the line as JSON text, without a line break."""
         return json.dumps(self.to_dict(), ensure_ascii=False)

@@ -1,6 +1,6 @@
-"""The JSON document beside an image in the final bucket, labelled or rejected, and that of a message without an image.
+"""The JSON documents in the final bucket: for labelled images, rejected images, and messages without an image.
 
-`label_document.schema.json` beside this file is their contract: `python -m label_detection_core.labelling.documents`
+Their contract is `label_document.schema.json` beside this file. `python -m label_detection_core.labelling.documents`
 prints it.
 """
 
@@ -24,12 +24,12 @@ SCHEMA: Final = "label-detection/1"
 SCHEMA_FILE = Path(__file__).with_name("label_document.schema.json")
 
 
-#: Of what a service answers: it may have more than is named here.
+#: For objects from a service's answer: they may have further fields.
 _OPEN = ConfigDict(json_schema_extra={"additionalProperties": True})
 
 
 def _says(**more: Any) -> Any:
-    """What the schema says of a field, and no reader insists on."""
+    """Add constraints to the JSON Schema of a field. Readers do not check them."""
     return Field(json_schema_extra=more)
 
 
@@ -40,7 +40,7 @@ _Percent = Annotated[Number, _says(minimum=0, maximum=100)]
 
 
 class Source(Part):
-    """The version of the object that was looked at."""
+    """The version of the source object that was labelled or rejected."""
 
     bucket: _Bucket
     key: _Key
@@ -63,7 +63,7 @@ class Model(Part):
     min_confidence: Annotated[
         float | None,
         _says(
-            description="labels that the model is less sure of were left out, 0-100; null: its own thresholds held",
+            description="labels with a lower confidence were left out, 0-100; null: the model's own thresholds",
             minimum=0,
             maximum=100,
         ),
@@ -71,7 +71,7 @@ class Model(Part):
 
 
 class Run(Part):
-    """The task that wrote this."""
+    """The task that wrote the document."""
 
     dag_id: _Text
     run_id: _Text
@@ -80,14 +80,14 @@ class Run(Part):
 
 
 class Failure(Part):
-    """Why there are no labels: a service's code, or one of this package, and its explanation."""
+    """Why there are no labels: an error code of a service or of this package, and a message."""
 
     code: _Text
     message: str
 
 
 class Anomaly(Part):
-    """Whether something is wrong with the image, and how sure the model is of that; only where the model says so."""
+    """Whether the image shows an anomaly, and the confidence of that answer. Only from models that detect anomalies."""
 
     model_config = ConfigDict(validate_by_name=True)
 
@@ -107,7 +107,7 @@ class Box(Part):
 
 
 class Geometry(Part):
-    """Where a label is; absent for a label of the whole image."""
+    """The place of a label in the image; absent for a label of the whole image."""
 
     model_config = _OPEN
 
@@ -115,7 +115,7 @@ class Geometry(Part):
 
 
 class Label(Part):
-    """A label with all that the service said of it."""
+    """A label with all fields of the service's answer."""
 
     model_config = ConfigDict(json_schema_extra={"additionalProperties": True, "required": ["Name", "Confidence"]})
 
@@ -128,12 +128,12 @@ def _schema_of_a_label(_: Any, make: GetJsonSchemaHandler) -> JsonSchemaValue:
     return make(Label.__pydantic_core_schema__)
 
 
-#: A label as it is stored and passed on: unchanged.
+#: A label from a service's answer, stored unchanged.
 AsAnswered = Annotated[dict[str, Any], GetPydanticSchema(get_pydantic_json_schema=_schema_of_a_label)]
 
 
 class LabelDocument(Stored):
-    """Of a labelled image."""
+    """The document of a labelled image."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -144,7 +144,7 @@ class LabelDocument(Stored):
 
     schema_: Literal["label-detection/1"] = Field(alias="schema")
     version: Maybe[str] = None  # of this package
-    source: Maybe[Source] = None  # as the next two: written always, and not needed by a reader of the labels
+    source: Maybe[Source] = None  # like image and model: always written, but optional for readers
     image: Maybe[Image] = None
     model: Maybe[Model] = None
     labels: list[AsAnswered]
@@ -153,7 +153,7 @@ class LabelDocument(Stored):
 
     @classmethod
     def of(cls, image: ImageRef, final: ImageRef, found: Detection, model: ModelInfo, run: RunInfo) -> Self:
-        """What is written for an image that the model has labelled."""
+        """Make the document of an image that the model has labelled."""
         return cls(
             schema=SCHEMA,
             version=__version__,
@@ -166,19 +166,19 @@ class LabelDocument(Stored):
         )
 
     def is_of(self, model: ModelInfo) -> bool:
-        """Whether this model was asked, with this confidence."""
+        """Whether the document is from this model, with this minimum confidence."""
         asked = self.model
         return asked is not None and (asked.arn, asked.min_confidence) == (model.arn, model.min_confidence)
 
     @property
     def detection(self) -> Detection:
-        """What the model answered."""
-        said = self.anomaly
-        return Detection(self.labels, labels.Anomaly(said.is_anomalous, said.confidence) if said else None)
+        """The labels and the anomaly of the document."""
+        found = self.anomaly
+        return Detection(self.labels, labels.Anomaly(found.is_anomalous, found.confidence) if found else None)
 
 
 class RejectedImage(Stored):
-    """Of an image that has no labels and never will."""
+    """The document of a rejected image, which has no labels."""
 
     schema_: Literal["label-detection/1"] = Field(alias="schema")
     version: Maybe[str] = None  # of this package
@@ -190,7 +190,7 @@ class RejectedImage(Stored):
 
     @classmethod
     def of(cls, image: ImageRef, final: ImageRef, error: Error, model: ModelInfo, run: RunInfo) -> Self:
-        """What is written for an image that is rejected."""
+        """Make the document of a rejected image."""
         return cls(
             schema=SCHEMA,
             version=__version__,
@@ -203,14 +203,14 @@ class RejectedImage(Stored):
 
 
 class Body(Part):
-    """The message as it came."""
+    """The SQS message, unchanged."""
 
     id: _Text
     body: str
 
 
 class RejectedMessage(Stored):
-    """Of a message that announced no image of ours, or images that cannot be read."""
+    """The document of a message that announced no image of the source bucket, or images that cannot be read."""
 
     schema_: Literal["label-detection/1"] = Field(alias="schema")
     version: Maybe[str] = None  # of this package
@@ -220,7 +220,7 @@ class RejectedMessage(Stored):
 
     @classmethod
     def of(cls, message: Message, error: Error, run: RunInfo) -> Self:
-        """What is written for a message that is kept."""
+        """Make the document of a message."""
         return cls(
             schema=SCHEMA,
             version=__version__,
@@ -231,11 +231,11 @@ class RejectedMessage(Stored):
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of all three."""
+    """Return the JSON Schema of the three document types."""
     adapter: TypeAdapter[Any] = TypeAdapter(LabelDocument | RejectedImage | RejectedMessage)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "What label detection writes for an image, or for a message without one",
+        "title": "Document of label detection for an image, or for a message without an image",
         **adapter.json_schema(schema_generator=Schema),
     }
 

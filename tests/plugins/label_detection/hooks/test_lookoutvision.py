@@ -142,7 +142,7 @@ def test_an_image_over_the_limit_of_a_request_is_refused(
     aws: Aws, hook: LookoutVisionModelHook, picture: bytes
 ) -> None:
     aws.put_model("RUNNING")
-    with pytest.raises(ImageRefusedError, match="the model takes at most 8,388,608"):
+    with pytest.raises(ImageRefusedError, match="the model accepts at most 8,388,608"):
         hook.detect(upload(aws, "b.png", picture + bytes(8 * 1024 * 1024)), 50)
 
 
