@@ -1,6 +1,6 @@
 """
-Writes `runs/<run id>/labels.csv` to the final bucket after each successful run of `label_detection`. The file has a line
-for each label, and a line for each image without labels. This is an example of a DAG that runs after the pipeline: copy
+Writes `runs/<run id>/labels.csv` to the final bucket after each successful run of `label_detection`. The file has one
+line per label, and one line per image without labels. This is an example of a DAG that runs after the pipeline: copy
 it into the dags folder and change it as you need.
 
 Airflow starts this DAG when `write_report` updates the Asset `s3://<final bucket>/runs`, which it does at the end of
