@@ -109,7 +109,10 @@ def check_not_held(model_arn: str, dag_id: str) -> Lease | None:
     """
     held = read_lease(model_arn)
     if held and held.held_against(dag_id, datetime.now(UTC)):
-        raise RuntimeError(f"the model is held by {held.dag_id}, run {held.run_id}, until {held.until}")
+        raise RuntimeError(
+            f"the model is held by {held.dag_id}, run {held.run_id}, until {held.until}: "
+            "try again when that run has ended"
+        )
     return held
 
 

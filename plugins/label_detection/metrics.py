@@ -67,7 +67,7 @@ _KINDS = {"counter": COUNTERS, "gauge": GAUGES}
 def table() -> str:
     """All metrics as a Markdown table, for docs/metrics.md."""
     rows = [f"| `{name}` | {kind} | {one.words} |" for kind, all_ in _KINDS.items() for name, one in all_.items()]
-    return "\n".join(["| metric | kind | |", "|---|---|---|", *rows])
+    return "\n".join(["| metric | type | |", "|---|---|---|", *rows])
 
 
 def send(report: Report) -> None:

@@ -32,7 +32,7 @@ def publish(topic_arn: str | None, aws_conn_id: str, notice: Notice) -> None:
     shown = topic_arn if match else wrong_value("sns_topic_arn", topic_arn)
     try:
         if not match:
-            raise ValueError(f"sns_topic_arn is {shown}, which is not a standard topic's ARN")
+            raise ValueError(f"sns_topic_arn is {shown}, which is not a standard topic's ARN: set it to one")
         sns: SNSClient = aws_hook("sns", aws_conn_id, match["region"], config=brief_config()).conn
         sns.publish(TopicArn=topic_arn, Message=notice.body, Subject=notice.subject)
     except Exception:  # any error: a notice must not change the outcome that it reports

@@ -57,7 +57,7 @@ def check_queue(settings: Settings, place: OptionPlace) -> None:
     match = next((found for pattern in _QUEUE_HOSTS if (found := pattern.fullmatch(host))), None)
     if match and match["region"] != settings.region:
         raise AirflowFailException(
-            f"{place.name('queue_url')}: the queue {settings.queue_url} is in {match['region']}, the model is in "
+            f"{place.name('queue_url')}: the queue {settings.queue_url} is in {match['region']}, the model in "
             f"{settings.region}: set {place.where('queue_url')} to a queue in the model's Region"
         )
 
@@ -121,7 +121,7 @@ def _check_region(settings: Settings, bucket: str, region: str | None) -> str | 
     """
     if region in {None, "", settings.region}:  # S3 services other than AWS's may have no Regions
         return None
-    where = f"{bucket} is in {region}, the model is in {settings.region}"
+    where = f"{bucket} is in {region}, the model in {settings.region}"
     if hasattr(hook_class(settings.model), "max_bytes"):  # only hooks that send images have it
         return f"{where}: each image is sent from one Region to the other, which is slower and costs money"
     raise AirflowFailException(

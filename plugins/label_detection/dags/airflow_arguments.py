@@ -16,7 +16,7 @@ RUN_TYPES: Any = [run_type for run_type in DagRunType if run_type is not DagRunT
 #: An execution_timeout longer than any wait: the options allow at most 12 hours. It fits whether or not Airflow counts
 #: the time of a deferral. Each wait has its own, shorter limit.
 LONGER_THAN_ANY_WAIT = timedelta(hours=13)
-#: Extra task slots, so that stop_model never waits for the analysis tasks.
+#: One more task slot, so that stop_model never waits for the analysis tasks.
 _BESIDE_ANALYSIS = 1
 
 

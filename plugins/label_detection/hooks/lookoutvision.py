@@ -110,7 +110,7 @@ class LookoutVisionModelHook(SendsImages):
             model = self.api.describe_model(**self.waiter_args())["ModelDescription"]
         except self.api.exceptions.ResourceNotFoundException as error:
             raise LookupError(
-                f"there is no model {self.model_arn}: {aws_errors.message(error)}: see model_arn"
+                f"there is no model {self.model_arn}: {aws_errors.message(error)}: check model_arn"
             ) from error
         status = str(model["Status"])
         phase = _PHASES.get(status, Phase.UNUSABLE)

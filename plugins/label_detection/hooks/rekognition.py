@@ -81,7 +81,7 @@ class RekognitionModelHook(RedactingAwsHook):
         """
         found = self.api.describe_projects(ProjectNames=[self.project])["ProjectDescriptions"]
         if not found:
-            raise LookupError(f"there is no project {self.project!r} in {self.api.meta.region_name}: see model_arn")
+            raise LookupError(f"there is no project {self.project!r} in {self.api.meta.region_name}: check model_arn")
         return found[0]["ProjectArn"]
 
     def waiter_args(self) -> dict[str, Any]:
@@ -104,7 +104,7 @@ class RekognitionModelHook(RedactingAwsHook):
                     reason="; ".join(reason for reason in reasons if reason),
                     units=version.get("MinInferenceUnits"),
                 )
-        raise LookupError(f"project {self.project!r} has no model {self.model_arn}: see model_arn")
+        raise LookupError(f"project {self.project!r} has no model {self.model_arn}: check model_arn")
 
     def start(self, units: int, max_units: int | None = None) -> None:
         """Request a start with `units` inference units; AWS may add more, up to `max_units`."""

@@ -204,7 +204,7 @@ class SageMakerModelHook(SendsImages):
             if _is_missing(error):
                 raise LookupError(
                     f"there is no endpoint configuration {self.endpoint_config!r} in {self.api.meta.region_name}: "
-                    "see model_arn"
+                    "check model_arn"
                 ) from error
             raise
         variants = found["ProductionVariants"]

@@ -61,7 +61,8 @@ class PlanRunOperator(BaseOperator):
         self.log.info("%d inference units, %d tasks: %s", plan.units, plan.tasks, plan.reason)
         if state.fixed_units and "price_per_unit_hour" not in settings.model_fields_set:
             self.log.warning(
-                "price_per_unit_hour is not set: the report uses %g USD per unit and hour", settings.price_per_unit_hour
+                "price_per_unit_hour is not set: the report uses %g USD; set it to the hourly price of an instance",
+                settings.price_per_unit_hour,
             )
         for warning in (warnings := warnings + weaker):
             self.log.warning("%s", warning)
@@ -109,7 +110,7 @@ class WriteReportOperator(BaseOperator):
         if xcom.pull_stopped(context) is None and (found := self._found_on(plan)):
             stop = states.get(xcom.STOP_TASK) or "not done"
             red = stop in ("failed", "upstream_failed")
-            why = "see stop_model" if red else f"stop_model is {stop}, but {found}: was it marked manually?"
+            why = "see stop_model's log" if red else f"stop_model is {stop}, but {found}: was it marked manually?"
             problems.append(f"THE MODEL MAY STILL BE RUNNING AND COSTS MONEY: {why}")
         warnings = xcom.pull_warnings(context)
         for problem in problems:  # before anything else, because writing the report may fail

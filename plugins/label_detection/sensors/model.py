@@ -46,7 +46,9 @@ class _WaitsForModel(BaseSensorOperator):
                 until,
             )
         elif state.phase is not Phase.STARTING:
-            raise AirflowFailException(f"the model is not starting but {state}")
+            raise AirflowFailException(
+                f"the model is not starting but {state}: correct the cause, then start the model again"
+            )
 
     def _defer_until_running(
         self,
@@ -106,7 +108,10 @@ class ModelRunningSensor(_WaitsForModel):
         deadline = started.deadline
         left = deadline - datetime.now(UTC)
         if left <= timedelta(0):
-            raise AirflowFailException(f"the model is still {state}, and its time was up at {deadline:%H:%M:%S} UTC")
+            raise AirflowFailException(
+                f"the model is still {state}, and its time was up at {deadline:%H:%M:%S} UTC: "
+                "if starts take longer, raise max_model_minutes"
+            )
         self._defer_until_running(
             hook,
             plan.settings,

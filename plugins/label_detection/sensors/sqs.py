@@ -102,5 +102,6 @@ def _look(context: Context, settings: Settings) -> Depth:
     except sqs.exceptions.QueueDoesNotExist:
         place = option_place(context)
         raise AirflowFailException(
-            f"{place.name('queue_url')}: there is no queue {settings.queue_url}; set {place.where('queue_url')}"
+            f"{place.name('queue_url')}: there is no queue {settings.queue_url}; "
+            f"set {place.where('queue_url')} to the URL of an existing queue"
         ) from None

@@ -161,7 +161,7 @@ def test_an_unknown_model_is_named_before_the_lease_is_taken(
 ) -> None:
     arn = aws.settings.model_arn.replace("/version/1/", "/version/no-such/")
     monkeypatch.setenv("AIRFLOW__LABEL_DETECTION__MODEL_ARN", arn)
-    with pytest.raises(AirflowFailException, match=r"no model .*no-such.*: see model_arn"):
+    with pytest.raises(AirflowFailException, match=r"no model .*no-such.*: check model_arn"):
         plan(run)
     assert nothing_happened(aws, run, variables)
 
