@@ -87,7 +87,7 @@ def probe_conditions(settings: Settings, run_id: str, place: OptionPlace) -> tup
             raise
         if error.operation_name == "PutObject":
             raise AirflowFailException(
-                f"{place.name('final_bucket')}: no permission to write to bucket {settings.final_bucket!r} ({error}): "
+                f"{place.name('final_bucket')}: the bucket {settings.final_bucket!r} cannot be written to ({error}): "
                 f"allow s3:PutObject, or set {place.where('final_bucket')} to another bucket"
             ) from error
         log.warning("whether the S3 of %s supports conditional requests is not known: %s", settings.final_bucket, error)
