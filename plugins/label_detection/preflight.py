@@ -134,7 +134,7 @@ def _is_paid_by_requester(s3: S3Client, name: str) -> bool:
         return s3.get_bucket_request_payment(Bucket=name).get("Payer") == "Requester"
     except (
         aws_errors.AWS_ERRORS
-    ) as error:  # only the bucket's owner may ask, and other S3 services do not know the request
+    ) as error:  # only the bucket's owner may ask, and some S3 services do not know this call
         log.info("whether %s is a Requester Pays bucket is not known: %s", name, error)
         return False
 

@@ -106,10 +106,10 @@ class _DrainsQueue(BaseOperator):
 
 class AnalyseImagesOperator(_DrainsQueue):
     """
-    Receives images from the queue until it is empty or the model's time is up. For each image, it detects
-    labels, copies the image to the final bucket, writes the label document, deletes the image from the source bucket,
-    and deletes the message from the queue. A file that is not an image, or that the model refuses, goes to `rejected/`
-    in the final bucket, with the reason.
+    Receives images from the queue until it is empty or the model's time is up. For each image, it detects labels,
+    copies the image to the final bucket, writes the label document, deletes the image from the source bucket, and
+    deletes the message from the queue. A file that is not an image, or that the model refuses, goes to `rejected/` in
+    the final bucket, with the reason.
 
     The request rate adapts to the model: it grows while no request is throttled, and falls a little when one is.
 
@@ -233,9 +233,7 @@ class DetectLabelsFromQueueOperator(_DrainsQueue):
         preflight.check_queue(settings, _ARGUMENTS)
         warnings = preflight.check_buckets(settings, _ARGUMENTS)
         ti = context["ti"]
-        probe = (
-            f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}"  # a key per task: other tasks may test at one time
-        )
+        probe = f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}"  # a key per task: several may test at a time
         conditions, weaker = preflight.probe_conditions(settings, probe, _ARGUMENTS)
         for warning in settings.doubts() + warnings + weaker:
             self.log.warning("%s", warning)
