@@ -316,7 +316,7 @@ def test_a_watchdog_in_the_same_file_is_there_even_if_reading_the_pipelines_fail
     dags = parse("labels()")
     assert set(dags) == DAGS
     (line,) = says(dags["label_detection"])
-    assert line == "[label_detection] pipelines: OSError: the log of the DAG processor has more"
+    assert line == "[label_detection] pipelines: OSError: see the log of the DAG processor"
 
 
 def test_an_argument_whose_own_code_fails_takes_no_dag_away(parse: Parse) -> None:
@@ -377,8 +377,8 @@ def test_a_call_with_all_that_is_required_is_no_pipeline_of_the_sections(
 def test_the_form_says_what_is_configured_and_of_what_is_wrong_that_it_is(parse: Parse, right: dict[str, Any]) -> None:
     dag = parse(call(**options(1, min_confidence="hush", **right)))["label_detection"]
     said = {name: dag.params.get_param(name).description or "" for name in ("min_confidence", "max_tasks")}
-    assert "Empty: as configured (wrong)." in said["min_confidence"]
-    assert f"Empty: as configured ({right.get('max_tasks', 4)})." in said["max_tasks"]
+    assert "Leave empty to use the configured value (wrong)." in said["min_confidence"]
+    assert f"Leave empty to use the configured value ({right.get('max_tasks', 4)})." in said["max_tasks"]
 
 
 def test_a_watchdog_in_a_file_of_its_own_is_there_even_if_the_options_cannot_be_read(

@@ -133,7 +133,7 @@ def test_an_answer_that_is_not_understood_is_the_models_trouble(
     right = {"IsAnomalous": True, "Confidence": 0.9, "Anomalies": [{"Name": "scratch", "PixelAnomaly": where}]}
     image = upload(aws, "a.png", picture)
     hook.api.detect_anomalies = lambda **_: {"DetectAnomalyResult": right | wrong}
-    with pytest.raises(TryAgainError, match="UnknownAnswer: its answer is not understood") as again:
+    with pytest.raises(TryAgainError, match="UnknownAnswer: the model's answer has an unknown format") as again:
         hook.detect(image, 50)
     assert not again.value.throttled
 

@@ -103,7 +103,7 @@ def test_without_a_running_model_it_fails_without_a_retry_and_touches_nothing(
 ) -> None:
     aws.put_model(status)
     aws.upload("1.png", picture)
-    with pytest.raises(AirflowFailException, match=rf"the model is {status}.*, not running: start it first"):
+    with pytest.raises(AirflowFailException, match=rf"the model is {status}.*, not running: start the model first"):
         own.execute(operator(aws))
     assert aws.source_keys() == ["1.png"]
     assert aws.depth() == (1, 0)
