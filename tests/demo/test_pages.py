@@ -112,7 +112,7 @@ def test_a_key_is_printed_as_it_is_and_cannot_paint_the_terminal(verdict: Verdic
 
 def test_each_thing_wrong_is_listed_and_nothing_is_well(verdict: Verdict) -> None:
     text = page(replace(verdict, problems=("first thing", "second thing")))
-    assert "2 things are wrong" in text
+    assert "2 problems:" in text
     assert "first thing" in text
     assert "second thing" in text
     assert "All is well" not in text
@@ -131,7 +131,7 @@ def test_the_page_says_how_well_the_boxes_lie(verdict: Verdict) -> None:
     empty = PictureOutcome(Picture("empty.png", b"", "image/png"), "empty-0123456789.png", (), None, ())
     seen = replace(empty, finds=(Find("cup", 80.0, None),))
     told = page(Verdict((*verdict.rows, empty, seen), ()))
-    assert "1 of 1 objects with an IoU over 0.5, the lowest 0.88; no label in 1 of 2 pictures without." in told
+    assert "1 of 1 objects with an IoU over 0.5, the lowest 0.88; no label in 1 of 2 pictures without objects." in told
 
 
 def test_an_endpoint_is_paid_for_by_instances_and_is_deleted_in_the_end(verdict: Verdict) -> None:
@@ -173,6 +173,6 @@ def test_of_a_model_that_looks_for_anomalies_each_picture_is_normal_or_not() -> 
     assert lines["fine.png"] == ["fine.png", "normal", "99.5", "%", "ok"]
     assert lines["other.png"] == ["other.png", "anomalous", "88.0", "%", "defect", "not", "known", "ok"]
     assert lines["blot.png"] == ["blot.png", "normal", "60.0", "%", "defect", "missed", "wrong"]
-    assert "Judged: 3 of 4 pictures rightly, 1 normal and 2 anomalous. Boxes: 1 of 2 defects" in told
+    assert "Judged rightly: 3 of 4 pictures, 1 normal and 2 anomalous. Boxes: 1 of 2 defects" in told
     assert "1 inference unit(s)" in told
     assert "It is STOPPED now." in told
