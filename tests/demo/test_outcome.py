@@ -326,7 +326,7 @@ WRONG: dict[str, tuple[Callable[[CheckedAws], Any], str]] = {
     ),
     "the report bills too much": (
         lambda p: p.change_report(lambda r: r["model"].update(minutes=9.0)),
-        "the model was on for 9.0 minutes",
+        "report.json has 9.0 minutes for the model",
     ),
 }
 
@@ -391,6 +391,6 @@ def test_an_error_that_may_pass_must_have_been_tried_again(place: CheckedAws) ->
     place.change_document(BAD, lambda d: d["error"].update(code="ModelError"))
     place.change_report(lambda report: report.update(rejections={"ModelError": 1}))
     (problem,) = place.problems(uploaded)
-    assert "no picture was tried again" in problem
+    assert "no picture that was tried again" in problem
     place.change_report(lambda r: [r.update(rejections={"ModelError": 1}), r["images"].update(failed=4)])
     assert place.problems(uploaded) == []

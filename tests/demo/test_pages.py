@@ -137,7 +137,7 @@ def test_the_page_says_how_well_the_boxes_lie(verdict: Verdict) -> None:
 def test_an_endpoint_is_paid_for_by_instances_and_is_deleted_in_the_end(verdict: Verdict) -> None:
     told = page(verdict, replace(AFTER, model=ENDPOINT))
     assert "The endpoint was on for 90 s with 1 instance(s)" in told
-    assert "0.0029 USD at 0.115 USD per instance-hour. It is deleted now." in told
+    assert "0.0029 USD at 0.115 USD per instance-hour. The endpoint is deleted now." in told
     assert "and the endpoint is deleted." in told
 
 
@@ -145,8 +145,8 @@ def test_a_picture_that_a_container_cannot_read_is_explained(verdict: Verdict) -
     good, bad = verdict.rows
     broken = Verdict((good, replace(bad, error=str(Refusal.MODEL))), ())
     told = page(broken, replace(AFTER, model=ENDPOINT, report={"images": {"failed": 4}, "model": {"units": 1}}))
-    assert "goes back to the queue (here 4 times) until its delivery number max_receives" in told
-    assert "goes back to the queue" not in page(verdict, replace(AFTER, model=ENDPOINT))
+    assert "is returned to the queue (here 4 times) until its delivery number max_receives" in told
+    assert "is returned to the queue" not in page(verdict, replace(AFTER, model=ENDPOINT))
 
 
 def test_of_a_model_that_looks_for_anomalies_each_picture_is_normal_or_not() -> None:
@@ -175,4 +175,4 @@ def test_of_a_model_that_looks_for_anomalies_each_picture_is_normal_or_not() -> 
     assert lines["blot.png"] == ["blot.png", "normal", "60.0", "%", "defect", "missed", "wrong"]
     assert "Judged rightly: 3 of 4 pictures, 1 normal and 2 anomalous. Boxes: 1 of 2 defects" in told
     assert "1 inference unit(s)" in told
-    assert "It is STOPPED now." in told
+    assert "The model is STOPPED now." in told

@@ -62,7 +62,7 @@ def test_up_twice_says_so_and_where(tmp_path: Path, console: Console) -> None:
 def test_a_world_has_its_kind_of_models_until_it_ends(tmp_path: Path, console: Console) -> None:
     with held(tmp_path, os.getpid(), started_at(os.getpid())):
         assert standing.up(console, tmp_path, Kind.SAGEMAKER) == 0
-        assert "of Amazon SageMaker" in text(console)
+        assert "Amazon SageMaker" in text(console)
         assert standing.up(console, tmp_path, Kind.REKOGNITION) == 1
     assert "with a model of sagemaker is running. For a model of rekognition, end it first: make down" in text(console)
 
