@@ -78,7 +78,8 @@ def ours(version: str, text: str, project: Path = _PROJECT) -> str:
         )
     installed = {_name(line) for line in done.stdout.splitlines()}
     head = (
-        f"# Pins for Airflow {version} on Amazon MWAA: Airflow's constraints (Python 3.12) for packages that we install.\n"
+        f"# Pins for Airflow {version} on Amazon MWAA: "
+        "Airflow's constraints (Python 3.12) for packages that we install.\n"
         "# Written by make constraints.\n"
     )
     return head + "".join(f"{line}\n" for name, line in sorted(pins.items()) if name in installed)
