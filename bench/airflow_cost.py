@@ -36,7 +36,7 @@ def _analysis(run: RunFacts) -> dict[str, Any]:
 
 
 def compare_rows(samples: list[dict[str, Any]]) -> list[Measure]:
-    """From the samples of all runs."""
+    """The rows of the table, from the samples of all runs."""
     if not samples:
         return []
     part, against = "one mapped task per image", "a DAG of one mapped task per image, same images and scheduler"
@@ -85,7 +85,7 @@ def scale(place: MeasuredWorld, images: int) -> dict[str, Any]:
 
 
 def scale_rows(samples: list[dict[str, Any]]) -> list[Measure]:
-    """From the samples of all runs."""
+    """The rows of the table, from the samples of all runs."""
     by_size = {images: [s for s in samples if s["images"] == images] for images in BACKLOGS}
     found: list[Measure] = []
     for images, mine in by_size.items():

@@ -1,6 +1,6 @@
 """A drain with test doubles: `python -m bench.million <images>`.
 
-The embedded AWS of one machine is too slow for a million images. So the queue invents its messages, and S3 and the
+A million images are too many for the embedded AWS of one machine. So the queue invents its messages, and S3 and the
 model accept every call; all other code is the real one. The module prints its time and its use of memory as JSON.
 """
 

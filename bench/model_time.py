@@ -41,7 +41,7 @@ def facts(run: RunFacts, units: int) -> dict[str, Any]:
 
 
 def rows(samples: list[dict[str, Any]]) -> list[Measure]:
-    """From the samples of all runs."""
+    """The rows of the table, from the samples of all runs."""
     found: list[Measure] = []
     for units in USE_UNITS:
         mine = [s for s in samples if s["units"] == units and s["images"] == USE_IMAGES]

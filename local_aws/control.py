@@ -92,7 +92,9 @@ class ControlPages:
             return "404 Not Found", {"error": f"there is no control page {PREFIX}{page}: there are {known}"}
         answer, methods = pages[name]
         if environ["REQUEST_METHOD"] not in methods:
-            return "405 Method Not Allowed", {"error": f"{environ['REQUEST_METHOD']} is not for {PREFIX}{page}"}
+            return "405 Method Not Allowed", {
+                "error": f"{PREFIX}{page} takes {', '.join(methods)}, not {environ['REQUEST_METHOD']}"
+            }
         return answer(rest, environ)
 
     def _models(self, *_: Any) -> tuple[str, Any]:

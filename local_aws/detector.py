@@ -139,7 +139,7 @@ def _learn(file: _ExampleFile) -> Features | None:
         log.warning("example %s cannot be read: %s", file.path, error)
         return None
     if gray is None:
-        log.warning("example %s is not a readable PNG or JPEG: left out", file.path)
+        log.warning("example %s is not a readable PNG or JPEG and is ignored: replace it", file.path)
         return None
     features = extract(_fit(gray, EXAMPLE_SIDE), EXAMPLE_FEATURES)
     log.info("example %s of label %s: %d features", file.path.name, file.label, len(features.points))

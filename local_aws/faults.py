@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 
 class InvalidFaultError(ValueError):
-    """The JSON does not describe a list of faults; the text says what is wrong."""
+    """The JSON is not a list of faults; the message names the member and the accepted values."""
 
 
 class ConnectionCutError(Exception):

@@ -28,5 +28,5 @@ def wait_until(
         if found := condition():
             return found
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not within {timeout:.0f} seconds")
+            raise TimeoutError(f"timed out after {timeout:.0f} seconds: {what}")
         time.sleep(every)

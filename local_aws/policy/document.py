@@ -56,9 +56,9 @@ class Statement:
                 raise InvalidPolicyError(f"{name}: {action!r} is not an action: it must look like s3:GetObject")
         for resource in resources:
             if "${" in resource:
-                raise InvalidPolicyError(f"{name}: {resource!r} has a placeholder or a policy variable")
+                raise InvalidPolicyError(f"{name}: {resource!r} has a placeholder or a policy variable: write the ARN")
             if resource != "*" and not resource.startswith("arn:"):
-                raise InvalidPolicyError(f"{name}: {resource!r} is not an ARN")
+                raise InvalidPolicyError(f"{name}: {resource!r} is not an ARN: it must be * or begin with arn:")
         # The case of letters counts in resources, not in actions.
         return cls(
             value["Effect"] == "Allow",

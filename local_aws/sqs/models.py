@@ -113,7 +113,7 @@ class LocalQueue(Queue):
 
     @property
     def oldest_age(self) -> int | None:
-        """Seconds since the oldest message was sent that is not deleted; None for an empty queue."""
+        """Seconds since the first send of the oldest message in the queue; None for an empty queue."""
         with self._messages_lock:
             waiting: list[Any] = [  # moto declares sent_timestamp as None
                 (message.approximate_receive_count >= MOVED_BACK_RECEIVES, message.sent_timestamp)
