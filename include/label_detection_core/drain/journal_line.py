@@ -7,6 +7,8 @@ import time
 from datetime import datetime
 from typing import Any, Self
 
+from pydantic import Field
+
 from label_detection_core.drain.pace import Calls
 from label_detection_core.labelling.decisions import Result
 from label_detection_core.labelling.documents import Anomaly, Failure
@@ -16,36 +18,30 @@ from label_detection_core.stored import Count, Lenient, Number, Part, Stored, no
 class LineSource(Part):
     """The version of the source object that a message announced."""
 
-    bucket: str
-    key: str
-    etag: str | None = None
+    bucket: str = Field(description="the source bucket")
+    key: str = Field(description="key in the source bucket")
+    etag: str | None = Field(default=None, description="ETag of the version")
 
 
 class JournalLine(Stored):
-    """A line in the journal. Earlier versions did not write all fields that have a default.
+    """A line in the journal. Earlier versions did not write all fields that have a default."""
 
-    :param labels: as in the label document.
-    :param seconds: the duration of the model's answer.
-    :param throttled: the number of throttled requests.
-    :param worked: seconds of work, without the wait for the request rate.
-    :param lag: seconds since the message was sent.
-    :param task: the number of the analysis task, from 0.
-    """
-
-    outcome: str
+    outcome: str = Field(description="labelled, rejected, unreadable, ignored or failed")
     source: LineSource | None = None
-    image: str | None = None
-    labels: list[dict[str, Any]]
+    image: str | None = Field(default=None, description="key in the final bucket")
+    labels: list[dict[str, Any]] = Field(description="the labels, as in the label document")
     anomaly: Lenient[Anomaly | None] = None
     error: Lenient[Failure | None] = None
-    reason: str | None = None
-    ignored: str | None = None
-    seconds: Lenient[Number | None] = None
-    throttled: Lenient[Count] = 0
-    worked: Lenient[Number | None] = None
-    lag: Lenient[Number | None] = None
-    task: Lenient[Count] = 0
-    at: Lenient[str | None] = None
+    reason: str | None = Field(default=None, description="why the image has this outcome")
+    ignored: str | None = Field(default=None, description="why there was nothing to do")
+    seconds: Lenient[Number | None] = Field(default=None, description="how long the model's answer took, in seconds")
+    throttled: Lenient[Count] = Field(default=0, description="number of throttled requests")
+    worked: Lenient[Number | None] = Field(
+        default=None, description="seconds of work, without the wait for the request rate"
+    )
+    lag: Lenient[Number | None] = Field(default=None, description="seconds from the announcement to this outcome")
+    task: Lenient[Count] = Field(default=0, description="number of the analysis task in its run, from 0")
+    at: Lenient[str | None] = Field(default=None, description="when the line was written, UTC")
 
     @property
     def moment(self) -> datetime | None:

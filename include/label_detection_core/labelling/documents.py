@@ -42,24 +42,24 @@ _Percent = Annotated[Number, _says(minimum=0, maximum=100)]
 class Source(Part):
     """The version of the source object that was labelled or rejected."""
 
-    bucket: _Bucket
-    key: _Key
-    etag: str | None
-    version_id: str | None
+    bucket: _Bucket = Field(description="the source bucket")
+    key: _Key = Field(description="key in the source bucket")
+    etag: str | None = Field(description="ETag of the version that was labelled or rejected")
+    version_id: str | None = Field(description="version id; null: the bucket has no versions")
     size: Annotated[int | None, _says(description="bytes", minimum=0)]
 
 
 class Image(Part):
     """The copy in the final bucket."""
 
-    bucket: _Bucket
-    key: _Key
+    bucket: _Bucket = Field(description="the final bucket")
+    key: _Key = Field(description="key in the final bucket")
 
 
 class Model(Part):
     """The model that was asked."""
 
-    arn: Annotated[str, _says(pattern="^arn:")]
+    arn: Annotated[str, _says(description="ARN of the model", pattern="^arn:")]
     min_confidence: Annotated[
         float | None,
         _says(
@@ -73,17 +73,17 @@ class Model(Part):
 class Run(Part):
     """The task that wrote the document."""
 
-    dag_id: _Text
-    run_id: _Text
-    map_index: Annotated[int, _says(minimum=0)]
-    labelled_at: Annotated[str, _says(format="date-time")]
+    dag_id: _Text = Field(description="id of the DAG")
+    run_id: _Text = Field(description="id of the DAG run")
+    map_index: Annotated[int, _says(description="number of the analysis task in its run, from 0", minimum=0)]
+    labelled_at: Annotated[str, _says(description="when the document was written, UTC", format="date-time")]
 
 
 class Failure(Part):
     """Why there are no labels: an error code of a service or of this package, and a message."""
 
-    code: _Text
-    message: str
+    code: _Text = Field(description="error code of the service, or of this package")
+    message: str = Field(description="the error message")
 
 
 class Anomaly(Part):
@@ -91,8 +91,8 @@ class Anomaly(Part):
 
     model_config = ConfigDict(validate_by_name=True)
 
-    is_anomalous: bool = Field(alias="IsAnomalous", strict=True)
-    confidence: _Percent = Field(alias="Confidence")
+    is_anomalous: bool = Field(alias="IsAnomalous", strict=True, description="whether the image shows an anomaly")
+    confidence: _Percent = Field(alias="Confidence", description="the model's confidence in that answer, 0-100")
 
 
 class Box(Part):
@@ -100,10 +100,10 @@ class Box(Part):
 
     model_config = _OPEN
 
-    left: Number = Field(alias="Left")
-    top: Number = Field(alias="Top")
-    width: Number = Field(alias="Width")
-    height: Number = Field(alias="Height")
+    left: Number = Field(alias="Left", description="left edge")
+    top: Number = Field(alias="Top", description="upper edge")
+    width: Number = Field(alias="Width", description="width")
+    height: Number = Field(alias="Height", description="height")
 
 
 class Geometry(Part):
@@ -111,7 +111,9 @@ class Geometry(Part):
 
     model_config = _OPEN
 
-    box: Maybe[Box] = Field(None, alias="BoundingBox")
+    box: Maybe[Box] = Field(
+        default=None, alias="BoundingBox", description="bounding box: ratios of width and height of the image, 0-1"
+    )
 
 
 class Label(Part):
@@ -119,9 +121,9 @@ class Label(Part):
 
     model_config = ConfigDict(json_schema_extra={"additionalProperties": True, "required": ["Name", "Confidence"]})
 
-    name: _Text = Field(alias="Name")
-    confidence: Lenient[_Percent] = Field(0.0, alias="Confidence")
-    geometry: Maybe[Geometry] = Field(None, alias="Geometry")
+    name: _Text = Field(alias="Name", description="name of the label")
+    confidence: Lenient[_Percent] = Field(default=0.0, alias="Confidence", description="0-100")
+    geometry: Maybe[Geometry] = Field(default=None, alias="Geometry")
 
 
 def _schema_of_a_label(_: Any, make: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -142,12 +144,12 @@ class LabelDocument(Stored):
         }
     )
 
-    schema_: Literal["label-detection/1"] = Field(alias="schema")
-    version: Maybe[str] = None  # of this package
+    schema_: Literal["label-detection/1"] = Field(alias="schema", description="form of this document")
+    version: Maybe[str] = Field(default=None, description="version of this package that wrote the document")
     source: Maybe[Source] = None  # like image and model: always written, but optional for readers
     image: Maybe[Image] = None
     model: Maybe[Model] = None
-    labels: list[AsAnswered]
+    labels: list[AsAnswered] = Field(description="the labels that the service answered")
     anomaly: Maybe[Anomaly] = None
     run: Maybe[Run] = None
 
@@ -180,8 +182,8 @@ class LabelDocument(Stored):
 class RejectedImage(Stored):
     """The document of a rejected image, which has no labels."""
 
-    schema_: Literal["label-detection/1"] = Field(alias="schema")
-    version: Maybe[str] = None  # of this package
+    schema_: Literal["label-detection/1"] = Field(alias="schema", description="form of this document")
+    version: Maybe[str] = Field(default=None, description="version of this package that wrote the document")
     source: Source
     image: Image
     model: Model
@@ -205,15 +207,15 @@ class RejectedImage(Stored):
 class Body(Part):
     """The SQS message, unchanged."""
 
-    id: _Text
-    body: str
+    id: _Text = Field(description="id of the SQS message")
+    body: str = Field(description="body of the SQS message, unchanged")
 
 
 class RejectedMessage(Stored):
     """The document of a message that announced no image of the source bucket, or images that cannot be read."""
 
-    schema_: Literal["label-detection/1"] = Field(alias="schema")
-    version: Maybe[str] = None  # of this package
+    schema_: Literal["label-detection/1"] = Field(alias="schema", description="form of this document")
+    version: Maybe[str] = Field(default=None, description="version of this package that wrote the document")
     message: Body
     error: Failure
     run: Run
