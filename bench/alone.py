@@ -35,6 +35,7 @@ MILLION = (10_000, 1_000_000)
 PACES = ((5.0, 200, 2), (25.0, 750, 4))
 OURS, ADAPTIVE = "ours", "botocore's adaptive mode"
 _MODES = {OURS: None, ADAPTIVE: "adaptive"}
+_PACE_NAMES = {OURS: "this project's pace", ADAPTIVE: ADAPTIVE}
 _ENVIRONMENT = {"PYTHONPATH": os.pathsep.join([PYTHONPATH, str(PROJECT / "plugins")])}
 
 
@@ -207,41 +208,41 @@ def rows(samples: dict[str, list[dict[str, Any]]]) -> list[Measure]:
     """The table's rows from samples by part."""
     found: list[Measure] = []
     if mine := samples.get("rate"):
-        against = "CPU seconds of one core; an image needs a detect, four S3 calls and a share of an SQS call"
+        against = "one core: seconds of CPU time, not of elapsed time"
         per_core = tuple(s["labelled"] / s["cpu"] for s in mine)
         found += [
             Measure("the drain alone", "model without a limit: images per CPU second", per_core, "", against),
             Measure("the drain alone", "model without a limit: images/s",
-                tuple(s["labelled"] / s["seconds"] for s in mine), "", "two cores, one of them for the embedded AWS"),
+                tuple(s["labelled"] / s["seconds"] for s in mine), "", "two cores, of which the embedded AWS uses one"),
         ]  # fmt: skip
     for profile in samples.get("profile", []):
         for name, share in list(profile["share"].items())[:5]:
             found.append(
-                Measure("the drain alone", f"share of time in {name}", (100 * share,), "%", "the drain's Python time")
+                Measure(
+                    "the drain alone", f"Python time in {name}", (100 * share,), "%", "all Python time of the drain"
+                )
             )
     for rate, images, consumers in PACES:
         for mode in _MODES:
             mine = [s for s in samples.get("pace", []) if (s["rate"], s["mode"]) == (rate, mode)]
             if mine:
-                pace = "this project's pace" if mode == OURS else mode
-                name = f"{pace}: {consumers} consumers, {images} images, {rate:g} images/s"
+                name = f"{_PACE_NAMES[mode]}: {consumers} consumers, {images} images, {rate:g} images/s"
                 found += [
-                    Measure("pace", f"{name}: use of the model", _all(mine, "use"), "", "the model's rate limit"),
-                    Measure("pace", f"{name}: throttled", _all(mine, "throttled"), "", "all calls",
+                    Measure("pace", f"{name}: use of the model", _all(mine, "use"), "", "the model's limit"),
+                    Measure("pace", f"{name}: share of throttled calls", _all(mine, "throttled"), "", "all calls",
                         at_most(0.02) if mode == OURS else None),
-                    Measure("pace", f"{name}: smallest share of a consumer", _all(mine, "least_share"), "",
-                        "1: equal shares"),
+                    Measure("pace", f"{name}: smallest share", _all(mine, "least_share"), "", "1: equal shares"),
                 ]  # fmt: skip
     by_size = {s["images"]: s for s in samples.get("million", [])}
     if len(by_size) == len(MILLION):
         few, many = (by_size[size] for size in MILLION)
-        against = "the same measurement with 10,000 images; queue, S3 and model are test doubles"
+        against = "the run of 10,000 images; queue, S3 and model are test doubles"
         memory = many["peak_bytes"] / few["peak_bytes"]
         found += [
             Measure("scale", "1,000,000 images: peak memory", (many["peak_bytes"] / 1024**2,), "MB", against),
             Measure(
                 "scale",
-                "peak memory at 1,000,000 images / at 10,000 images",
+                "1,000,000 images: peak memory, divided by that at 10,000",
                 (memory,),
                 "",
                 "1: no growth",
