@@ -101,5 +101,7 @@ def test_no_such_stack_is_one_clear_error(aws: Aws) -> None:
 def test_a_stack_of_something_else_is_told_what_is_missing(aws: Aws) -> None:
     template = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "other"}}}}
     boto3.client("cloudformation").create_stack(StackName="other", TemplateBody=json.dumps(template))
-    with pytest.raises(ConfigureError, match=r"not valid options of the pipeline:\n\[label_detection\] queue_url is missing"):
+    with pytest.raises(
+        ConfigureError, match=r"not valid options of the pipeline:\n\[label_detection\] queue_url is missing"
+    ):
         options_of("other")
