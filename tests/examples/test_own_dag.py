@@ -16,14 +16,14 @@ from label_detection.operators.custom_model import StartCustomModelOperator, Sto
 from label_detection.operators.images import DetectLabelsFromQueueOperator
 from label_detection.sensors.model import CustomModelRunningSensor
 from sandbox.environment import PROJECT
-from tests.plugins.conftest import Run, Variables, events_of, quick, variables
+from tests.plugins.conftest import Run, Variables, events_of, quick, set_waits, variables
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
     from tests.conftest import Aws
 
-__all__ = ["quick", "variables"]  # fixtures
+__all__ = ["quick", "set_waits", "variables"]  # fixtures
 
 PAGE = (PROJECT / "docs" / "operators.md").read_text()
 OPERATORS: list[type[BaseOperator]] = [

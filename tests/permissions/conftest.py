@@ -25,7 +25,7 @@ from tests.core.queues import send
 from tests.permissions.policy import KMS_KEY, SWITCH_ROLE, Grant, policy_for
 
 # The stand-ins for what Airflow keeps are the plugins' own.
-from tests.plugins.conftest import _service_models_are_read_once, hook, quick, run, variables  # noqa: F401
+from tests.plugins.conftest import _service_models_are_read_once, hook, quick, run, set_waits, variables  # noqa: F401
 
 if TYPE_CHECKING:
     from tests.conftest import Aws, Topic

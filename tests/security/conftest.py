@@ -7,5 +7,6 @@ from tests.plugins.conftest import (  # noqa: F401  # fixtures
     _service_models_are_read_once,
     quick,
     run,
+    set_waits,
     variables,
 )
