@@ -21,7 +21,7 @@ from contextlib import suppress
 
 def started_at(pid: int) -> float | None:
     """When a process was started (seconds since 1970), or None if there is none or it is a zombie."""
-    import psutil  # type: ignore[import-untyped]  # here: a process that only announces itself has no use for it
+    import psutil  # here: a process that only announces itself has no use for it
 
     try:
         process = psutil.Process(pid)

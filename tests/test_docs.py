@@ -11,7 +11,7 @@ import pytest
 from label_detection import metrics
 from label_detection_core.config import pipelines
 from label_detection_core.config.settings import options_table
-from tests.conftest import PROJECT
+from sandbox.environment import PROJECT
 
 DOCS = PROJECT / "docs"
 
@@ -93,7 +93,7 @@ def test_the_configuration_table_is_the_settings() -> None:
 def test_the_example_of_several_pipelines_is_right(tmp_path: Path) -> None:
     (example,) = re.findall(r"```yaml\n(.*?)```", page("several-pipelines"), re.DOTALL)
     (tmp_path / "pipelines.yaml").write_text(example)
-    leaves, parts = pipelines.read("pipelines.yaml", [tmp_path], {}.get)
+    leaves, parts = pipelines.read("pipelines.yaml", [tmp_path], lambda _: None)
     assert (leaves.dag_id, leaves.settings().schedule) == ("label_detection__leaves", "@hourly")
     assert (parts.dag_id, parts.settings().min_confidence) == ("label_detection__parts", 85)
 
