@@ -137,16 +137,19 @@ up: setup ## the same in the background, for your own pictures; Airflow's pages 
 down: setup ## end what `up` started
 	@$(BIN)/python -m demo down
 
-lint: setup $(NODE)/package-lock.json ## ruff, mypy, which room may import which, that what is imported is declared, scripts, styles, and the words of all pages
+lint: setup $(NODE)/package-lock.json ## style, types, imports between rooms, dependencies, shell, YAML, workflows, scripts, styles, and the words of pages and texts
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@PYTHONPATH=plugins:include $(BIN)/lint-imports --no-cache
 	@$(BIN)/deptry --no-ansi plugins include
 	@cd local_aws && $(abspath $(BIN))/deptry --no-ansi .
-	@PATH="$(NODE_BIN):$$PATH" lint/node_modules/.bin/biome lint --config-path lint --error-on-warnings plugins docs
+	@$(BIN)/shellcheck .ci/run
+	@$(BIN)/yamllint --strict --config-file lint/yamllint.yaml .github .pre-commit-config.yaml deploy docker-compose.yaml lint/vocabulary.yml
 	@$(BIN)/python lint/words_in_code.py plugins include local_aws sandbox demo bench deploy dags examples tests lint
 	@PATH="$(NODE_BIN):$$PATH" lint/node_modules/.bin/textlint --config lint/.textlintrc.json --rulesdir lint *.md docs/*.md
+	@PATH="$(NODE_BIN):$$PATH" lint/node_modules/.bin/biome lint --config-path lint --error-on-warnings plugins docs
+	@PATH="$(NODE_BIN):$$PATH" node lint/workflows.mjs .github/workflows/*.yaml
 
 lock: setup ## the requirements and locks again, from pyproject.toml and deploy/constraints/; what fits already stays as it is
 	@$(COMPILE) --group dev -c deploy/constraints/$(AIRFLOW).txt pyproject.toml -o requirements.lock
