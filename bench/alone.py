@@ -35,6 +35,7 @@ MILLION = (10_000, 1_000_000)
 PACES = ((5.0, 200, 2), (25.0, 750, 4))
 OURS, ADAPTIVE = "ours", "botocore's adaptive mode"
 _MODES = {OURS: None, ADAPTIVE: "adaptive"}
+_PACE_NAMES = {OURS: "this project's pace", ADAPTIVE: ADAPTIVE}
 _ENVIRONMENT = {"PYTHONPATH": os.pathsep.join([PYTHONPATH, str(PROJECT / "plugins")])}
 
 
@@ -207,37 +208,46 @@ def rows(samples: dict[str, list[dict[str, Any]]]) -> list[Measure]:
     """From the samples of these parts, by name."""
     found: list[Measure] = []
     if mine := samples.get("rate"):
-        against = "one core: seconds of CPU, not of time; each image is a detect, four calls of S3, its share of SQS's"
+        against = "one core: seconds of CPU time, not of elapsed time"
         per_core = tuple(s["labelled"] / s["cpu"] for s in mine)
         found += [
-            Measure("the drain alone", "model without limit: images per CPU second", per_core, "", against),
-            Measure("the drain alone", "model without limit: images/s",
-                tuple(s["labelled"] / s["seconds"] for s in mine), "", "two cores, the embedded AWS on one of them"),
+            Measure("the drain alone", "model without a limit: images per CPU second", per_core, "", against),
+            Measure("the drain alone", "model without a limit: images/s",
+                tuple(s["labelled"] / s["seconds"] for s in mine), "", "two cores, of which the embedded AWS uses one"),
         ]  # fmt: skip
     for profile in samples.get("profile", []):
         for name, share in list(profile["share"].items())[:5]:
             found.append(
-                Measure("the drain alone", f"its time in {name}", (100 * share,), "%", "all of its Python time")
+                Measure(
+                    "the drain alone", f"Python time in {name}", (100 * share,), "%", "all Python time of the drain"
+                )
             )
     for rate, images, consumers in PACES:
         for mode in _MODES:
             mine = [s for s in samples.get("pace", []) if (s["rate"], s["mode"]) == (rate, mode)]
             if mine:
-                name = f"{mode}: {consumers} consumers, {images} images, {rate:g} images/s"
+                name = f"{_PACE_NAMES[mode]}: {consumers} consumers, {images} images, {rate:g} images/s"
                 found += [
-                    Measure("pace", f"{name}: use of the model", _all(mine, "use"), "", "what the rate allows"),
-                    Measure("pace", f"{name}: throttled", _all(mine, "throttled"), "", "all sends",
+                    Measure("pace", f"{name}: use of the model", _all(mine, "use"), "", "the model's limit"),
+                    Measure("pace", f"{name}: share of throttled calls", _all(mine, "throttled"), "", "all calls",
                         at_most(0.02) if mode == OURS else None),
-                    Measure("pace", f"{name}: least share", _all(mine, "least_share"), "", "1: all do the same"),
+                    Measure("pace", f"{name}: smallest share", _all(mine, "least_share"), "", "1: equal shares"),
                 ]  # fmt: skip
     by_size = {s["images"]: s for s in samples.get("million", [])}
     if len(by_size) == len(MILLION):
         few, many = (by_size[size] for size in MILLION)
-        against = "itself at 10,000 images; queue, S3 and model are doubles"
+        against = "the run of 10,000 images; queue, S3 and model are test doubles"
         memory = many["peak_bytes"] / few["peak_bytes"]
         found += [
             Measure("scale", "1,000,000 images: peak memory", (many["peak_bytes"] / 1024**2,), "MB", against),
-            Measure("scale", "1,000,000 images: memory, of that at 10,000", (memory,), "", "1: flat", at_most(1.1)),
+            Measure(
+                "scale",
+                "1,000,000 images: peak memory, divided by that at 10,000",
+                (memory,),
+                "",
+                "1: no growth",
+                at_most(1.1),
+            ),
             Measure("scale", "1,000,000 images: XCom", (many["xcom_bytes"],), "bytes", "2 KB", at_most(2048)),
             Measure("scale", "1,000,000 images: images/s", (many["images"] / many["seconds"],), "", against),
         ]

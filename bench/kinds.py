@@ -34,9 +34,9 @@ def rows(samples: list[dict[str, Any]]) -> list[Measure]:
     )
     found = []
     for mine in filter(None, others):
-        for what, measured in (("CPU of an image", "cpu"), ("peak memory", "peak_bytes")):
+        for what, measured in (("CPU per image", "cpu"), ("peak memory", "peak_bytes")):
             ratios = tuple(one[measured] / other[measured] for one, other in zip(mine, usual, strict=False))
-            against = "rekognition, which reads S3 itself; images of 1 MB, 32 threads"
+            against = "Rekognition, which reads S3 itself; images of 1 MB, 32 threads"
             found.append(Measure("models", f"{mine[0]['kind']}: {what}", ratios, "times", against))
     return found
 

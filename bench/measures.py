@@ -134,7 +134,7 @@ def highlights(rows: Iterable[Measure]) -> str:
     """Those with a bound, in short."""
     found = [row for row in rows if row.bound]
     return _markdown(
-        ("", "measured", "to be"), [(f"{row.part}: {row.what}", row.cells()[2], row.cells()[5]) for row in found]
+        ("what", "measured", "bound"), [(f"{row.part}: {row.what}", row.cells()[2], row.cells()[5]) for row in found]
     )
 
 

@@ -69,44 +69,43 @@ def rows(samples: list[dict[str, Any]]) -> list[Measure]:
     if not samples:
         return []
     small, large = ([sample for sample in samples if sample["images"] == images] for images in IMAGES)
-    against = f"a run of {IMAGES[0]} images; Chromium, Airflow's own API server, the embedded AWS"
-    alone = f"{against}; the page alone, without Airflow's frame"
+    against = f"the run of {IMAGES[0]} images"
+    alone = f"{against}; the page without Airflow's frame"
     part, size = "pages", f"{IMAGES[1]:,} images"
     found = []
-    for name, what in (("first_card", "address to first picture's card"), ("data", "a page's data")):
+    for name, what in (("first_card", "from the address to the first picture's card"), ("data", "data of one page")):
         times = tuple(sample[name] for sample in large)
         ratios = tuple(one[name] / other[name] for one, other in zip(large, small, strict=False))
         found += [
             Measure(
                 part, f"{size}: {what}", times, "s", *((alone, at_most(1)) if name == "first_card" else (against,))
             ),
-            Measure(part, f"{size}: {what}, of that at {IMAGES[0]}", ratios, "", against, at_most(1.5)),
+            Measure(part, f"{size}: {what}, divided by that at {IMAGES[0]}", ratios, "", against, at_most(1.5)),
         ]
     searches = tuple(sample["search"] for sample in large)
     requests_made = statistics.median(sample["search_requests"] for sample in large)
     found.append(
-        Measure(part, f"{size}: filtered down to the last one", searches, "s", f"{requests_made:.0f} requests")
+        Measure(part, f"{size}: search until the last image is found", searches, "s", f"{requests_made:.0f} requests")
     )
     return [*found, *_memory_rows(part, small, large)]
 
 
 def _memory_rows(part: str, small: list[dict[str, Any]], large: list[dict[str, Any]]) -> list[Measure]:
     """Of the small runs the first alone: the API server that opens the others has opened the large one before."""
-    every = "all of its processes, resident"
+    every = "resident memory of all its processes"
     first = small[0]
     before, after, later = first["memory_before"], first["memory"], [sample["memory"] for sample in large]
     what = f"API server's memory after {IMAGES[1]:,} images"
-    opened = "each run opened, turned through to its end, searched, some of its pictures and documents opened"
     return [
         Measure(part, f"API server's memory before {IMAGES[0]} images", (before / 1e6,), "MB", every),
         Measure(part, f"API server's memory after {IMAGES[0]} images", (after / 1e6,), "MB", every),
         Measure(part, what, tuple(size / 1e6 for size in later), "MB", every),
         Measure(
             part,
-            f"{what}, of that after {IMAGES[0]}",
+            f"{what}, divided by that after {IMAGES[0]}",
             tuple(size / after for size in later),
             "",
-            f"1: flat; {opened}",
+            "1: no growth",
             at_most(1.1),
         ),
     ]

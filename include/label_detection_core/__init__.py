@@ -12,4 +12,4 @@
 """
 
 #: Of this package, as pyproject.toml has it; stored files name it.
-__version__ = "0.2.0"
+__version__ = "1.0.0"

@@ -137,7 +137,7 @@ def test_entries_that_sqs_never_takes_are_an_error_and_the_next_attempt_goes_on_
     aws: Aws, quick_pauses: None
 ) -> None:
     chunk = chunk_of(aws, 25)
-    with pytest.raises(NotTakenError, match="SQS did not take 1 messages: InternalError: try again"):
+    with pytest.raises(NotTakenError, match="SQS did not accept 1 messages: InternalError: try again"):
         announcer(aws, chunk, sqs=Flaky(client("sqs"), {"0013.png": 99})).run()
     assert mark(aws, chunk)["sent"] == 10
     announcer(aws, chunk).run()
@@ -230,5 +230,5 @@ def test_a_mark_that_somebody_edited_has_all_sent_again(aws: Aws, body: bytes) -
 def test_a_list_that_is_gone_is_an_error_that_says_what_to_do(aws: Aws) -> None:
     chunk = chunk_of(aws, 3)
     aws.s3.delete_object(Bucket=aws.settings.final_bucket, Key=chunk.key)
-    with pytest.raises(ChunkGoneError, match=f"{chunk.key} is gone: make the plan again"):
+    with pytest.raises(ChunkGoneError, match=f"{chunk.key} is gone: clear plan_backfill to list"):
         announcer(aws, chunk).run()

@@ -72,7 +72,7 @@ def test_an_s3_that_fails_is_a_warning_and_is_not_asked_a_thousand_times(aws: Aw
     keys = [f"{number}.png" for number in range(500)]
     left = find_left_behind(client("s3"), aws.settings.source_bucket, ignored(aws, *keys, more=4))
     (warning,) = left.warnings(0)
-    assert warning.startswith("504 more images")
+    assert warning.startswith("504 more pictures")
     assert "503" in warning
 
 

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import pytest
 import requests
 from botocore.config import Config
 
+from sandbox.waiting import wait_until
 from tests.local_aws.pictures import save_examples
 from tests.seed import SEED
 
@@ -114,12 +114,8 @@ def running(folder: Path, *options: str) -> Iterator[Aws]:
 
 
 def until(condition: Callable[[], Any], seconds: float) -> Any:
-    """What the condition gives once it is true; fails when the time is up."""
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < end, f"still not true after {seconds} s"
-        time.sleep(0.02)
-    return value
+    """What the condition returns once it is true; fails when the time is up."""
+    return wait_until(condition, seconds, "what the test waits for", every=0.02)
 
 
 def receive(sqs: Any, queue_url: str, seconds: int = 0) -> list[dict[str, Any]]:

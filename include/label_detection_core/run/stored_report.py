@@ -1,4 +1,4 @@
-"""A run's `report.json`, as it is stored: what `Report` writes, and what pages read of any version's."""
+"""The stored form of `report.json`: `Report` writes it, and pages read it, also from other versions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from label_detection_core.run.totals import Calls, Counts, Lag, NamedImages
 from label_detection_core.stored import Count, Lenient, Maybe, Number, Part, Stored
 
 SCHEMA = "label-detection-report/1"
-#: Labels of a run that a list of runs shows: those on most images.
+#: Labels per run that a list of runs shows, the most frequent ones.
 _LABELS = 12
 
 
@@ -18,12 +18,12 @@ def _that_are_counts(value: Any) -> Any:
     return {name: count for name, count in value.items() if type(count) is int} if isinstance(value, dict) else value
 
 
-#: Images by name; an odd count is as if it were not there.
+#: Number of images by name. When read, a count that is not an integer is left out.
 Tally = Lenient[Annotated[dict[str, Count], BeforeValidator(_that_are_counts)]]
 
 
 class RunTimes(Part):
-    """Which run, and when."""
+    """DAG id, run id, begin and end of the run."""
 
     dag_id: Lenient[str] = ""
     run_id: Lenient[str] = ""
@@ -32,7 +32,7 @@ class RunTimes(Part):
 
 
 class Waiting(Part):
-    """The queue at the end, in messages."""
+    """Messages on the queue at the end of the run."""
 
     visible: Count
     in_flight: Count
@@ -40,7 +40,7 @@ class Waiting(Part):
 
 
 class ModelCost(Part):
-    """When the model was asked for, ran and was off, and what that cost. None: did not happen, or is not known."""
+    """Times of the model's start, stop and end, its minutes and its cost. None: did not happen, or not known."""
 
     arn: Lenient[str] = ""
     units: Lenient[Count] = 0
@@ -57,14 +57,14 @@ class ModelCost(Part):
 
 
 class SampleCost(Part):
-    """What the AWS sample's schedule would have taken for the same images."""
+    """Model minutes and cost of the same images with the schedule of the AWS sample."""
 
     minutes: Lenient[Number] = 0.0
     cost_usd: Lenient[Number] = 0.0
 
 
 class PlanInShort(Part):
-    """How the run was sized, and why."""
+    """The size of the run, and the reason for it."""
 
     backlog: Lenient[Count] = 0
     units: Lenient[Count] = 0
@@ -75,7 +75,7 @@ class PlanInShort(Part):
 
 
 class StoredReport(Stored):
-    """A run in numbers. Whatever of it is odd or missing, the rest is read."""
+    """The content of `report.json`. A missing or invalid part does not keep the other parts from being read."""
 
     schema_: Lenient[str] = Field(SCHEMA, alias="schema")
     version: Maybe[str] = None  # of this package
@@ -95,7 +95,7 @@ class StoredReport(Stored):
     warnings: Lenient[list[str]] = Field(default=[])
 
     def row(self) -> dict[str, Any]:
-        """What a list or a plot of runs shows of it."""
+        """The numbers that a list or a plot of runs shows."""
         return {
             "started_at": self.run.started_at,
             "labelled": self.images.labelled,
@@ -109,10 +109,10 @@ class StoredReport(Stored):
         }
 
     def most_frequent(self, most: int) -> list[tuple[str, int]]:
-        """At most `most` labels with their numbers of images, the most frequent first."""
+        """At most `most` labels, each with its number of images, the most frequent first."""
         return sorted(self.labels.items(), key=lambda label: (-label[1], label[0]))[:most]
 
     def head(self, *names: str) -> dict[str, Any]:
-        """What is stored of these parts: None for one that is not there, empty for an odd one."""
+        """The named parts of the report. A part that is missing is None; a part that is invalid is empty."""
         stored = self.model_dump(mode="json", include=set(names), exclude_unset=True)
         return {name: stored.get(name) for name in names}

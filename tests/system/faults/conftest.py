@@ -46,10 +46,10 @@ _AWS = {
 
 #: Pictures of most tests: some seconds of work for the model.
 IMAGES = 50
-ANALYSIS_ENDS = "end of the analysis"
+ANALYSIS_ENDS = "the end of the analysis"
 #: Seconds until Airflow misses a task whose worker is lost, as the world is configured.
 HEARTBEAT = 35.0
-TICK = "its tick, every 10 minutes"
+TICK = "the watchdog's next run"
 
 Conclude = Callable[..., FaultResult]
 

@@ -144,7 +144,7 @@ def test_the_watchdog_tells_the_topic_that_the_start_names(
     variables.put_lease(lease.model_copy(update={"until": datetime.now(UTC)}))
     watch()
     (told,) = topic.published()
-    assert "Watchdog stopped a model that own_dag left" in str(told)
+    assert "Watchdog stopped a model that own_dag left on" in str(told)
 
 
 @pytest.mark.parametrize(("runs", "warns"), [(0, True), (1, False), (None, False)], ids=["never", "once", "not known"])

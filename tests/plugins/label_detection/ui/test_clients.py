@@ -76,7 +76,7 @@ def test_who_waits_long_for_a_slow_connection_is_told_so(hooks: Hooks, monkeypat
             hooks.may_end.set()
         slow.result()
     assert refused.value.status_code == 503
-    assert "The connection slow takes long" in str(refused.value.detail)
+    assert "The connection slow takes too long" in str(refused.value.detail)
     assert clients.sqs_client(SLOW) == "a client of slow for sqs"  # type: ignore[comparison-overlap]
 
 

@@ -39,7 +39,7 @@ def test_a_picture_never_lies_in_a_folder_of_ours(tasks: Tasks, picture: bytes) 
     tasks.aws.upload("runs/part.png", picture)
     tasks.plan_and_analyse()
     pictures = [key for key in tasks.aws.keys(tasks.aws.settings.final_bucket) if key.endswith(".png")]
-    add(Oddity.RESERVED_FOLDER, f"`runs/part.png` lies under `{pictures[0].partition('part')[0]}`")
+    add(Oddity.RESERVED_FOLDER, f"`runs/part.png` is written under `{pictures[0].partition('part')[0]}`")
     assert [key.startswith("_/runs/part-") for key in pictures] == [True]
 
 
