@@ -45,7 +45,7 @@ PYTHON ?= $(shell for python in python3.12 python3.11 python3.13 python3 python;
 	then echo $$python; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: aws-check help setup demo test test-other test-newest test-mwaa test-wheel test-localstack test-docs docs faults compose bench package wheel env configure up down lint lock constraints move
+.PHONY: aws-check help setup demo test test-fast test-other test-newest test-mwaa test-wheel test-localstack test-docs docs faults compose bench package wheel pictures env configure up down lint lock constraints move
 
 # The settings of your own Airflow, AWS account and Python do not reach the commands,
 unexport $(filter AIRFLOW% _AIRFLOW% AWS_% BOTO% MOTO_% PYTHON% PIP_TARGET PIP_PREFIX PIP_USER,$(.VARIABLES))
@@ -63,6 +63,9 @@ demo: setup ## run the whole pipeline on this machine: label 30 pictures, check 
 
 test: setup ## run all tests that need only Python
 	@$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup
+
+test-fast: setup ## run the tests of the core and the documentation, in less than a minute on two cores
+	@$(BIN)/python -m pytest -q --numprocesses 2 -m fast tests/core tests/test_*.py
 
 test-other: ## run the tests on the older of the two Airflow versions that are supported
 	@$(MAKE) test VENV=.venv-$(OTHER_AIRFLOW) LOCK=deploy/constraints/$(OTHER_AIRFLOW).lock
@@ -129,6 +132,10 @@ configure: setup ## write the outputs of a CloudFormation stack as options, into
 
 aws-check: setup ## check that your AWS account has what the options in .env need; only reads, costs nothing. PICTURE=file: also label this picture, then undo everything; asks first, because the model costs money
 	@PYTHONPATH=plugins:include $(BIN)/python -m deploy.check $(if $(PICTURE),--picture '$(PICTURE)') $(if $(YES),--yes)
+
+pictures: setup ## take the documentation's pictures of Airflow again, from real runs in a real browser. Needs Chromium
+	@$(BIN)/python -m demo.graph docs/graph.png
+	@$(BIN)/python -m demo.pages_shots docs
 
 up: setup ## start the pipeline in the background, for your own pictures; prints the address of its pages. MODEL=sagemaker or lookoutvision: another model type
 	@$(BIN)/python -m demo $(if $(MODEL),--model '$(MODEL)') up

@@ -1,4 +1,4 @@
-"""What a run costs Airflow: beside one mapped task per image, and for backlogs of any size."""
+"""The cost of a run in Airflow: compared with one mapped task per image, and for backlogs of several sizes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from bench.measures import Measure, at_least, at_most
 
 IMAGES = 500
 BACKLOGS = (200, 2000, 20_000)
-#: Where the tasks begin with a model without limit: two of them.
+#: Parameters of a run with a model without a rate limit; they make two analysis tasks.
 _UNLIMITED: dict[str, Any] = {"min_inference_units": 1, "max_inference_units": 1, "images_per_second_per_unit": 100}
 
 
 def compare(place: MeasuredWorld) -> dict[str, Any]:
-    """The same images in the pipeline and in a DAG of one mapped task per image, with a model without limit."""
+    """Run the pipeline, and a DAG of one mapped task per image, on equal images with a model without a rate limit."""
     place.set_model(rate=0)
     try:
         ours = place.run(IMAGES, **_UNLIMITED)
@@ -36,7 +36,7 @@ def _analysis(run: RunFacts) -> dict[str, Any]:
 
 
 def compare_rows(samples: list[dict[str, Any]]) -> list[Measure]:
-    """From the samples of all runs."""
+    """The rows of the table, from the samples of all runs."""
     if not samples:
         return []
     part, against = "one mapped task per image", "a DAG with one mapped task per image, same images and scheduler"
@@ -65,7 +65,7 @@ def _cpu(sample: dict[str, Any]) -> float:
 
 
 def scale(place: MeasuredWorld, images: int) -> dict[str, Any]:
-    """One run of so many images, with a model without limit."""
+    """One run of `images` images, with a model without a rate limit."""
     place.set_model(rate=0)
     try:
         run = place.run(images, max_model_minutes=120, **_UNLIMITED)
@@ -85,7 +85,7 @@ def scale(place: MeasuredWorld, images: int) -> dict[str, Any]:
 
 
 def scale_rows(samples: list[dict[str, Any]]) -> list[Measure]:
-    """From the samples of all runs."""
+    """The rows of the table, from the samples of all runs."""
     by_size = {images: [s for s in samples if s["images"] == images] for images in BACKLOGS}
     found: list[Measure] = []
     for images, mine in by_size.items():

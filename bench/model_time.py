@@ -1,4 +1,4 @@
-"""What becomes of the model's time: how busy it is kept, how long it idles, and what the AWS sample would have paid."""
+"""The use of the model's time: its load, its idle seconds, and the cost with the schedule of the AWS sample."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from label_detection_core.run.sample_schedule import sample_model_seconds
 USE_UNITS = (1, 2, 5)
 USE_IMAGES = 2000
 IDLE_IMAGES = (1, 100)
-#: Images and units of the long runs, which are made once.
+#: Images and units of the long runs, each measured once.
 SAMPLE_RUNS = ((1000, 1), (10_000, 5))
 _PRICE = 4.0
 
 
 def measure(place: MeasuredWorld, images: int, units: int) -> dict[str, Any]:
-    """One run of so many images at so many units."""
+    """One run of `images` images with `units` inference units."""
     return facts(place.run(images, min_inference_units=units, max_inference_units=units, max_model_minutes=120), units)
 
 
 def facts(run: RunFacts, units: int) -> dict[str, Any]:
-    """What of a run the rows need."""
+    """The facts about a run that the rows need."""
     allowed = RATE * units
     detecting = run.last_detect_at - run.first_detect_at
     return {
@@ -41,7 +41,7 @@ def facts(run: RunFacts, units: int) -> dict[str, Any]:
 
 
 def rows(samples: list[dict[str, Any]]) -> list[Measure]:
-    """From the samples of all runs."""
+    """The rows of the table, from the samples of all runs."""
     found: list[Measure] = []
     for units in USE_UNITS:
         mine = [s for s in samples if s["units"] == units and s["images"] == USE_IMAGES]
@@ -131,6 +131,6 @@ def _all(samples: list[dict[str, Any]], name: str) -> tuple[float, ...]:
 
 
 CONDITIONS = (
-    f"a model of {RATE:g} images/s per unit (a bucket that holds a second's worth), {LATENCY:g} s a call, "
+    f"a model of {RATE:g} images/s per unit (a token bucket with a capacity of one second), {LATENCY:g} s per call, "
     f"{START_SECONDS:g} s to start"
 )

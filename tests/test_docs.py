@@ -90,6 +90,10 @@ def test_options_metrics_commands_and_files_are_written_from_the_code() -> None:
     assert len(WRITTEN) > 9
 
 
+def test_every_field_of_a_file_has_a_meaning() -> None:
+    assert re.findall(r"^\| `\S+` \|.*\|  \|$", page("files"), re.MULTILINE) == []
+
+
 def test_the_example_of_several_pipelines_is_right(tmp_path: Path) -> None:
     (example,) = re.findall(r"```yaml\n(.*?)```", page("several-pipelines"), re.DOTALL)
     (tmp_path / "pipelines.yaml").write_text(example)

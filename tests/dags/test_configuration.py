@@ -93,9 +93,9 @@ def test_the_trigger_form_says_what_is_configured(monkeypatch: pytest.MonkeyPatc
     def description() -> str:
         return parse().params.get_param("min_confidence").description or ""
 
-    assert description().endswith("Empty: as configured (70).")
+    assert description().endswith("Leave empty to use the configured value (70).")
     monkeypatch.setenv(environment_name("min_confidence"), "82.5")
-    assert description().endswith("Empty: as configured (82.5).")
+    assert description().endswith("Leave empty to use the configured value (82.5).")
 
 
 @pytest.mark.parametrize("param", sorted(PARAMS))

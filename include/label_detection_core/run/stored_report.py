@@ -25,65 +25,75 @@ Tally = Lenient[Annotated[dict[str, Count], BeforeValidator(_that_are_counts)]]
 class RunTimes(Part):
     """DAG id, run id, begin and end of the run."""
 
-    dag_id: Lenient[str] = ""
-    run_id: Lenient[str] = ""
-    started_at: Lenient[str | None] = None
-    ended_at: Lenient[str | None] = None
+    dag_id: Lenient[str] = Field(default="", description="id of the DAG")
+    run_id: Lenient[str] = Field(default="", description="id of the DAG run")
+    started_at: Lenient[str | None] = Field(default=None, description="when the run started")
+    ended_at: Lenient[str | None] = Field(default=None, description="when the report was written")
 
 
 class Waiting(Part):
     """Messages on the queue at the end of the run."""
 
-    visible: Count
-    in_flight: Count
-    delayed: Lenient[Count] = 0
+    visible: Count = Field(description="messages that wait")
+    in_flight: Count = Field(description="messages that a consumer holds")
+    delayed: Lenient[Count] = Field(default=0, description="messages with a delivery delay")
 
 
 class ModelCost(Part):
     """Times of the model's start, stop and end, its minutes and its cost. None: did not happen, or not known."""
 
-    arn: Lenient[str] = ""
-    units: Lenient[Count] = 0
-    requested_at: Lenient[str | None] = None
-    adopted: Lenient[StrictBool] = False
-    running_at: Lenient[str | None] = None
-    stop_asked_at: Lenient[str | None] = None
-    stopped_at: Lenient[str | None] = None
-    minutes: Lenient[Number | None] = None
-    unit_minutes: Lenient[Number | None] = None
-    cost_usd: Lenient[Number | None] = None
-    cost_per_1000_usd: Lenient[Number | None] = None
-    use: Lenient[Number | None] = None
+    arn: Lenient[str] = Field(default="", description="ARN of the model")
+    units: Lenient[Count] = Field(default=0, description="inference units")
+    requested_at: Lenient[str | None] = Field(default=None, description="when the model was asked for")
+    adopted: Lenient[StrictBool] = Field(default=False, description="whether the model was on already")
+    running_at: Lenient[str | None] = Field(default=None, description="when the model was running")
+    stop_asked_at: Lenient[str | None] = Field(default=None, description="when the stop request was accepted")
+    stopped_at: Lenient[str | None] = Field(default=None, description="when the model was off")
+    minutes: Lenient[Number | None] = Field(
+        default=None, description="minutes from the request until the model was off"
+    )
+    unit_minutes: Lenient[Number | None] = Field(default=None, description="the same minutes, times inference units")
+    cost_usd: Lenient[Number | None] = Field(
+        default=None, description="cost of the unit-minutes at `price_per_unit_hour`"
+    )
+    cost_per_1000_usd: Lenient[Number | None] = Field(
+        default=None, description="cost per 1,000 images that the model answered"
+    )
+    use: Lenient[Number | None] = Field(
+        default=None, description="images answered, as a share of what the units can do in the time, 0-1"
+    )
 
 
 class SampleCost(Part):
     """Model minutes and cost of the same images with the schedule of the AWS sample."""
 
-    minutes: Lenient[Number] = 0.0
-    cost_usd: Lenient[Number] = 0.0
+    minutes: Lenient[Number] = Field(default=0.0, description="minutes that the model would have been on")
+    cost_usd: Lenient[Number] = Field(default=0.0, description="cost of these minutes")
 
 
 class PlanInShort(Part):
     """The size of the run, and the reason for it."""
 
-    backlog: Lenient[Count] = 0
-    units: Lenient[Count] = 0
-    max_units: Lenient[Count | None] = None
-    tasks: Lenient[Count] = 0
-    seconds_per_image: Lenient[Number] = 0.0
-    reason: Lenient[str] = ""
+    backlog: Lenient[Count] = Field(default=0, description="messages that waited")
+    units: Lenient[Count] = Field(default=0, description="inference units")
+    max_units: Lenient[Count | None] = Field(
+        default=None, description="inference units up to which AWS may add some; null: it adds none"
+    )
+    tasks: Lenient[Count] = Field(default=0, description="analysis tasks")
+    seconds_per_image: Lenient[Number] = Field(default=0.0, description="expected work time of an image")
+    reason: Lenient[str] = Field(default="", description="why these numbers were chosen")
 
 
 class StoredReport(Stored):
     """The content of `report.json`. A missing or invalid part does not keep the other parts from being read."""
 
-    schema_: Lenient[str] = Field(SCHEMA, alias="schema")
-    version: Maybe[str] = None  # of this package
+    schema_: Lenient[str] = Field(default=SCHEMA, alias="schema", description="form of this file")
+    version: Maybe[str] = Field(default=None, description="version of this package that wrote the report")
     run: Lenient[RunTimes] = RunTimes()
     images: Lenient[Counts] = Counts()
-    labels: Tally = Field(default={})
-    rejections: Tally = Field(default={})
-    ignored: Tally = Field(default={})
+    labels: Tally = Field(default={}, description="number of images per label")
+    rejections: Tally = Field(default={}, description="number of rejected images per error code")
+    ignored: Tally = Field(default={}, description="number of ignored messages and images per reason")
     unreadable: Lenient[NamedImages] = NamedImages()
     queue: Lenient[Waiting | None] = None
     model: Lenient[ModelCost] = ModelCost()
@@ -91,8 +101,8 @@ class StoredReport(Stored):
     lag: Lenient[Lag] = Lag()
     sample_schedule: Lenient[SampleCost] = SampleCost()
     plan: Lenient[PlanInShort] = PlanInShort()
-    problems: Lenient[list[str]] = Field(default=[])
-    warnings: Lenient[list[str]] = Field(default=[])
+    problems: Lenient[list[str]] = Field(default=[], description="what made the run fail, one line each")
+    warnings: Lenient[list[str]] = Field(default=[], description="what did not make the run fail, one line each")
 
     def row(self) -> dict[str, Any]:
         """The numbers that a list or a plot of runs shows."""

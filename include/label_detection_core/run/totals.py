@@ -26,27 +26,27 @@ _NOT_RECORDED = "reason not recorded"
 class Counts(Part):
     """Number of images by outcome. A message that announced no image of this pipeline counts as one image."""
 
-    labelled: Lenient[Count] = 0
-    rejected: Lenient[Count] = 0
-    ignored: Lenient[Count] = 0
-    failed: Lenient[Count] = 0
-    unreadable: Lenient[Count] = 0
+    labelled: Lenient[Count] = Field(default=0, description="labelled images")
+    rejected: Lenient[Count] = Field(default=0, description="rejected images")
+    ignored: Lenient[Count] = Field(default=0, description="images and messages with nothing to do")
+    failed: Lenient[Count] = Field(default=0, description="deliveries that failed and were returned to the queue")
+    unreadable: Lenient[Count] = Field(default=0, description="images that S3 does not let the pipeline read")
 
 
 class NamedImage(Part):
     """An image of the source bucket. `why`: the reason of its outcome; `at`: the time of its outcome."""
 
-    bucket: str
-    key: str
-    why: str
-    at: AwareDatetime
+    bucket: str = Field(description="the source bucket")
+    key: str = Field(description="key in the source bucket")
+    why: str = Field(description="the reason")
+    at: AwareDatetime = Field(description="when that was found, UTC")
 
 
 class NamedImages(Part):
     """`first`: the first images of a group, each once. `more`: the number of journal lines about other images."""
 
-    first: Lenient[list[NamedImage]] = Field(default=[])
-    more: Lenient[Count] = 0
+    first: Lenient[list[NamedImage]] = Field(default=[], description="the first of these images")
+    more: Lenient[Count] = Field(default=0, description="number of journal lines about further images")
 
 
 class Calls(Part):
@@ -55,12 +55,12 @@ class Calls(Part):
     `p95`: 95 % of the answers took at most this time; `p50` and `p99` likewise. `slowest`: the longest time.
     """
 
-    answered: Lenient[Count] = 0
-    throttled: Lenient[Count] = 0
-    p50: Lenient[Number | None] = None
-    p95: Lenient[Number | None] = None
-    p99: Lenient[Number | None] = None
-    slowest: Lenient[Number | None] = None
+    answered: Lenient[Count] = Field(default=0, description="images that the model answered")
+    throttled: Lenient[Count] = Field(default=0, description="throttled requests")
+    p50: Lenient[Number | None] = Field(default=None, description="seconds: half of the answers took at most this time")
+    p95: Lenient[Number | None] = Field(default=None, description="seconds: 95 % of the answers took at most this time")
+    p99: Lenient[Number | None] = Field(default=None, description="seconds: 99 % of the answers took at most this time")
+    slowest: Lenient[Number | None] = Field(default=None, description="seconds of the slowest answer")
 
     @property
     def throttled_share(self) -> float:
@@ -71,8 +71,10 @@ class Calls(Part):
 class Lag(Part):
     """Seconds from the announcement of an image to its outcome: the median (`p50`) and the longest."""
 
-    p50: Lenient[Number | None] = None
-    longest: Lenient[Number | None] = None
+    p50: Lenient[Number | None] = Field(
+        default=None, description="seconds: half of the images waited at most this time"
+    )
+    longest: Lenient[Number | None] = Field(default=None, description="seconds of the longest wait")
 
 
 class Totals(BaseModel):

@@ -260,9 +260,9 @@ def test_a_retry_waits_for_what_its_killed_predecessor_held(aws: Aws, running: R
 
 
 def test_run_by_itself_it_says_what_it_belongs_to(aws: Aws, run: Run) -> None:
-    with pytest.raises(ValueError, match="this run has no plan: run it together with plan_run"):
+    with pytest.raises(ValueError, match="this run has no plan: run the task together with plan_run"):
         run.execute(operator())
     run.plan(aws.settings)
     aws.put_model("RUNNING")
-    with pytest.raises(ValueError, match="has not asked for the model: run it together with start_model"):
+    with pytest.raises(ValueError, match="has not started the model: run the task together with start_model"):
         run.execute(operator())

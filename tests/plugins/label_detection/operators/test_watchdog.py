@@ -92,7 +92,7 @@ def test_a_run_of_which_nothing_goes_on_loses_its_model(
     airflow.looks = [{"analyse_images_0": state} for state in looks]
     acted = watch()
     assert aws.model()["status"] == ("STOPPED" if stops else "RUNNING")
-    assert ["no task of the run was at work" in entry["why"] for entry in acted] == [True] * stops
+    assert ["no task of the run was active" in entry["why"] for entry in acted] == [True] * stops
 
 
 def test_without_a_lease_no_model_is_looked_at_and_aws_is_not_called(aws: Aws, watch: Watch) -> None:

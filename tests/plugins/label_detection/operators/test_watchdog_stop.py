@@ -127,9 +127,10 @@ def test_one_models_trouble_is_named_and_the_others_are_stopped(
     with pytest.raises(AirflowException) as failure:
         watch()
     refused, not_known = sorted(str(failure.value).splitlines(), key=lambda line: "no-model" in line)
-    assert refused == f"{first}, left by run r1 of DAG {DAG_ID} (manually: {model_of(first).stop_command}): not yours"
+    command = model_of(first).stop_command
+    assert refused == f"{first}, left by run r1 of DAG {DAG_ID} (stop it manually: {command}): not yours"
     assert not_known.startswith(
-        f"arn:aws:s3:::no-model, left by run r1 of DAG {DAG_ID} (manually: in the console of its AWS "
+        f"arn:aws:s3:::no-model, left by run r1 of DAG {DAG_ID} (stop it manually: in the console of its AWS "
         "service; the model's ARN is arn:aws:s3:::no-model): must be the ARN of a model: arn:aws:rekognition:"
     )
     assert aws.model("2")["status"] == "STOPPED"
@@ -153,7 +154,7 @@ def test_a_model_that_is_long_in_stopping_is_named_and_left_to_the_next_time(
     monkeypatch.setattr(watchdog, "_PATIENCE_SECONDS", 0.2)
     aws.put_model("STARTING")  # and stays: it was put there
     variables.put_lease(lease_on(aws, minutes=-1))
-    with pytest.raises(AirflowFailException, match="and it is not off yet"):  # a retry would only wait again
+    with pytest.raises(AirflowFailException, match="and the model is not off yet"):  # a retry would only wait again
         watch()
     assert len(variables.values) == 1
 

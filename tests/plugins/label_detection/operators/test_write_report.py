@@ -131,7 +131,10 @@ def test_a_run_that_failed_before_its_plan_is_red_and_names_the_task_that_failed
     }
     with pytest.raises(AirflowFailException) as failure:
         write(run)
-    assert str(failure.value) == "nothing was started, because of wait_for_images: see its log"
+    assert (
+        str(failure.value)
+        == "nothing was started, because these tasks did not succeed: wait_for_images; see their logs"
+    )
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_an_outage_uses_up_no_deliveries(tasks: Tasks, picture: bytes) -> None:
         f"{MANY} images: the task failed after {found.took:.0f} s, at most {max(failed.values())} of 5 deliveries used "
         f"up; after the outage the next run labelled {done} of {MANY}",
     )
-    assert "images in a row failed" in found.error
+    assert "pictures in a row failed" in found.error
     assert (done, rejected(tasks.aws)) == (MANY, 0)
     assert max(failed.values()) <= 2
 
