@@ -14,7 +14,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import TriggerRule
 from airflow.serialization.serialized_objects import DagSerialization
 
-from label_detection.operators import watchdog as watchdog_operator
+from label_detection.waits import Waits
 from label_detection_core.config.settings import Settings, environment_name
 from sandbox.environment import PROJECT
 
@@ -236,8 +236,8 @@ def test_the_watchdog_looks_every_ten_minutes_whatever_is_configured(
 def test_the_watchdog_is_done_before_its_next_time_but_for_a_model_that_is_long_in_stopping(watchdog: DAG) -> None:
     (task,) = watchdog.tasks
     assert task.execution_timeout is not None
-    assert watchdog_operator._PATIENCE_SECONDS < 600
-    assert task.execution_timeout.total_seconds() > watchdog_operator._PATIENCE_SECONDS + 120
+    assert Waits().each_stop < 600
+    assert task.execution_timeout.total_seconds() > Waits().each_stop + 120
 
 
 def test_a_watchdog_that_fails_is_told_of(watchdog: DAG) -> None:

@@ -140,7 +140,7 @@ def test_what_cannot_be_read_is_logged_once_and_left_out(tmp_path: Path, caplog:
         for _ in range(2):
             assert names(detector.find(photograph("cat"))) == {"cat"}
     assert [record.getMessage() for record in caplog.records if "broken.png" in record.getMessage()] == [
-        f"example {tmp_path / 'cat' / 'broken.png'} is not a readable PNG or JPEG: left out"
+        f"example {tmp_path / 'cat' / 'broken.png'} is not a readable PNG or JPEG and is ignored: replace it"
     ]
     assert len(caplog.records) == 1
 
