@@ -20,7 +20,7 @@ from contextlib import suppress
 
 def started_at(pid: int) -> float | None:
     """The start time of a process in seconds since 1970; None if it does not exist or is a zombie."""
-    import psutil  # type: ignore[import-untyped]  # imported here because a process that only announces itself does not need it
+    import psutil  # imported here because a process that only announces itself does not need it
 
     try:
         process = psutil.Process(pid)

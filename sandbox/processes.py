@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from sandbox import keeper
 from sandbox.environment import PROJECT, cleaned

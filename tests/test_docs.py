@@ -10,7 +10,7 @@ import pytest
 
 from deploy.release import reference
 from label_detection_core.config import pipelines
-from tests.conftest import PROJECT
+from sandbox.environment import PROJECT
 
 DOCS = PROJECT / "docs"
 
@@ -97,7 +97,7 @@ def test_every_field_of_a_file_has_a_meaning() -> None:
 def test_the_example_of_several_pipelines_is_right(tmp_path: Path) -> None:
     (example,) = re.findall(r"```yaml\n(.*?)```", page("several-pipelines"), re.DOTALL)
     (tmp_path / "pipelines.yaml").write_text(example)
-    leaves, parts = pipelines.read("pipelines.yaml", [tmp_path], {}.get)
+    leaves, parts = pipelines.read("pipelines.yaml", [tmp_path], lambda _: None)
     assert (leaves.dag_id, leaves.settings().schedule) == ("label_detection__leaves", "@hourly")
     assert (parts.dag_id, parts.settings().min_confidence) == ("label_detection__parts", 85)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.conftest import PROJECT
+from sandbox.environment import PROJECT
 
 README = (PROJECT / "README.md").read_text()
 GATE = (PROJECT / ".ci" / "run").read_text()

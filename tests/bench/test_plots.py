@@ -23,5 +23,7 @@ def test_a_picture_is_drawn_when_all_its_parts_were_measured(tmp_path: Path) -> 
     assert [*tmp_path.iterdir()] == [], "what is there from before stays"
     draw(samples, tmp_path)
     for name in ("bench-model.png", "bench-airflow.png"):
-        height, width, _ = cv2.imread(str(tmp_path / name)).shape
+        image = cv2.imread(str(tmp_path / name))
+        assert image is not None
+        height, width, _ = image.shape
         assert width > height > 400

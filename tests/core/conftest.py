@@ -28,7 +28,8 @@ MakeDrain = Callable[..., Drain]
 
 def client(service: str) -> Any:
     """A client that sends each call once, so that a fault shows."""
-    return boto3.client(service, config=Config(retries={"total_max_attempts": 1}))
+    make: Callable[..., Any] = boto3.client
+    return make(service, config=Config(retries={"total_max_attempts": 1}))
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def answer(status: int, name: str, operation: str = "PutObject") -> ClientError:
         pytest.param(ConnectTimeoutError(endpoint_url=URL), True, False, id="connect time-out"),
         pytest.param(ReadTimeoutError(endpoint_url=URL), True, False, id="read time-out"),
         pytest.param(ConnectionClosedError(endpoint_url=URL), True, False, id="connection closed"),
-        pytest.param(SSLError(endpoint_url=URL, error="reset"), True, False, id="TLS"),
+        pytest.param(SSLError(endpoint_url=URL, error=OSError("reset")), True, False, id="TLS"),
         pytest.param(IncompleteReadError(actual_bytes=1, expected_bytes=2), True, False, id="half an answer"),
         pytest.param(CredentialRetrievalError(provider="iam", error_msg="?"), True, False, id="metadata hiccup"),
         pytest.param(NoCredentialsError(), False, False, id="no credentials"),

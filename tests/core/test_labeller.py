@@ -11,6 +11,7 @@ import pytest
 from label_detection_core.labelling.documents import SCHEMA_FILE
 from label_detection_core.labelling.keys import REJECTED, final_key
 from label_detection_core.labelling.labeller import Outcome
+from label_detection_core.labelling.labels import Detection
 from label_detection_core.queue.messages import ImageRef
 from tests.conftest import Aws
 from tests.core.conftest import MakeLabeller
@@ -117,11 +118,15 @@ def test_an_overwritten_image_is_left_for_its_own_event(
     def overwrite() -> None:
         aws.upload("a.png", picture + b"new")
 
+    def overwritten(*_: object) -> Detection:
+        overwrite()
+        return FOUND
+
     labeller = make_labeller(s3=Interrupted(aws.s3, moment, overwrite))
     if moment == "before detect":
         overwrite()
     if moment == "after detect":
-        labeller = make_labeller(detect=lambda *_: (overwrite(), FOUND)[1])
+        labeller = make_labeller(detect=overwritten)
     labeller.label(old, 1)
     assert aws.source_keys() == ["a.png"]
     new = ImageRef(

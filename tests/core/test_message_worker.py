@@ -338,7 +338,12 @@ def test_images_of_one_message_are_worked_on_side_by_side(aws: Aws, make_worker:
 
 def test_a_stop_ends_a_message_of_many_images_and_loses_none(aws: Aws, make_worker: MakeWorker, picture: bytes) -> None:
     images = [upload(aws, f"{n}.png", picture) for n in range(40)]
-    worker = make_worker(detect=lambda *_: (worker.stopped.set(), FOUND)[1])
+
+    def detect_and_stop(*_: object) -> Detection:
+        worker.stopped.set()
+        return FOUND
+
+    worker = make_worker(detect=detect_and_stop)
     message = announcing(*images)
     assert worker.work(message) == 0
     assert worker.tally.labelled < 40

@@ -198,7 +198,7 @@ def test_a_wrong_name_is_shown_by_a_dag_with_a_clean_one_and_the_others_run(name
 
 def test_a_wrong_name_never_takes_the_place_of_a_right_one() -> None:
     names = ["a b", "a_b", "a/b", "a_b-2", "x" * 101, "x" * 102]
-    pipelines = read(json.dumps({name: options(n) for n, name in enumerate(names)}), [Path("/")], {}.get)
+    pipelines = read(json.dumps({name: options(n) for n, name in enumerate(names)}), [Path("/")], lambda _: None)
     assert [pipeline.name for pipeline in pipelines][:4] == ["a_b-3", "a_b", "a_b-4", "a_b-2"]
     assert len({pipeline.dag_id for pipeline in pipelines}) == len(names)
     assert all(len(str(pipeline.name)) <= 100 for pipeline in pipelines)

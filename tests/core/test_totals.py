@@ -11,7 +11,7 @@ from label_detection_core.run.totals import Calls, Counts, Lag, add_up
 
 
 def line(outcome: str = "labelled", **more: Any) -> JournalLine:
-    usual = {
+    usual: dict[str, Any] = {
         "outcome": outcome,
         "labels": [],
         "error": None,

@@ -17,12 +17,13 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from label_detection import configuration, leases
 from label_detection.configuration import read_settings, run_pipeline
+from label_detection_core.config import pipelines as pipelines_file
 from label_detection_core.config.pipeline import Pipeline
 from label_detection_core.config.settings import Settings, environment_name
 from label_detection_core.run.plan import Plan
 from sandbox.environment import PROJECT
 from tests.core.test_pipelines import options
-from tests.dags.test_policy import CHAIN, DAG_RULES, DAGS, TASK_RULES
+from tests.dags.test_policy import CHAIN, DAG_RULES, DAGS, TASK_RULES, schedule_of
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -64,7 +65,7 @@ def _fail(*_: object) -> None:
 
 def settings(dag: DAG, **params: Any) -> Settings:
     """What a task of the DAG works with."""
-    return read_settings({"dag": dag, "params": params})  # type: ignore[typeddict-item]
+    return read_settings({"dag": dag, "params": params})
 
 
 def says(dag: DAG, **params: Any) -> list[str]:
@@ -96,7 +97,7 @@ def test_an_argument_is_enough_for_an_option(parse: Parse, option: str) -> None:
     given = options(1, schedule="@hourly")
     dag = parse(call(**given))["label_detection"]
     assert getattr(settings(dag), option) == given[option]
-    assert dag.schedule == "@hourly"
+    assert schedule_of(dag) == "@hourly"
 
 
 @pytest.mark.parametrize(
@@ -228,7 +229,7 @@ def test_a_mapped_task_has_its_dags_options(parse: Parse) -> None:
     dag = parse(call(**options(1)))["label_detection"]
     mapped: Any = dag.get_task("analyse_images")
     task = mapped.unmap({"images_per_second": 1.0})
-    assert run_pipeline({"dag": task.dag}).read("queue_url") == options(1)["queue_url"]  # type: ignore[typeddict-item]
+    assert run_pipeline({"dag": task.dag}).read("queue_url") == options(1)["queue_url"]
 
 
 def test_two_teams_have_dags_and_watchdogs_of_their_own(parse: Parse) -> None:
@@ -267,9 +268,10 @@ def test_a_lease_names_the_watchdog_that_is_beside_its_dag(
     dag = dags[f"{prefix}label_detection"]
     kept: list[Any] = []
     monkeypatch.setattr(leases, "read_lease", lambda _: None)
-    monkeypatch.setattr(leases, "put_lease", lambda lease: kept.append(lease) or lease)
+    monkeypatch.setattr(leases, "put_lease", kept.append)
     plan = Plan(settings=settings(dag), backlog=1, units=1, tasks=1, reason="a test")
-    leases.take_lease({"dag": dag, "ti": SimpleNamespace(dag_id=dag.dag_id, run_id="r")}, plan)  # type: ignore[typeddict-item, arg-type]
+    context: Any = {"dag": dag, "ti": SimpleNamespace(dag_id=dag.dag_id, run_id="r")}
+    leases.take_lease(context, plan)
     assert [lease.watchdog_dag_id for lease in kept] == [named]
     assert named in dags
 
@@ -305,14 +307,14 @@ def test_a_watchdog_is_there_whatever_its_pipelines_are(parse: Parse, pipelines:
 
 
 def test_a_watchdog_is_there_even_if_reading_the_pipelines_fails(parse: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(configuration.pipelines, "read", _fail)
+    monkeypatch.setattr(pipelines_file, "read", _fail)
     assert set(parse("watchdog()")) == {WATCHDOG}
 
 
 def test_a_watchdog_in_the_same_file_is_there_even_if_reading_the_pipelines_fails(
     parse: Parse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(configuration.pipelines, "read", _fail)
+    monkeypatch.setattr(pipelines_file, "read", _fail)
     dags = parse("labels()")
     assert set(dags) == DAGS
     (line,) = says(dags["label_detection"])
@@ -340,15 +342,15 @@ def test_pipelines_that_cannot_be_read_take_no_argument_away(
 ) -> None:
     """Who is told, and by which connection, is known also of a DAG that cannot run."""
     if value is None:
-        monkeypatch.setattr(configuration.pipelines, "read", _fail)
+        monkeypatch.setattr(pipelines_file, "read", _fail)
     monkeypatch.setenv(environment_name("sns_topic_arn"), "arn:aws:sns:eu-west-1:111122223333:another-teams")
     topic = "arn:aws:sns:eu-west-1:111122223333:team-a"
     dags = parse(call(pipelines=value, sns_topic_arn=topic, schedule="@daily"))
     context: Any = {"dag": dags[dag_id]}
     assert configuration.read_option("sns_topic_arn", context) == topic
-    assert dags[dag_id].schedule == "@daily"
+    assert schedule_of(dags[dag_id]) == "@daily"
     assert says(dags[dag_id])
-    assert configuration.read_topics({"dag": dags[WATCHDOG]}) == {topic: "aws_default"}  # type: ignore[typeddict-item]
+    assert configuration.read_topics({"dag": dags[WATCHDOG]}) == {topic: "aws_default"}
 
 
 @pytest.mark.parametrize("topic", ["mine", {"a", "b"}], ids=["no ARN", "no value of JSON"])
@@ -398,7 +400,7 @@ def test_a_watchdog_that_fails_tells_the_topics_of_its_prefix(parse: Parse) -> N
         patch.setenv(environment_name("sns_topic_arn"), section["sns_topic_arn"])
         named = {"leaves": options(1, sns_topic_arn=topic("leaves"), aws_conn_id="theirs"), "parts": options(2)}
         dag = parse(call(prefix="a_", pipelines=named), call(prefix="b_", sns_topic_arn=""))[f"a_{WATCHDOG}"]
-        found = configuration.read_topics({"dag": dag})  # type: ignore[typeddict-item]
+        found = configuration.read_topics({"dag": dag})
     assert found == {topic("leaves"): "theirs", topic("section"): "aws_default"}
 
 

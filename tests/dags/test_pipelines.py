@@ -17,7 +17,7 @@ from label_detection.configuration import read_settings
 from label_detection_core.config.settings import Settings, environment_name
 from sandbox.environment import PROJECT
 from tests.core.test_pipelines import options
-from tests.dags.test_policy import CHAIN, DAG_RULES, DAGS, TASK_RULES
+from tests.dags.test_policy import CHAIN, DAG_RULES, DAGS, TASK_RULES, schedule_of
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -50,7 +50,7 @@ def stored(dag: DAG) -> Any:
 def says(dag: DAG, **params: Any) -> str:
     """What the first task of a DAG's run fails with; nothing, when it goes on."""
     try:
-        read_settings({"dag": dag, "params": params})  # type: ignore[typeddict-item]
+        read_settings({"dag": dag, "params": params})
     except AirflowFailException as error:
         return str(error)
     return ""
@@ -83,7 +83,10 @@ def test_each_has_the_schedule_and_the_form_of_its_own(parse: Parse, monkeypatch
     monkeypatch.setenv(environment_name("min_confidence"), "55")
     dags = parse({"leaves": options(1, schedule="@hourly", min_confidence=80), "parts": options(2, schedule=None)})
     found = {
-        name: (dag.schedule, dag.params.get_param("min_confidence").description.split("Leave empty to use ")[1])
+        name: (
+            schedule_of(dag),
+            (dag.params.get_param("min_confidence").description or "").split("Leave empty to use ")[1],
+        )
         for name in ("leaves", "parts")
         for dag in [dags[f"label_detection__{name}"]]
     }
@@ -151,7 +154,7 @@ def test_a_bad_one_among_three_fails_by_itself(parse: Parse) -> None:
 def test_a_bad_name_and_a_bad_schedule_are_shown(parse: Parse) -> None:
     dags = parse({"two words": options(1), "late": options(2, schedule="late")})
     assert "a name must be" in says(dags["label_detection__two_words"])
-    assert dags["label_detection__late"].schedule == "0 */2 * * *"
+    assert schedule_of(dags["label_detection__late"]) == "0 */2 * * *"
     assert "schedule is 'late'" in says(dags["label_detection__late"])
 
 

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,8 @@ def test_the_commands_of_the_design_are_there() -> None:
 
 @pytest.mark.parametrize("name", ["AIRFLOW_HOME", "AIRFLOW__CORE__EXECUTOR", "AWS_PROFILE", "PYTHONPATH", "PIP_TARGET"])
 def test_a_users_own_setting_reaches_no_target(name: str) -> None:
-    text = make("-f", "Makefile", "-f", "-", "env", stdin="env:\n\t@env\n", **{name: "mine", "KEPT": "yes"})
+    environment: dict[str, Any] = {name: "mine", "KEPT": "yes"}
+    text = make("-f", "Makefile", "-f", "-", "env", stdin="env:\n\t@env\n", **environment)
     assert "KEPT=yes" in text
     assert f"{name}=" not in text
 

@@ -180,6 +180,11 @@ def _other_box(content: dict[str, Any]) -> None:
     content["labels"][0]["Geometry"]["BoundingBox"]["Left"] = 0.9
 
 
+def _lose(place: CheckedAws) -> None:
+    for suffix in ("", ".json"):
+        place.delete(final_key(EMPTY) + suffix)
+
+
 def _move(place: CheckedAws, picture: Picture, key: str) -> None:
     """The picture and its document are in another place than they should be, and say so."""
     for suffix in ("", ".json"):
@@ -190,7 +195,7 @@ def _move(place: CheckedAws, picture: Picture, key: str) -> None:
 
 WRONG: dict[str, tuple[Callable[[CheckedAws], Any], str]] = {
     "a picture is lost": (
-        lambda p: [p.delete(final_key(EMPTY)), p.delete(final_key(EMPTY) + ".json")],
+        _lose,
         "empty.png: lost",
     ),
     "a document is lost": (lambda p: p.delete(final_key(EMPTY) + ".json"), "empty.png: lost"),

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -21,7 +22,7 @@ AWS = {
     "AWS_ENDPOINT_URL": "http://127.0.0.1:2",
     "AIRFLOW__LABEL_DETECTION__MODEL_ARN": "arn:aws:sagemaker:us-east-1:123456789012:endpoint-config/x",
 }
-STATE = {"url": "http://127.0.0.1:1", "aws": AWS}
+STATE: dict[str, Any] = {"url": "http://127.0.0.1:1", "aws": AWS}
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def test_the_model_is_stopped_whatever_happened(dag: DAG) -> None:
     assert stop.is_teardown
     assert {task.task_id for task in dag.tasks if task.is_setup} == SETUPS
     assert stop.upstream_task_ids >= SETUPS
-    assert stop.retries > max(task.retries for task in dag.tasks if task is not stop)
+    assert (stop.retries or 0) > max(task.retries or 0 for task in dag.tasks if task is not stop)
 
 
 def test_a_failed_stop_or_analysis_turns_the_run_red(dag: DAG) -> None:

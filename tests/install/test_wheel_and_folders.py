@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from sandbox.environment import PROJECT
 from tests.install.airflows import THREE_LINES, Airflow
 from tests.install.test_bare_airflow import DAGS
 
 #: As docs/install.md has them for Airflows without the wheel.
-BESIDE = {"AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins")}
+BESIDE: dict[str, Any] = {"AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins")}
 INCLUDE = [PROJECT / "include"]
 PAGES = ["Label detection", "Labelled pictures"]
 

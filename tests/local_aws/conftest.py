@@ -52,7 +52,8 @@ class Aws:
     def client(self, service: str, **options: Any) -> Any:
         # One send: botocore's own retries would hide what is tested.
         config = Config(retries={"total_max_attempts": 1}, max_pool_connections=20, **options)
-        return boto3.client(
+        make: Callable[..., Any] = boto3.client
+        return make(
             service,
             endpoint_url=self.endpoint,
             region_name=self.env["AWS_DEFAULT_REGION"],

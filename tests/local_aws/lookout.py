@@ -26,9 +26,10 @@ class Lookout:
     ) -> requests.Response:
         headers = {"Content-Type": content_type} if content_type else {}
         headers |= {"X-Amzn-Client-Token": token} if token else {}
-        request = AWSRequest(method, f"{self._endpoint}{path}", data=body, headers=headers)
+        url = f"{self._endpoint}{path}"
+        request = AWSRequest(method, url, data=body, headers=headers)
         SigV4Auth(Credentials("local", "local"), "lookoutvision", self._region).add_auth(request)
-        return requests.request(method, request.url, data=body, headers=dict(request.headers), timeout=20)
+        return requests.request(method, url, data=body, headers=dict(request.headers), timeout=20)
 
     def describe(self, model: str = MODEL) -> requests.Response:
         return self.send("GET", model)

@@ -129,6 +129,7 @@ def test_the_mask_is_a_png_in_its_two_colours() -> None:
     mask = np.zeros((40, 60), np.bool_)
     mask[10:20, 30:] = True
     pixels = cv2.imdecode(np.frombuffer(Verdict(True, 0.9, mask).mask_png("#23A436", "#FFFFFF"), np.uint8), 1)
+    assert pixels is not None
     assert pixels.shape == (40, 60, 3)
     assert pixels[15, 40].tolist() == [0x36, 0xA4, 0x23]
     assert pixels[5, 40].tolist() == [255, 255, 255]

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 
@@ -78,7 +79,7 @@ def test_image_classification_answers_a_probability_for_each_class(ask: Ask) -> 
 @pytest.mark.parametrize("scale", [1, 3], ids=["640 px", "1920 px"])
 def test_hugging_face_answers_labels_and_boxes_in_pixels(ask: Ask, scale: int) -> None:
     image, truth = pasted(photograph("brick"), "photographer", (300, 240), 240, 10)
-    large = cv2.resize(image, None, fx=scale, fy=scale)
+    large = cv2.resize(image, None, fx=scale, fy=scale).astype(np.uint8)
     (found,) = [entry for entry in ask(HUGGINGFACE, jpeg(large), "image/jpeg") if entry["score"] > 0.5]
     assert found["label"] == "photographer"
     box = found["box"]

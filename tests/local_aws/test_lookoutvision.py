@@ -101,6 +101,7 @@ def test_a_blot_is_a_defect_and_the_mask_shows_where_it_is(aws: Aws, lookout: Lo
     assert area == pytest.approx(np.pi * 20**2 / image.size, rel=0.35)
     assert background["PixelAnomaly"]["TotalPercentageArea"] == pytest.approx(1 - area)
     mask = cv2.imdecode(np.frombuffer(base64.b64decode(found["AnomalyMask"]), np.uint8), cv2.IMREAD_COLOR)
+    assert mask is not None
     assert mask.shape[:2] == image.shape
     color = bytes.fromhex(defect["PixelAnomaly"]["Color"].removeprefix("#"))
     marked = (mask[..., ::-1] == list(color)).all(axis=2)

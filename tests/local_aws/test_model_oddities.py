@@ -63,7 +63,7 @@ def test_describe_shows_a_state_that_was_put_at_once(lags: Aws, rekognition: Any
 
 
 OWN = {
-    value.code
+    vars(value)["code"]
     for value in vars(exceptions).values()
     if isinstance(value, type) and value.__module__ == exceptions.__name__
 }

@@ -2,6 +2,7 @@
 
 import inspect
 from importlib.metadata import version
+from typing import Any
 
 from moto.cloudwatch.models import CloudWatchBackend, cloudwatch_backends
 from moto.core.base_backend import BaseBackend
@@ -37,7 +38,7 @@ def test_a_backend_class_can_be_put_in_the_place_of_motos() -> None:
         (sqs_backends, SQSBackend),
     ):
         assert issubclass(backends.backend, backend)
-    assert "self.__class__.__module__" in inspect.getsource(BaseBackend._url_module.fget)
+    assert "self.__class__.__module__" in inspect.getsource(vars(BaseBackend)["_url_module"].fget)
 
 
 def test_the_event_functions_are_looked_up_in_their_module_by_name() -> None:
@@ -75,7 +76,7 @@ def test_an_update_of_a_schedule_leaves_its_action_after_completion_out() -> Non
 def test_sagemaker_keeps_its_endpoints_where_the_lives_stand_in() -> None:
     backend = SageMakerModelBackend("us-east-1", "123456789012")
     assert backend.endpoints == {}
-    assert "self.endpoints.values()" in inspect.getsource(SageMakerModelBackend.list_endpoints.__wrapped__)
+    assert "self.endpoints.values()" in inspect.getsource(vars(SageMakerModelBackend)["list_endpoints"].__wrapped__)
     assert parameters(SageMakerModelBackend.create_endpoint) == [
         "self",
         "endpoint_name",
@@ -86,7 +87,8 @@ def test_sagemaker_keeps_its_endpoints_where_the_lives_stand_in() -> None:
         *("account_id", "region_name", "endpoint_name", "endpoint_config_name", "production_variants"),
         *("data_capture_config", "tags"),
     ]
-    record = FakeEndpoint("1", "us-east-1", "a", "b", [], {}, [])
+    make: Any = FakeEndpoint
+    record = make("1", "us-east-1", "a", "b", [], {}, [])
     assert {"arn", "endpoint_status", "failure_reason", "last_modified_time"} <= set(vars(record))
 
 

@@ -164,6 +164,7 @@ def test_a_call_needs_each_of_its_permissions_and_no_more(
 ) -> None:
     all_cases = cases(aws)
     assert sorted(all_cases) == sorted(NAMES)
+    call: Any
     call, arguments, pairs = all_cases[name]
     aws.model(status="RUNNING")
     denial = DENIALS[call.__self__.meta.service_model.service_name]

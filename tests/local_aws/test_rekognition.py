@@ -78,7 +78,7 @@ def test_start_stop_and_detect_are_allowed_from_these_states_alone(
 ) -> None:
     startable = state in ("TRAINING_COMPLETED", "COPYING_COMPLETED", "STOPPED", "FAILED")
     image = {"Bytes": png(photograph("moon"))}
-    calls = (
+    calls: tuple[tuple[Any, dict[str, Any], bool, str], ...] = (
         (rekognition.start_project_version, {"MinInferenceUnits": 1}, startable, "ResourceInUseException"),
         (rekognition.stop_project_version, {}, state == "RUNNING", "ResourceInUseException"),
         (rekognition.detect_custom_labels, {"Image": image}, state == "RUNNING", "ResourceNotReadyException"),

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -53,7 +54,7 @@ def test_a_config_keeps_its_history_when_its_endpoint_is_created_again(aws: Aws,
     for name in ("first", "second"):
         in_service(sagemaker, name)
         sagemaker.delete_endpoint(EndpointName=name)
-        until(lambda name=name: is_gone(sagemaker, name), 5)
+        until(partial(is_gone, sagemaker, name), 5)
     assert len(aws.model(DETECTION)["history"]) == before + 8
 
 

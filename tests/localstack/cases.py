@@ -168,7 +168,8 @@ def _deleted(place: Resources, key: str) -> Trace:
 
 
 def _multipart(place: Resources) -> Trace:
-    s3, where = place.aws.s3, {"Bucket": place.source_bucket, "Key": f"{Way.DIRECT}/multipart.png"}
+    s3 = place.aws.s3
+    where: dict[str, Any] = {"Bucket": place.source_bucket, "Key": f"{Way.DIRECT}/multipart.png"}
     upload = s3.create_multipart_upload(**where)["UploadId"]
     part = s3.upload_part(**where, UploadId=upload, PartNumber=1, Body=scenes()[SCENES[2]])
     parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
@@ -178,7 +179,8 @@ def _multipart(place: Resources) -> Trace:
 
 def _copied(place: Resources) -> Trace:
     _upload(place, f"{QUIET}/copied.png", SCENES[0])
-    source, key = {"Bucket": place.source_bucket, "Key": f"{QUIET}/copied.png"}, f"{Way.DIRECT}/copy.png"
+    source: dict[str, Any] = {"Bucket": place.source_bucket, "Key": f"{QUIET}/copied.png"}
+    key = f"{Way.DIRECT}/copy.png"
     answer = place.aws.s3.copy_object(Bucket=place.source_bucket, Key=key, CopySource=source)  # type: ignore[arg-type]
     place.aws.s3.delete_object(**source)
     return _trace(place, key, answer["CopyObjectResult"]["ETag"], SCENES[0])
@@ -190,7 +192,7 @@ WITH_METADATA = f"{Way.DIRECT}/metadata.jpg"
 
 
 def _with_metadata(place: Resources) -> Trace:
-    more = {"Metadata": METADATA, "Tagging": urlencode(TAGS), "ContentType": CONTENT_TYPE}
+    more: dict[str, Any] = {"Metadata": METADATA, "Tagging": urlencode(TAGS), "ContentType": CONTENT_TYPE}
     return _upload(place, WITH_METADATA, SCENES[0], **more)
 
 
@@ -217,7 +219,7 @@ def _foreign(place: Resources) -> Trace:
     return _announced(place, Trace(ImageRef(FOREIGN_BUCKET, "foreign.png", answer["ETag"].strip('"'))))
 
 
-def _unreadable(place: Resources, name: str, more: dict[str, str]) -> Trace:
+def _unreadable(place: Resources, name: str, more: dict[str, Any]) -> Trace:
     return _announced(place, _upload(place, f"{QUIET}/{name}", SCENES[0], **more))
 
 

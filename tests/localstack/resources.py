@@ -74,19 +74,15 @@ def make_place(aws: Aws, name: str) -> Resources:
     _allow(aws, place.queue_url, queue_arn)
     _rule(aws, f"{name}-queue", f"{Way.EVENTBRIDGE}/", queue_arn)
     _rule(aws, f"{name}-topic", f"{Way.EVENTBRIDGE_SNS}/", bus_topic)
-    aws.s3.put_bucket_notification_configuration(
-        Bucket=place.source_bucket,
-        NotificationConfiguration={
-            "QueueConfigurations": [
-                {"QueueArn": queue_arn, **_events(Way.DIRECT, "s3:ObjectCreated:*")},
-                {"QueueArn": queue_arn, **_events(REMOVED, "s3:ObjectRemoved:*")},
-            ],
-            "TopicConfigurations": [
-                {"TopicArn": arn, **_events(way, "s3:ObjectCreated:*")} for way, arn in topics.items()
-            ],
-            "EventBridgeConfiguration": {},
-        },
-    )
+    configuration: Any = {
+        "QueueConfigurations": [
+            {"QueueArn": queue_arn, **_events(Way.DIRECT, "s3:ObjectCreated:*")},
+            {"QueueArn": queue_arn, **_events(REMOVED, "s3:ObjectRemoved:*")},
+        ],
+        "TopicConfigurations": [{"TopicArn": arn, **_events(way, "s3:ObjectCreated:*")} for way, arn in topics.items()],
+        "EventBridgeConfiguration": {},
+    }
+    aws.s3.put_bucket_notification_configuration(Bucket=place.source_bucket, NotificationConfiguration=configuration)
     return place
 
 

@@ -23,7 +23,9 @@ class Stack:
 
     def status(self) -> str:
         """Its status once nothing is in progress; empty when there is no such stack."""
-        return str(wait_until(self._settled, _SECONDS, f"the stack {self.name} to settle")[0])
+        settled = wait_until(self._settled, _SECONDS, f"the stack {self.name} to settle")
+        assert settled is not None
+        return settled[0]
 
     def options(self) -> dict[str, str]:
         """Its outputs as the pipeline's options."""

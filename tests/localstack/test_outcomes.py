@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from label_detection_core.labelling.keys import final_key
@@ -42,7 +44,8 @@ def test_the_labels_are_those_of_the_picture(arrived: Arrived) -> None:
 @each_aws
 def test_metadata_tags_and_content_type_go_along(arrived: Arrived) -> None:
     (image,) = (trace.image for trace in arrived.traces if trace.image and trace.image.key == WITH_METADATA)
-    s3, final = arrived.place.aws.s3, {"Bucket": arrived.place.final_bucket, "Key": final_key(image)}
+    s3 = arrived.place.aws.s3
+    final: dict[str, Any] = {"Bucket": arrived.place.final_bucket, "Key": final_key(image)}
     head = s3.head_object(**final)
     assert (head["Metadata"], head["ContentType"]) == (METADATA, CONTENT_TYPE)
     tags = {tag["Key"]: tag["Value"] for tag in s3.get_object_tagging(**final)["TagSet"]}

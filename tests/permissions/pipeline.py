@@ -64,7 +64,8 @@ class Ran:
                 for key, value in (event.xcoms or {}).items():
                     self.run.xcoms[operator.task_id, key] = json.dumps(value)  # Airflow encodes them twice
                 return
-            self.run.execute(operator, context, call=lambda c: operator.execute_complete(c, event.payload))
+            deferrable: Any = operator
+            self.run.execute(operator, context, call=lambda c: deferrable.execute_complete(c, event.payload))
 
 
 def run_pipeline(aws: Aws, run_id: str = "manual__1", *, look_early: bool = False) -> Ran:

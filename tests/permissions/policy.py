@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from label_detection_core.config.model_types import MODEL_TYPES, model_of
-from tests.conftest import PROJECT
+from sandbox.environment import PROJECT
 
 if TYPE_CHECKING:
     from tests.conftest import Aws, Topic

@@ -11,11 +11,12 @@ import pytest
 
 from label_detection.ui import model_now, queue_now
 from label_detection_core.config.model_types import MODEL_TYPES, model_of
-from tests.conftest import PROJECT
+from sandbox.environment import PROJECT
 from tests.model_calls import CALLS
 from tests.permissions.conftest import encrypt
 from tests.permissions.policy import KMS_KEY
-from tests.plugins.label_detection.ui.conftest import DAG_ID, RUN_ID, Run, airflow, browser, images, known  # noqa: F401
+from tests.plugins.label_detection.ui.conftest import RUN_ID, Run, airflow, browser, images, known  # noqa: F401
+from tests.plugins.label_detection.ui.known import DAG_ID
 
 if TYPE_CHECKING:
     from fastapi.testclient import TestClient

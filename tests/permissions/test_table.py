@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.conftest import PROJECT
+from sandbox.environment import PROJECT
 from tests.permissions.policy import DOCUMENT, grants
 
 #: The table's words for the policy's resources.

@@ -121,13 +121,14 @@ class Run:
         operator: BaseOperator,
         context: dict[str, Any] | None = None,
         *,
-        call: Callable[[dict[str, Any]], Any] | None = None,
+        call: Callable[[Any], Any] | None = None,
     ) -> Any:
         """Execute an operator, or another of its methods, as the task runner does, and keep what it returns."""
         context = context or self.context(operator.task_id)
         process = contextvars.copy_context()
         process.run(ExecutorSafeguard.tracker.set, operator)
-        value = process.run(call or operator.execute, context)
+        method: Callable[[Any], Any] = call or operator.execute
+        value = process.run(method, context)
         self._push(operator.task_id, "return_value", value)
         return value
 

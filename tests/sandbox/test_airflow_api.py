@@ -2,13 +2,13 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
-from sandbox import airflow_api
 from sandbox.airflow_api import AirflowApi, ApiError, BrokenDagError
 
 
@@ -48,7 +48,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def airflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Airflow]:
-    monkeypatch.setattr(airflow_api.time, "sleep", lambda _: None)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
     with Airflow() as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield server

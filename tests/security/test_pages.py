@@ -118,6 +118,6 @@ def test_markup_in_keys_labels_and_errors_stays_out_of_the_grid_and_is_data_in_d
 def test_the_backfills_names_in_the_grid_have_numbers_and_dates_alone() -> None:
     at = datetime(2026, 1, 3, tzinfo=UTC)
     chunk = Chunk(key=MARKUP[0], images=7, oldest=at, newest=at)
-    places = {"source_bucket": MARKUP[0], "final_bucket": MARKUP[0], "queue_url": MARKUP[0]}
+    places: dict[str, Any] = {"source_bucket": MARKUP[0], "final_bucket": MARKUP[0], "queue_url": MARKUP[0]}
     nothing: Any = None
     assert str(Announcer(nothing, nothing, chunk=chunk, **places)) == "0 of 7, 2026-01-03 to 2026-01-03"

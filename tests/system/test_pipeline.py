@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.system.pipeline import Pipeline
@@ -87,13 +89,13 @@ def test_a_start_that_fails_after_it_was_accepted_fails_the_run_and_stops_the_mo
 ) -> None:
     before = len(pipeline.model_history())
     pipeline.upload(1, picture)
-    lost = {
+    lost: dict[str, Any] = {
         "service": "rekognition",
         "operation": "StartProjectVersion",
         "status": 403,
         "code": "AccessDeniedException",
     }
-    blind = lost | {"operation": "DescribeProjectVersions"}
+    blind: dict[str, Any] = lost | {"operation": "DescribeProjectVersions"}
     pipeline.fail(**lost, when="after")
     run_id = pipeline.trigger()
     pipeline.wait_until(lambda: "STARTING" in pipeline.model_history()[before:])

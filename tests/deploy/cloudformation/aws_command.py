@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ def deploy(client: Any, options: Mapping[str, Sequence[str]]) -> None:
     """Make or update a stack by a change set; parameters that are not given keep their values."""
     name, body = options["stack-name"][0], Path(options["template-file"][0]).read_text()
     given = dict(word.split("=", 1) for word in options.get("parameter-overrides", []))
-    parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()]
+    parameters: list[dict[str, Any]] = [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()]
     try:
         (stack,) = client.describe_stacks(StackName=name)["Stacks"]
         before = {parameter["ParameterKey"] for parameter in stack["Parameters"]}
@@ -84,7 +84,8 @@ def text_of(value: Any) -> Iterator[str]:
 def run(words: Sequence[str]) -> str:
     """What the command prints."""
     service, operation, *rest = words
-    client: Any = boto3.client("s3" if service == "s3api" else service)
+    make: Callable[..., Any] = boto3.client
+    client = make("s3" if service == "s3api" else service)
     if operation == "wait":
         waiter = rest[0].replace("-", "_")
         name = options_of(rest[1:])["stack-name"][0]

@@ -33,7 +33,7 @@ def commands(section: str) -> str:
 
 def status(stack: str) -> str:
     (found,) = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
-    return found["StackStatus"]
+    return str(found["StackStatus"])
 
 
 def outputs(stack: str, region: str = "us-east-1") -> dict[str, str]:

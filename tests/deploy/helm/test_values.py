@@ -12,7 +12,7 @@ import yaml
 from airflow.configuration import conf
 
 from label_detection_core.config.settings import PIPELINES, SECTION, Settings
-from tests.conftest import PROJECT
+from sandbox.environment import PROJECT
 
 VALUES: dict[str, Any] = yaml.safe_load((PROJECT / "deploy" / "helm" / "values.yaml").read_text())
 PAGE = (PROJECT / "docs" / "kubernetes.md").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -102,7 +103,7 @@ def test_a_link_stays_a_link_and_a_whole_file_untouched(folder: Path) -> None:
 
 
 def test_containers_never_run_as_root(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(env_file.os, "getuid", lambda: 0)
+    monkeypatch.setattr(os, "getuid", lambda: 0)
     env_file.complete(tmp_path)
     assert variables(tmp_path)["AIRFLOW_UID"] == "50000"
 

@@ -87,6 +87,7 @@ def test_a_run_is_planned_with_the_options_of_its_pipeline(
         lease = variables.lease(plan.settings)
         assert lease is not None
         assert (lease.dag_id, lease.model_arn) == (dag_id, arn)
+    assert plan is not None
     assert plan.settings.final_bucket == pipelines["parts"]["final_bucket"]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk.module_loading import import_string
+from airflow.providers.common.compat.module_loading import import_string
 
 from label_detection.sensors.model import ModelRunningSensor
 from label_detection.sensors.sqs import QueueDepthSensor

@@ -53,7 +53,7 @@ def test_what_was_set_is_listed_and_read(airflow: Airflow32) -> None:
 @pytest.mark.parametrize("by_hand", [False, True], ids=["by us", "manually"])
 def test_what_was_deleted_is_gone_until_it_is_set_again(airflow: Airflow32, by_hand: bool) -> None:
     ListedVariable.set("a", "1")
-    (airflow if by_hand else ListedVariable).delete("a")  # type: ignore[attr-defined]
+    (airflow if by_hand else ListedVariable).delete("a")
     assert ListedVariable.get("a") is None
     assert ListedVariable.keys() == []
     ListedVariable.set("a", "2")

@@ -6,9 +6,10 @@ import time
 
 import pytest
 
-from tests.system.faults.breaking import DAG_ID, BreakablePipeline
+from tests.system.faults.breaking import BreakablePipeline
 from tests.system.faults.conftest import IMAGES, TICK, Conclude
 from tests.system.faults.results import Layer
+from tests.system.pipeline import DAG_ID
 
 #: Seconds until the watchdog believes that nothing goes on.
 _STUCK = 125.0

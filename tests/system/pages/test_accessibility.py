@@ -56,7 +56,7 @@ SIGHTS = (_gallery, _picture, _rejected, _rejected_picture, _failure, _overview)
 @pytest.mark.parametrize("width", [1280, 390])
 def test_axe_finds_nothing_wrong(site: Site, visit: Visit, width: int, scheme: str) -> None:
     page = visit("viewer", width, 844, scheme).page
-    found = {}
+    found: dict[str, list[str]] = {}
     for sight in SIGHTS:
         sight(page, site)
         # Playwright evaluates it: the pages' own policy would let no script of others in.

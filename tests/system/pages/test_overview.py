@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,8 @@ pytestmark = pytest.mark.system
 @pytest.fixture
 def _left_on(site: Site) -> Iterator[None]:
     """A model that somebody has started manually, and a picture that nobody looks at."""
-    world, place = site.world, {"Bucket": site.world.setting("source_bucket"), "Key": "waiting.png"}
+    world = site.world
+    place: dict[str, Any] = {"Bucket": world.setting("source_bucket"), "Key": "waiting.png"}
     world.control("model", "PUT", {"status": "RUNNING"})
     world.s3.put_object(**place, Body=b"1")
     world.control("queues", "DELETE")  # GetQueueAttributes counts it at once

@@ -43,6 +43,11 @@ class ParameterModelHook(SendsImages):
         self.model_arn = model.arn
         self.name = model.parts["parameter"]
 
+    @property
+    def api(self) -> Any:
+        """The service's client."""
+        return self.conn
+
     @cached_property
     def waiter_path(self) -> Path:
         return Path(__file__).with_name("parameter_model.json")
@@ -52,8 +57,8 @@ class ParameterModelHook(SendsImages):
 
     def describe(self) -> ModelState:
         try:
-            value = self.conn.get_parameter(Name=self.name)["Parameter"]["Value"]
-        except self.conn.exceptions.ParameterNotFound as error:
+            value = self.api.get_parameter(Name=self.name)["Parameter"]["Value"]
+        except self.api.exceptions.ParameterNotFound as error:
             raise LookupError(f"there is no model {self.model_arn}: check model_arn") from error
         return ModelState(Phase(value), value)
 
@@ -78,14 +83,14 @@ class ParameterModelHook(SendsImages):
             return self._look_at(picture, min_confidence or 0.0)
 
     def _look_at(self, picture: ImageBytes, least: float) -> Detection:
-        value = self.conn.get_parameter(Name=self.name)["Parameter"]["Value"]
+        value = self.api.get_parameter(Name=self.name)["Parameter"]["Value"]
         if value != Phase.RUNNING.value:
             raise LookupError(f"the model is {value}")
-        labels = [{"Name": "thing", "Confidence": 90.0, "Pixels": picture.width * picture.height}]
+        labels: list[dict[str, Any]] = [{"Name": "thing", "Confidence": 90.0, "Pixels": picture.width * picture.height}]
         return Detection([label for label in labels if label["Confidence"] >= least])
 
     def _put(self, value: str, only_from: Phase) -> None:
         state = self.describe()
         if state.phase is not only_from:
             raise ModelInUseError(f"it is {json.dumps(state.status)}")
-        self.conn.put_parameter(Name=self.name, Value=value, Overwrite=True)
+        self.api.put_parameter(Name=self.name, Value=value, Overwrite=True)

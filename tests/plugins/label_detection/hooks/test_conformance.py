@@ -35,8 +35,8 @@ from label_detection_core.labelling.documents import SCHEMA_FILE
 from label_detection_core.labelling.labeller import ImageRefusedError, ImageUnreadableError
 from label_detection_core.labelling.labels import Detection
 from label_detection_core.queue.messages import ImageRef
+from sandbox.environment import PROJECT
 from sandbox.waiting import wait_until
-from tests.conftest import PROJECT
 from tests.core.images import GIF, TEXT, outcomes, upload
 from tests.permissions.pipeline import run_pipeline
 from tests.plugins.label_detection.hooks import parameter_model
@@ -235,7 +235,7 @@ def one_look(hook: Any, waiter: str, deferrable: bool) -> tuple[str, dict[str, A
     try:
         asyncio.run(look()) if deferrable else hook.get_waiter(waiter).wait(**arguments, WaiterConfig=ONCE)
     except WaiterError as error:
-        return GOES_ON if "Max attempts exceeded" in str(error) else FAILS, error.last_response
+        return GOES_ON if "Max attempts exceeded" in str(error) else FAILS, dict(error.last_response)
     return DONE, {}
 
 

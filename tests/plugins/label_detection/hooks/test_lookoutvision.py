@@ -40,7 +40,9 @@ def model_kind() -> str:
 
 @pytest.fixture
 def hook(aws: Aws) -> LookoutVisionModelHook:
-    return hook_of(aws.settings.model_arn)
+    hook = hook_of(aws.settings.model_arn)
+    assert isinstance(hook, LookoutVisionModelHook)
+    return hook
 
 
 def hook_of(arn: str) -> Any:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
+from botocore.model import StringShape
 
 from label_detection.hooks.clients import s3_client, sqs_client
 from label_detection.hooks.model import ModelInUseError, Phase, model_hook
@@ -40,8 +41,9 @@ def hook_of(model_arn: str) -> RekognitionModelHook:
 
 
 def test_the_table_has_every_state_of_the_service(hook: RekognitionModelHook) -> None:
-    states = hook.api.meta.service_model.shape_for("ProjectVersionStatus").enum
-    assert set(PHASES) == set(states)
+    states = hook.api.meta.service_model.shape_for("ProjectVersionStatus")
+    assert isinstance(states, StringShape)
+    assert set(PHASES) == set(states.enum)
 
 
 @pytest.mark.parametrize(("status", "phase"), PHASES.items(), ids=PHASES)
@@ -101,7 +103,7 @@ def test_start_asks_for_the_units(aws: Aws, hook: RekognitionModelHook) -> None:
 def test_start_passes_on_what_aws_may_add(hook: RekognitionModelHook, most: int | None) -> None:
     hook.start(3, most)
     wait_until(lambda: hook.describe().phase is Phase.STARTING, 5, "Describe to show the start")
-    answer = hook.api.describe_project_versions(**hook.waiter_args())  # type: ignore[arg-type]
+    answer = hook.api.describe_project_versions(**hook.waiter_args())
     (version,) = answer["ProjectVersionDescriptions"]
     assert (version["MinInferenceUnits"], version.get("MaxInferenceUnits")) == (3, most)
 
@@ -154,13 +156,17 @@ def test_the_environments_endpoint_is_all_it_takes_to_point_everything_elsewhere
     assert all(endpoint.endswith(".amazonaws.com") for endpoint in endpoints())
 
 
+def config_of(client: Any) -> Any:
+    return client.meta.config
+
+
 def test_the_clients_are_in_the_models_region_and_retry_adaptively(aws: Aws) -> None:
     there = aws.settings.model_copy(update={"model_arn": aws.settings.model_arn.replace("us-east-1", "eu-west-1")})
     model = model_hook(there)
     assert isinstance(model, RekognitionModelHook)
     assert model.api.meta.region_name == "eu-west-1"
-    assert model.api.meta.config.retries["mode"] == "adaptive"
+    assert config_of(model.api).retries["mode"] == "adaptive"
     for client in (s3_client(there, workers=7), sqs_client(there, workers=7)):
         assert client.meta.region_name == "eu-west-1"
-        assert client.meta.config.retries["mode"] == "adaptive"
-        assert client.meta.config.max_pool_connections > 7
+        assert config_of(client).retries["mode"] == "adaptive"
+        assert config_of(client).max_pool_connections > 7

@@ -23,6 +23,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import WaiterError
+from botocore.model import StringShape
 from botocore.stub import Stubber
 from urllib3 import HTTPResponse
 
@@ -64,15 +65,23 @@ def model_kind() -> str:
 
 @pytest.fixture
 def hook(aws: Aws) -> SageMakerModelHook:
-    return hook_of(aws.settings.model_arn)
+    hook = hook_of(aws.settings.model_arn)
+    assert isinstance(hook, SageMakerModelHook)
+    return hook
 
 
 def hook_of(arn: str) -> Any:
     return hook_for(model_of(arn), "aws_default", Config(retries={"total_max_attempts": 1}))
 
 
+def response(status: int, headers: Any, body: bytes) -> AWSResponse:
+    return AWSResponse("http://container", status, headers, HTTPResponse(io.BytesIO(body), preload_content=False))
+
+
 def test_the_table_has_every_state_of_the_service(hook: SageMakerModelHook) -> None:
-    assert set(STATES) == set(hook.api.meta.service_model.shape_for("EndpointStatus").enum)
+    states = hook.api.meta.service_model.shape_for("EndpointStatus")
+    assert isinstance(states, StringShape)
+    assert set(STATES) == set(states.enum)
 
 
 @pytest.mark.parametrize("status", STATES)
@@ -283,7 +292,7 @@ def test_only_a_container_that_refuses_for_want_of_time_is_asked_again_at_once(
         headers = {"x-amzn-ErrorType": answer["Error"]["Code"]} if "Error" in answer else {}
         if "OriginalStatusCode" in answer:
             body = json.dumps({"Message": "m", "OriginalStatusCode": answer["OriginalStatusCode"]}).encode()
-        return AWSResponse("http://container", status, headers, HTTPResponse(io.BytesIO(body), preload_content=False))
+        return response(status, headers, body)
 
     patient.runtime.meta.events.register_last("before-send.sagemaker-runtime.InvokeEndpoint", reply)
     with pace.image() as calls, contextlib.suppress(TryAgainError, ImageRefusedError):
@@ -314,8 +323,7 @@ def test_a_container_that_fails_at_an_image_blames_the_image_whatever_status_it_
         sent.append(status)
         words = f'Received server error ({status}) from primary with message "{said}"'
         body = json.dumps({"Message": words, "OriginalStatusCode": status, "OriginalMessage": said}).encode()
-        raw = HTTPResponse(io.BytesIO(body), preload_content=False)
-        return AWSResponse("http://container", 424, {"x-amzn-ErrorType": "ModelError"}, raw)
+        return response(424, {"x-amzn-ErrorType": "ModelError"}, body)
 
     hook.runtime.meta.events.register_last("before-send.sagemaker-runtime.InvokeEndpoint", reply)
     with pace.image() as calls, pytest.raises(TryAgainError) as again:
@@ -340,8 +348,7 @@ def test_what_is_refused_for_good_has_its_reason_and_whether_the_image_is_to_bla
     said = json.dumps({"Message": "at most 8 MB are taken", **body}).encode()
 
     def reply(**_: Any) -> Any:
-        raw = HTTPResponse(io.BytesIO(said), preload_content=False)
-        return AWSResponse("http://container", status, {"x-amzn-ErrorType": headers}, raw)
+        return response(status, {"x-amzn-ErrorType": headers}, said)
 
     hook.runtime.meta.events.register_last("before-send.sagemaker-runtime.InvokeEndpoint", reply)
     with pytest.raises(ImageRefusedError, match="at most 8 MB are taken") as refusal:

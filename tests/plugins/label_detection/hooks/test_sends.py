@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from botocore.exceptions import ClientError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ALL = ("rekognition", "sagemaker", "lookoutvision")
 MANY = 100
 #: What each service says of a model that is not running, of a call to it.
-NOT_READY = {
+NOT_READY: dict[str, dict[str, Any]] = {
     "rekognition": {"status": 400, "code": "ResourceNotReadyException"},
     "sagemaker": {"status": 400, "code": "ValidationError", "message": "Endpoint e of account 1 not found."},
     "lookoutvision": {"status": 409, "code": "ConflictException"},
@@ -38,7 +38,7 @@ class Rig:
     def __init__(self, aws: Aws, pace: Pace | None = None) -> None:
         self.aws = aws
         self.pace = pace or Pace(1000.0, 0.1, sleep=lambda _: None)
-        self.hook: Any = hook_for(aws.settings.model, "aws_default", client_config(2, mode="standard"))
+        self.hook = cast("Any", hook_for(aws.settings.model, "aws_default", client_config(2, mode="standard")))
         self.looks = 0
         self._describe = self.hook.describe
         self.hook.describe = self._look
@@ -157,12 +157,12 @@ def test_a_kill_is_obeyed_within_two_seconds(aws: Aws, picture: bytes, trouble: 
     aws.put_model("RUNNING")
     rig = Rig(aws, Pace(1000.0, 0.1))
     images = more_images(aws, picture, 4)
-    fault = {
+    faults: dict[str, dict[str, Any]] = {
         "not ready": NOT_READY[aws.calls.service],
         "throttled": {"status": 400, "code": "ThrottlingException"},
         "down": {"status": 503},
-    }[trouble]
-    used = rig.fail(**fault)
+    }
+    used = rig.fail(**faults[trouble])
     raised: list[Exception] = []
 
     def detect(image: ImageRef) -> None:

@@ -44,7 +44,11 @@ NOT_FOUND = {"status_code": 404, "message": "Server returned error", "detail": {
 
 
 #: As the Task SDK has it: a text, but printed as DagRunState.success.
-DagRunState = Enum("DagRunState", {state: state for state in ("queued", "running", "success", "failed")}, type=str)
+class DagRunState(str, Enum):  # noqa: UP042  # a StrEnum is printed as its value
+    queued = "queued"
+    running = "running"
+    success = "success"
+    failed = "failed"
 
 
 class Airflow:
@@ -61,7 +65,7 @@ class Airflow:
             raise found
         if isinstance(found, dict):
             raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail=found))
-        return DagRunState[found[0]]
+        return DagRunState(found[0])
 
     def task_states(
         self, dag_id: str, run_ids: list[str], task_ids: list[str] | None = None

@@ -173,5 +173,5 @@ def test_a_confidence_that_is_probably_a_mistake_is_a_warning(
 def test_every_argument_is_a_template(aws: Aws) -> None:
     arguments: dict[str, Any] = dict.fromkeys(DetectLabelsFromQueueOperator.template_fields, "{{ params.x }}")
     task = DetectLabelsFromQueueOperator(task_id="detect", **arguments)
-    task.render_template_fields({"params": {"x": "y"}})  # type: ignore[arg-type,typeddict-item]
+    task.render_template_fields({"params": {"x": "y"}})
     assert {getattr(task, name) for name in arguments} == {"y"}

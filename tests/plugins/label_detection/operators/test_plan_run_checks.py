@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
@@ -22,7 +22,7 @@ from tests.plugins.conftest import RUN_ID, Run, Variables
 if TYPE_CHECKING:
     from tests.conftest import Aws
 
-EUROPE = "eu-west-1"
+EUROPE: Final = "eu-west-1"
 BUCKETS = ["source_bucket", "final_bucket"]
 
 
@@ -53,7 +53,7 @@ Answer = Callable[[str, dict[str, Any]], None]
 @pytest.fixture
 def answer(monkeypatch: pytest.MonkeyPatch) -> Answer:
     """Have an operation's answer hold what the embedded AWS never answers."""
-    call = BaseClient._make_api_call
+    call = vars(BaseClient)["_make_api_call"]
     added: dict[str, dict[str, Any]] = {}
 
     def answered(self: Any, operation: str, request: Any) -> Any:
@@ -149,7 +149,7 @@ def test_a_requester_pays_bucket_is_refused(aws: Aws, run: Run, variables: Varia
 def test_who_pays_is_not_checked_where_that_may_not_be_asked(
     aws: Aws, run: Run, monkeypatch: pytest.MonkeyPatch, fault: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    call = BaseClient._make_api_call
+    call = vars(BaseClient)["_make_api_call"]
 
     def fails(self: Any, operation: str, request: Any) -> Any:
         if operation == "GetBucketRequestPayment":

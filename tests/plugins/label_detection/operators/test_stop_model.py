@@ -15,7 +15,7 @@ from label_detection import stopping
 from label_detection.hooks.model import ModelHook, hook_class
 from label_detection.waits import Waits
 from sandbox.waiting import wait_until
-from tests.model_calls import KINDS
+from tests.model_calls import KINDS, Call
 from tests.plugins.conftest import Run, SetWaits, Variables
 from tests.plugins.label_detection.operators.conftest import stop
 
@@ -202,7 +202,7 @@ def test_a_stop_that_keeps_failing_is_red_and_the_lease_stands_for_the_watchdog(
 )
 @pytest.mark.usefixtures("impatient")
 def test_trouble_that_passes_is_waited_out_by_the_task_itself(
-    aws: Aws, planned: Run, set_waits: SetWaits, operation: str, trouble: dict[str, Any]
+    aws: Aws, planned: Run, set_waits: SetWaits, operation: Call, trouble: dict[str, Any]
 ) -> None:
     set_waits(patience=30)
     aws.put_model("RUNNING")

@@ -42,7 +42,12 @@ def test_the_runs_lease_is_ended_only_once_the_model_is_off(
     aws.put_model("RUNNING")
     seen: list[str] = []
     delete = variables.delete
-    monkeypatch.setattr(variables, "delete", lambda key: (seen.append(aws.model()["status"]), delete(key)))
+
+    def deleted(key: str) -> None:
+        seen.append(aws.model()["status"])
+        delete(key)
+
+    monkeypatch.setattr(variables, "delete", deleted)
     stop(planned)
     assert seen == ["STOPPED"]
 

@@ -10,7 +10,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from label_detection import leases, stopping
-from label_detection.hooks.model import ModelHook, hook_class
+from label_detection.hooks.model import ModelHook, hook_class, hook_for
 from label_detection_core.model.lease import lease_name
 from sandbox.waiting import wait_until
 from tests.model_calls import KINDS
@@ -209,9 +209,12 @@ def test_a_model_that_is_off_and_was_taken_over_meanwhile_is_not_said_to_be_left
     variables.put_lease(lease_on(aws, minutes=-1, sns_topic_arn=topic.arn))
     taken = lease_on(aws, run_id="r2")
     describe = hook_class(aws.settings.model).describe
-    monkeypatch.setattr(
-        hook_class(aws.settings.model), "describe", lambda self: (variables.put_lease(taken), describe(self))[1]
-    )
+
+    def taken_over(self: ModelHook) -> Any:
+        variables.put_lease(taken)
+        return describe(self)
+
+    monkeypatch.setattr(hook_class(aws.settings.model), "describe", taken_over)
     assert watch() == []
     assert variables.lease(aws.settings) == taken
     assert topic.published() == []
@@ -287,8 +290,6 @@ def test_a_lease_whose_watchdog_is_not_there_is_every_others(
 def test_another_watchdogs_model_that_cannot_be_stopped_makes_this_one_neither_red_nor_tell(
     aws: Aws, variables: Variables, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hook_for = stopping.hook_for
-
     def without_rights(model: Any, aws_conn_id: str, config: Any) -> ModelHook:
         if aws_conn_id == "not_there":
             raise RuntimeError("there is no such connection")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from label_detection.hooks.model import ModelHook, hook_class
 from label_detection.hooks.switch import arm
 from label_detection_core.config.model_types import model_of
-from tests.model_calls import KINDS
+from tests.model_calls import KINDS, Call
 from tests.plugins.conftest import DAG_ID, SetWaits, Variables
 from tests.plugins.label_detection.operators.conftest import Airflow, Watch, lease_on
 
@@ -112,7 +112,7 @@ def test_one_models_trouble_is_named_and_the_others_are_stopped(
     stop = hook_class(aws.settings.model).stop
     first = aws.settings.model_arn
 
-    def refuse_the_first(self: ModelHook) -> None:
+    def refuse_the_first(self: Any) -> None:
         if self.model_arn == first:
             raise PermissionError("not yours")
         stop(self)
@@ -138,7 +138,7 @@ def test_one_models_trouble_is_named_and_the_others_are_stopped(
 
 @pytest.mark.parametrize("operation", ["stop", "describe"])
 def test_a_service_that_is_down_for_seconds_is_waited_for(
-    aws: Aws, variables: Variables, watch: Watch, operation: str
+    aws: Aws, variables: Variables, watch: Watch, operation: Call
 ) -> None:
     aws.put_model("RUNNING")
     variables.put_lease(lease_on(aws, minutes=-1))

@@ -124,7 +124,8 @@ def test_a_run_that_was_skipped_has_no_report(aws: Aws, run: Run) -> None:
 
 
 def test_a_run_that_failed_before_its_plan_is_red_and_names_the_task_that_failed_and_no_other(run: Run) -> None:
-    run.states = dict.fromkeys(WAITED_IN_VAIN, "upstream_failed") | {
+    run.states = {
+        **dict.fromkeys(WAITED_IN_VAIN, "upstream_failed"),
         "wait_for_images": "failed",
         "write_report": "running",
     }

@@ -27,8 +27,8 @@ MODES: dict[str, dict[str, Any]] = {"a worker": {}, "deferred": {"deferrable": T
 
 
 def sensor(aws: Aws, **arguments: Any) -> CustomModelRunningSensor:
-    arguments = {"model_arn": aws.settings.model_arn, "poke_interval": 0.2} | arguments
-    return CustomModelRunningSensor(task_id="wait", **arguments)
+    given: dict[str, Any] = {"model_arn": aws.settings.model_arn, "poke_interval": 0.2, **arguments}
+    return CustomModelRunningSensor(task_id="wait", **given)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -120,5 +120,5 @@ def test_a_wrong_argument_is_named(aws: Aws, run: Run) -> None:
 
 def test_its_arguments_are_templates(aws: Aws, run: Run) -> None:
     task = sensor(aws, model_arn="{{ params.arn }}", aws_conn_id="{{ params.conn }}")
-    task.render_template_fields({"params": {"arn": "a", "conn": "b"}})  # type: ignore[arg-type,typeddict-item]
+    task.render_template_fields({"params": {"arn": "a", "conn": "b"}})
     assert (task.model_arn, task.aws_conn_id) == ("a", "b")

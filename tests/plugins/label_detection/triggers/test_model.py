@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk.module_loading import import_string
+from airflow.providers.common.compat.module_loading import import_string
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from label_detection.triggers.model import ModelRunningTrigger
@@ -30,7 +30,7 @@ def soon() -> str:
     return (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
 
 
-def trigger_for(hook: ModelHook, **more: Any) -> ModelRunningTrigger:
+def trigger_for(hook: Any, **more: Any) -> ModelRunningTrigger:
     return ModelRunningTrigger(
         model_arn=hook.model_arn,
         waiter_args=hook.waiter_args(),

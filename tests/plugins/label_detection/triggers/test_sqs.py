@@ -6,10 +6,10 @@ import json
 import threading
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk.module_loading import import_string
+from airflow.providers.common.compat.module_loading import import_string
 from botocore.exceptions import ClientError
 
 from label_detection.triggers.sqs import QueueDepthTrigger
@@ -31,7 +31,7 @@ def trigger_until(aws: Aws, seconds: float, poll_seconds: float = 0.1) -> QueueD
 
 
 def test_the_triggerer_restores_it_with_the_same_arguments() -> None:
-    arguments = {
+    arguments: dict[str, Any] = {
         "queue_url": "https://sqs.eu-west-1.amazonaws.com/123456789012/images",
         "until": "2026-11-22T06:05:00+00:00",
         "aws_conn_id": "parts_account",

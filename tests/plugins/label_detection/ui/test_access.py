@@ -12,8 +12,8 @@ from fastapi.testclient import TestClient
 from label_detection.ui.app import make_app
 from label_detection_core.config.settings import SECTION
 from tests.conftest import OPTION, Aws
-from tests.plugins.label_detection.ui.conftest import DAG_ID, RUN_ID, Rights
-from tests.plugins.label_detection.ui.known import Known
+from tests.plugins.label_detection.ui.conftest import RUN_ID, Rights
+from tests.plugins.label_detection.ui.known import DAG_ID, Known
 
 RUN_ROUTES = [
     f"/runs/{DAG_ID}{name}?run_id={RUN_ID}" for name in ("", "/images", "/image", "/summary", "/report", "/picture")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -50,10 +50,11 @@ def hooks(monkeypatch: pytest.MonkeyPatch) -> Hooks:
 
 def test_a_connection_that_is_slow_holds_its_own_requests_alone(hooks: Hooks) -> None:
     with ThreadPoolExecutor(1) as threads:
-        slow = threads.submit(clients.s3_client, SLOW)
+        slow: Future[Any] = threads.submit(clients.s3_client, SLOW)
         try:
             assert hooks.is_asked.wait(30)
-            assert [make(FAST) for make in (clients.s3_client, clients.sqs_client)] == [
+            made: list[Any] = [make(FAST) for make in (clients.s3_client, clients.sqs_client)]
+            assert made == [
                 "a client of fast for s3",
                 "a client of fast for sqs",
             ]
@@ -81,7 +82,7 @@ def test_who_waits_long_for_a_slow_connection_is_told_so(hooks: Hooks, monkeypat
 
 def test_requests_that_come_at_once_have_one_client_made(hooks: Hooks) -> None:
     with ThreadPoolExecutor(8) as threads:
-        waiting = [threads.submit(clients.s3_client, SLOW) for _ in range(8)]
+        waiting: list[Future[Any]] = [threads.submit(clients.s3_client, SLOW) for _ in range(8)]
         assert hooks.is_asked.wait(30)
         hooks.may_end.set()
         assert {made.result() for made in waiting} == {"a client of slow for s3"}

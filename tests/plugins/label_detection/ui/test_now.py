@@ -195,7 +195,7 @@ def test_a_queue_that_cannot_be_read_is_said(browser: TestClient, aws: Aws, know
     assert "sqs:GetQueueAttributes" in found["queue_problem"]
 
 
-NOT_YET = {"state": None, "ended_at": None, "looks": 0, "acted": [], "problem": None}
+NOT_YET: dict[str, Any] = {"state": None, "ended_at": None, "looks": 0, "acted": [], "problem": None}
 
 
 def test_what_the_watchdog_did_to_this_pipelines_model_alone(browser: TestClient, aws: Aws, known: Known) -> None:

@@ -134,7 +134,11 @@ def test_the_lease_is_read_after_the_models_state(
     model_hook = clients.model_hook
 
     def asked(what: str, ask: Any) -> Any:
-        return lambda one: [order.append(what), ask(one)][1]
+        def ask_for(one: Any) -> Any:
+            order.append(what)
+            return ask(one)
+
+        return ask_for
 
     monkeypatch.setattr(clients, "model_hook", asked("state", model_hook))
     monkeypatch.setattr(airflow, "variable", asked("lease", known.variables.get))

@@ -12,7 +12,8 @@ from fastapi.testclient import TestClient
 
 from label_detection.ui import pictures
 from tests.conftest import OPTION
-from tests.plugins.label_detection.ui.conftest import DAG_ID, RUN_ID
+from tests.plugins.label_detection.ui.conftest import RUN_ID
+from tests.plugins.label_detection.ui.known import DAG_ID
 
 KEY = "line 3/a+b 猫-1f0c9a7be2.png"
 #: Partition, Region, and the domain of S3's hosts there. The last three of `aws` are opt-in Regions.

@@ -10,7 +10,8 @@ from fastapi.testclient import TestClient
 
 from label_detection.ui import clients, pictures
 from tests.conftest import Aws
-from tests.plugins.label_detection.ui.conftest import DAG_ID, RUN_ID, Run
+from tests.plugins.label_detection.ui.conftest import RUN_ID, Run
+from tests.plugins.label_detection.ui.known import DAG_ID
 
 PATH = f"/runs/{DAG_ID}/picture"
 

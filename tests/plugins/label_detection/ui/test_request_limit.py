@@ -17,8 +17,8 @@ from label_detection.ui.airflow import Airflow
 from label_detection.ui.app import make_app
 from label_detection.ui.request_limit import AT_ONCE, RequestLimitMiddleware
 from tests.conftest import Aws
-from tests.plugins.label_detection.ui.conftest import DAG_ID, RUN_ID, Rights
-from tests.plugins.label_detection.ui.known import Known
+from tests.plugins.label_detection.ui.conftest import RUN_ID, Rights
+from tests.plugins.label_detection.ui.known import DAG_ID, Known
 
 REQUESTS = 60
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from tests.conftest import OPTION, Aws
-from tests.plugins.label_detection.ui.conftest import DAG_ID, RUN_ID, Run
+from tests.plugins.label_detection.ui.conftest import RUN_ID, Run
+from tests.plugins.label_detection.ui.known import DAG_ID
 
 BASE = f"/runs/{DAG_ID}"
 BOX = {"BoundingBox": {"Left": 0.1, "Top": 0.2, "Width": 0.3, "Height": 0.4}}
@@ -84,7 +86,13 @@ def test_an_image_whose_document_cannot_be_read_is_there_all_the_same(
 
 
 def test_a_rejected_message_comes_with_its_document(browser: TestClient, aws: Aws) -> None:
-    line = {"outcome": "rejected", "source": None, "labels": [], "reason": "message 12-ab", "image": None}
+    line: dict[str, Any] = {
+        "outcome": "rejected",
+        "source": None,
+        "labels": [],
+        "reason": "message 12-ab",
+        "image": None,
+    }
     put(aws, f"runs/{RUN_ID}/images/000-0123abcd-000000.jsonl", line)
     put(aws, "rejected/messages/12-ab.json", {"message": {"id": "12-ab", "body": "?"}})
     (image,) = ask(browser, "images")["images"]
@@ -94,7 +102,13 @@ def test_a_rejected_message_comes_with_its_document(browser: TestClient, aws: Aw
 
 def test_an_object_that_s3_refuses_comes_with_its_message(browser: TestClient, aws: Aws) -> None:
     source = {"bucket": "b", "key": "a.png", "etag": "e"}
-    line = {"outcome": "unreadable", "source": source, "labels": [], "reason": "message 12-ab is kept", "image": None}
+    line: dict[str, Any] = {
+        "outcome": "unreadable",
+        "source": source,
+        "labels": [],
+        "reason": "message 12-ab is kept",
+        "image": None,
+    }
     put(aws, f"runs/{RUN_ID}/images/000-0123abcd-000000.jsonl", line)
     (image,) = ask(browser, "images", show="unreadable")["images"]
     assert "Its message is kept" in ask(browser, "image", image=image["id"])["problem"]
@@ -103,7 +117,13 @@ def test_an_object_that_s3_refuses_comes_with_its_message(browser: TestClient, a
 
 
 def test_what_is_ignored_comes_with_its_reason_and_has_no_document(browser: TestClient, images: Run, aws: Aws) -> None:
-    line = {"outcome": "ignored", "source": None, "labels": [], "reason": "message 12-ab", "ignored": "test event"}
+    line: dict[str, Any] = {
+        "outcome": "ignored",
+        "source": None,
+        "labels": [],
+        "reason": "message 12-ab",
+        "ignored": "test event",
+    }
     put(aws, f"runs/{RUN_ID}/images/000-0123abcd-000000.jsonl", line)
     put(aws, "rejected/messages/12-ab.json", {})
     assert ask(browser, "images")["images"] == []

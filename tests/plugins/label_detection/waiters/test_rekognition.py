@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from botocore.exceptions import WaiterError
+from botocore.model import StringShape
 
 if TYPE_CHECKING:
     from label_detection.hooks.rekognition import RekognitionModelHook
@@ -49,7 +50,7 @@ def deferrable(hook: RekognitionModelHook, waiter: str, arguments: dict[str, Any
     async def look() -> str:
         async with await hook.get_async_conn() as client:
             try:
-                found = hook.get_waiter(waiter, deferrable=True, client=client)
+                found = cast("Any", hook.get_waiter(waiter, deferrable=True, client=client))
                 await found.wait(**arguments, WaiterConfig=ONCE)
             except WaiterError as error:
                 return outcome(error)
@@ -66,7 +67,9 @@ def outcome(error: WaiterError) -> str:
 
 
 def test_the_table_has_every_state_of_the_service(hook: RekognitionModelHook) -> None:
-    assert set(STATES) == set(hook.api.meta.service_model.shape_for("ProjectVersionStatus").enum)
+    states = hook.api.meta.service_model.shape_for("ProjectVersionStatus")
+    assert isinstance(states, StringShape)
+    assert set(STATES) == set(states.enum)
 
 
 @pytest.mark.parametrize("waiter", WAITERS)

@@ -84,9 +84,11 @@ class AuditedPipeline:
             detect = named_as_configured(hook.detect, self.aws)
             for name, body in scenes().items():
                 self.s3.put_object(Bucket=bucket, Key=name, Body=body)
+                image = ImageRef(bucket, name)
                 answer = LabelDocument.of(
-                    *[ImageRef(bucket, name)] * 2,
-                    detect(ImageRef(bucket, name), self.min_confidence),
+                    image,
+                    image,
+                    detect(image, self.min_confidence),
                     ModelInfo(self.model_arn, self.min_confidence),
                     RunInfo("", "", 0),
                 )

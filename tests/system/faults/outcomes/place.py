@@ -39,7 +39,7 @@ class ImageAws:
         )
         config = Config(retries={"mode": "standard", "total_max_attempts": 10}, read_timeout=20)
         self._clients: dict[str, Any] = {
-            name: session.client(name, endpoint_url=environment["AWS_ENDPOINT_URL"], config=config)  # type: ignore[call-overload]
+            name: session.client(name, endpoint_url=environment["AWS_ENDPOINT_URL"], config=config)
             for name in ("s3", "sqs")
         }
         name_the_endpoint(
@@ -111,7 +111,7 @@ def serve(folder: Path) -> Iterator[ImageAws]:
 
 def random_faults(seed: int) -> list[dict[str, Any]]:
     """Faults: 503, 500, a time-out, a cut connection, each before and after the call is carried out."""
-    troubles = [
+    troubles: list[dict[str, Any]] = [
         {"status": 503, "code": "SlowDown"},
         {"status": 500, "code": "InternalError"},
         {"delay": 6, "status": 503},
