@@ -1,4 +1,4 @@
-"""The overview, when a model was left on and a picture waits: on a real Airflow, in a real Chromium."""
+"""The overview while a model is left on and a picture waits: on a real Airflow, in a real Chromium."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ pytestmark = pytest.mark.system
 
 @pytest.fixture
 def _left_on(site: Site) -> Iterator[None]:
-    """A model that somebody has started manually, and a picture that nobody looks at."""
+    """A model that was started manually, and a picture on the queue without a run."""
     world, place = site.world, {"Bucket": site.world.setting("source_bucket"), "Key": "waiting.png"}
     world.control("model", "PUT", {"status": "RUNNING"})
     world.s3.put_object(**place, Body=b"1")
-    world.control("queues", "DELETE")  # GetQueueAttributes counts it at once
+    world.control("queues", "DELETE")  # makes GetQueueAttributes report the current counts
     yield
     world.control("model", "PUT", {"status": "STOPPED"})
     queue = world.setting("queue_url")
