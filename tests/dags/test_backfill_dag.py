@@ -1,4 +1,4 @@
-"""The backfill's DAG: manually, a dry run unless told otherwise, one chunk after the other."""
+"""The backfill's DAG: started manually, a dry run by default, one chunk after the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who imports whom, read from the source; and that parsing a DAG file asks nobody anything."""
+"""The direction of imports, read from the source; and that parsing a DAG file calls no service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The control pages of all kinds of models: the same words for each, and the service's own."""
+"""The control pages of all model types: common state names for each, and the service's own."""
 
 from typing import Any
 

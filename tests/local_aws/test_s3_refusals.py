@@ -189,7 +189,7 @@ def abroad(aws: Aws, s3: Any) -> str:
 
 
 def client_of(aws: Aws, region: str) -> Any:
-    """A client that is not told the bucket's Region."""
+    """A client that does not know the bucket's Region."""
     return boto3.client(
         "s3",
         region,

@@ -51,7 +51,7 @@ def permit(aws: Aws, without: str | None = None) -> None:
 
 @pytest.fixture
 def asked(aws: Aws, browser: TestClient, images: Run, picture: bytes) -> Iterator[Any]:  # noqa: F811
-    """Everything that needs AWS, asked with or without a grant: what it said."""
+    """The answer of everything that needs AWS, with or without a grant."""
     encrypt(aws)
     images.labelled("a.png", picture, [])
     images.report(images={"labelled": 1})

@@ -1,4 +1,4 @@
-"""The client of Airflow's API, against a small HTTP server that answers as told."""
+"""The client of Airflow's API, with a small HTTP server that returns prepared answers."""
 
 import json
 import threading

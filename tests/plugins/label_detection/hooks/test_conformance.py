@@ -278,7 +278,7 @@ def test_detect_answers_with_labels_of_one_shape(subject: Subject, hook: ModelHo
     assert all(0 <= label["Confidence"] <= 100 for label in found.labels)
 
 
-def test_labels_that_are_less_sure_than_wanted_are_left_out(subject: Subject, hook: ModelHook, scene: ImageRef) -> None:
+def test_labels_below_the_least_confidence_are_left_out(subject: Subject, hook: ModelHook, scene: ImageRef) -> None:
     subject.put(Phase.RUNNING)
     all_of_them = hook.detect(scene, 0).labels
     surest = max(float(label["Confidence"]) for label in all_of_them)

@@ -54,9 +54,9 @@ def test_each_state_of_the_service_is_a_phase(aws: Aws, hook: RekognitionModelHo
 
 @pytest.mark.parametrize("status", [status for status, phase in PHASES.items() if phase is Phase.UNUSABLE])
 def test_a_state_that_cannot_be_started_has_the_cure(aws: Aws, hook: RekognitionModelHook, status: str) -> None:
-    aws.control("model", "PUT", {"status": status, "message": "The service's own words"})
-    assert hook.describe().reason.startswith("The service's own words; ")
-    assert str(hook.describe()).startswith(f"{status} (The service's own words; ")
+    aws.control("model", "PUT", {"status": status, "message": "The service's own message"})
+    assert hook.describe().reason.startswith("The service's own message; ")
+    assert str(hook.describe()).startswith(f"{status} (The service's own message; ")
 
 
 def test_the_project_arn_is_looked_up_and_not_derived_from_the_versions(aws: Aws, hook: RekognitionModelHook) -> None:

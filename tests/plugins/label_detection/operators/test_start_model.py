@@ -99,9 +99,9 @@ def test_a_stopping_model_is_waited_out_and_then_started(aws: Aws, run: Run, hoo
 def test_a_model_that_cannot_be_started_fails_without_a_retry_and_says_what_to_do(
     aws: Aws, run: Run, status: str, remedy: str
 ) -> None:
-    aws.change_model(status=status, message="The service's own words")
+    aws.change_model(status=status, message="The service's own message")
     run.plan(aws.settings)
-    with pytest.raises(AirflowFailException, match=f"{status} .The service's own words; .*{remedy}"):
+    with pytest.raises(AirflowFailException, match=f"{status} .The service's own message; .*{remedy}"):
         start(run)
     assert aws.model()["status"] == status
 

@@ -80,7 +80,7 @@ def test_a_minute_after_the_request_a_state_that_will_not_become_running_fails_a
     asked_at = datetime.now(UTC) - timedelta(seconds=61)
     run.plan(aws.settings)
     run.started(asked_at, asked_at + timedelta(minutes=20))
-    aws.change_model(status=status, message="The service's own words")
+    aws.change_model(status=status, message="The service's own message")
     with pytest.raises(AirflowFailException, match=f"not starting but {aws.model()['says'] or 'NoEndpoint'}"):
         run.execute(sensor)
 
