@@ -1,4 +1,4 @@
-"""The wheel and the folders in one Airflow: an upgrade from the one to the other that was left half done."""
+"""The wheel and the copied folders in one Airflow, as after an upgrade that was left half done."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sandbox.environment import PROJECT
 from tests.install.airflows import THREE_LINES, Airflow
 from tests.install.test_bare_airflow import DAGS
 
-#: As docs/install.md has them for Airflows without the wheel.
+#: As docs/install.md has them for an Airflow without the wheel.
 BESIDE = {"AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins")}
 INCLUDE = [PROJECT / "include"]
 PAGES = ["Label detection", "Labelled pictures"]

@@ -116,14 +116,14 @@ class Moment:
 HELD: dict[str, Any] = {}
 OVER = {"until": NOW}
 MOMENTS = {
-    "off, and nobody's": Moment("STOPPED"),
+    "off, without a lease": Moment("STOPPED"),
     "taken a moment ago": Moment("STOPPED", lease=HELD, just_now=True),
     "about to start": Moment("STOPPED", lease=HELD, tasks={"plan_run": "success", "start_model": "queued"}),
     "starting": Moment("STARTING", lease=HELD, tasks={"wait_for_model": "deferred"}),
     "at work": Moment("RUNNING", lease=HELD, tasks={"analyse_images": "running"}),
     "between two tasks": Moment("RUNNING", lease=HELD, tasks={"analyse_images": "success"}, just_now=True),
     "stopping": Moment("STOPPING", lease=HELD, tasks={"stop_model": "running"}),
-    "off, and about to be given up": Moment("STOPPED", lease=HELD, tasks={"stop_model": "running"}),
+    "off, its lease about to end": Moment("STOPPED", lease=HELD, tasks={"stop_model": "running"}),
     "marked as failed, its teardown at work": Moment("RUNNING", "", HELD, "failed", {"stop_model": "queued"}),
     "stopping manually": Moment("STOPPING"),
     "on manually": Moment("RUNNING", "no run holds it"),
@@ -137,7 +137,7 @@ MOMENTS = {
     "on, another DAG's run over": Moment("RUNNING", "it is success", HELD, "success", {"a": "success"}),
     "on, a group's stop failed": Moment("RUNNING", "it is failed", HELD, "failed", {"g.stop_model": "failed"}),
     "on, its DAG paused": Moment("RUNNING", "is its DAG paused", HELD, tasks={"analyse_images": "success"}),
-    "off for good": Moment("STOPPED", "The model is off", HELD, tasks={"plan_run": "success"}),
+    "off, no task active": Moment("STOPPED", "The model is off", HELD, tasks={"plan_run": "success"}),
     "cannot be started": Moment("TRAINING_FAILED", "No run can start this model: it is TRAINING_FAILED (its training"),
 }
 
