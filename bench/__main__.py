@@ -1,6 +1,6 @@
-"""`python -m bench [part ...] [--runs N]`: measure, and write the table and the plots. Without parts: all of them.
+"""`python -m bench [part ...] [--runs N]`: measure parts (default: all), and write the table and the plots.
 
-Parts can be measured at different times: the table keeps the rows of those that are not measured now.
+Parts can be measured at different times: the table keeps the rows of the parts that are not measured now.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Samples = Iterator[dict[str, Any]]
 
 
 def _model(here: MeasuredWorld, runs: int) -> Samples:
-    """Each size `runs` times, the long ones once."""
+    """Measure each short size `runs` times, and the long sizes once."""
     short = [(images, 1) for images in model_time.IDLE_IMAGES]
     short += [(model_time.USE_IMAGES, units) for units in reversed(model_time.USE_UNITS)]
     for images, units in [size for _ in range(runs) for size in short] + list(model_time.SAMPLE_RUNS):
@@ -53,7 +53,7 @@ def _rate(aws: alone.Aws, runs: int) -> Samples:
         yield alone.measure_rate(aws)
 
 
-def _profile(aws: alone.Aws, runs: int) -> Samples:  # noqa: ARG001  # once: it is a profile
+def _profile(aws: alone.Aws, runs: int) -> Samples:  # noqa: ARG001  # one profile is enough
     yield alone.measure_profile(aws)
 
 
@@ -70,7 +70,7 @@ def _pace(aws: alone.Aws, runs: int) -> Samples:
                 yield alone.measure_pace(aws, *pace, mode)
 
 
-def _million(runs: int) -> Samples:  # noqa: ARG001  # once: minutes each
+def _million(runs: int) -> Samples:  # noqa: ARG001  # measured once: each takes minutes
     for images in alone.MILLION:
         yield alone.measure_million(images)
 
@@ -98,13 +98,17 @@ PARTS = (*ALONE, *ON_AWS, *ON_AIRFLOW)
 
 
 def main() -> int:
-    """0 when every bound is kept, 1 when one is missed."""
-    parser = argparse.ArgumentParser(prog="bench", description="Measure the pipeline; about 90 minutes for all of it.")
-    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all unless given; 'table' measures nothing")
-    parser.add_argument("--runs", type=int, default=RUNS, help="how often the short ones are measured")
+    """Measure; returns 0 if every bound is kept, 1 if one is missed."""
+    parser = argparse.ArgumentParser(prog="bench", description="Measure the pipeline; all parts take about 90 minutes.")
+    parser.add_argument(
+        "parts", nargs="*", help=f"parts to measure: {', '.join(PARTS)} (default: all); table: only write the table"
+    )
+    parser.add_argument(
+        "--runs", type=int, default=RUNS, help="repetitions of the short measurements (default: %(default)s)"
+    )
     given = parser.parse_args()
     if unknown := set(given.parts) - {*PARTS, "table"}:
-        parser.error(f"there is no part {', '.join(sorted(unknown))}: the parts are {', '.join(PARTS)}")
+        parser.error(f"unknown part {', '.join(sorted(unknown))}: the parts are {', '.join(PARTS)}")
     if given.runs < 1:
         parser.error("--runs must be 1 or more")
     began = time.monotonic()
@@ -153,7 +157,7 @@ def _table() -> list[measures.Measure]:
 
 
 def _keep(part: str, samples: Samples) -> None:
-    """Keep what is measured as it comes: it takes long, and may be interrupted."""
+    """Save each sample as soon as it is measured, because a long measurement may be interrupted."""
     found = []
     for sample in samples:
         Console(width=200).print(part, sample, soft_wrap=True)

@@ -1,20 +1,20 @@
-"""What a run costs Airflow: beside one mapped task per image, and for backlogs of any size."""
+"""The cost of a run in Airflow: compared with one mapped task per image, and for backlogs of several sizes."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from bench.measured_world import LATENCY, RATE, MeasuredWorld, RunFacts
+from bench.measured_world import RATE, MeasuredWorld, RunFacts
 from bench.measures import Measure, at_least, at_most
 
 IMAGES = 500
 BACKLOGS = (200, 2000, 20_000)
-#: Where the tasks begin with a model without limit: two of them.
+#: Parameters of a run with a model without a rate limit; they make two analysis tasks.
 _UNLIMITED: dict[str, Any] = {"min_inference_units": 1, "max_inference_units": 1, "images_per_second_per_unit": 100}
 
 
 def compare(place: MeasuredWorld) -> dict[str, Any]:
-    """The same images in the pipeline and in a DAG of one mapped task per image, with a model without limit."""
+    """Run the pipeline, and a DAG of one mapped task per image, on equal images with a model without a rate limit."""
     place.set_model(rate=0)
     try:
         ours = place.run(IMAGES, **_UNLIMITED)
@@ -36,22 +36,23 @@ def _analysis(run: RunFacts) -> dict[str, Any]:
 
 
 def compare_rows(samples: list[dict[str, Any]]) -> list[Measure]:
-    """From the samples of all runs."""
+    """The rows of the table, from the samples of all runs."""
     if not samples:
         return []
-    part, against = "one mapped task per image", "a DAG of one mapped task per image, same images and scheduler"
+    part, against = "one mapped task per image", "a DAG with one mapped task per image, same images and scheduler"
     rate, cpu = ({who: tuple(of(s[who]) for s in samples) for who in ("ours", "theirs")} for of in (_rate, _cpu))
     times = tuple(ours / theirs for ours, theirs in zip(rate["ours"], rate["theirs"], strict=True))
     share = tuple(theirs / ours for ours, theirs in zip(cpu["ours"], cpu["theirs"], strict=True))
-    window = f"{IMAGES} images, first task queued to last ended"
+    ours, theirs = f"the pipeline, {IMAGES} images", f"one mapped task per image, {IMAGES} images"
     return [
-        Measure(part, f"{window}: images/s", rate["ours"], "", "the next row"),
-        Measure(part, "one mapped task per image: images/s", rate["theirs"], "", "the row before"),
-        Measure(part, "times its throughput", times, "", against, at_least(10)),
-        Measure(part, "CPU of all of Airflow, an image", tuple(1000 * v for v in cpu["ours"]), "ms", "the next row"),
-        Measure(part, "one mapped task per image: CPU, an image", tuple(1000 * v for v in cpu["theirs"]), "ms",
+        Measure(part, f"{ours}: images/s", rate["ours"], "", "the next row"),
+        Measure(part, f"{theirs}: images/s", rate["theirs"], "", "the row before"),
+        Measure(part, "throughput of the pipeline, divided by that of the other DAG", times, "", against, at_least(10)),
+        Measure(part, f"{ours}: CPU of all of Airflow per image", tuple(1000 * v for v in cpu["ours"]), "ms",
+            "the next row"),
+        Measure(part, f"{theirs}: CPU of all of Airflow per image", tuple(1000 * v for v in cpu["theirs"]), "ms",
             "the row before"),
-        Measure(part, "its CPU, of ours", share, "times", against, at_least(50)),
+        Measure(part, "CPU of the other DAG, divided by that of the pipeline", share, "", against, at_least(50)),
     ]  # fmt: skip
 
 
@@ -64,7 +65,7 @@ def _cpu(sample: dict[str, Any]) -> float:
 
 
 def scale(place: MeasuredWorld, images: int) -> dict[str, Any]:
-    """One run of so many images, with a model without limit."""
+    """One run of `images` images, with a model without a rate limit."""
     place.set_model(rate=0)
     try:
         run = place.run(images, max_model_minutes=120, **_UNLIMITED)
@@ -84,29 +85,36 @@ def scale(place: MeasuredWorld, images: int) -> dict[str, Any]:
 
 
 def scale_rows(samples: list[dict[str, Any]]) -> list[Measure]:
-    """From the samples of all runs."""
+    """The rows of the table, from the samples of all runs."""
     by_size = {images: [s for s in samples if s["images"] == images] for images in BACKLOGS}
     found: list[Measure] = []
     for images, mine in by_size.items():
         if mine:
-            first = "itself at 200 images"
+            first = "the run of 200 images"
             found += [
                 Measure("scale", f"{images:,} images: peak memory of a task", _mb(mine), "MB", first),
-                Measure("scale", f"{images:,} images: XCom of a task, at most", _all(mine, "xcom_bytes"), "bytes",
+                Measure("scale", f"{images:,} images: largest XCom of a task", _all(mine, "xcom_bytes"), "bytes",
                     "2 KB", at_most(2048)),
                 Measure("scale", f"{images:,} images: rows in Airflow's database", _all(mine, "rows"), "", first),
-                Measure("scale", f"{images:,} images: the scheduler's CPU while they are labelled",
+                Measure("scale", f"{images:,} images: CPU of the scheduler during the analysis",
                     _all(mine, "scheduler_share"), "cores", first),
-                Measure("scale", f"{images:,} images: images/s of the run, model without limit, {LATENCY:g} s a call",
-                    _all(mine, "rate"), "", "two cores, the embedded AWS on them too"),
+                Measure("scale", f"{images:,} images: images/s, model without a limit",
+                    _all(mine, "rate"), "", "two cores, shared with the embedded AWS"),
             ]  # fmt: skip
     few, many = by_size[BACKLOGS[0]], by_size[BACKLOGS[-1]]
     if few and many:
         memory = max(_all(many, "peak_bytes")) / max(_all(few, "peak_bytes"))
         rows = max(_all(many, "rows")) / max(_all(few, "rows"))
         found += [
-            Measure("scale", "memory at 20,000 images, of that at 200", (memory,), "", "1: flat", at_most(1.1)),
-            Measure("scale", "rows at 20,000 images, of those at 200", (rows,), "", "1: the same", at_most(1)),
+            Measure(
+                "scale",
+                "peak memory at 20,000 images, divided by that at 200",
+                (memory,),
+                "",
+                "1: no growth",
+                at_most(1.1),
+            ),
+            Measure("scale", "rows at 20,000 images, divided by those at 200", (rows,), "", "1: no growth", at_most(1)),
         ]
     return found
 

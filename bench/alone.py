@@ -1,4 +1,4 @@
-"""Without Airflow: what limits the drain, whose pace is better, a million images, and what parsing a DAG file costs."""
+"""Measurements without Airflow: the drain's rate, the pace, a million images, and the cost of parsing a DAG file."""
 
 from __future__ import annotations
 
@@ -31,15 +31,16 @@ from sandbox.waiting import wait_until
 
 RATE_IMAGES = 3000
 MILLION = (10_000, 1_000_000)
-#: Images a second that the model allows, images, and consumers.
+#: The model's images per second, the number of images, the number of consumers.
 PACES = ((5.0, 200, 2), (25.0, 750, 4))
 OURS, ADAPTIVE = "ours", "botocore's adaptive mode"
 _MODES = {OURS: None, ADAPTIVE: "adaptive"}
+_PACE_NAMES = {OURS: "this project's pace", ADAPTIVE: ADAPTIVE}
 _ENVIRONMENT = {"PYTHONPATH": os.pathsep.join([PYTHONPATH, str(PROJECT / "plugins")])}
 
 
 class Aws:
-    """An embedded AWS of its own, with a model that is running."""
+    """An embedded AWS for one measurement, with a model and the addresses that a drain needs."""
 
     def __init__(self, env_file: Path) -> None:
         self.environment = dict(line.split("=", 1) for line in env_file.read_text().splitlines() if "=" in line)
@@ -50,13 +51,13 @@ class Aws:
         self._uploaded = 0
 
     def model(self, **what: Any) -> dict[str, Any]:
-        """Change the model, and see it."""
+        """Change the model; returns the state that the control page shows."""
         url = f"{self.environment['AWS_ENDPOINT_URL']}/_local/model"
         found: dict[str, Any] = requests.request("PUT", url, json=what, timeout=30).json()
         return found
 
     def upload(self, count: int, size: int = 0) -> None:
-        """Small pictures, all different, of so many bytes at least."""
+        """Upload `count` pictures, all different, each of at least `size` bytes."""
         pixels = np.random.default_rng(7).integers(0, 255, (64, 64, 3), dtype=np.uint8)
         picture = cv2.imencode(".jpg", pixels)[1].tobytes()
         s3 = boto3.Session("local", "local", region_name=self.environment["AWS_DEFAULT_REGION"]).client(
@@ -68,23 +69,23 @@ class Aws:
             s3.put_object(Bucket=self.orders["source_bucket"], Key=f"{number}.jpg", Body=body)
 
     def drain(self, orders: Orders) -> dict[str, Any]:
-        """A consumer; what it did."""
+        """Run a consumer in its own process; returns the facts that it prints."""
         return run_drain(orders, self.environment)
 
     def start_drain(self, orders: Orders) -> subprocess.Popen[bytes]:
-        """The same in the background."""
+        """Start a consumer in its own process in the background."""
         command = [sys.executable, "-m", "bench.drain_process", json.dumps(asdict(orders))]
         return subprocess.Popen(command, cwd=PROJECT, env=_environment(self.environment), stdout=subprocess.DEVNULL)
 
 
 def run_drain(orders: Orders, environment: dict[str, str]) -> dict[str, Any]:
-    """A drain in a process of its own; what it did."""
+    """Run a drain in its own process; returns the facts that it prints."""
     return _run(["-m", "bench.drain_process", json.dumps(asdict(orders))], environment)
 
 
 @contextmanager
 def embedded_aws() -> Iterator[Aws]:
-    """Bring it up and take it down."""
+    """Start an embedded AWS, and end it on exit."""
     with tempfile.TemporaryDirectory(prefix="label-detection-bench-") as name:
         folder = Path(name)
         (folder / "examples").mkdir()
@@ -101,20 +102,20 @@ def embedded_aws() -> Iterator[Aws]:
 
 
 def measure_rate(aws: Aws) -> dict[str, Any]:
-    """How fast one process drains when the model has no limit and takes no time."""
+    """The speed of one draining process with a model without a rate limit and without latency."""
     aws.model(status="RUNNING", rate=0, latency=0)
     aws.upload(RATE_IMAGES)
     return aws.drain(Orders(**aws.orders, images_per_second=1_000_000))
 
 
 def measure_profile(aws: Aws) -> dict[str, Any]:
-    """Where that process's time goes: the share of samples by package, while it holds the interpreter's lock."""
+    """The share of time of that process by package, from samples of threads that hold the interpreter's lock."""
     aws.model(status="RUNNING", rate=0, latency=0)
     aws.upload(2 * RATE_IMAGES)
     with tempfile.TemporaryDirectory() as folder:
         stacks = Path(folder) / "stacks"
         drain = aws.start_drain(Orders(**aws.orders, images_per_second=1_000_000))
-        time.sleep(4)  # it has begun by then
+        time.sleep(4)  # the drain has begun by then
         command = ["py-spy", "record", "--format", "raw", "--gil", "--rate", "200", "--duration", "12"]
         subprocess.run(
             [str(Path(sys.executable).parent / command[0]), *command[1:], "-o", str(stacks), "--pid", str(drain.pid)],
@@ -126,7 +127,7 @@ def measure_profile(aws: Aws) -> dict[str, Any]:
 
 
 def shares(stacks: str) -> dict[str, float]:
-    """By the innermost package of each stack of py-spy's raw format, the largest first."""
+    """Shares by the innermost package of each stack in py-spy's raw format, largest first."""
     found: Counter[str] = Counter()
     for line in stacks.splitlines():
         frames, _, count = line.rpartition(" ")
@@ -151,7 +152,7 @@ def _package(frame: str) -> str:
 
 
 def measure_pace(aws: Aws, rate: float, images: int, consumers: int, mode: str) -> dict[str, Any]:
-    """Several processes drain one queue at a model with a limit, each with its own pace."""
+    """Several processes drain one queue with a rate-limited model; each process has its own pace."""
     aws.model(status="STOPPED", rate=rate, latency=LATENCY)
     aws.upload(images)
     before = aws.model(status="RUNNING")["throttled"]
@@ -176,7 +177,7 @@ def measure_pace(aws: Aws, rate: float, images: int, consumers: int, mode: str) 
 
 
 def measure_million(images: int) -> dict[str, Any]:
-    """A drain over a queue double."""
+    """A drain whose queue, S3 and model are test doubles."""
     return {"images": images} | _run(["-m", "bench.million", str(images)], {})
 
 
@@ -197,47 +198,56 @@ print(json.dumps({"seconds": seconds, "bytes": peak() - before}))
 
 
 def measure_parse(file: Path) -> dict[str, Any]:
-    """What importing a DAG file takes beyond Airflow."""
+    """The time and the memory that importing a DAG file needs in addition to Airflow's import."""
     with tempfile.TemporaryDirectory() as home:
         found = _run(["-c", _IMPORT, str(file)], {"AIRFLOW_HOME": home, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"})
     return {"file": file.name} | found
 
 
 def rows(samples: dict[str, list[dict[str, Any]]]) -> list[Measure]:
-    """From the samples of these parts, by name."""
+    """The table's rows from samples by part."""
     found: list[Measure] = []
     if mine := samples.get("rate"):
-        against = "one core: seconds of CPU, not of time; each image is a detect, four calls of S3, its share of SQS's"
+        against = "one core: seconds of CPU time, not of elapsed time"
         per_core = tuple(s["labelled"] / s["cpu"] for s in mine)
         found += [
-            Measure("the drain alone", "model without limit: images per CPU second", per_core, "", against),
-            Measure("the drain alone", "model without limit: images/s",
-                tuple(s["labelled"] / s["seconds"] for s in mine), "", "two cores, the embedded AWS on one of them"),
+            Measure("the drain alone", "model without a limit: images per CPU second", per_core, "", against),
+            Measure("the drain alone", "model without a limit: images/s",
+                tuple(s["labelled"] / s["seconds"] for s in mine), "", "two cores, of which the embedded AWS uses one"),
         ]  # fmt: skip
     for profile in samples.get("profile", []):
         for name, share in list(profile["share"].items())[:5]:
             found.append(
-                Measure("the drain alone", f"its time in {name}", (100 * share,), "%", "all of its Python time")
+                Measure(
+                    "the drain alone", f"Python time in {name}", (100 * share,), "%", "all Python time of the drain"
+                )
             )
     for rate, images, consumers in PACES:
         for mode in _MODES:
             mine = [s for s in samples.get("pace", []) if (s["rate"], s["mode"]) == (rate, mode)]
             if mine:
-                name = f"{mode}: {consumers} consumers, {images} images, {rate:g} images/s"
+                name = f"{_PACE_NAMES[mode]}: {consumers} consumers, {images} images, {rate:g} images/s"
                 found += [
-                    Measure("pace", f"{name}: use of the model", _all(mine, "use"), "", "what the rate allows"),
-                    Measure("pace", f"{name}: throttled", _all(mine, "throttled"), "", "all sends",
+                    Measure("pace", f"{name}: use of the model", _all(mine, "use"), "", "the model's limit"),
+                    Measure("pace", f"{name}: share of throttled calls", _all(mine, "throttled"), "", "all calls",
                         at_most(0.02) if mode == OURS else None),
-                    Measure("pace", f"{name}: least share", _all(mine, "least_share"), "", "1: all do the same"),
+                    Measure("pace", f"{name}: smallest share", _all(mine, "least_share"), "", "1: equal shares"),
                 ]  # fmt: skip
     by_size = {s["images"]: s for s in samples.get("million", [])}
     if len(by_size) == len(MILLION):
         few, many = (by_size[size] for size in MILLION)
-        against = "itself at 10,000 images; queue, S3 and model are doubles"
+        against = "the run of 10,000 images; queue, S3 and model are test doubles"
         memory = many["peak_bytes"] / few["peak_bytes"]
         found += [
             Measure("scale", "1,000,000 images: peak memory", (many["peak_bytes"] / 1024**2,), "MB", against),
-            Measure("scale", "1,000,000 images: memory, of that at 10,000", (memory,), "", "1: flat", at_most(1.1)),
+            Measure(
+                "scale",
+                "1,000,000 images: peak memory, divided by that at 10,000",
+                (memory,),
+                "",
+                "1: no growth",
+                at_most(1.1),
+            ),
             Measure("scale", "1,000,000 images: XCom", (many["xcom_bytes"],), "bytes", "2 KB", at_most(2048)),
             Measure("scale", "1,000,000 images: images/s", (many["images"] / many["seconds"],), "", against),
         ]
@@ -252,7 +262,7 @@ def rows(samples: dict[str, list[dict[str, Any]]]) -> list[Measure]:
 
 
 def _run(arguments: list[str], environment: dict[str, str]) -> dict[str, Any]:
-    """Run Python with this project on its path; the JSON of its last line."""
+    """Run Python with this project on its path; returns the JSON in the last line of its output."""
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=PROJECT,

@@ -1,6 +1,6 @@
-"""A drain in a process of its own, without Airflow: `python -m bench.drain_process '<orders as JSON>'`.
+"""A drain in its own process, without Airflow: `python -m bench.drain_process '<orders as JSON>'`.
 
-It prints what it did as JSON. Everything is set up before the clock starts.
+It prints the results and its use of resources as JSON. The setup is not part of the measured time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ from label_detection_core.run.plan import MAX_WORKERS
 
 @dataclass(frozen=True)
 class Orders:
-    """`botocore_mode`: the model's client keeps botocore's own pace in that retry mode, instead of ours."""
+    """The drain's addresses and pace.
+
+    `botocore_mode`: a retry mode of botocore, whose pace the model's client keeps instead of this project's pace.
+    """
 
     queue_url: str
     source_bucket: str
@@ -40,7 +43,7 @@ class Orders:
 
 
 class _NoPace(Pace):
-    """Lets everything through, for a client that paces itself; as many at once as the real one would begin with."""
+    """Delays no call, for a client that paces itself; the number of concurrent calls is the real Pace's initial one."""
 
     def wait(self) -> None:
         pass
@@ -50,7 +53,7 @@ class _NoPace(Pace):
 
 
 def main(orders: Orders) -> None:
-    """Drain the queue."""
+    """Drain the queue and print the facts as JSON."""
     drain = _drain(orders)
     began, cpu = time.time(), time.process_time()
     tally = drain.run()

@@ -1,4 +1,4 @@
-"""Where things are measured: an embedded AWS and an Airflow on Postgres of their own, and what a run leaves behind."""
+"""The place of the measurements: an embedded AWS, and an Airflow on its own Postgres; and the facts about a run."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from sandbox.postgres import postgres
 from sandbox.world import World, WorldOptions
 
 DAG_ID = "label_detection"
-#: Seconds that the model takes to start and to stop, and for a call: AWS's are minutes, minutes, and what they are.
+#: Seconds that the model takes to start, to stop, and for a call. In AWS a start and a stop take minutes.
 START_SECONDS, STOP_SECONDS, LATENCY = 8.0, 3.0, 0.2
-RATE = 5.0  # images a second per unit
+RATE = 5.0  # images per second and unit
 _RUN_SECONDS = 3600
 _UPLOADERS = 8
 
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What one run took. Moments in seconds since 1970; `rows`: by which Airflow's database grew."""
+    """The facts about one run. Times are in seconds since 1970; `rows`: the growth of Airflow's database."""
 
     images: int
     run_id: str
@@ -43,7 +43,7 @@ class RunFacts:
     stop_asked_at: float
     on_seconds: float
     throttled: int
-    analysis: tuple[float, float]  # first queued, last ended
+    analysis: tuple[float, float]  # first task queued, last task ended
     peak_bytes: list[int]  # of each analysis task
     rows: int
     xcom_bytes: dict[str, int]
@@ -52,12 +52,12 @@ class RunFacts:
 
     @property
     def running_seconds(self) -> float:
-        """From RUNNING until its end was asked for."""
+        """Seconds from RUNNING to the stop request."""
         return self.stop_asked_at - self.running_at
 
 
 class MeasuredWorld:
-    """A world that is measured."""
+    """A running world with methods that measure runs."""
 
     def __init__(self, world: World, engine: Engine) -> None:
         self.world = world
@@ -65,10 +65,12 @@ class MeasuredWorld:
         pixels = np.random.default_rng(7).integers(0, 255, (64, 64, 3), dtype=np.uint8)
         self.picture = cv2.imencode(".jpg", pixels)[1].tobytes()
         self._uploaded = 0
-        world.control("oddities", "PUT", {"duplicate_share": 0})  # a report counts deliveries
+        world.control(
+            "oddities", "PUT", {"duplicate_share": 0}
+        )  # without second deliveries, because a report counts them
 
     def upload(self, count: int) -> None:
-        """Pictures that are small and all different: what is measured is the pipeline, not the detector."""
+        """Upload `count` small, different pictures: the measurement is of the pipeline, not of the detector."""
         s3, bucket = self.world.s3, self.world.setting("source_bucket")
         first, self._uploaded = self._uploaded, self._uploaded + count
 
@@ -77,14 +79,14 @@ class MeasuredWorld:
 
         with ThreadPoolExecutor(_UPLOADERS) as pool:
             list(pool.map(put, range(first, first + count)))
-        self.world.control("queues", "DELETE")  # counts of now: a run that is started with old ones is skipped
+        self.world.control("queues", "DELETE")  # exact counts: a run that sees an old count of zero is skipped
 
     def set_model(self, **what: Any) -> None:
         """Change the model: rate, latency, status."""
         self.world.control("model", "PUT", what)
 
     def run(self, images: int, dag_id: str = DAG_ID, **params: Any) -> RunFacts:
-        """Upload so many images and label them in one run."""
+        """Upload `images` images and label them in one run; raises RuntimeError if the run does not label all."""
         self.upload(images)
         before, rows = self.world.model(), self._count_rows()
         with Meter(self.world) as meter:
@@ -92,7 +94,7 @@ class MeasuredWorld:
             state = self.world.api.wait_for_run(dag_id, run_id, _RUN_SECONDS, self.world.check)
         report = self._report(run_id) if dag_id == DAG_ID else {}
         labelled = report["images"]["labelled"] if report else images
-        if (state, labelled) != ("success", images):  # what it measured is not what was to be measured
+        if (state, labelled) != ("success", images):  # the measurement would be of another run than intended
             raise RuntimeError(f"the run {run_id} is {state}, and labelled {labelled} of {images} images")
         model = self.world.model()
         history = {change["status"]: _seconds(change["at"]) for change in model["history"]}
@@ -147,7 +149,7 @@ class MeasuredWorld:
 
 @contextmanager
 def measured_world(**settings: str) -> Iterator[MeasuredWorld]:
-    """Bring it up, with the pipeline's DAG and the one that it is compared with, and take it down."""
+    """Start a world with the pipeline's DAG and the DAG for comparison, and end it on exit."""
     folder = Path(tempfile.mkdtemp(prefix="label-detection-bench-"))
     try:
         (folder / "examples").mkdir()

@@ -1,4 +1,4 @@
-"""What was measured: samples by name, and the table's rows with what each is measured against."""
+"""The results: samples by part, and the table's rows, each with its comparison and its bound."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from rich.table import Table
 
 from sandbox.environment import PROJECT
 
-#: Samples as they come, so that a part can be measured again without the others.
+#: The samples of each part, so that one part can be measured again without the others.
 SAMPLES = PROJECT / ".bench"
 DOCS = PROJECT / "docs"
 
 
 @dataclass(frozen=True)
 class Bound:
-    """What a row must keep: at least or at most so much."""
+    """The limit of a row: its value must be at least or at most `value`."""
 
     value: float
     at_least: bool
 
     def keeps(self, value: float) -> bool:
-        """Whether it is kept."""
+        """Whether a value is within the bound."""
         return value >= self.value if self.at_least else value <= self.value
 
     def __str__(self) -> str:
@@ -46,7 +46,7 @@ def at_most(value: float) -> Bound:
 
 @dataclass(frozen=True)
 class Measure:
-    """One line of the table: the median of some runs, and their spread. `against`: what it is measured against."""
+    """One row of the table: the median and the spread of some runs. `against`: the comparison for the value."""
 
     part: str
     what: str
@@ -57,16 +57,16 @@ class Measure:
 
     @property
     def median(self) -> float:
-        """The middle of the runs."""
+        """The median of the values."""
         return statistics.median(self.values)
 
     @property
     def is_kept(self) -> bool:
-        """Whether it is within its bound, if it has one."""
+        """Whether the median is within the bound; true without a bound."""
         return self.bound is None or self.bound.keeps(self.median)
 
     def cells(self) -> tuple[str, ...]:
-        """The row as it is shown."""
+        """The texts of the row's cells, in the order of `COLUMNS`."""
         spread = f"{_number(min(self.values))} to {_number(max(self.values))}" if len(self.values) > 1 else ""
         bound = f"{self.bound}{'' if self.is_kept else ': MISSED'}" if self.bound else ""
         return (
@@ -84,13 +84,13 @@ COLUMNS = ("part", "what", "median", "spread", "runs", "bound", "measured agains
 
 
 def keep(part: str, samples: list[dict[str, Any]]) -> None:
-    """Keep a part's samples, instead of those that were there."""
+    """Save a part's samples; they replace the earlier ones."""
     SAMPLES.mkdir(exist_ok=True)
     (SAMPLES / f"{part}.json").write_text(json.dumps(samples, indent=1) + "\n")
 
 
 def kept(part: str) -> list[dict[str, Any]]:
-    """A part's samples; none when it was never measured."""
+    """The saved samples of a part; empty if it was never measured."""
     path = SAMPLES / f"{part}.json"
     found: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
     return found
@@ -115,12 +115,12 @@ def read(folder: Path = DOCS) -> list[Measure]:
 
 
 def merged(measured: Iterable[Measure], before: Iterable[Measure]) -> list[Measure]:
-    """The rows of a table after some were measured again; the others stay as they were."""
+    """The rows of `before`, with those of `measured` instead of older rows of the same part and name."""
     return list({(row.part, row.what): row for row in (*before, *measured)}.values())
 
 
 def write(rows: Iterable[Measure], folder: Path = DOCS) -> None:
-    """The table as `bench.json`."""
+    """Write the table to `bench.json`."""
     facts = [asdict(row) | {"median": row.median, "kept": row.is_kept} for row in rows]
     (folder / "bench.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
 
@@ -131,15 +131,15 @@ def markdown(rows: Iterable[Measure]) -> str:
 
 
 def highlights(rows: Iterable[Measure]) -> str:
-    """Those with a bound, in short."""
+    """The rows that have a bound, as a short table in Markdown."""
     found = [row for row in rows if row.bound]
     return _markdown(
-        ("", "measured", "to be"), [(f"{row.part}: {row.what}", row.cells()[2], row.cells()[5]) for row in found]
+        ("what", "measured", "bound"), [(f"{row.part}: {row.what}", row.cells()[2], row.cells()[5]) for row in found]
     )
 
 
 def put_between(document: Path, begin: str, end: str, words: str) -> None:
-    """Write words between two lines of a document, instead of those that are there."""
+    """Replace the text between two marker lines of a document."""
     head, rest = document.read_text().split(begin)
     document.write_text(f"{head}{begin}\n{words}\n{end}{rest.split(end)[1]}")
 

@@ -1,7 +1,7 @@
-"""A drain over a queue double: `python -m bench.million <images>`. A million images are too many for a machine's AWS.
+"""A drain with test doubles: `python -m bench.million <images>`.
 
-The queue gives messages that it makes up, S3 and the model say yes; all that is between them is the real thing. It
-prints as JSON what it took.
+A million images are too many for the embedded AWS of one machine. So the queue invents its messages, and S3 and the
+model accept every call; all other code is the real one. The module prints its time and its use of memory as JSON.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _FOUND = Detection([{"Name": "scratch", "Confidence": 97.1}])
 
 
 class QueueDouble:
-    """As `ImageQueue`: so many messages, each for a picture of its own."""
+    """A double of `ImageQueue` with a number of messages, each for a different picture."""
 
     visibility_seconds = 60
 
@@ -47,7 +47,7 @@ class QueueDouble:
 
     def give_back(self, messages: Sequence[Message], seconds: float = 0) -> bool:
         if messages:
-            raise AssertionError("nothing is to come back")
+            raise AssertionError("the drain returned a message to the queue: it must label each one")
         return True
 
     def delete(self, messages: Sequence[Message]) -> list[Message]:
@@ -55,7 +55,7 @@ class QueueDouble:
 
 
 class S3Double:
-    """Takes everything; nothing is there that is looked for but the images of the source bucket."""
+    """A double of S3 that accepts every call; HeadObject finds the images of the source bucket alone."""
 
     def head_object(self, **request: Any) -> Any:
         if request["Bucket"] == _SOURCE:
@@ -82,7 +82,7 @@ def _body(number: int) -> str:
 
 
 def main(images: int) -> None:
-    """Drain so many."""
+    """Drain `images` messages and print the facts as JSON."""
 
     def detect(image: ImageRef, min_confidence: float | None) -> Detection:
         return _FOUND

@@ -1,6 +1,6 @@
-"""How fast a run's pictures are on the screen, in a real browser, and what they cost the API server's memory.
+"""The time until a run's pictures are on the screen of a real browser, and the API server's memory for them.
 
-That it does not matter how many there are.
+Both must not depend on the number of pictures.
 """
 
 from __future__ import annotations
@@ -23,23 +23,24 @@ from label_detection_core.stored import to_json
 from sandbox.chromium import chromium
 
 IMAGES = (50, 50_000)
-#: A part of a journal, as the drain writes it.
+#: Lines in one part of the journal, as the drain writes it.
 _LINES = 200
-#: The label that one image alone has: the last one.
+#: A label that only the last image has.
 _RARE = "rare"
 _TIMES = 5
-#: Some ten milliseconds each: what else the machine does is in one or two of them.
+#: Each request takes some ten milliseconds. With many of them, other work of the machine disturbs only a few.
 _DATA_TIMES = 25
-#: Images of the first page, and of all the others together, that are there with their documents.
+#: Images that exist with their documents: on the first page, and on all other pages together.
 _FIRST, _OTHERS = 24, 50
-#: Images that a request may ask for at most.
+#: The largest number of images that a request may ask for.
 _MOST = 100
 
 
 def measure(place: MeasuredWorld, images: int) -> dict[str, Any]:
-    """A run of so many images: seconds to the first card on the screen, to a page's data, and through all of it.
+    """Measure the pages of a run of `images` images.
 
-    And the API server's memory before and after all that, in bytes.
+    Seconds to the first card on the screen, to the data of a page, and for a search; and the API server's memory in
+    bytes before and after.
     """
     run_id = f"bench__{images}"
     _write_journal(place, run_id, images)
@@ -58,55 +59,54 @@ def measure(place: MeasuredWorld, images: int) -> dict[str, Any]:
     data = [_ask(f"{pages}/images", run_id)[1] for _ in range(_DATA_TIMES)]
     searched, requested = _search(f"{pages}/images", run_id)
     opened = _open(pages, run_id, _turn(f"{pages}/images", run_id, images)[:: max(images // _OTHERS, 1)])
-    # The first page of all has what the API server loads once.
+    # The first page is left out: it includes the modules that the API server loads once.
     facts = {"images": images, "first_card": statistics.median(cards[1:]), "data": statistics.median(data)}
     facts |= {"search": searched, "search_requests": requested, "opened": opened}
     return facts | {"memory_before": before, "memory": resident_bytes(server)}
 
 
 def rows(samples: list[dict[str, Any]]) -> list[Measure]:
-    """The large run beside the small one."""
+    """The table's rows: the large run compared with the small one."""
     if not samples:
         return []
     small, large = ([sample for sample in samples if sample["images"] == images] for images in IMAGES)
-    against = f"a run of {IMAGES[0]} images; Chromium, Airflow's own API server, the embedded AWS"
-    alone = f"{against}; the page alone, without Airflow's frame"
+    against = f"the run of {IMAGES[0]} images"
+    alone = f"{against}; the page without Airflow's frame"
     part, size = "pages", f"{IMAGES[1]:,} images"
     found = []
-    for name, what in (("first_card", "address to first picture's card"), ("data", "a page's data")):
+    for name, what in (("first_card", "from the address to the first picture's card"), ("data", "data of one page")):
         times = tuple(sample[name] for sample in large)
         ratios = tuple(one[name] / other[name] for one, other in zip(large, small, strict=False))
         found += [
             Measure(
                 part, f"{size}: {what}", times, "s", *((alone, at_most(1)) if name == "first_card" else (against,))
             ),
-            Measure(part, f"{size}: {what}, of that at {IMAGES[0]}", ratios, "", against, at_most(1.5)),
+            Measure(part, f"{size}: {what}, divided by that at {IMAGES[0]}", ratios, "", against, at_most(1.5)),
         ]
     searches = tuple(sample["search"] for sample in large)
     requests_made = statistics.median(sample["search_requests"] for sample in large)
     found.append(
-        Measure(part, f"{size}: filtered down to the last one", searches, "s", f"{requests_made:.0f} requests")
+        Measure(part, f"{size}: search until the last image is found", searches, "s", f"{requests_made:.0f} requests")
     )
     return [*found, *_memory_rows(part, small, large)]
 
 
 def _memory_rows(part: str, small: list[dict[str, Any]], large: list[dict[str, Any]]) -> list[Measure]:
     """Of the small runs the first alone: the API server that opens the others has opened the large one before."""
-    every = "all of its processes, resident"
+    every = "resident memory of all its processes"
     first = small[0]
     before, after, later = first["memory_before"], first["memory"], [sample["memory"] for sample in large]
     what = f"API server's memory after {IMAGES[1]:,} images"
-    opened = "each run opened, turned through to its end, searched, some of its pictures and documents opened"
     return [
         Measure(part, f"API server's memory before {IMAGES[0]} images", (before / 1e6,), "MB", every),
         Measure(part, f"API server's memory after {IMAGES[0]} images", (after / 1e6,), "MB", every),
         Measure(part, what, tuple(size / 1e6 for size in later), "MB", every),
         Measure(
             part,
-            f"{what}, of that after {IMAGES[0]}",
+            f"{what}, divided by that after {IMAGES[0]}",
             tuple(size / after for size in later),
             "",
-            f"1: flat; {opened}",
+            "1: no growth",
             at_most(1.1),
         ),
     ]
@@ -150,7 +150,7 @@ def _ask(url: str, run_id: str, **params: str) -> tuple[Any, float]:
 
 
 def _turn(url: str, run_id: str, images: int) -> list[str]:
-    """The ids of all images, page after page."""
+    """Open all pages; returns the ids of their images."""
     found: list[str] = []
     cursor = ""
     while True:
@@ -165,7 +165,7 @@ def _turn(url: str, run_id: str, images: int) -> list[str]:
 
 
 def _open(pages: str, run_id: str, ids: list[str]) -> int:
-    """Open images with their documents and pictures; how many."""
+    """Open the documents and pictures of these images; returns the number of images."""
     with requests.Session() as session:
         session.trust_env = False
         for image in ids:
@@ -178,7 +178,7 @@ def _open(pages: str, run_id: str, ids: list[str]) -> int:
 
 
 def _search(url: str, run_id: str) -> tuple[float, int]:
-    """Seconds and requests until the last image is found by its label."""
+    """Find the last image by its label; returns the seconds and the number of requests."""
     seconds, asked, cursor = 0.0, 0, ""
     while True:
         page, took = _ask(url, run_id, label=_RARE, **({"cursor": cursor} if cursor else {}))

@@ -21,7 +21,7 @@ _OURS, _THEIRS = "#3b7dd8", "#c9a227"
 
 
 def draw(samples: dict[str, list[dict[str, Any]]], folder: Path = DOCS) -> None:
-    """The pictures of which all parts were measured."""
+    """Draw the plots whose parts were all measured."""
     if model := samples.get("model"):
         figure, axes = plt.subplots(1, 3, figsize=(15, 4.2), layout="constrained")
         _use(axes[0], model)
@@ -59,7 +59,7 @@ def _idle(axes: Any, samples: list[dict[str, Any]]) -> None:
             values = [s[name] for s in samples if s["images"] == images]
             label = words if not number else None
             axes.plot([f"{images:,}"] * len(values), values, "o", color=color, alpha=0.7, label=label)
-    axes.set(title="The model on, with nothing to do", xlabel="images", ylabel="seconds", ylim=(0, 5.2))
+    axes.set(title="Seconds in which the model is on but idle", xlabel="images", ylabel="seconds", ylim=(0, 5.2))
     axes.legend()
 
 
@@ -79,8 +79,8 @@ def _sample(axes: Any, samples: list[dict[str, Any]]) -> None:
 
 def _per_image(throughput: Any, cpu: Any, samples: list[dict[str, Any]]) -> None:
     for axes, title, of in (
-        (throughput, "Images a second", lambda s: s["images"] / s["seconds"]),
-        (cpu, "CPU of all of Airflow, ms an image", lambda s: 1000 * s["cpu"] / s["images"]),
+        (throughput, "Images per second", lambda s: s["images"] / s["seconds"]),
+        (cpu, "CPU of all of Airflow, ms per image", lambda s: 1000 * s["cpu"] / s["images"]),
     ):
         for who, name, color in (
             ("ours", "this project", _OURS),
@@ -94,7 +94,7 @@ def _per_image(throughput: Any, cpu: Any, samples: list[dict[str, Any]]) -> None
 
 
 def _plain(axes: Any) -> None:
-    """Numbers as they are read, on an axis of powers of ten."""
+    """Label a logarithmic axis with plain numbers."""
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
 
@@ -116,11 +116,11 @@ def _pace(axes: Any, samples: list[dict[str, Any]]) -> None:
         marker = "o" if sample["rate"] == PACES[0][0] else "s"
         axes.plot(100 * sample["throttled"], 100 * sample["use"], marker, color=color, alpha=0.7)
     for mode, color in ((OURS, _OURS), ("botocore's adaptive mode", _THEIRS)):
-        axes.plot([], [], "o", color=color, label=mode)
+        axes.plot([], [], "o", color=color, label="this project" if mode == OURS else mode)
     axes.axvline(2, color="grey", linestyle="--", linewidth=1)
     axes.set(
-        title=f"Whose pace: dots {PACES[0][0]:g}, squares {PACES[1][0]:g} images/s",
-        xlabel="throttled, % of all sends",
+        title=f"Pace of the calls: dots {PACES[0][0]:g}, squares {PACES[1][0]:g} images/s",
+        xlabel="throttled, % of all calls",
         ylabel="use of the model, %",
     )
     axes.legend()

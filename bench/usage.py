@@ -1,4 +1,4 @@
-"""What Airflow's processes use while something runs: CPU, and each process's peak of memory."""
+"""The CPU and the peak memory of Airflow's processes during a run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SECONDS = 0.5
 
 @dataclass
 class Usage:
-    """CPU seconds used so far, over time: by all of Airflow, and by the scheduler's own process."""
+    """Cumulative CPU seconds at each time: of all of Airflow, and of the scheduler's main process."""
 
     times: list[float] = field(default_factory=list)
     airflow: list[float] = field(default_factory=list)
@@ -31,7 +31,7 @@ class Usage:
         return self._at(self.airflow, end) - self._at(self.airflow, begin)
 
     def scheduler_share(self, begin: float, end: float) -> float:
-        """CPU seconds of the scheduler's own process in each second between two moments."""
+        """CPU seconds per second of the scheduler's main process, between two moments since 1970."""
         return (self._at(self.scheduler, end) - self._at(self.scheduler, begin)) / (end - begin)
 
     def _at(self, values: list[float], moment: float) -> float:
@@ -46,7 +46,7 @@ class Usage:
 
 
 class Meter:
-    """Looks at a world's Airflow twice a second. `peaks`: the most memory a process ever held, in bytes, by its id."""
+    """Measures a world's Airflow twice a second. `peaks`: peak memory in bytes by process id."""
 
     def __init__(self, world: World) -> None:
         self.usage = Usage()
@@ -76,7 +76,7 @@ class Meter:
         for leader in self._leaders.values():
             for process in (leader, *leader.children(recursive=True)):
                 with suppress(psutil.NoSuchProcess, OSError, ValueError):
-                    # What has ended is in the times of the children that its parent has waited for.
+                    # cpu_times of a parent includes its ended children.
                     used += sum(process.cpu_times()[:4])
                     self.peaks[process.pid] = max(self.peaks.get(process.pid, 0), peak_bytes(process.pid))
         self.usage.times.append(time.time())
@@ -85,15 +85,16 @@ class Meter:
 
 
 def resident_bytes(pid: int) -> int:
-    """The memory that a process and all below it hold now; what they share is counted for each."""
+    """The present resident bytes of a process and its descendants; shared memory counts for each of them."""
     leader = psutil.Process(pid)
     return sum(process.memory_info().rss for process in (leader, *leader.children(recursive=True)))
 
 
 def peak_bytes(pid: int | str = "self") -> int:
-    """The most memory that a process has held so far (Linux: VmHWM).
+    """The peak memory of a process so far, in bytes (Linux: VmHWM).
 
-    :raises OSError: when there is none; ValueError: when it has just ended.
+    :raises OSError: if the process does not exist.
+    :raises ValueError: if it has just ended.
     """
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):

@@ -1,1 +1,1 @@
-"""The demo: a whole world of processes on one machine, pictures with known answers, and a check of what comes out."""
+"""The demo: an embedded AWS and Airflow on one machine, pictures with known answers, and a check of the results."""

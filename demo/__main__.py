@@ -16,22 +16,22 @@ from sandbox.processes import Interrupted, signals_raise
 
 _DEFAULT = Kind.REKOGNITION
 _KINDS = ", ".join([*Kind][:-1]) + f" or {[*Kind][-1]}"
-#: Columns of a page that goes into a file or another program.
+#: Width of the output in columns if it goes to a file or another program.
 _PLAIN_WIDTH = 150
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Do what the command line says, and return the exit code."""
+    """Run the command, and return the exit code."""
     parser = _parser()
     given = parser.parse_args(arguments)
     if given.model and given.command not in (None, "up"):
-        parser.error("--model is for the demo and for up: the world that is up has its kind of models")
+        parser.error("--model is for the demo and for up: a world that is up keeps its model type")
     if given.pipelines and given.command is not None:
-        parser.error("--pipelines is for the demo alone")
+        parser.error("--pipelines is for the demo: leave the command out")
     if given.pipelines == "2" and given.model:
-        parser.error("--pipelines 2 has a model of sagemaker and one of lookoutvision: leave --model out")
+        parser.error("--pipelines 2 always has a model of sagemaker and one of lookoutvision: leave --model out")
     if given.env and given.command not in ("put", "results"):
-        parser.error("--env is for put and results: docker compose starts and ends that world")
+        parser.error("--env is for put and results: docker compose itself starts and ends that world")
     clean_own()
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _dispatch(given: argparse.Namespace, console: Console) -> int:
-    """The commands are imported when they are asked for: OpenCV and Airflow's client take a while."""
+    """Run one command. Its module is imported here, because importing OpenCV and Airflow's client takes seconds."""
     if given.command is None:
         from demo.once import demo, demo_of_two
 
@@ -71,7 +71,7 @@ def _dispatch(given: argparse.Namespace, console: Console) -> int:
         console.print(Text(str(error), style="red"), soft_wrap=True)
         return 1
     if world is None:
-        console.print("It is not up: make up", style="red")
+        console.print("No world is running: start one with `make up`", style="red")
         return 1
     if given.command == "put":
         return own_pictures.put(console, world, given.files)
@@ -86,37 +86,37 @@ class _OneLineParser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _OneLineParser(
         prog="python -m demo",
-        description="Without a command: start a whole world (an embedded AWS and Airflow), let it label some 30 "
-        "pictures, check the outcome, and end everything again.",
+        description="Without a command: start a world (an embedded AWS and Airflow), label some 30 pictures, check the "
+        "results, and end the world.",
     )
     parser.add_argument(
         "--model",
         type=_kind,
         metavar="SERVICE",
-        help=f"whose model labels them, in the demo and for `up`: {_KINDS} (default: {_DEFAULT})",
+        help=f"service of the model, for the demo and for `up`: {_KINDS} (default: {_DEFAULT})",
     )
     parser.add_argument(
         "--pipelines",
         choices=["1", "2"],
         metavar="1|2",
-        help="2: two pipelines in one Airflow at the same time, one with a model of sagemaker, one of lookoutvision",
+        help="2: two pipelines at the same time in one Airflow, with models of sagemaker and lookoutvision",
     )
     parser.add_argument(
-        "--folder", type=Path, default=PROJECT / ".world", help="where `up` keeps its world (default: .world)"
+        "--folder", type=Path, default=PROJECT / ".world", help="folder of the world that `up` starts (default: .world)"
     )
     parser.add_argument(
         "--env",
         type=Path,
         metavar="FILE",
-        help="put, results: in the world of docker-compose.yaml that this .env leads to",
+        help="for put and results: use the world of docker-compose.yaml that this .env configures",
     )
-    commands = parser.add_subparsers(dest="command", title="commands for a world that stays")
-    commands.add_parser("up", help="start one in the background; it looks for pictures every two minutes")
-    commands.add_parser("down", help="end it")
-    put = commands.add_parser("put", help="upload pictures to its source bucket")
+    commands = parser.add_subparsers(dest="command", title="commands for a world that keeps running")
+    commands.add_parser("up", help="start a world in the background; it looks for pictures every two minutes")
+    commands.add_parser("down", help="end the world")
+    put = commands.add_parser("put", help="upload pictures to the source bucket")
     put.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a picture, or a folder of them")
-    commands.add_parser("results", help="print what it has labelled and rejected")
-    commands.add_parser("examples", help="put example pictures into it, where there are none; `up` does so too")
+    commands.add_parser("results", help="print the labelled and the rejected pictures")
+    commands.add_parser("examples", help="add example pictures to the world if it has none; `up` does this as well")
     hold = commands.add_parser("hold", help=argparse.SUPPRESS)
     hold.add_argument("kind", choices=list(Kind))
     return parser

@@ -1,4 +1,4 @@
-"""What there is when a run has ended: both buckets, the queues, the model, the run, its report."""
+"""The state of the world after a run: both buckets, the queues, the model, the run and its report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stored:
-    """An object as S3 keeps it."""
+    """An object in S3."""
 
     body: bytes = field(repr=False)
     content_type: str
@@ -24,7 +24,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Depth:
-    """Messages of a queue: waiting, and received but not deleted."""
+    """The numbers of messages in a queue: visible, and in flight (received but not deleted)."""
 
     visible: int
     in_flight: int
@@ -32,10 +32,10 @@ class Depth:
 
 @dataclass(frozen=True)
 class Aftermath:
-    """The world after a run.
+    """The state of the world after a run.
 
-    `model`: as `/_local/model` describes it; `report`: report.json, None if there is none; `second_deliveries`: how
-    many messages the queue has delivered twice.
+    `model`: the JSON of `/_local/model`; `report`: report.json, or None; `second_deliveries`: the number of messages
+    that the queue delivered twice.
     """
 
     final: Mapping[str, Stored]
@@ -49,18 +49,18 @@ class Aftermath:
 
 
 def read_bucket(s3: S3Client, bucket: str) -> dict[str, Stored]:
-    """Every object of a small bucket, by key."""
+    """All objects of a small bucket, by key."""
     return {key: _read(s3, bucket, key) for key in keys(s3, bucket)}
 
 
 def keys(s3: S3Client, bucket: str) -> list[str]:
-    """Every key of a bucket."""
+    """All keys of a bucket."""
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
     return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
 
 def depth(sqs: SQSClient, queue_url: str) -> Depth:
-    """How many messages a queue holds."""
+    """The numbers of messages in a queue, as GetQueueAttributes returns them."""
     names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
     answer = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=list(names))  # type: ignore[arg-type]
     return Depth(*(int(answer["Attributes"][name]) for name in names))  # type: ignore[index]
@@ -75,7 +75,7 @@ def gather(
     run_state: str,
     second_deliveries: int = 0,
 ) -> Aftermath:
-    """Look at everything; `settings`: queue_url, source_bucket and final_bucket."""
+    """Read the state of the world; `settings`: queue_url, source_bucket and final_bucket."""
     final = read_bucket(s3, settings["final_bucket"])
     report = final.get(f"runs/{run_id}/report.json")
     return Aftermath(

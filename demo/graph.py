@@ -1,4 +1,4 @@
-"""The README's picture: a run's graph as Airflow shows it. Needs Chromium: `python -m demo.graph docs/graph.png`."""
+"""Make the README's picture, a run's graph in Airflow: `python -m demo.graph docs/graph.png`. Needs Chromium."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _IMAGES = 60
 
 
 def main(picture: Path) -> None:
-    """Bring a world up, let it run once, and take the picture of that run's graph."""
+    """Start a world, run the DAG once, and save a picture of the run's graph."""
     options = WorldOptions(
         settings={"schedule": "", "wait_minutes": "0"}, aws={"start-seconds": "3", "rate": "20", **ODDITIES}
     )
@@ -41,7 +41,7 @@ def _take(url: str, picture: Path) -> None:
         graph.locator(".react-flow__node").nth(6).wait_for()
         page.get_by_role("button", name="Fit View").click()
         page.add_style_tag(content=".react-flow__minimap, .react-flow__controls { display: none }")
-        page.wait_for_timeout(3000)  # for the graph to stop moving
+        page.wait_for_timeout(3000)  # until the graph has stopped moving
         graph.screenshot(path=picture)
 
 

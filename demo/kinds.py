@@ -1,4 +1,4 @@
-"""The kinds of models that the demo can run, and what its pages say of each."""
+"""The model types that the demo can run, and the demo's texts about each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """Services that have models, by the words of the command line, of ARNs, and of the embedded AWS."""
+    """The services that have models; the values are the names in the command line, in ARNs and in the embedded AWS."""
 
     REKOGNITION = "rekognition"
     SAGEMAKER = "sagemaker"
@@ -16,10 +16,11 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Service:
-    """`thing`: what is on and costs money; `unit`: of what a number is paid for; `price`: USD for an hour of one.
+    """A service in the demo's texts.
 
-    `gone`: what is said of a model that is off, where the service has no word for it. `about`: what a newcomer should
-    know before the run.
+    `thing`: the resource that costs money while it is on; `unit`: the unit that is paid for; `price`: USD per unit and
+    hour; `gone`: the state of a model that is off, if the service has no name for it; `about`: an introduction for
+    newcomers, printed before the run.
     """
 
     name: str
@@ -40,8 +41,9 @@ SERVICES = {
         unit="instance",
         price=0.115,  # AWS: real-time inference on the embedded configuration's ml.m5.large, us-east-1
         gone="deleted",
-        about="The model is an object detector on an Amazon SageMaker endpoint. A run makes the endpoint from its "
-        "configuration, and deletes it. The detector numbers its classes; the option class_names has their names.",
+        about="The model is an object detector on an Amazon SageMaker endpoint. A run creates the endpoint from its "
+        "configuration, and deletes it at the end. The detector returns class numbers; the option class_names has the "
+        "names of the classes.",
     ),
     Kind.LOOKOUT_VISION: Service(
         name="Amazon Lookout for Vision",
@@ -49,14 +51,15 @@ SERVICES = {
         unit="inference unit",
         price=4.0,
         gone="off",
-        about="The model is one of Amazon Lookout for Vision, a service that AWS has ended; the embedded AWS speaks "
-        "its API. It says whether a picture is normal, which is what the example pictures show, or anomalous, and "
-        "where. In those under spoiled/ a blot or a scratch was painted on the thing, those under empty/ show no thing "
-        "and so are anomalous all over, and the second view shows one from another side, which no example does.",
+        about="The model is one of Amazon Lookout for Vision, a service that AWS has ended; the embedded AWS has its "
+        "API. The model decides whether a picture is normal (it looks like the example pictures) or anomalous, and "
+        "where the anomaly is. The pictures under spoiled/ show an object with a painted blot or scratch. The pictures "
+        "under empty/ show no object, so the whole picture is anomalous. The second view shows an object from a side "
+        "that no example shows.",
     ),
 }
 
 
 def kind_of(model_arn: str) -> Kind:
-    """Whose model an ARN names."""
+    """The service of the model that an ARN names."""
     return Kind(model_arn.split(":")[2])

@@ -1,4 +1,4 @@
-"""What a run is doing, while it does it: a table that redraws itself on a terminal, plain lines anywhere else."""
+"""The progress of runs: a table that is redrawn on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _COLOURS = {
     "deferred": "magenta",
     "up_for_retry": "yellow",
 }
-#: In the order they run; what is not listed comes last.
+#: The tasks in the order of a run; other tasks come last.
 _ORDER = (
     "wait_for_images",
     "plan_run",
@@ -41,10 +41,10 @@ _ORDER = (
 
 @dataclass(frozen=True)
 class Moment:
-    """A run at one moment. `done`: documents in the final bucket; `model_on`: seconds.
+    """The state of a run at one moment.
 
-    `model`: where its model is, in Rekognition's words, and the service's own if that has others. `pipeline`: its name,
-    of several.
+    `done`: documents in the final bucket; `model_on`: seconds; `model`: Rekognition's name of the model's state and, if
+    it differs, the service's name; `pipeline`: the pipeline's name if there are several.
     """
 
     tasks: tuple[TaskInstance, ...]
@@ -58,17 +58,17 @@ class Moment:
 
 
 class Show(Protocol):
-    """Where moments and remarks go."""
+    """A display for the progress of runs and for events."""
 
     def say(self, line: str) -> None:
-        """Tell one thing that has happened."""
+        """Show an event."""
 
     def draw(self, moments: Sequence[Moment]) -> None:
-        """Show how things stand: a moment for each run."""
+        """Show the state of each run."""
 
 
 def look(world: World, run: PipelineRun) -> Moment:
-    """How a run stands now."""
+    """The present state of a run."""
     options = run.pipeline.options
     final = keys(world.s3, options["final_bucket"])
     model = run.pipeline.model(world)
@@ -97,7 +97,7 @@ def _place(task: TaskInstance) -> tuple[int, str, int]:
 
 @contextmanager
 def show(console: Console) -> Iterator[Show]:
-    """A live display on a terminal, else lines."""
+    """A live table on a terminal, else plain lines."""
     started = time.monotonic()
     if not console.is_terminal:
         yield _Lines(console, started)
@@ -107,7 +107,7 @@ def show(console: Console) -> Iterator[Show]:
 
 
 class _Lines:
-    """One line for everything that has changed since the last look."""
+    """Prints one line for each value that has changed since the last moment."""
 
     def __init__(self, console: Console, started: float) -> None:
         self._console = console
@@ -132,7 +132,7 @@ class _Lines:
 
 
 class _Table:
-    """A table of tasks, a bar of pictures, the model; for several runs, one table of all."""
+    """A table of tasks, a progress bar of pictures, and the model; several runs share one table."""
 
     def __init__(self, console: Console, live: Live, started: float) -> None:
         self._console = console
@@ -178,7 +178,7 @@ def _tasks_side_by_side(moments: Sequence[Moment]) -> Table:
 
 
 def _state(task: TaskInstance) -> tuple[Text, str]:
-    """Its state and, when it has ended well, its seconds."""
+    """A task's state and, if it has succeeded, its seconds."""
     state = task.state or "waiting"
     return Text(state, style=_COLOURS.get(state, "dim")), (
         f"{task.duration:.1f}" if task.duration and state == "success" else ""
@@ -206,7 +206,7 @@ def watch(
 ) -> list[str]:
     """Draw the runs every half second until all have ended, and return their states.
 
-    :raises TimeoutError: after so many seconds.
+    :raises TimeoutError: after `timeout` seconds.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -219,5 +219,5 @@ def watch(
             going_on = ", ".join(
                 f"{run.pipeline.dag_id} {run.run_id}: {state}" for run, state in zip(runs, states, strict=True)
             )
-            raise TimeoutError(f"the run has not ended after {timeout:.0f} seconds: {going_on}")
+            raise TimeoutError(f"not all runs have ended after {timeout:.0f} seconds: {going_on}")
         time.sleep(0.5)

@@ -1,4 +1,4 @@
-"""`python -m demo`: a world, the pictures, one run of each pipeline, and a check of what came out."""
+"""`python -m demo`: start a world, upload pictures, run each pipeline once, and check the results."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 _RUN_SECONDS = 240
 _LOG_LINES = 15
 
-#: A picture that the model fails on comes again later each time: three deliveries take some ten seconds, five minutes.
+#: The delay of a failed picture grows with each delivery: three deliveries take ten seconds, five take minutes.
 _SETTINGS = {"schedule": "", "max_receives": "3"}
 
 
 def demo(console: Console, kind: Kind) -> int:
-    """Run it; 0 if everything is as it should be, 1 if not. The folder is kept if something went wrong."""
+    """Run the demo; returns 0 if all results are right, else 1, and then keeps the folder of the world."""
     return _in_a_folder(console, lambda folder: _one(console, folder, kind))
 
 
 def demo_of_two(console: Console) -> int:
-    """Run that of two pipelines; as `demo`."""
+    """Run the demo of two pipelines; returns 0 or 1, as `demo` does."""
     return _in_a_folder(console, lambda folder: _two(console, folder))
 
 
@@ -83,8 +83,8 @@ def _one(console: Console, folder: Path, kind: Kind) -> Sequence[str]:
 def _two(console: Console, folder: Path) -> Sequence[str]:
     _introduce(
         console,
-        "Two pipelines in one Airflow: parts has a SageMaker endpoint, surfaces a model of Lookout for Vision; "
-        "each has its own buckets and queue. Both run at the same time.",
+        "Two pipelines in one Airflow: parts uses a SageMaker endpoint, surfaces uses a model of Lookout for Vision. "
+        "Each pipeline has its own buckets and queue. Both run at the same time.",
     )
     examples(folder / "examples")
     pipelines: list[Pipeline] = []
@@ -115,22 +115,22 @@ def _two(console: Console, folder: Path) -> Sequence[str]:
     *its_own, watchdog = two_pipelines.dag_ids(pipelines)
     console.print(
         Text(
-            f"\nTheir models were on at the same time for {together:.0f} s. Airflow's DAGs are {', '.join(its_own)}, "
-            f"and one {watchdog} for both."
+            f"\nBoth models were on at the same time for {together:.0f} s. Airflow has the DAGs {', '.join(its_own)}, "
+            f"and {watchdog} for both pipelines."
         ),
         soft_wrap=True,
     )
     if of_both:
         tell_problems(console, of_both)
     elif of_each:
-        console.print(Text("\nNot all is well: see above.", style="bold red"))
+        console.print(Text("\nNot all is well: see the problems above.", style="bold red"))
     else:
         console.print(Text("\nAll is well with both, and both models are off.", style="bold green"))
     return [*of_each, *of_both]
 
 
 def _introduce(console: Console, more: str) -> None:
-    line = "Label detection on Airflow: a demo on this machine alone, without an AWS account."
+    line = "Label detection on Airflow: a demo that runs on this machine alone, without an AWS account."
     console.print(Text(line, style="bold"))
     if more:
         console.print(Text(more), soft_wrap=True)
@@ -138,7 +138,7 @@ def _introduce(console: Console, more: str) -> None:
 
 @dataclass(frozen=True)
 class _Ended:
-    """A run that has ended: what was uploaded for it, what there is after it, what its failed tasks' logs say."""
+    """A run that has ended: the uploaded pictures, the state of the world, the ends of the failed tasks' logs."""
 
     run: PipelineRun
     uploaded: Sequence[Picture]
@@ -147,10 +147,10 @@ class _Ended:
 
 
 def _run(world: World, display: Show, pipelines: Sequence[Pipeline]) -> list[_Ended]:
-    """Upload each pipeline's pictures, run all DAGs at the same time, and gather what there is then."""
+    """Upload each pipeline's pictures, run all DAGs at the same time, and read the state of the world."""
     for pipeline in pipelines:
         world.api.wait_for_dag(pipeline.dag_id, check=world.check)
-    left_out = HARD_KEYS[5:] if len(pipelines) > 1 else ()  # one pipeline's demo has shown them; this is about two
+    left_out = HARD_KEYS[5:] if len(pipelines) > 1 else ()  # the demo of one pipeline has them
     uploaded = [[p for p in pictures(pipeline.kind) if p.key not in left_out] for pipeline in pipelines]
     for pipeline, its in zip(pipelines, uploaded, strict=True):
         bucket = pipeline.options["source_bucket"]
@@ -180,7 +180,7 @@ def _ended(world: World, run: PipelineRun, state: str, uploaded: Sequence[Pictur
 
 
 def _tell(console: Console, ended: _Ended) -> Sequence[str]:
-    """Print what came out, and return what is wrong with it."""
+    """Print the results of a run; returns the problems."""
     verdict = check(ended.uploaded, ended.after)
     tell(console, verdict, ended.after)
     for log in ended.logs:
@@ -189,7 +189,7 @@ def _tell(console: Console, ended: _Ended) -> Sequence[str]:
 
 
 def upload(s3: S3Client, bucket: str, uploaded: Sequence[Picture]) -> None:
-    """Put every picture, as often as it says; the second times last, as a retrying camera would."""
+    """Upload each picture `uploads` times; repeated uploads come last, as from a camera that retries."""
     for nth in range(max(picture.uploads for picture in uploaded)):
         for picture in uploaded:
             if picture.uploads > nth:
@@ -204,10 +204,10 @@ def upload(s3: S3Client, bucket: str, uploaded: Sequence[Picture]) -> None:
 
 
 def _failures(api: AirflowApi, run: PipelineRun) -> Iterator[str]:
-    """The end of the log of each task that failed, first failure first."""
+    """The last lines of the log of each failed task, earliest failure first."""
     dag_id = run.pipeline.dag_id
     failed = [task for task in api.tasks(dag_id, run.run_id) if task.state == "failed"]
     for task in sorted(failed, key=lambda task: task.end_date or ""):
         log = api.log(dag_id, run.run_id, task.task_id, task.try_number, task.map_index).splitlines()
         shown = [line for line in log if "::group::" not in line and "::endgroup::" not in line]
-        yield "\n".join([f"\nThe log of {task.name}, try {task.try_number}, ends:", *shown[-_LOG_LINES:]])
+        yield "\n".join([f"\nThe last lines of the log of {task.name}, try {task.try_number}:", *shown[-_LOG_LINES:]])

@@ -1,6 +1,7 @@
-"""Checks what became of the pictures against what was uploaded, without a line of the pipeline's own code.
+"""Check the results of a run against the uploaded pictures, without using any code of the pipeline.
 
-Every picture must have one outcome and the right one; nothing may be left over, and the model must be off.
+Each picture must have exactly one outcome, and the right one. No file or message may be left over, and the model must
+be off.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from sandbox.environment import PROJECT
 _SCHEMA_FILE = PROJECT / "include" / "label_detection_core" / "labelling" / "label_document.schema.json"
 _REJECTED, _RUNS, _DOCUMENT = "rejected/", "runs/", ".json"
 _MAX_KEY_BYTES = 1024
-#: A find counts as right from this intersection over union on, and so many of the objects must be found.
+#: A find is right if its intersection over union is above this value; then the share of objects that must be found.
 LEAST_IOU = 0.5
 _LEAST_SHARE = 0.9
 _FINAL_KEY = re.compile(r"(?P<stem>.*)-[0-9a-f]{10}(?P<suffix>\.[^./]*)?", re.DOTALL)
@@ -30,7 +31,7 @@ _FINAL_KEY = re.compile(r"(?P<stem>.*)-[0-9a-f]{10}(?P<suffix>\.[^./]*)?", re.DO
 
 @dataclass(frozen=True)
 class Find:
-    """A label of a document; `iou` with the object of that label that is in the picture, None if there is none."""
+    """A label of a document. `iou`: with the object of that label in the picture, None if there is no such object."""
 
     name: str
     confidence: float
@@ -39,7 +40,7 @@ class Find:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a model that looks for anomalies says of a picture; `confidence`: 0-100."""
+    """The judgement of a picture by a model that detects anomalies; `confidence`: 0-100."""
 
     is_anomalous: bool
     confidence: float
@@ -47,7 +48,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class PictureOutcome:
-    """A picture, and what became of it; `judgement`: from a model that looks for anomalies alone."""
+    """A picture and its outcome; `judgement`: None unless the model detects anomalies."""
 
     picture: Picture
     final_key: str | None
@@ -59,7 +60,7 @@ class PictureOutcome:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A row for each picture, and everything that is wrong, in words."""
+    """A row for each picture, and a text for each problem."""
 
     rows: tuple[PictureOutcome, ...]
     problems: tuple[str, ...]
@@ -76,7 +77,7 @@ class _Document:
 
 
 def check(pictures: Sequence[Picture], after: Aftermath) -> Verdict:
-    """Everything that is wrong with the outcome of one run over these pictures."""
+    """Check the outcome of one run over these pictures; the problems name each error."""
     documents, unreadable = _documents(after)
     by_source: dict[str, list[_Document]] = {}
     for document in documents:
@@ -96,7 +97,7 @@ def check(pictures: Sequence[Picture], after: Aftermath) -> Verdict:
 
 
 def _documents(after: Aftermath) -> tuple[list[_Document], list[str]]:
-    """The documents beside images, rejected ones and messages included, and what is wrong with them as documents."""
+    """All label documents, also those of rejected images and messages, and the problems with their format."""
     validator = jsonschema.Draft202012Validator(
         json.loads(_SCHEMA_FILE.read_text()), format_checker=jsonschema.FormatChecker()
     )
@@ -117,7 +118,7 @@ def _documents(after: Aftermath) -> tuple[list[_Document], list[str]]:
 
 def _row(picture: Picture, documents: Sequence[_Document], after: Aftermath) -> PictureOutcome:
     if len(documents) != 1:
-        problem = "lost: there is no document" if not documents else f"has {len(documents)} documents, not one"
+        problem = "lost: it has no document" if not documents else f"has {len(documents)} documents instead of one"
         return PictureOutcome(picture, None, (), None, (problem,))
     (document,) = documents
     error = document.content.get("error")
@@ -128,9 +129,9 @@ def _row(picture: Picture, documents: Sequence[_Document], after: Aftermath) -> 
     elif not picture.is_good and not error:
         problems.append(f"labelled, though it should be rejected with {picture.refusal}")
     elif error and error["code"] != picture.refusal:
-        problems.append(f"rejected with {error['code']}, not with {picture.refusal}")
+        problems.append(f"rejected with {error['code']} instead of {picture.refusal}")
     if picture.where_known:
-        problems += [f"{find.name} was found where none is" for find in finds if find.iou is None]
+        problems += [f"{find.name} was found in a picture that shows none" for find in finds if find.iou is None]
     judgement = _judgement(document)
     if not error:
         problems += _judged(picture, judgement)
@@ -141,22 +142,22 @@ def _row(picture: Picture, documents: Sequence[_Document], after: Aftermath) -> 
 
 
 def _judgement(document: _Document) -> Judgement | None:
-    said = document.content.get("anomaly")
-    return Judgement(bool(said["IsAnomalous"]), float(said["Confidence"])) if said else None
+    anomaly = document.content.get("anomaly")
+    return Judgement(bool(anomaly["IsAnomalous"]), float(anomaly["Confidence"])) if anomaly else None
 
 
 def _judged(picture: Picture, judgement: Judgement | None) -> Iterator[str]:
-    """A model that looks for anomalies must be right about each picture; any other says nothing of them."""
-    words = {True: "anomalous", False: "normal", None: "neither normal nor anomalous"}
-    said = judgement.is_anomalous if judgement else None
-    if said is not picture.anomalous:
-        yield f"it is said to be {words[said]}, and is {words[picture.anomalous]}"
+    """A model that detects anomalies must judge each picture rightly; any other model must give no judgement."""
+    names = {True: "anomalous", False: "normal", None: "neither normal nor anomalous"}
+    judged = judgement.is_anomalous if judgement else None
+    if judged is not picture.anomalous:
+        yield f"it was judged {names[judged]}, and is {names[picture.anomalous]}"
 
 
 def _labelled_by(document: _Document, after: Aftermath) -> Iterator[str]:
     arn = document.content.get("model", {}).get("arn")
     if arn != after.model["arn"]:
-        yield f"its document is of another model: {arn}"
+        yield f"its document names another model: {arn}"
 
 
 def _finds(picture: Picture, labels: Sequence[dict[str, Any]]) -> tuple[Find, ...]:
@@ -170,14 +171,14 @@ def _finds(picture: Picture, labels: Sequence[dict[str, Any]]) -> tuple[Find, ..
 
 
 def _key(picture: Picture, document: _Document) -> Iterator[str]:
-    """The final key: the source key, perhaps cut to fit, with 10 hex digits before its suffix."""
+    """The final key must be the source key with 10 hex digits before its suffix, cut only if it is too long."""
     key = document.image_key
     if picture.is_good == key.startswith(_REJECTED):
-        yield f"its document is at {document.key}"
+        yield f"its document is in the wrong folder: {document.key}"
     match = _FINAL_KEY.fullmatch(key if picture.is_good else key.removeprefix(_REJECTED))
     stem, dot, suffix = picture.key.rpartition(".")
     whole = match is not None and match["stem"] == stem
-    longest = len(document.key.encode()) > _MAX_KEY_BYTES - 4  # the next character would not have fitted
+    longest = len(document.key.encode()) > _MAX_KEY_BYTES - 4  # one more character might be too long
     cut = match is not None and longest and stem.startswith(match["stem"])
     if (
         not match
@@ -185,19 +186,19 @@ def _key(picture: Picture, document: _Document) -> Iterator[str]:
         or not (whole or cut)
         or len(document.key.encode()) > _MAX_KEY_BYTES
     ):
-        yield f"its final key is {key!r}"
+        yield f"its final key {key!r} does not follow from its source key"
     if document.content.get("image", {}).get("key") != key:
         yield f"its document at {document.key} names another image: {document.content.get('image')}"
 
 
 def _copy(picture: Picture, document: _Document, after: Aftermath) -> Iterator[str]:
-    """The image in the final bucket must be what was uploaded."""
+    """The image in the final bucket must equal the uploaded one."""
     stored = after.final.get(document.image_key)
     if stored is None:
-        yield f"there is a document, but no image {document.image_key}"
+        yield f"it has a document, but its image {document.image_key} is missing"
         return
     if stored.body != picture.body:
-        yield f"{len(stored.body)} other bytes than the {len(picture.body)} uploaded"
+        yield f"its copy has {len(stored.body)} bytes that differ from the {len(picture.body)} uploaded ones"
     if stored.content_type != picture.content_type:
         yield f"content type {stored.content_type}, uploaded as {picture.content_type}"
     if dict(stored.metadata) != dict(picture.metadata):
@@ -207,7 +208,7 @@ def _copy(picture: Picture, document: _Document, after: Aftermath) -> Iterator[s
 
 
 def _missed(rows: Sequence[PictureOutcome]) -> Iterator[str]:
-    """At least 9 of 10 objects must be found where they are."""
+    """At least 9 of 10 objects must be found at their place."""
     objects = [(row, truth) for row in rows if row.picture.is_good for truth in row.picture.truths]
     missed = [
         f"{truth.label} in {row.picture.key}"
@@ -215,7 +216,7 @@ def _missed(rows: Sequence[PictureOutcome]) -> Iterator[str]:
         if not any(find.name == truth.label and (find.iou or 0) > LEAST_IOU for find in row.finds)
     ]
     if len(missed) > (1 - _LEAST_SHARE) * len(objects):
-        yield f"{len(missed)} of {len(objects)} objects not found where they are: {', '.join(missed)}"
+        yield f"{len(missed)} of {len(objects)} objects not found at their place: {', '.join(missed)}"
 
 
 def _left_over(pictures: Sequence[Picture], documents: Sequence[_Document], after: Aftermath) -> Iterator[str]:
@@ -226,7 +227,7 @@ def _left_over(pictures: Sequence[Picture], documents: Sequence[_Document], afte
             yield f"{key}: in the final bucket without a document"
     for document in documents:
         if document.content.get("source", {}).get("key") not in uploaded:
-            yield f"{document.key}: the document of something that was not uploaded"
+            yield f"{document.key}: the document of a picture that was not uploaded"
     for key in after.source_keys:
         yield f"{key}: still in the source bucket"
 
@@ -248,9 +249,10 @@ def _model(after: Aftermath) -> Iterator[str]:
 
 
 def _report(pictures: Sequence[Picture], documents: Sequence[_Document], after: Aftermath) -> Iterator[str]:
-    """The report's numbers. A second event for a picture counts as labelled again or as ignored.
+    """Check the numbers in the report.
 
-    So does a second delivery, unless it came while the first was in work: then it counts as nothing.
+    A second event for a picture counts as labelled again or as ignored. A second delivery counts in the same way, or is
+    not counted if it arrived while the first one was being handled.
     """
     if after.report is None:
         yield "there is no report.json"
@@ -265,7 +267,7 @@ def _report(pictures: Sequence[Picture], documents: Sequence[_Document], after: 
     ):
         most = least + after.second_deliveries
         if not least <= count <= most:
-            yield f"report.json says {count} for {name}, it should be {least}{f' to {most}' if most > least else ''}"
+            yield f"report.json has {count} for {name} instead of {least}{f' to {most}' if most > least else ''}"
     expected: dict[str, tuple[object, object]] = {
         "queue": (after.report["queue"], {"visible": 0, "in_flight": 0, "delayed": 0}),
         "problems": (after.report["problems"], []),
@@ -277,12 +279,12 @@ def _report(pictures: Sequence[Picture], documents: Sequence[_Document], after: 
         found = Counter(name for document in documents for name in _names(document))
         expected["labels"] = (after.report["labels"], dict(found))
     elif images["labelled"] < good:
-        yield f"report.json says {images['labelled']} labelled, uploaded were {good} good pictures"
+        yield f"report.json has {images['labelled']} labelled pictures, but {good} good pictures were uploaded"
     if Refusal.MODEL in {p.refusal for p in pictures} and not images["failed"]:
-        yield "report.json says that no picture was tried again, though one has an error that may pass"
-    for name, (said, true) in expected.items():
-        if said != true:
-            yield f"report.json says {said} for {name}, it should be {true}"
+        yield "report.json has no picture that was tried again, although one had a temporary error"
+    for name, (reported, true) in expected.items():
+        if reported != true:
+            yield f"report.json has {reported} for {name} instead of {true}"
     yield from _bill(after.report["model"], after.model)
 
 
@@ -290,8 +292,8 @@ def _names(document: _Document) -> set[str]:
     return {label["Name"] for label in document.content.get("labels", [])}
 
 
-def _bill(said: dict[str, Any], model: Any) -> Iterator[str]:
-    """The report's minutes begin with the request and end when the stop was seen: never less than the model was on."""
+def _bill(reported: dict[str, Any], model: Any) -> Iterator[str]:
+    """Check the report's minutes: from the start request until the stop was seen, so at least the time on."""
     minutes = model["on_seconds"] / 60
-    if not minutes - 0.02 <= said["minutes"] <= minutes + 1:
-        yield f"report.json says the model was on for {said['minutes']} minutes, it was {minutes:.2f}"
+    if not minutes - 0.02 <= reported["minutes"] <= minutes + 1:
+        yield f"report.json has {reported['minutes']} minutes for the model, which was on for {minutes:.2f}"

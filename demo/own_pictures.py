@@ -1,4 +1,4 @@
-"""`put` and `results`: a user's own pictures in the world that is up."""
+"""`put` and `results`: upload a user's pictures to a running world, and print their labels."""
 
 from __future__ import annotations
 
@@ -22,9 +22,12 @@ _PREFIX = "AIRFLOW__LABEL_DETECTION__"
 
 
 def put(console: Console, standing: Standing, files: Sequence[Path]) -> int:
-    """Upload files under their names, and folders with all that is in them, their own name included."""
+    """Upload files with their names as keys, and all files of folders with keys that begin with the folder's name.
+
+    Returns the exit code.
+    """
     if missing := [str(path) for path in files if not path.exists()]:
-        console.print(Text(f"not there: {', '.join(missing)}", style="red"), soft_wrap=True)
+        console.print(Text(f"no such file or folder: {', '.join(missing)}", style="red"), soft_wrap=True)
         return 1
     s3, bucket = s3_client(standing.aws), _setting(standing, "SOURCE_BUCKET")
     count = 0
@@ -35,15 +38,18 @@ def put(console: Console, standing: Standing, files: Sequence[Path]) -> int:
         count += 1
         if not key.endswith(_ANNOUNCED):
             console.print(
-                Text("  is not announced: only .png, .jpg, .jpeg and .PNG, .JPG, .JPEG are", style="yellow"),
+                Text(
+                    "  S3 sends no event for this name: rename it to .png, .jpg, .jpeg, .PNG, .JPG or .JPEG",
+                    style="yellow",
+                ),
                 soft_wrap=True,
             )
-    console.print(f"{count} uploaded; they are labelled by the next run, within minutes.")
+    console.print(f"{count} uploaded; the next run labels them, within minutes.")
     return 0
 
 
 def results(console: Console, standing: Standing) -> int:
-    """Print every document of the final bucket, and what still waits."""
+    """Print each document in the final bucket, and the pictures and messages that wait; returns the exit code."""
     s3, bucket = s3_client(standing.aws), _setting(standing, "FINAL_BUCKET")
     table = Table(box=None, pad_edge=False)
     for title in (f"in s3://{bucket}", "labels"):
@@ -65,7 +71,7 @@ def results(console: Console, standing: Standing) -> int:
 
 
 def _pictures(files: Sequence[Path]) -> Iterator[tuple[Path, str]]:
-    """Each file with its key."""
+    """The files, each with its key."""
     for given in files:
         if given.is_dir():
             root = given.resolve().parent
@@ -85,7 +91,7 @@ def _labels(document: dict[str, Any]) -> Text:
 
 
 def _judged(anomaly: dict[str, Any], labels: Sequence[dict[str, Any]]) -> Text:
-    """What a model that looks for anomalies says; without labels, where it is less sure than `min_confidence`."""
+    """The judgement of a model that detects anomalies. Below `min_confidence` it has no labels."""
     if not anomaly["IsAnomalous"]:
         return Text(f"normal {anomaly['Confidence']:.1f} %", style="green")
     found = [f"{label['Name']}{_box(label)}" for label in labels]

@@ -1,4 +1,4 @@
-"""The docs' pictures of the pages in Airflow's UI. Needs Chromium: `python -m demo.pages_shots docs`."""
+"""Make the docs' pictures of the pages in Airflow's UI: `python -m demo.pages_shots docs`. Needs Chromium."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from sandbox.processes import signals_raise
 from sandbox.world import ODDITIES, World, WorldOptions
 
 _DAG = "label_detection"
-#: Runs before the one that is shown: enough to compare the last five with those before.
+#: Runs before the one in the pictures: the overview compares the last five runs with the earlier ones.
 _EARLIER = 11
 _WIDE, _NARROW = (1280, 800), (390, 844)
 
 
 def main(folder: Path) -> None:
-    """Bring a world up, let it run some times, and take the pictures."""
+    """Start a world, run the DAG several times, and save the pictures."""
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
         examples(place / "examples")
@@ -54,7 +54,7 @@ def main(folder: Path) -> None:
 
 
 def _run(world: World, number: int) -> str:
-    """A run over some of the demo's pictures, the last one over all of them; its id."""
+    """Run the DAG over some of the demo's pictures, and the last time over all of them; returns the run's id."""
     found = pictures(seed=3 + number)
     chosen = random.Random(number)  # noqa: S311  # the same pictures each time
     some = found if number == _EARLIER else chosen.sample(found, chosen.randint(8, 20))
@@ -78,7 +78,7 @@ def _take(
     )
     page.goto(url)
     show(page.frame_locator("iframe") if "/plugin/" in url else page)
-    page.wait_for_timeout(1500)  # for pictures that load when they are seen
+    page.wait_for_timeout(1500)  # for pictures that load lazily
     page.screenshot(path=picture)
     page.close()
     print(picture)

@@ -1,6 +1,6 @@
-"""Pictures made of scikit-image's real photographs: an object cut from one, laid on another, and where it lies.
+"""Pictures made from scikit-image's real photographs: objects are cut from one and laid on another at known places.
 
-Only photographs inside scikit-image's wheel are used, so nothing is downloaded.
+All photographs are inside scikit-image's wheel, so nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
 
-#: What an object is cut from: photograph, left, top, right, bottom (pixels).
+#: The objects, each with its photograph and its left, top, right and bottom there, in pixels.
 _OBJECTS = {
     "cup": ("coffee.png", 72, 8, 492, 392),
     "cat": ("chelsea.png", 60, 0, 440, 300),
@@ -24,7 +24,7 @@ _OBJECTS = {
     "astronaut": ("astronaut.png", 20, 0, 420, 512),
 }
 LABELS = tuple(_OBJECTS)
-#: The photographs that objects are laid on, and that show none of them.
+#: The photographs that objects are laid on; they show none of the objects.
 BACKGROUNDS = (
     "brick.png",
     "grass.png",
@@ -37,15 +37,15 @@ BACKGROUNDS = (
     "retina.jpg",
     "camera.png",
 )
-#: The same motorcycle from 19 cm further right: a real second photograph of an object.
+#: A second real photograph of the motorcycle, taken 19 cm further right.
 SECOND_VIEW = "motorcycle_right.png"
-#: What the embedded Lookout for Vision calls what is not normal.
+#: The name that the embedded Lookout for Vision has for an anomaly.
 DEFECT = "defect"
 
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle in ratios of the image's width and height, as Rekognition's BoundingBox."""
+    """A rectangle as ratios of the image's width and height, like Rekognition's BoundingBox."""
 
     left: float
     top: float
@@ -53,7 +53,7 @@ class Box:
     height: float
 
     def iou(self, other: Box) -> float:
-        """Intersection over union with another box: 0 (apart) to 1 (the same)."""
+        """Intersection over union with another box, from 0 (apart) to 1 (identical)."""
         width = min(self.left + self.width, other.left + other.width) - max(self.left, other.left)
         height = min(self.top + self.height, other.top + other.height) - max(self.top, other.top)
         shared = max(width, 0.0) * max(height, 0.0)
@@ -63,7 +63,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Truth:
-    """An object that is in a picture, and where."""
+    """An object in a picture, and its place."""
 
     label: str
     box: Box
@@ -71,22 +71,24 @@ class Truth:
 
 @cache
 def photograph(name: str) -> Pixels:
-    """A photograph from scikit-image's wheel, in BGR."""
+    """A photograph from scikit-image's wheel, in BGR. Raises FileNotFoundError."""
     path = Path(skimage.data.__file__).parent / name
     pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if pixels is None:
-        raise FileNotFoundError(f"{path}: scikit-image's wheel does not carry this photograph any more")
+        raise FileNotFoundError(
+            f"{path}: scikit-image's wheel no longer has this photograph: pin an older scikit-image"
+        )
     return np.asarray(pixels, dtype=np.uint8)
 
 
 def cut_out(label: str) -> Pixels:
-    """The object of this label, cut from its photograph: the example that the model learns from."""
+    """The object of a label, cut from its photograph; it is the model's example picture."""
     name, left, top, right, bottom = _OBJECTS[label]
     return photograph(name)[top:bottom, left:right].copy()
 
 
 def second_view() -> tuple[Pixels, Truth]:
-    """The real second photograph of the motorcycle, and where it is there: shifted by the stereo pair's disparity."""
+    """The second photograph of the motorcycle, and its place there: shifted by the disparity of the stereo pair."""
     _, left, top, right, bottom = _OBJECTS["motorcycle"]
     pixels = photograph(SECOND_VIEW)
     height, width = pixels.shape[:2]
@@ -96,7 +98,7 @@ def second_view() -> tuple[Pixels, Truth]:
 
 
 def background(name: str, width: int, height: int) -> Pixels:
-    """A photograph in another size, cut in the middle to keep its proportions."""
+    """The centre of a photograph, scaled to this size in pixels without distortion."""
     pixels = photograph(name)
     scale = max(width / pixels.shape[1], height / pixels.shape[0])
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
@@ -109,10 +111,10 @@ def background(name: str, width: int, height: int) -> Pixels:
 def lay_on(
     pixels: Pixels, label: str, within: tuple[int, int, int, int], rng: np.random.Generator
 ) -> tuple[Pixels, Truth]:
-    """Lay an object somewhere in a part of a picture (left, top, right, bottom in pixels), scaled and turned a little.
+    """Lay an object at a random place in a part of a picture (left, top, right, bottom in pixels).
 
-    It fills 50-95 % of that part in one direction and is turned by up to 20 degrees. The truth is the upright box
-    around it.
+    The object is scaled to fill 50-95 % of that part in one direction, and turned by at most 20 degrees. Returns the
+    picture, and the upright box around the object.
     """
     patch = cut_out(label)
     left, top, right, bottom = within
@@ -136,7 +138,7 @@ def lay_on(
 
 
 def _turned(patch: Pixels, degrees: float) -> tuple[NDArray[np.float64], tuple[float, float]]:
-    """The corners of a patch turned about its middle, moved to start at 0, 0, and the size of the box around them."""
+    """The corners of a rotated patch, moved so that the box around them starts at 0, 0, and the size of that box."""
     h, w = patch.shape[:2]
     angle = np.deg2rad(degrees)
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -147,7 +149,7 @@ def _turned(patch: Pixels, degrees: float) -> tuple[NDArray[np.float64], tuple[f
 
 
 def blotted(pixels: Pixels, thing: Box) -> tuple[Pixels, Truth]:
-    """The picture with a blot in the middle of the thing, and where that is."""
+    """The picture with a blot in the middle of the object, and the place of the blot."""
     where = np.zeros(pixels.shape[:2], np.uint8)
     (x, y), side = _point(pixels, thing, 0.5, 0.5), _shorter_side(pixels, thing)
     cv2.circle(where, (x, y), round(side * 0.09), 255, -1)
@@ -155,7 +157,7 @@ def blotted(pixels: Pixels, thing: Box) -> tuple[Pixels, Truth]:
 
 
 def scratched(pixels: Pixels, thing: Box) -> tuple[Pixels, Truth]:
-    """The picture with a scratch across the thing, and where that is."""
+    """The picture with a scratch across the object, and the place of the scratch."""
     where = np.zeros(pixels.shape[:2], np.uint8)
     ends = _point(pixels, thing, 0.35, 0.4), _point(pixels, thing, 0.65, 0.6)
     cv2.line(where, *ends, 255, max(3, round(_shorter_side(pixels, thing) * 0.03)))
@@ -163,7 +165,7 @@ def scratched(pixels: Pixels, thing: Box) -> tuple[Pixels, Truth]:
 
 
 def _point(pixels: Pixels, thing: Box, across: float, down: float) -> tuple[int, int]:
-    """A place in a thing's box, in pixels."""
+    """A point in an object's box, in pixels."""
     height, width = pixels.shape[:2]
     return round((thing.left + across * thing.width) * width), round((thing.top + down * thing.height) * height)
 
@@ -174,7 +176,7 @@ def _shorter_side(pixels: Pixels, thing: Box) -> float:
 
 
 def _painted(pixels: Pixels, where: Pixels) -> tuple[Pixels, Truth]:
-    """White on what is dark, black on what is bright; and the box around it."""
+    """The picture with the mask painted white on a dark or black on a bright object, and the box around the paint."""
     colour = 255 if pixels[where > 0].mean() < 128 else 0
     painted = np.where(where[..., None] > 0, np.uint8(colour), pixels)
     left, top, width, height = cv2.boundingRect(where)
@@ -183,14 +185,14 @@ def _painted(pixels: Pixels, where: Pixels) -> tuple[Pixels, Truth]:
 
 
 def weathered(pixels: Pixels, rng: np.random.Generator) -> Pixels:
-    """The picture as another camera in another light takes it: brightness, contrast and a little noise."""
+    """The picture as from another camera in another light: with other brightness and contrast, and a little noise."""
     contrast, brightness = rng.uniform(0.7, 1.25), rng.uniform(-30, 30)
     noise = rng.normal(0, 5, pixels.shape)
     return np.asarray(np.clip(pixels * contrast + brightness + noise, 0, 255), dtype=np.uint8)
 
 
 def encode(pixels: Pixels, suffix: str, quality: int = 85) -> bytes:
-    """The picture as the bytes of a .png or .jpg file."""
+    """The bytes of the picture as a .png or .jpg file. Raises ValueError."""
     options = [cv2.IMWRITE_JPEG_QUALITY, quality] if suffix == ".jpg" else []
     done, buffer = cv2.imencode(suffix, pixels, options)
     if not done:

@@ -1,6 +1,6 @@
-"""What the demo uploads: pictures with and without objects, files no model takes, and keys that are easily mangled.
+"""The demo's uploads: pictures with and without objects, files that no model accepts, and difficult keys.
 
-What must come of each depends on the kind of the model. The same seed gives the same bytes.
+The expected outcome of each depends on the model type. Equal seeds give equal bytes.
 """
 
 from __future__ import annotations
@@ -32,38 +32,38 @@ from demo.photographs import (
 )
 
 WIDTH, HEIGHT = 640, 480
-#: More than any service takes. AWS: 15 MB for an image in S3 (Rekognition), 25 MB to a SageMaker endpoint.
+#: More than any service accepts. AWS: 15 MB for an image in S3 (Rekognition), 25 MB to a SageMaker endpoint.
 _TOO_MANY_BYTES = 25 * 1024 * 1024 + 1
-#: Complete, of one pixel.
+#: A complete GIF of one pixel.
 _GIF = bytes.fromhex("47494638396101000100800000000000ffffff2c00000000010001000002024401003b")
 
 
 class Refusal(StrEnum):
-    """Error codes for a file that is not taken.
+    """Error codes of rejected files.
 
-    The first two are Rekognition's, and the pipeline's own for a model that is sent bytes.
+    The first two are Rekognition's. The pipeline also uses them itself for a model that gets the bytes of an image.
     """
 
     FORMAT = "InvalidImageFormatException"
     TOO_LARGE = "ImageTooLargeException"
     PARAMETER = "InvalidParameterException"  # Rekognition's
-    MODEL = "ModelError"  # SageMaker's: the container's own
+    MODEL = "ModelError"  # SageMaker's, for an error of the container
     VALIDATION = "ValidationException"  # Lookout for Vision's
 
 
-#: What refuses a picture of too few pixels, where anything does.
+#: The error code for a picture with too few pixels, by model type; SageMaker has no such limit.
 _TOO_SMALL = {Kind.REKOGNITION: Refusal.PARAMETER, Kind.LOOKOUT_VISION: Refusal.VALIDATION}
-#: What refuses half a picture, whose head is in order: only who decodes it finds out.
+#: The error code for half a picture. Its header is valid, so only a decoder notices that the rest is missing.
 _CUT_OFF = {Kind.SAGEMAKER: Refusal.MODEL, Kind.LOOKOUT_VISION: Refusal.VALIDATION}
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A file to upload, and what must come of it.
+    """A file to upload, and its expected outcome.
 
-    `truths`: what the model must find in it; `refusal`: the code it is rejected with, None for a good picture;
-    `uploads`: how often it is put under its key, each time an event. `anomalous`: what a model that looks for anomalies
-    must say of it, None for any other; `where_known`: whether `truths` has all that it may find.
+    `truths`: the objects that the model must find; `refusal`: the error code of its rejection, None for a good picture;
+    `uploads`: the number of uploads with this key, each of which sends an event; `anomalous`: the judgement that a
+    model must give that detects anomalies, None for any other model; `where_known`: whether `truths` is complete.
     """
 
     key: str
@@ -79,11 +79,11 @@ class Picture:
 
     @property
     def is_good(self) -> bool:
-        """Whether it is an image that a model takes."""
+        """Whether it is a picture that the model accepts."""
         return self.refusal is None
 
 
-#: Keys that are easily mangled on the way through events, URLs, pages and file names.
+#: Keys with characters that need care in events, URLs, pages and file names.
 HARD_KEYS = (
     "line 3/part 001.png",
     "line 3/1+1=2 + 3.png",
@@ -99,12 +99,12 @@ HARD_KEYS = (
     "two.dots.and.a.dash-0123456789.png",
     "emoji/🏍️ out of the garage.jpg",
     f"long/{'x' * 991}.png",  # 1,000 bytes
-    f"longest/{'猫' * 337}.jpeg",  # 1,024 bytes, S3's limit: cut before the id
+    f"longest/{'猫' * 337}.jpeg",  # 1,024 bytes, S3's limit: the final key must be cut to make room for the id
 )
 
 
 _SECOND_VIEW = "garage/second view.jpg"
-#: Of a picture that shows none of the things: it is all a defect.
+#: The truth of a picture without any of the objects: the whole picture is a defect.
 _EVERYWHERE = Truth(DEFECT, Box(0, 0, 1, 1))
 _SPOILED = (
     *((label, blotted, "blot") for label in LABELS),
@@ -113,14 +113,14 @@ _SPOILED = (
 
 
 def examples(folder: Path) -> None:
-    """Write an example picture of each object, one folder a label: what the embedded model learns from."""
+    """Write an example picture of each object for the embedded model, one folder per label."""
     for label in LABELS:
         (folder / label).mkdir(parents=True, exist_ok=True)
         (folder / label / f"{label}.png").write_bytes(encode(cut_out(label), ".png"))
 
 
 def pictures(kind: Kind = Kind.REKOGNITION, seed: int = 3) -> list[Picture]:
-    """All pictures of the demo, good ones first, with what a model of this kind must make of them."""
+    """All pictures of the demo, good ones first, with the outcome that a model of this type must give."""
     things, others = [*_with_objects(seed)], [*_without_objects(seed)]
     if kind is Kind.LOOKOUT_VISION:
         things = [_judged(picture) for picture in things]
@@ -131,16 +131,16 @@ def pictures(kind: Kind = Kind.REKOGNITION, seed: int = 3) -> list[Picture]:
 
 
 def _judged(picture: Picture) -> Picture:
-    """A picture of things for a model that looks for anomalies: normal, but for the view that is no example's.
+    """A picture of objects, for a model that detects anomalies: normal, except for the second view.
 
-    Where that one differs is not known: it is all a little different.
+    No example shows the second view, and it differs a little everywhere, so the place of its anomaly is not known.
     """
     is_other_view = picture.key == _SECOND_VIEW
     return replace(picture, truths=(), anomalous=is_other_view, where_known=not is_other_view)
 
 
 def _spoiled(seed: int) -> Iterator[Picture]:
-    """Each thing with a blot, and some with a scratch: the truth is where that was painted."""
+    """Each object with a blot, and some with a scratch; the truth is the painted place."""
     for number, (label, spoil, name) in enumerate(_SPOILED):
         rng = np.random.default_rng([seed, 3000 + number])
         scene = background(BACKGROUNDS[(2 * number + 1) % len(BACKGROUNDS)], WIDTH, HEIGHT)
@@ -150,7 +150,10 @@ def _spoiled(seed: int) -> Iterator[Picture]:
 
 
 def _with_objects(seed: int) -> Iterator[Picture]:
-    """One object for each hard key, two pictures with two, and a real second photograph; two share their bytes."""
+    """Pictures with objects: one object for each difficult key, two objects in a pair, and the second photograph.
+
+    Two pictures have equal bytes, and one is uploaded twice.
+    """
     laid = [_laid(seed, number, (LABELS[number % len(LABELS)],), key) for number, key in enumerate(HARD_KEYS)]
     first, *rest = laid
     yield Picture(**{**vars(first), "metadata": {"camera": "line 3", "shot": "1"}, "tags": {"shift": "night 1"}})
@@ -165,7 +168,7 @@ def _with_objects(seed: int) -> Iterator[Picture]:
 
 
 def _laid(seed: int, number: int, labels: tuple[str, ...], key: str) -> Picture:
-    """Objects side by side on a photograph, as a PNG or a JPEG by the key."""
+    """Objects side by side on a photograph; the key's suffix decides between PNG and JPEG."""
     rng = np.random.default_rng([seed, number])
     width = WIDTH * len(labels)
     pixels = background(BACKGROUNDS[number % len(BACKGROUNDS)], width, HEIGHT)
@@ -183,20 +186,20 @@ def _picture(key: str, pixels: Pixels, truths: tuple[Truth, ...] = ()) -> Pictur
 
 
 def _without_objects(seed: int) -> Iterator[Picture]:
-    """Photographs that show none of the objects: no label must be found."""
+    """Photographs without any of the objects: the model must find no label."""
     for number, name in enumerate(("brick.png", "gravel.png", "hubble_deep_field.jpg", "rocket.jpg", "coins.png")):
         rng = np.random.default_rng([seed, 1000 + number])
         yield _picture(f"empty/{name}", weathered(background(name, WIDTH, HEIGHT), rng))
 
 
 def _thumbnail(seed: int) -> bytes:
-    """A good PNG of fewer pixels than Rekognition and Lookout for Vision take; SageMaker has no such limit."""
+    """A valid PNG with fewer pixels than Rekognition and Lookout for Vision accept; SageMaker has no such limit."""
     small = np.random.default_rng([seed, 2001]).integers(0, 256, (30, 30, 3), dtype=np.uint8)
     return encode(small, ".png")
 
 
 def _bad(seed: int, kind: Kind) -> Iterator[Picture]:
-    """Files that no model takes; each must be kept and explained, and none may hold up the others."""
+    """Files that no model accepts; each must be kept with its reason, and none may delay the other pictures."""
     rng = np.random.default_rng([seed, 2000])
     noise = rng.integers(0, 256, (480, 640, 3), dtype=np.uint8)
     jpeg = encode(np.asarray(cv2.GaussianBlur(noise, (31, 31), 0), dtype=np.uint8), ".jpg")

@@ -1,4 +1,4 @@
-"""A pipeline of the demo: whose model it has, and where its pictures, labels and messages are."""
+"""A pipeline of the demo: its model type, its buckets and its queue."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ _DAG = "label_detection"
 
 @dataclass(frozen=True)
 class Pipeline:
-    """`name`: None for the only one. `options`: its `queue_url`, `source_bucket` and `final_bucket`, at least.
+    """A pipeline in a running world.
 
-    `model_name`: its model's, on the control pages; empty: the one that the embedded AWS was asked for.
+    `name`: None if the world has one pipeline. `options`: at least `queue_url`, `source_bucket` and `final_bucket`.
+    `model_name`: the model's name on the control pages; empty: the model that `--model` chose.
     """
 
     name: str | None
@@ -28,22 +29,22 @@ class Pipeline:
 
     @property
     def dag_id(self) -> str:
-        """The DAG that labels its pictures."""
+        """The id of the DAG that labels the pipeline's pictures."""
         return _DAG if self.name is None else f"{_DAG}__{self.name}"
 
     @property
     def prefix(self) -> str:
-        """What stands before what is said of it alone."""
+        """The start of a message about this pipeline: its name and a colon, or empty."""
         return f"{self.name}: " if self.name else ""
 
     def model(self, world: World) -> dict[str, Any]:
-        """Its model, as the embedded AWS sees it."""
+        """The JSON of the model's control page."""
         return world.model(self.model_name)
 
 
 @dataclass(frozen=True)
 class PipelineRun:
-    """A run of a pipeline's DAG over so many pictures."""
+    """A run of a pipeline's DAG; `pictures`: the number of its pictures."""
 
     pipeline: Pipeline
     run_id: str
@@ -51,6 +52,6 @@ class PipelineRun:
 
 
 def only_pipeline(world: World, kind: Kind) -> Pipeline:
-    """The one of a world that has just one."""
+    """The pipeline of a world that has one."""
     names = ("queue_url", "source_bucket", "final_bucket")
     return Pipeline(None, kind, {name: world.setting(name) for name in names})

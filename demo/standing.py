@@ -1,7 +1,8 @@
-"""A world that stays: `up` starts it in the background, `down` ends it, `put` and `results` are for own pictures.
+"""A world that keeps running: `up` starts it in the background, `down` ends it.
 
-A process of its own holds the world, and a lock on a file in the world's folder. The keeper of its processes holds the
-same lock, so it is free exactly when nothing of the world is left, however it ended.
+A background process, the holder, owns the world and a lock on a file in the world's folder. The keeper, which ends the
+world's processes, shares this lock. So the lock is free exactly when no process of the world is left, even after a
+crash.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from sandbox.world import AWS, COMPONENTS, ODDITIES, World, WorldOptions
 
 PORT = 8080
 _SETTINGS = {"schedule": "*/2 * * * *", "wait_minutes": "1.5"}
-#: SageMaker's answers have names in them: classes that are numbered would be others with each folder of examples.
+#: A format of SageMaker's answers with label names: class numbers would change with each new folder of examples.
 _ANSWERS = {"answers": "huggingface"}
 _START_SECONDS = 240
 _END_SECONDS = 20
@@ -42,26 +43,26 @@ _EXAMPLES = "examples"
 
 @dataclass(frozen=True)
 class Standing:
-    """What the other commands need to know of a world that is up; `aws`: environment variables that lead to it."""
+    """A running world, for the other commands; `aws`: the environment variables for clients of its embedded AWS."""
 
     url: str
     aws: Mapping[str, str]
 
     @property
     def kind(self) -> Kind:
-        """Whose model it has."""
+        """The service of the world's model."""
         return kind_of(self.aws["AIRFLOW__LABEL_DETECTION__MODEL_ARN"])
 
 
 class _Lock:
-    """The right to be the world in a folder."""
+    """The lock of a world's folder: one world at a time."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
 
     def take(self) -> bool:
-        """Take it if it is free."""
+        """Take the lock if it is free; returns whether it was free."""
         try:
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -69,12 +70,12 @@ class _Lock:
         return True
 
     def release(self) -> None:
-        """Close it: whoever shares it keeps it."""
+        """Close the descriptor; a process that shares the lock keeps it."""
         os.close(self.descriptor)
 
 
 def read(folder: Path) -> Standing | None:
-    """The world in this folder, or None if it is not up."""
+    """The running world in this folder, or None."""
     if not _is_taken(folder) or _holder(folder) is None:
         return None
     try:
@@ -84,23 +85,23 @@ def read(folder: Path) -> Standing | None:
 
 
 def up(console: Console, folder: Path, kind: Kind | None = None) -> int:
-    """Start a world in the background and wait until it is healthy; says so if there is one already.
+    """Start a world in the background and wait until it is healthy; a running world is kept. Returns the exit code.
 
-    :param kind: whose model it has; None: Rekognition's, or that of the world that is up.
+    :param kind: the service of the model; None: Rekognition, or the service of the running world.
     """
     folder = folder.resolve()
     if standing := read(folder):
         if kind not in (None, standing.kind):
-            words = f"It is up already, with a model of {standing.kind}. For one of {kind}, end it first: make down"
-            console.print(Text(words, style="red"), soft_wrap=True)
+            text = f"A world with a model of {standing.kind} is running. For a model of {kind}, end it first: make down"
+            console.print(Text(text, style="red"), soft_wrap=True)
             return 1
-        console.print("It is up already.")
+        console.print("The world is already running.")
         _explain(console, folder, standing)
         return 0
-    try:  # one whose holder was killed is gone in seconds
-        wait_until(lambda: not _is_taken(folder), _END_SECONDS, "the end of the world before")
+    try:  # a world whose holder was killed ends within seconds
+        wait_until(lambda: not _is_taken(folder), _END_SECONDS, "the end of the earlier world")
     except TimeoutError:
-        console.print("Somebody else is starting it just now; try again in a minute.")
+        console.print("Another process is starting a world in this folder; try again in a minute.")
         return 1
     _clear(folder)
     with (folder / _LOG).open("wb") as log:
@@ -119,33 +120,36 @@ def up(console: Console, folder: Path, kind: Kind | None = None) -> int:
         holder.wait()
         raise
     if started is None:
-        console.print(Text(f"It could not be started; logs are in {folder}", style="red"), soft_wrap=True)
+        console.print(Text(f"The world could not be started; see the logs in {folder}", style="red"), soft_wrap=True)
         return 1
     _explain(console, folder, started)
     return 0
 
 
 def down(console: Console, folder: Path) -> int:
-    """End the world and wait until nothing of it is left; fine if there is none."""
+    """End the world and wait until none of its processes is left. Returns 0, also if no world is running."""
     folder = folder.resolve()
     if not _is_taken(folder):
-        console.print("It is not up.")
+        console.print("No world is running.")
         return 0
     _signal_holder(folder, signal.SIGTERM)
     try:
         wait_until(lambda: not _is_taken(folder), _END_SECONDS, "the end of the world")
     except TimeoutError:
-        _signal_holder(folder, signal.SIGKILL)  # its keeper ends the rest
+        _signal_holder(folder, signal.SIGKILL)  # then the keeper ends all processes
         wait_until(lambda: not _is_taken(folder), _END_SECONDS, "the end of the world")
-    console.print("It is down. Its buckets are gone; your example pictures are kept.")
+    console.print("The world has ended. Its buckets are deleted; your example pictures are kept.")
     return 0
 
 
 def hold(folder: Path, kind: Kind) -> int:
-    """Be the world until SIGTERM. A component of Airflow that dies is started again; without the AWS it ends."""
+    """Hold the world until SIGTERM; returns the exit code.
+
+    If a component of Airflow dies, it is started again. If the embedded AWS dies, the world ends.
+    """
     lock = _Lock(folder)
     if not lock.take():
-        print("another world is in this folder", flush=True)
+        print(f"another world is running in {folder}: end it with make down", flush=True)
         return 1
     me = {"pid": os.getpid(), "started_at": started_at(os.getpid())}
     (folder / _HOLDER).write_text(json.dumps(me))
@@ -183,7 +187,7 @@ def _write_state(folder: Path, standing: Standing) -> None:
 
 
 def _follow(console: Console, folder: Path, holder: subprocess.Popen[bytes]) -> Standing | None:
-    """Show what the holder logs until the world is up; None if the holder ends instead."""
+    """Print the holder's log until the world is running; returns None if the holder ends first."""
     shown = 0
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
@@ -196,7 +200,7 @@ def _follow(console: Console, folder: Path, holder: subprocess.Popen[bytes]) -> 
         if holder.poll() is not None:
             return None
         time.sleep(0.2)
-    raise TimeoutError(f"the world is not up after {_START_SECONDS} seconds; logs are in {folder}")
+    raise TimeoutError(f"the world is not running after {_START_SECONDS} seconds; see the logs in {folder}")
 
 
 def _is_taken(folder: Path) -> bool:
@@ -216,7 +220,7 @@ def _signal_holder(folder: Path, signum: signal.Signals) -> None:
 
 
 def _holder(folder: Path) -> int | None:
-    """The holder's process id; None if it has ended, also if its id belongs to another process by now."""
+    """The holder's process id; None if the holder has ended, also if another process has its id now."""
     try:
         holder = json.loads((folder / _HOLDER).read_text())
     except (FileNotFoundError, ValueError):
@@ -225,7 +229,7 @@ def _holder(folder: Path) -> int | None:
 
 
 def _clear(folder: Path) -> None:
-    """Remove what an earlier world left, except the user's example pictures; without any, ours are put there."""
+    """Remove the files of an earlier world, except the example pictures; if there are none, add the demo's."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.iterdir():
         if path.name in (_EXAMPLES, _LOCK):
@@ -238,7 +242,7 @@ def _clear(folder: Path) -> None:
 
 
 def put_examples(folder: Path) -> None:
-    """Example pictures for the embedded model, where there are none."""
+    """Add the demo's example pictures for the embedded model, unless the folder has some."""
     if not (folder / _EXAMPLES).exists():
         examples(folder / _EXAMPLES)
 
@@ -250,16 +254,16 @@ def _explain(console: Console, folder: Path, standing: Standing) -> None:
     lines = [
         "",
         f"Airflow:      {standing.url}  (no login)",
-        f"Its model:    of {SERVICES[standing.kind].name}",
-        f"Teach it:     pictures of your own thing into {here}/{_EXAMPLES}/<label>/, one folder a label",
+        f"Model:        {SERVICES[standing.kind].name}",
+        f"Teach it:     copy pictures of your objects to {here}/{_EXAMPLES}/<label>/, one folder per label",
         *_what_it_learns(standing.kind),
-        f"Drop in:      {demo} put PICTURE...",
+        f"Upload:       {demo} put PICTURE...",
         f"              for example {demo} put {here}/{_EXAMPLES}/cup/cup.png",
-        f"See results:  {demo} results      (pictures are looked for every two minutes)",
-        f"Or look:      {standing.url}/plugin/label_detection      (its runs, each with its pictures)",
+        f"See results:  {demo} results      (Airflow looks for pictures every two minutes)",
+        f"In Airflow:   {standing.url}/plugin/label_detection      (the runs, each with its pictures)",
         "End it:       make down",
         "",
-        "For boto3 or the aws command:",
+        "For boto3 and the aws command:",
         *(f"  export {name}={value}" for name, value in standing.aws.items() if name.startswith("AWS_")),
         *(f"  # {name.split('__')[-1].lower()}: {value}" for name, value in standing.aws.items() if "__" in name),
     ]
@@ -267,13 +271,13 @@ def _explain(console: Console, folder: Path, standing: Standing) -> None:
 
 
 def _what_it_learns(kind: Kind) -> list[str]:
-    """A line on what the example pictures are for, where that is not what one would think."""
+    """A line about the use of the example pictures, for the model type where it differs."""
     if kind is not Kind.LOOKOUT_VISION:
         return []
-    return ["              (they are what is normal: in a picture of the same thing, what differs is found)"]
+    return ["              (they define what is normal: the model finds where a picture of that object differs)"]
 
 
 def _short(path: Path) -> str:
-    """The path as one would type it from here."""
+    """The path relative to the current folder, if it is below it, else the absolute path."""
     path = path.absolute()
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

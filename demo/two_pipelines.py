@@ -1,7 +1,7 @@
-"""Two pipelines in one Airflow: `parts` on a SageMaker endpoint, `surfaces` on a model of Lookout for Vision.
+"""Two pipelines in one Airflow: `parts` with a SageMaker endpoint, `surfaces` with a model of Lookout for Vision.
 
-Each has its own buckets and queue. The embedded AWS makes those of `surfaces` from the CloudFormation template, as it
-always does; those of `parts` are a second stack of it.
+Each pipeline has its own buckets and queue. The embedded AWS creates those of `surfaces` when it starts, from the
+CloudFormation template; those of `parts` are a second stack of this template.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from sandbox.environment import PROJECT
 from sandbox.world import World
 
 PARTS, SURFACES = "parts", "surfaces"
-#: What the embedded AWS is told: its own stack's names, and whose model its control page shows.
+#: Options of the embedded AWS: the names in its stack, and the service of the model on its control page.
 AWS = {
     "model": Kind.LOOKOUT_VISION.value,
     "source-bucket": f"{SURFACES}-source",
     "final-bucket": f"{SURFACES}-final",
     "queue": SURFACES,
-    "start-seconds": "5",  # 8 unless said: twice the work takes long enough
+    "start-seconds": "5",  # shorter than the default of 8, because two pipelines take longer
 }
 _TEMPLATE = PROJECT / "deploy" / "cloudformation" / "template.yaml"
 _ENDPOINT_CONFIG = "label-detection-object-detection"
@@ -34,9 +34,9 @@ _WATCHDOG = "label_detection_watchdog"
 
 
 def make(world: World, examples: Path) -> tuple[Pipeline, Pipeline]:
-    """Both, once the embedded AWS is there."""
+    """Create both pipelines in a running embedded AWS; `examples`: the folder of example pictures."""
     arn = str(world.model(_ENDPOINT_CONFIG)["arn"])
-    names = sorted(folder.name for folder in examples.iterdir())  # the embedded model numbers its classes like this
+    names = sorted(folder.name for folder in examples.iterdir())  # the embedded model numbers its classes in this order
     parts = {
         **_stack(world, PARTS, arn),
         "model_arn": arn,
@@ -52,7 +52,7 @@ def make(world: World, examples: Path) -> tuple[Pipeline, Pipeline]:
 
 
 def _stack(world: World, name: str, model_arn: str) -> dict[str, str]:
-    """A stack of the template, and its outputs as options."""
+    """Create a stack of the template; returns its resources as the pipeline's options."""
     parameters = {
         "ModelArn": model_arn,
         "SourceBucketName": f"{name}-source",
@@ -65,9 +65,9 @@ def _stack(world: World, name: str, model_arn: str) -> dict[str, str]:
         Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
         Capabilities=["CAPABILITY_NAMED_IAM"],
     )
-    # Not the stack's own output: the embedded AWS has Amazon's host in it.
+    # The stack's output is of no use here: the embedded AWS puts Amazon's host in it.
     queue_url = world.sqs.get_queue_url(QueueName=name)["QueueUrl"]
-    # S3 tests a new notification with a message, which the reports would count.
+    # S3 sends a test event to the queue of a new notification. Left there, the reports would count it.
     while world.control(f"queues/{name}")["visible"]:
         for test_event in world.sqs.receive_message(QueueUrl=queue_url, WaitTimeSeconds=1).get("Messages", []):
             world.sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=test_event["ReceiptHandle"])
@@ -75,21 +75,21 @@ def _stack(world: World, name: str, model_arn: str) -> dict[str, str]:
 
 
 def dag_problems(api: AirflowApi, pipelines: Sequence[Pipeline]) -> Iterator[str]:
-    """What is wrong with Airflow's DAGs."""
+    """The differences between Airflow's DAGs and the expected ones."""
     there = sorted(dag["dag_id"] for dag in api.call("GET", "/dags", limit=100)["dags"])
     wanted = dag_ids(pipelines)
     if there != sorted(wanted):
-        yield f"the DAGs are {', '.join(there)}; they should be {', '.join(wanted)}"
+        yield f"Airflow has the DAGs {', '.join(there)} instead of {', '.join(wanted)}"
 
 
 def dag_ids(pipelines: Sequence[Pipeline]) -> list[str]:
-    """The DAGs that there must be: one and a backfill for each pipeline, a watchdog for all."""
+    """The ids of the expected DAGs: a main DAG and a backfill for each pipeline, and one watchdog for all."""
     backfills = [f"{_BACKFILL}__{pipeline.name}" for pipeline in pipelines]
     return [*(pipeline.dag_id for pipeline in pipelines), *backfills, _WATCHDOG]
 
 
 def seconds_together(models: Sequence[Mapping[str, Any]]) -> float:
-    """For how long all models were on at the same time; 0: never."""
+    """Seconds for which all models were on at the same time; 0: never."""
     spans = [span for model in models if (span := _span(model["history"]))]
     if len(spans) < len(models):
         return 0.0
@@ -98,7 +98,7 @@ def seconds_together(models: Sequence[Mapping[str, Any]]) -> float:
 
 
 def _span(history: Sequence[Mapping[str, str]]) -> tuple[datetime, datetime] | None:
-    """From the first start to the last stop; None: it was never on."""
+    """The times of the first start and the last stop; None if the model was never on."""
     started = [change["at"] for change in history if change["status"] == "STARTING"]
     stopped = [change["at"] for change in history if change["status"] == "STOPPED"]
     if not started or not stopped:

@@ -1,4 +1,4 @@
-"""The demo's last page: what was found in each picture, what was rejected, what it cost, and whether it is right."""
+"""The demo's summary: the labels of each picture, the rejected files, the cost, and the problems."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _KEY_WIDTH = 46
 
 
 def tell(console: Console, verdict: Verdict, after: Aftermath) -> None:
-    """Print it all, as it is to be said of the kind of the model."""
+    """Print the summary, with the texts for the model type."""
     service = SERVICES[kind_of(after.model["arn"])]
     good = [row for row in verdict.rows if row.picture.is_good]
     judges = any(row.picture.anomalous is not None for row in good)
@@ -42,14 +42,14 @@ def tell(console: Console, verdict: Verdict, after: Aftermath) -> None:
 
 
 def tell_problems(console: Console, problems: Sequence[str]) -> None:
-    """Print what is wrong."""
-    console.print(Text(f"\n{_count(problems)} wrong:", style="bold red"))
+    """Print the problems."""
+    console.print(Text(f"\n{_count(problems)}:", style="bold red"))
     for problem in problems:
         console.print(Text(f"  - {_shown(problem, 400)}", style="red"), soft_wrap=True)
 
 
 def _count(problems: Sequence[str]) -> str:
-    return "1 thing is" if len(problems) == 1 else f"{len(problems)} things are"
+    return "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
 
 
 def _found(good: Sequence[PictureOutcome]) -> Table:
@@ -61,11 +61,11 @@ def _found(good: Sequence[PictureOutcome]) -> Table:
 
 
 def _judged(good: Sequence[PictureOutcome]) -> Table:
-    """A line for each picture: normal or anomalous, and how well the box of what is found lies."""
-    table = _table("Labelled", "picture", "it is", "confidence", "found in it", "IoU with the truth", "")
+    """A line for each picture: normal or anomalous, and the accuracy of the box around the anomaly."""
+    table = _table("Labelled", "picture", "judgement", "confidence", "found", "IoU with the truth", "")
     for row in good:
-        said = row.judgement
-        if said is None:
+        judgement = row.judgement
+        if judgement is None:
             table.add_row(*_without_judgement(row))
             continue
         finds = ", ".join(find.name for find in row.finds)
@@ -74,8 +74,8 @@ def _judged(good: Sequence[PictureOutcome]) -> Table:
             ious = "not known"
         table.add_row(
             Text(_shown(row.picture.key, _KEY_WIDTH)),
-            Text("anomalous", style="magenta") if said.is_anomalous else Text("normal"),
-            Text(f"{said.confidence:.1f} %"),
+            Text("anomalous", style="magenta") if judgement.is_anomalous else Text("normal"),
+            Text(f"{judgement.confidence:.1f} %"),
             Text(
                 finds or ", ".join(f"{truth.label} missed" for truth in _missed(row)), style="" if finds else "yellow"
             ),
@@ -86,7 +86,7 @@ def _judged(good: Sequence[PictureOutcome]) -> Table:
 
 
 def _without_judgement(row: PictureOutcome) -> Sequence[Text]:
-    what = "no document" if row.final_key is None else "not said"
+    what = "no document" if row.final_key is None else "no judgement"
     return [Text(_shown(row.picture.key, _KEY_WIDTH)), Text(what, style="red"), Text(), Text(), Text(), _mark(row)]
 
 
@@ -98,18 +98,18 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _measure(good: Sequence[PictureOutcome]) -> Text:
-    """How well the boxes lie, and that nothing is seen where nothing is."""
+    """The accuracy of the boxes, and the number of pictures without objects that got no label."""
     empty = [row for row in good if not row.picture.truths]
     clean = sum(not row.finds for row in empty)
-    return Text(f"\n{_boxes(good, 'objects')}; no label in {clean} of {len(empty)} pictures without.")
+    return Text(f"\n{_boxes(good, 'objects')}; no label in {clean} of {len(empty)} pictures without objects.")
 
 
 def _judgements(good: Sequence[PictureOutcome]) -> Text:
-    """How often the model is right, and how well the boxes of defects lie."""
+    """The number of right judgements, and the accuracy of the boxes around defects."""
     right = [row for row in good if row.judgement and row.judgement.is_anomalous is row.picture.anomalous]
     anomalous = sum(bool(row.picture.anomalous) for row in right)
     return Text(
-        f"\nJudged: {len(right)} of {len(good)} pictures rightly, {len(right) - anomalous} normal and {anomalous} "
+        f"\nJudged rightly: {len(right)} of {len(good)} pictures, {len(right) - anomalous} normal and {anomalous} "
         f"anomalous. {_boxes(good, 'defects')}."
     )
 
@@ -131,7 +131,7 @@ def _lines(row: PictureOutcome) -> Sequence[tuple[Text, ...]]:
         lines.append((key, Text(find.name), Text(f"{find.confidence:.1f} %"), Text(_iou(find)), mark))
         key, mark = Text(), Text()
     lines += [(key, Text(f"{truth.label} missed", style="yellow"), Text(), Text(), mark) for truth in _missed(row)]
-    return lines or [(key, Text("nothing in it", style="dim"), Text(), Text(), mark)]
+    return lines or [(key, Text("no label", style="dim"), Text(), Text(), mark)]
 
 
 def _iou(find: Find) -> str:
@@ -152,12 +152,12 @@ def _rejected(verdict: Verdict) -> Table:
 
 
 def _tried_again(after: Aftermath) -> Text:
-    """Why a picture with a ModelError was asked about more than once."""
+    """The reason for which a picture with a ModelError is sent to the model more than once."""
     times = (after.report or {}).get("images", {}).get("failed", 0)
     return Text(
-        "\nModelError is what a container says of a picture that it cannot read, and when it is broken itself. So such "
-        f"a picture goes back to the queue (here {times} times) until its delivery number max_receives; then it is "
-        "rejected if the container still answers for another one."
+        "\nA container returns ModelError for a picture that it cannot read, and also when the container itself is "
+        f"broken. So the picture is returned to the queue (here {times} times) until its delivery number max_receives. "
+        "Then it is rejected if the container still answers for another picture."
     )
 
 
@@ -171,11 +171,11 @@ def _bill(after: Aftermath, service: Service) -> Text:
     usd = model["on_seconds"] / 3600 * units * service.price
     cost = f"{usd:.{3 if usd >= 0.01 else 4}f} USD at {_price(service.price)} USD"
     short = service.unit.rpartition(" ")[2]
-    is_gone = model["status"] == "STOPPED" and model["says"] is None  # the service has no word for it
+    is_gone = model["status"] == "STOPPED" and model["says"] is None  # the service has no name for it
     return Text(
-        f"\nThe {service.thing} was on for {model['on_seconds']:.0f} s with {units} {service.unit}(s), asked "
-        f"{model['detects']} times: {cost} per {short}-hour. "
-        f"It is {service.gone if is_gone else model['status']} now."
+        f"\nThe {service.thing} was on for {model['on_seconds']:.0f} s with {units} {service.unit}(s), and was called "
+        f"{model['detects']} times. In AWS this would cost {cost} per {short}-hour. "
+        f"The {service.thing} is {service.gone if is_gone else model['status']} now."
     )
 
 
@@ -184,6 +184,6 @@ def _price(usd: float) -> str:
 
 
 def _shown(text: str, width: int) -> str:
-    """The text on one line, its middle left out if it is long."""
+    """The text on one line; the middle of a long text is left out."""
     line = "".join(character if character.isprintable() else "?" for character in text)
     return line if len(line) <= width else f"{line[: width // 2]}…{line[-width // 2 + 1 :]}"

@@ -1,1 +1,1 @@
-"""What puts the pipeline somewhere: stacks, charts, packages, and the versions that they have."""
+"""Deployment of the pipeline: stacks, charts, packages, and their pinned versions."""

@@ -1,15 +1,16 @@
 """
-Writes `runs/<run id>/labels.csv` into the final bucket when a run of `label_detection` has labels: a line for each
-label, and one for each image without any. An example of a DAG that follows: copy it into the dags folder, and make it
-yours.
+Writes `runs/<run id>/labels.csv` to the final bucket after each successful run of `label_detection`. The file has one
+line per label, and one line per image without labels. This is an example of a DAG that runs after the pipeline: copy
+it into the dags folder and change it as you need.
 
-Airflow starts it by the Asset `s3://<final bucket>/runs`, which `write_report` updates. It runs once for each run that
-succeeded; what it is told with it are the run's id, where the report is, and the counts.
+Airflow starts this DAG when `write_report` updates the Asset `s3://<final bucket>/runs`, which it does at the end of
+each successful run. The asset event has the run's id, the key of its report, and the counts.
 
-* Running it twice is safe: it writes the same file again. An image that was labelled twice (a worker was lost between
-  its label and its message's end) is there twice: the last `at` counts.
-* A key or a label that a spreadsheet would take for a formula has a `'` before it: whoever uploads chooses the keys.
-* **When it is red:** its log has AWS's error. Clear it.
+* Running it twice is safe: it writes the same file again. An image can have two sets of lines, if a worker was lost
+  after it labelled the image and before it deleted the message. The lines with the later `at` are valid.
+* If a spreadsheet would take a key or a label for a formula, it has a `'` before it, because anyone who uploads images
+  can choose the keys.
+* **When it is red:** its log has AWS's error. Correct the cause and clear the task.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from airflow.sdk.configuration import conf
 from label_detection_core.drain import journal
 
 FINAL_BUCKET = conf.get("label_detection", "final_bucket", fallback="my-final-bucket")
-#: Of a run's lines, those of an image that has its end; others are messages that come again, or were no image's.
+#: Outcomes that are final for an image. Other journal lines are for messages that return to the queue, or without an
+#: image.
 OUTCOMES = {"labelled", "rejected"}
 COLUMNS = ("key", "outcome", "reason", "image", "label", "confidence", "left", "top", "width", "height", "at")
 
@@ -43,10 +45,10 @@ with DAG(
 
     @task
     def write_table(triggering_asset_events: Any = None) -> list[str]:
-        """The keys that were written: several runs may have ended since the last time."""
+        """Write one table per run; several runs may have ended since the last time. Returns the S3 keys."""
         s3 = S3Hook().conn
         runs = [event.extra for events in triggering_asset_events.values() for event in events]
-        # one that a person made in Airflow's UI tells of no run, and nobody's tells where to write
+        # an event made manually in Airflow's UI names no run; the bucket is never taken from an event
         return [_write(s3, FINAL_BUCKET, run["run_id"]) for run in runs if "run_id" in run]
 
     write_table()
@@ -54,7 +56,7 @@ with DAG(
 
 def _write(s3: Any, bucket: str, run_id: str) -> str:
     key = f"{journal.run_prefix(run_id)}labels.csv"
-    # half a surrogate pair in a label is no UTF-8
+    # a label may have half a surrogate pair, which UTF-8 cannot encode
     with tempfile.NamedTemporaryFile("w+", encoding="utf-8", errors="backslashreplace", newline="") as file:
         table = csv.writer(file)
         table.writerow(COLUMNS)
@@ -67,7 +69,7 @@ def _write(s3: Any, bucket: str, run_id: str) -> str:
 
 
 def _rows(line: dict[str, Any]) -> list[list[Any]]:
-    """A line of the run's record, as rows of the table; its boxes are in ratios of the image's size."""
+    """A journal line as rows of the table. Boxes are ratios of the image's width and height."""
     source, error = line["source"] or {}, line.get("error") or {}
     what = [_text(source.get("key", "")), line["outcome"], _text(error.get("code", "")), _text(line.get("image") or "")]
     rows = []
@@ -79,5 +81,5 @@ def _rows(line: dict[str, Any]) -> list[list[Any]]:
 
 
 def _text(text: str) -> str:
-    """A text that is one in a spreadsheet too (OWASP: CSV injection)."""
+    """The text, with a `'` before it if a spreadsheet would take it for a formula (OWASP: CSV injection)."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -1,18 +1,20 @@
 """
-Labels what waits in a queue with a custom model that this DAG starts and stops: an example of a DAG of your own that
-uses the operators of label detection alone. It needs no option of `[label_detection]` and no DAG of the project but
-the watchdog. Copy it into the dags folder, and make it yours.
+Labels the images that wait in a queue, with a custom model that this DAG starts and stops. This is an example of your
+own DAG with the operators of label detection. It needs no option of `[label_detection]`, and of the project's DAGs only
+the watchdog. Copy it into the dags folder and change it as you need.
 
-Each run starts the model: start it when there are images, manually or by a schedule that you know to be right.
+Each run starts the model, even if the queue is empty. So run it only when there are images: trigger it manually, or use
+a schedule that fits your uploads.
 
-* Running it twice is safe: a model that is on is adopted, and an image that is labelled is not in the queue any more.
-* `model_is_off` is red when the analysis or the stop failed, and with it the run: a teardown alone turns no run red.
+* Running it twice is safe: a model that is on is adopted, and a labelled image has no message in the queue any more.
+* `model_is_off` fails when the analysis or the stop failed, and turns the run red. A failed teardown alone does not
+  turn a run red.
 
 ## When it is red
 
-**`stop_model` red: the model may still be running and costs money.** Its log begins with the command that stops it:
-run that now. The watchdog stops the model when `max_model_minutes` have passed. Else the log of the task that failed
-says what to mend; images that were not labelled are still in the queue.
+**`stop_model` red: the model may still be running and costs money.** The log of `stop_model` begins with the command
+that stops the model: run it now. The watchdog stops the model when `max_model_minutes` have passed. If another task is
+red, its log names the cause. Images that were not labelled are still in the queue.
 """
 
 from __future__ import annotations
@@ -30,11 +32,11 @@ MODEL_ARN = "{{ params.model_arn }}"
 
 with DAG(
     "own_dag",
-    description="Label what waits in a queue, with a model that is on only meanwhile",
+    description="Label the images that wait in a queue, and stop the model afterwards",
     schedule=None,
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
-    max_active_runs=1,  # two runs would fight over one model
+    max_active_runs=1,  # two runs must not start and stop one model at one time
     doc_md=__doc__,
     tags=["example"],
     params={
@@ -45,12 +47,13 @@ with DAG(
     },
     default_args={"retries": 2, "retry_delay": timedelta(seconds=10), "execution_timeout": timedelta(minutes=90)},
 ):
-    # A teardown runs only if one of its setups succeeded, and a start can fail though AWS has accepted it.
+    # A teardown runs only if one of its setups succeeded. A start can fail although AWS has accepted the request, so
+    # `begin`, which always succeeds, is a setup too.
     begin = EmptyOperator(task_id="begin").as_setup()
     start_model = StartCustomModelOperator(
         task_id="start_model",
         model_arn=MODEL_ARN,
-        max_model_minutes=120,  # then the watchdog stops it, if this DAG has not
+        max_model_minutes=120,  # after this time the watchdog stops the model, if this DAG has not
     ).as_setup()
     wait_for_model = CustomModelRunningSensor(task_id="wait_for_model", model_arn=MODEL_ARN, deferrable=True).as_setup()
     detect_labels = DetectLabelsFromQueueOperator(

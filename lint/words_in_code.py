@@ -37,7 +37,7 @@ def texts(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def main(folders: list[str]) -> int:
-    """Print each finding as `file:line: the words → what to write`; the number of findings."""
+    """Print each finding as `file:line: what was found → what to write`; the number of findings."""
     found = 0
     for path in sorted(path for folder in folders for path in Path(folder).rglob("*.py")):
         for line, text in texts(path):

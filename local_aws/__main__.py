@@ -16,11 +16,11 @@ log = logging.getLogger("local_aws")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve, make the world, tell where it is, wait for the signal."""
-    # Taken by sigwait below, and by no handler, which could come while a lock is held that it wants itself.
+    """Start the server, create the buckets, queues and models, print their environment variables, wait for a signal."""
+    # sigwait below takes these signals. A handler could run while its own thread holds a lock that it needs.
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     options = parse_options(arguments)
-    # Not at the top: moto takes a second to import, and help and wrong options should not.
+    # Imported here because moto takes a second to import: --help and option errors must answer quickly.
     from local_aws.account import make_world, session
     from local_aws.lookoutvision.models import LookoutProjects
     from local_aws.oddities import OdditiesInForce
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         fail(f"cannot listen on {options.host}:{options.port}: {error}")
     threading.Thread(target=server.serve_forever, name="server", daemon=True).start()
-    # 0.0.0.0 is an address to listen on, not one to connect to.
+    # 0.0.0.0 is an address to listen on. Clients cannot connect to it.
     reachable = "127.0.0.1" if options.host in ("0.0.0.0", "") else options.host  # noqa: S104
     world = make_world(f"http://{reachable}:{server.port}", ACCOUNT_ID, settings, lookout)
     ScheduleRunner(world.endpoint, session(world.region)).start()
@@ -50,12 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     log.info("ended")
     logging.shutdown()
     sys.stdout.flush()
-    # Not sys.exit: requests that still wait, in long polls or in OpenCV, are not waited for.
+    # os._exit, because sys.exit would wait for requests that are still in long polls or in OpenCV.
     os._exit(0)
 
 
 def _write(path: Path, text: str) -> None:
-    """All or nothing: whoever waits for the file never sees half of it."""
+    """Write a file atomically: a process that waits for the file never reads a part of it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.part")

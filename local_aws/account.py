@@ -1,4 +1,4 @@
-"""What is there when the embedded AWS starts: buckets, queue, dead-letter queue, notification, models."""
+"""The resources that the embedded AWS starts with: buckets, queue, dead-letter queue, notification, models."""
 
 import itertools
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ from local_aws.service_models import botocore_session
 from local_aws.settings import Answers, ModelType, WorldSettings
 from local_aws.sqs.models import queues_of
 
-ACCESS_KEY = "local"  # any key will do: nothing is checked
+ACCESS_KEY = "local"  # any key works: signatures are not checked
 SECRET_KEY = "local"  # noqa: S105
 STACK = "label-detection"
 ROLE = "arn:aws:iam::{account}:role/label-detection-model"
-# What AWS's images are called, in registries of its own per Region: the algorithm is the repository's name.
+# Names of AWS's container images, which AWS keeps in its own registry per Region: the repository name is the algorithm.
 _CONTAINERS = {
     Answers.OBJECT_DETECTION: "object-detection:1",
     Answers.IMAGE_CLASSIFICATION: "image-classification:1",
@@ -32,9 +32,10 @@ TEMPLATE = Path(__file__).parents[1] / "deploy" / "cloudformation" / "template.y
 
 @dataclass(frozen=True)
 class Account:
-    """Where to find what was made.
+    """Names and addresses of the resources that were created.
 
-    ``class_names``: in the order of their numbers, only for a SageMaker model. ``queue_url``: None without a stack.
+    ``class_names``: in the order of the class numbers; None unless the model is a SageMaker model. ``queue_url``: None
+    without a stack.
     """
 
     endpoint: str
@@ -46,7 +47,7 @@ class Account:
     class_names: tuple[str, ...] | None
 
     def environment(self) -> dict[str, str]:
-        """The environment variables that point boto3 and the pipeline at this world."""
+        """The environment variables that point boto3 and the pipeline at these resources."""
         variables = {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_DEFAULT_REGION": self.region,
@@ -66,12 +67,16 @@ class Account:
 
 
 def session(region: str) -> boto3.Session:
-    """A session with the credentials that everybody here has."""
+    """A boto3 session with the credentials that all clients of the embedded AWS share."""
     return boto3.Session(ACCESS_KEY, SECRET_KEY, region_name=region, botocore_session=botocore_session())
 
 
 def make_world(endpoint: str, account_id: str, settings: WorldSettings, lookout: LookoutProjects) -> Account:
-    """Make it all: the models, which AWS trains, directly; the rest over HTTP, from the template for the real AWS."""
+    """Create all resources.
+
+    AWS would train the models, so they are created directly. All else is created over HTTP, from the template that is
+    also for AWS.
+    """
     aws = session(settings.region)
     options: dict[str, Any] = {"endpoint_url": endpoint, "config": Config(retries={"total_max_attempts": 1})}
     detector = Detector(settings.examples)
@@ -100,7 +105,7 @@ def make_world(endpoint: str, account_id: str, settings: WorldSettings, lookout:
 
 
 def _make_versions(account_id: str, settings: WorldSettings, detector: Detector) -> tuple[str, str]:
-    """Rekognition's project and the versions of its model: the project's ARN and the first model's."""
+    """Create Rekognition's project and model versions; returns the ARNs of the project and of the first version."""
     backend = rekognition.backend_of(account_id, settings.region)
     if settings.pictures_endpoint is not None:
         backend.read_pictures_from(settings.pictures_endpoint)
@@ -112,7 +117,7 @@ def _make_versions(account_id: str, settings: WorldSettings, detector: Detector)
 
 
 def _make_endpoint_configs(client: Any, account_id: str, region: str) -> dict[Answers, str]:
-    """SageMaker's models and endpoint configs, one for each format of answers: the configs' ARNs."""
+    """Create a SageMaker model and endpoint config for each format of answers; returns the ARNs of the configs."""
     arns = {}
     for answers, container in _CONTAINERS.items():
         name = f"label-detection-{answers}"
@@ -144,11 +149,14 @@ def _make_stack(client: Any, settings: WorldSettings, project_arn: str, model_ar
 
 
 def _emptied_queue(client: Any, account_id: str, settings: WorldSettings) -> str:
-    """The queue's URL. Not the stack's own output: moto has AWS's host in it."""
+    """Remove S3's test event from the queue; returns the queue's URL.
+
+    The stack's output has no usable URL: moto puts AWS's host in it.
+    """
     url = str(client.get_queue_url(QueueName=settings.queue)["QueueUrl"])
     (queue,) = (queue for queue in queues_of(account_id, settings.region) if queue.name == settings.queue)
-    # S3 tests a new notification with a message. Nobody waits for it here, and it would start the model once.
-    # Not purged: AWS allows that once a minute, and others may want to.
+    # S3 sends a test event to the queue of a new notification. Left there, it would start the model once.
+    # The queue is not purged: AWS allows one purge per minute, and a user of this queue may need it.
     while queue.counts.visible:
         for test_event in client.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages", []):
             client.delete_message(QueueUrl=url, ReceiptHandle=test_event["ReceiptHandle"])

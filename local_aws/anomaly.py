@@ -1,14 +1,14 @@
-"""What is not as in the normal pictures: the measure behind the embedded Lookout for Vision.
+"""Differences between an image and the normal pictures: the measure behind the embedded Lookout for Vision.
 
-The example pictures are the normal ones. Each is looked for in the image, as the detector does, and where it is found
-the image is laid over it, its brightness and contrast are fitted, and every pixel is compared with the darkest and the
-brightest that the example has within ``SLACK`` pixels: a shift, a blur or JPEG's noise is no difference, a scratch or a
-blot is. Pixels that differ by more than ``TOLERANCE`` grey levels and hang together are the defect. Where several
-examples lie on one another, what the likest one shows counts. What is around the things is not judged; an image in
-which no example is found is an anomaly as a whole.
+The example pictures are the normal ones. The detector searches the image for each example. Where an example is found,
+that part of the image is warped onto the example and its brightness and contrast are fitted to it. Then each pixel is
+compared with the darkest and the brightest pixel of the example within ``SLACK`` pixels. So a shift, a blur or JPEG's
+noise is no difference, and a scratch or a blot is one. Connected pixels that differ by more than ``TOLERANCE`` grey
+levels are the defect. Where several examples overlap, the one that differs least counts. Pixels outside the found
+examples are not judged. An image in which no example is found is an anomaly as a whole.
 
-This is a golden-template comparison and no trained model: normal is what looks like one of the pictures, and what
-varies from one good part to the next needs a picture of each.
+This is a golden-template comparison, not a trained model: a part is normal if it looks like one of the pictures. If
+good parts vary, the folder needs a picture of each variant.
 """
 
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ from local_aws.decoded_image import DecodedImage, Gray
 from local_aws.detector import Detector
 from local_aws.matching import Features, Floats, Sighting, sightings
 
-SURE = 50.0  # confidence from which an example counts as found
-BARELY = 20.0  # ... if none is: a large blot hides much of a thing
-SAME_PLACE = 0.3  # shared area over joint area from which two finds are of one thing
-SLACK = 2  # pixels of an example, whose longer side has 320 at most
+SURE = 50.0  # an example with at least this confidence counts as found
+BARELY = 20.0  # the limit if no example reaches SURE: a large blot hides a large part of an object
+SAME_PLACE = 0.3  # two finds with at least this shared area over joint area are of one object
+SLACK = 2  # pixels of an example, whose longer side has at most 320
 TOLERANCE = 24.0  # grey levels of 255
-SPECK = 0.0005  # share of a thing that a spot of differing pixels must have to count
-LIMIT = 0.003  # share of a thing from which its spots are a defect: the confidence is 0.5 there
+SPECK = 0.0005  # a spot of differing pixels counts if it covers at least this share of the object
+LIMIT = 0.003  # spots that cover this share of an object are a defect, with confidence 0.5
 
 Mask = NDArray[np.bool_]
 
@@ -53,7 +53,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class _Thing:
-    """A found example: its corners in the image, and which of the example's pixels differ there, with their share."""
+    """A found example: its corners in the image, a mask of the example's differing pixels, and their share, 0-1."""
 
     corners: Floats
     differs: Gray
@@ -61,14 +61,14 @@ class _Thing:
 
 
 class AnomalyDetector:
-    """Judges images by a detector's examples; safe under threads."""
+    """Judges images against a detector's examples; thread-safe."""
 
     def __init__(self, detector: Detector):
         self._detector = detector
 
     @property
     def matching_side(self) -> int:
-        """Pixels of an image's longer side when it is looked at."""
+        """Pixels of an image's longer side when it is compared."""
         return self._detector.matching_side
 
     def judge(self, picture: DecodedImage) -> Verdict:
@@ -97,7 +97,7 @@ def _compare(example: Features, sighting: Sighting, image: Gray) -> _Thing:
     onto = cv2.getPerspectiveTransform(sighting.corners.astype(np.float32), box)
     warped = cv2.warpPerspective(image, onto, (width, height), flags=cv2.INTER_LINEAR)
     seen = cv2.GaussianBlur(warped, (0, 0), 1.0).astype(np.float32)
-    # Not the example's rim: what is beside the thing shines into it.
+    # Without the example's rim: pixels beside the object blend into it.
     inside = cv2.warpPerspective(np.full_like(image, 255), onto, (width, height)) > 250
     inside[[0, 1, 2, -3, -2, -1], :] = inside[:, [0, 1, 2, -3, -2, -1]] = False
     normal = cv2.GaussianBlur(example.gray, (0, 0), 1.0)
@@ -105,7 +105,7 @@ def _compare(example: Features, sighting: Sighting, image: Gray) -> _Thing:
     darkest = cv2.erode(normal, around).astype(np.float32)
     brightest = cv2.dilate(normal, around).astype(np.float32)
     differs = np.zeros((height, width), np.bool_)
-    for _ in range(3):  # brightness and contrast are those of what does not differ
+    for _ in range(3):  # fit brightness and contrast by the pixels that do not differ
         fitted = _fit(seen, normal.astype(np.float32), inside & ~differs)
         differs = (np.maximum(darkest - fitted, fitted - brightest) > TOLERANCE) & inside
     spots = _without_specks(differs)
@@ -113,7 +113,7 @@ def _compare(example: Features, sighting: Sighting, image: Gray) -> _Thing:
 
 
 def _fit(seen: NDArray[np.float32], normal: NDArray[np.float32], where: Mask) -> NDArray[np.float32]:
-    """The brightness and contrast that come closest to the normal picture's."""
+    """``seen`` with its brightness and contrast fitted to the normal picture's."""
     if where.sum() < 64:
         return seen
     here, there = seen[where], normal[where]
@@ -123,7 +123,7 @@ def _fit(seen: NDArray[np.float32], normal: NDArray[np.float32], where: Mask) ->
 
 
 def _without_specks(differs: Mask) -> Gray:
-    """255 where enough pixels that differ hang together."""
+    """255 where a connected spot of differing pixels covers at least ``SPECK`` of the example, else 0."""
     count, numbers, facts, _ = cv2.connectedComponentsWithStats(differs.astype(np.uint8), connectivity=8)
     areas = facts[:, cv2.CC_STAT_AREA]
     kept = [number for number in range(1, count) if areas[number] >= SPECK * differs.size]
@@ -131,7 +131,7 @@ def _without_specks(differs: Mask) -> Gray:
 
 
 def _likest(things: list[_Thing]) -> list[_Thing]:
-    """Of those that lie on one another, the one that differs least."""
+    """The objects that remain when, of each overlapping group, only the one that differs least is kept."""
     kept: list[_Thing] = []
     for thing in sorted(things, key=lambda thing: thing.share):
         if all(_overlap(thing.corners, other.corners) < SAME_PLACE for other in kept):
@@ -146,7 +146,7 @@ def _overlap(one: Floats, other: Floats) -> float:
 
 
 def _mask(things: list[_Thing], picture: DecodedImage, image: Gray) -> Mask:
-    """Where the things' spots are in the image at its true size."""
+    """A mask of the objects' spots in the image at its full size."""
     scale = np.array([picture.width / image.shape[1], picture.height / image.shape[0]], np.float32)
     mask = np.zeros((picture.height, picture.width), np.bool_)
     for thing in things:

@@ -21,7 +21,7 @@ _MODEL_MEMBERS = ("status", "message", "start_outcome", "rate", "latency")
 
 
 class BadRequestError(ValueError):
-    """The request's JSON is not what the page takes."""
+    """The request's JSON is not valid for the page; the message names the member and the accepted values."""
 
 
 _REFUSALS = (BadRequestError, InvalidFaultError, InvalidPolicyError, InvalidOddityError, InvalidTroubleError)
@@ -29,7 +29,7 @@ _REFUSALS = (BadRequestError, InvalidFaultError, InvalidPolicyError, InvalidOddi
 
 @dataclass(frozen=True)
 class InForce:
-    """What the control pages put in force."""
+    """The settings that the control pages show and change."""
 
     faults: Faults
     policy: PolicyInForce
@@ -39,7 +39,7 @@ class InForce:
 
 @dataclass(frozen=True)
 class State:
-    """Where the pages look: on each request, since moto's reset removes models, schedules and queues."""
+    """Functions that the pages call on each request, because moto's reset removes models, schedules and queues."""
 
     models: Callable[[], Sequence[ModelLife]]
     fired: Callable[[], Sequence[Fired]]
@@ -47,9 +47,9 @@ class State:
 
 
 class ControlPages:
-    """Answers the control pages and hands every other request to the application.
+    """Answers requests for the control pages and passes every other request on to the application.
 
-    ``chosen`` is the name of the model that is shown when none is asked for.
+    ``chosen``: the name of the model that ``/_local/model`` shows.
     """
 
     def __init__(self, app: WsgiApp, in_force: InForce, state: State, chosen: str):
@@ -88,10 +88,13 @@ class ControlPages:
         }
         name, _, rest = page.partition("/")
         if name not in pages or (rest and name not in ("model", "queues")):
-            return "404 Not Found", {"error": f"the control pages are {', '.join(PREFIX + page for page in pages)}"}
+            known = ", ".join(PREFIX + one for one in pages)
+            return "404 Not Found", {"error": f"there is no control page {PREFIX}{page}: there are {known}"}
         answer, methods = pages[name]
         if environ["REQUEST_METHOD"] not in methods:
-            return "405 Method Not Allowed", {"error": f"{environ['REQUEST_METHOD']} is not for {PREFIX}{page}"}
+            return "405 Method Not Allowed", {
+                "error": f"{PREFIX}{page} takes {', '.join(methods)}, not {environ['REQUEST_METHOD']}"
+            }
         return answer(rest, environ)
 
     def _models(self, *_: Any) -> tuple[str, Any]:
@@ -100,7 +103,7 @@ class ControlPages:
     def _model(self, name: str, environ: dict[str, Any]) -> tuple[str, Any]:
         models = [model for model in self._find_models() if model.name == (name or self._chosen)]
         if not models:
-            reason = f"there is no model {name}" if name else "there is no model: it was removed by a reset"
+            reason = f"there is no model {name}" if name else "there is no model: a reset of moto removed it"
             return "404 Not Found", {"error": reason}
         if environ["REQUEST_METHOD"] == "PUT":
             _put_model(models[0], _json(environ))
@@ -158,7 +161,7 @@ def _put_model(model: ModelLife, value: Any) -> None:
         raise BadRequestError("the body must be a JSON object")
     for name in value:
         if name not in _MODEL_MEMBERS:
-            raise BadRequestError(f"there is no {name!r}: it may have {', '.join(_MODEL_MEMBERS)}")
+            raise BadRequestError(f"a model has no member {name!r}: use {', '.join(_MODEL_MEMBERS)}")
     if not isinstance(value.get("message"), str | None):
         raise BadRequestError("message must be a text")
     numbers = {name: _number(name, value[name]) for name in ("rate", "latency") if name in value}

@@ -1,4 +1,4 @@
-"""PNG and JPEG, by content: their size from the header, and their grey pixels."""
+"""Size and grey pixels of PNG and JPEG images; the content decides the format."""
 
 import struct
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ Gray = NDArray[np.uint8]
 
 
 class UnreadableError(ValueError):
-    """Neither PNG nor JPEG, or not readable as what it claims to be."""
+    """The content is neither PNG nor JPEG, or it cannot be decoded."""
 
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """A decoded image, upright: its grey pixels, perhaps scaled down, and its true size in pixels."""
+    """A decoded, upright image: its grey pixels, perhaps scaled down, and its full size in pixels."""
 
     gray: Gray
     width: int
@@ -29,18 +29,24 @@ class DecodedImage:
 
 
 def decode(content: bytes, matching_side: int) -> DecodedImage:
-    """Decode no more pixels than it takes for the longer side to have ``matching_side``; UnreadableError."""
+    """Decode an image, scaled down while its longer side keeps at least ``matching_side`` pixels.
+
+    Raises UnreadableError.
+    """
     width, height = size_in_pixels(content)
     gray = decode_gray(content, max(width, height) // matching_side)
     if gray is None:
         raise UnreadableError
     if (gray.shape[0] > gray.shape[1]) != (height > width) and width != height:
-        width, height = height, width  # turned upright by its EXIF orientation
+        width, height = height, width  # the EXIF orientation turned the image
     return DecodedImage(gray, width, height)
 
 
 def decode_gray(content: bytes, shrink: int = 1) -> Gray | None:
-    """The image's grey pixels, None if unreadable; at 1/2, 1/4 or 1/8 of its size if ``shrink`` is at least that."""
+    """The image's grey pixels, or None if it cannot be decoded.
+
+    ``shrink`` of at least 2, 4 or 8 scales the image to 1/2, 1/4 or 1/8 of its size.
+    """
     flag = cv2.IMREAD_GRAYSCALE
     for factor, reduced in (
         (8, cv2.IMREAD_REDUCED_GRAYSCALE_8),
@@ -58,7 +64,7 @@ def decode_gray(content: bytes, shrink: int = 1) -> Gray | None:
 
 
 def size_in_pixels(content: bytes) -> tuple[int, int]:
-    """Width and height as the header says, so that nothing huge is decoded; UnreadableError if there is none."""
+    """Width and height from the header, so that a huge image need not be decoded. Raises UnreadableError."""
     size = None
     if content.startswith(_PNG) and content[12:16] == b"IHDR" and len(content) >= 24:
         size = struct.unpack(">II", content[16:24])

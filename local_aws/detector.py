@@ -1,4 +1,4 @@
-"""A detector that is taught by example pictures: one folder a label, PNG or JPEG, as many as one likes."""
+"""A detector that learns from example pictures: one folder per label, any number of PNG or JPEG files in it."""
 
 import logging
 import threading
@@ -18,7 +18,7 @@ EXAMPLE_SIDE = 320
 IMAGE_FEATURES = 1500
 EXAMPLE_FEATURES = 400
 LEAST_CONFIDENCE = 5.0
-OVERLAP = 0.3  # two finds of one label that overlap more are one
+OVERLAP = 0.3  # of two finds of one label that overlap more, the surer one is kept
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 
 cv2.setNumThreads(1)
@@ -26,7 +26,7 @@ cv2.setNumThreads(1)
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle in ratios of the image's size."""
+    """A rectangle; each value is a ratio of the image's size, 0-1."""
 
     left: float
     top: float
@@ -43,7 +43,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Finding:
-    """A label found: confidence 0-100, the box, and the example's corners, all in ratios of the image's size."""
+    """A label found in an image: confidence 0-100, the box, and the example's corners as ratios of the image's size."""
 
     name: str
     confidence: float
@@ -60,9 +60,9 @@ class _ExampleFile:
 
 
 class Detector:
-    """Finds the examples of a folder in images; safe under threads.
+    """Finds the example pictures of a folder in images; thread-safe.
 
-    The folder is looked at on every detection, so a picture dropped in counts from the next one on.
+    Each detection reads the folder again, so a new example picture counts from the next detection on.
     """
 
     matching_side = MATCHING_SIDE
@@ -74,7 +74,7 @@ class Detector:
         self._missing_told = False
 
     def find(self, gray: Gray) -> list[Finding]:
-        """The labels in an image given as grey pixels, surest first."""
+        """The labels in an image of grey pixels, highest confidence first."""
         examples = self.examples()
         if not examples:
             return []
@@ -95,16 +95,16 @@ class Detector:
         return kept
 
     def features(self, gray: Gray) -> Features:
-        """What of an image is compared with the examples."""
+        """The features of an image that are compared with those of the examples."""
         return extract(_fit(gray, MATCHING_SIDE), IMAGE_FEATURES)
 
     def classes(self) -> list[str]:
-        """The labels that there are examples of, sorted: a label's place is its number."""
+        """The labels that have examples, sorted; the position of a label is its class number."""
         with self._lock:
             return sorted({file.label for file in self._list()})
 
     def examples(self) -> list[tuple[str, Features]]:
-        """The labels and features of all examples that can be read."""
+        """The label and the features of each example that can be read."""
         with self._lock:
             files = self._list()
             self._features = {file: self._features[file] for file in files if file in self._features}
@@ -121,23 +121,25 @@ class Detector:
                     try:
                         stat = path.stat()
                     except FileNotFoundError:
-                        continue  # gone since the folder was listed
+                        continue  # deleted since the folder was listed
                     files.append(_ExampleFile(path.parent.name, path, stat.st_mtime_ns, stat.st_size))
         if not files and not self._missing_told:
-            log.warning("no example pictures in %s: no label will be found", self._folder.resolve())
+            log.warning(
+                "no example pictures in %s, so no label is found: add PNG or JPEG files", self._folder.resolve()
+            )
         self._missing_told = not files
         return files
 
 
 def _learn(file: _ExampleFile) -> Features | None:
-    """An example's features; None, and one logged line, if it cannot be read."""
+    """An example's features; None, with a warning in the log, if the file cannot be read."""
     try:
         gray = decode_gray(file.path.read_bytes())
     except OSError as error:
         log.warning("example %s cannot be read: %s", file.path, error)
         return None
     if gray is None:
-        log.warning("example %s is not a readable PNG or JPEG: left out", file.path)
+        log.warning("example %s is not a readable PNG or JPEG and is ignored: replace it", file.path)
         return None
     features = extract(_fit(gray, EXAMPLE_SIDE), EXAMPLE_FEATURES)
     log.info("example %s of label %s: %d features", file.path.name, file.label, len(features.points))
@@ -145,7 +147,7 @@ def _learn(file: _ExampleFile) -> Features | None:
 
 
 def _fit(gray: Gray, side: int) -> Gray:
-    """Scaled down until its longer side is at most ``side`` pixels."""
+    """The image, scaled down if its longer side has more than ``side`` pixels."""
     scale = side / max(gray.shape)
     if scale >= 1:
         return gray

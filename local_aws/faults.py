@@ -1,24 +1,26 @@
-"""Calls that fail on purpose: a WSGI middleware around every service.
+"""Injected faults: a WSGI middleware around every service makes chosen calls fail.
 
-A fault is JSON:
+A fault is a JSON object:
 
-``service``      rekognition, s3, sqs, sns ...: the name requests are signed for; ``*`` for every service
+
+``service``      rekognition, s3, sqs, sns ...: the service name in a request's signature; ``*`` for every service
 ``operation``    StopProjectVersion, PutObject ..., or ``*`` for every operation of the service
-``status``       the HTTP status of the answer, 300-599; default: the one that the service's model gives the code,
+``status``       the HTTP status of the answer, 300-599; default: the status of the code in the service's model,
                  500 for a code that is not in the model
 ``code``         the error's code; default InternalServerError
 ``message``      the error's text; default "Injected fault."
-``when``         ``before`` (default): the call is not carried out; ``after``: it is, and its answer is replaced
+``when``         ``before`` (default): the call is not carried out; ``after``: the call is carried out, and then its
+                 answer is replaced
 ``times``        how many calls fail; default null: all
 ``key``          only calls whose S3 key or request body contains this text
-``probability``  which share of the calls that fit fails, 0-1; default 1: all
-``seed``         what the share is drawn with, a whole number; default 0. Every fault draws for itself: the same
-                 seed fails the same ones of its first, second, third ... fitting call
-``delay``        seconds until the answer, default 0; with ``after`` the call is carried out first
+``probability``  share of the fitting calls that fail, 0-1; default 1: all
+``seed``         seed of the random choice of these calls, a whole number; default 0. Each fault has its own random
+                 generator, so one seed always fails the same fitting calls, counted from the first
+``delay``        seconds until the answer, default 0; with ``after``, the call is carried out before the delay
 ``reset``        true: the connection is cut (TCP RST) instead of an answer; default false
 
-The first fault that fits a call, and is drawn, is used. It counts as used before its delay begins: a fault with
-``times`` 1 that is gone from the list is holding its call, or has answered it.
+The first fault that fits a call, and that its random choice selects, is used. ``times`` is counted down before the
+delay begins. So when a fault with ``times`` 1 has left the list, its call is being delayed or is already answered.
 """
 
 import io
@@ -43,16 +45,16 @@ log = logging.getLogger(__name__)
 
 
 class InvalidFaultError(ValueError):
-    """The JSON does not describe a list of faults; the text says what is wrong."""
+    """The JSON is not a list of faults; the message names the member and the accepted values."""
 
 
 class ConnectionCutError(Exception):
-    """The connection is to be cut: for the server, which has it."""
+    """Makes the server cut the connection of this request."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One rule; ``times`` is how many calls it still fails, None for all; ``delay`` is in seconds."""
+    """One fault. ``times``: the calls that will still fail, None for all; ``delay``: seconds."""
 
     service: str
     operation: str
@@ -77,14 +79,14 @@ class Fault:
                 raise InvalidFaultError(f"a fault must have a {name}, a text")
         for name, member in value.items():
             if name not in _MEMBERS:
-                raise InvalidFaultError(f"a fault has no {name!r}: it may have {', '.join(sorted(_MEMBERS))}")
+                raise InvalidFaultError(f"a fault has no member {name!r}: use {', '.join(sorted(_MEMBERS))}")
             is_right, wanted = _MEMBERS[name]
             if not is_right(member):
                 raise InvalidFaultError(f"a fault's {name} must be {wanted}, not {json.dumps(member)}")
         return cls(**value)
 
     def fits(self, operation: Operation, request: Request) -> bool:
-        """Whether this call is one to fail."""
+        """Whether the fault applies to this call; ``probability`` is not considered."""
         if self.service not in ("*", operation.service) or self.operation not in ("*", operation.name):
             return False
         if self.key is None:
@@ -93,7 +95,7 @@ class Fault:
 
 
 class _Rule:
-    """A fault in force: what is left of it, and its own dice."""
+    """A fault in force, with the calls that remain for it and its random generator."""
 
     def __init__(self, fault: Fault):
         self.fault = fault
@@ -104,14 +106,14 @@ class _Rule:
 
 
 class Faults:
-    """The faults in force; safe under threads."""
+    """The faults in force; thread-safe."""
 
     def __init__(self) -> None:
         self._rules: list[_Rule] = []
         self._lock = threading.Lock()
 
     def replace(self, value: Any) -> None:
-        """Put these instead of all, given as decoded JSON; InvalidFaultError leaves all as they were."""
+        """Replace all faults by those in the decoded JSON. Raises InvalidFaultError and then changes nothing."""
         if not isinstance(value, list):
             raise InvalidFaultError("faults must be a JSON list of objects")
         rules = [_Rule(Fault.parse(item)) for item in value]
@@ -119,12 +121,12 @@ class Faults:
             self._rules = rules
 
     def describe(self) -> list[dict[str, Any]]:
-        """The faults in force, as JSON; those that are used up are gone."""
+        """The faults in force, as JSON, without those whose ``times`` are used up."""
         with self._lock:
             return [asdict(rule.fault) for rule in self._rules]
 
     def take(self, operation: Operation, request: Request) -> Fault | None:
-        """The fault for this call, counted as used."""
+        """The fault for this call, or None; counts its ``times`` down."""
         with self._lock:
             for index, rule in enumerate(self._rules):
                 fault = rule.fault
@@ -141,7 +143,7 @@ class Faults:
 
 
 class FaultMiddleware:
-    """Answers instead of the application where a fault says so. Raises ConnectionCutError for ``reset``."""
+    """Answers a call instead of the application if a fault applies to it. Raises ConnectionCutError for ``reset``."""
 
     def __init__(self, app: WsgiApp, faults: Faults):
         self._app = app
@@ -190,7 +192,7 @@ def _is_number(value: Any, most: float) -> bool:
 
 
 _Check = Callable[[Any], bool]
-#: What a fault may have, and what each must be.
+#: The members of a fault: a check of the value, and what the error message asks for.
 _MEMBERS: dict[str, tuple[_Check, str]] = {
     "service": (lambda value: isinstance(value, str) and value != "", "a text"),
     "operation": (lambda value: isinstance(value, str) and value != "", "a text"),

@@ -1,8 +1,8 @@
-"""Finding one example picture in an image, wherever it is, turned, scaled or seen at an angle.
+"""Find one example picture in an image, at any position, rotation, scale or viewing angle.
 
-SIFT features of both are matched; matches that agree where, how large and how far turned the example is
-are taken together (a Hough vote, so that several copies of one thing are told apart); a homography through
-them gives the corners; and the example, warped onto the image, must look like what is there.
+First, SIFT features of both pictures are matched. Then matches that agree on the position, scale and rotation of the
+example are grouped (a Hough vote, which separates several copies of one object). A homography through a group gives
+the corners. Last, the example is compared with that part of the image and must look like it.
 """
 
 import math
@@ -23,14 +23,14 @@ MAX_COPIES = 8  # of one example in one image
 REPROJECTION_PIXELS = 5.0
 MIN_BOX_PIXELS = 16.0
 MIN_VISIBLE = 0.35  # share of the example that must be inside the image
-MAX_STRETCH = 2.5  # how much one direction may be squeezed against the other
-GRID = 10  # cells a side, when features are many
-LOOK_SIDE = 96  # pixels of the longer side when looks are compared
+MAX_STRETCH = 2.5  # the largest scale of a side over the smallest
+GRID = 10  # cells per side of the grid that limits the features per area
+LOOK_SIDE = 96  # pixels of the example's longer side when its look is compared with the image
 
 
 @dataclass(frozen=True)
 class Features:
-    """A picture's grey pixels and its SIFT features: place and size in pixels, angle in degrees."""
+    """A picture's grey pixels and its SIFT features: position and size in pixels, angle in degrees."""
 
     gray: Gray
     points: Floats
@@ -41,14 +41,14 @@ class Features:
 
 @dataclass(frozen=True)
 class Sighting:
-    """An example found: its four corners in image pixels, clockwise from top left, and how sure it is, 0-100."""
+    """A found example: its four corners in image pixels, clockwise from top left, and its confidence, 0-100."""
 
     corners: Floats
     confidence: float
 
 
 def extract(gray: Gray, limit: int) -> Features:
-    """At most ``limit`` SIFT features, as RootSIFT, the strongest of every part of the picture."""
+    """At most ``limit`` SIFT features, as RootSIFT: the strongest ones of each part of the picture."""
     sift = cv2.SIFT.create()
     keypoints, descriptors = sift.compute(gray, _spread(sift.detect(gray, None), gray.shape, limit))
     if descriptors is None or not keypoints:
@@ -65,7 +65,10 @@ def extract(gray: Gray, limit: int) -> Features:
 
 
 def _spread(keypoints: Sequence[cv2.KeyPoint], shape: tuple[int, ...], limit: int) -> list[cv2.KeyPoint]:
-    """A fair share for each cell of a grid, or a rough background's features crowd out a smooth thing's."""
+    """The strongest features of each cell of a grid.
+
+    Without the grid, the features of a rough background would displace those of a smooth object.
+    """
     if len(keypoints) <= limit:
         return list(keypoints)
     cells: dict[tuple[int, int], int] = {}
@@ -79,7 +82,7 @@ def _spread(keypoints: Sequence[cv2.KeyPoint], shape: tuple[int, ...], limit: in
 
 
 def sightings(example: Features, image: Features) -> Iterator[Sighting]:
-    """Every copy of the example in the image, the best supported first."""
+    """Each copy of the example in the image, the one with the most matches first."""
     if len(example.points) < MIN_MATCHES or len(image.points) < MIN_MATCHES:
         return
     here, there = _matches(example, image)
@@ -103,7 +106,10 @@ def sightings(example: Features, image: Features) -> Iterator[Sighting]:
 
 
 def _matches(example: Features, image: Features) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Pairs of features, example's and image's. From image to example, so that copies do not rival each other."""
+    """Indices of matching features, in the example and in the image.
+
+    Each image feature is matched to the example, so that several copies of the example can share its features.
+    """
     distances, nearest = cv2.batchDistance(
         image.descriptors, example.descriptors, cv2.CV_32F, None, None, cv2.NORM_L2, 2
     )
@@ -114,7 +120,7 @@ def _matches(example: Features, image: Features) -> tuple[NDArray[np.intp], NDAr
 def _largest_agreement(
     example: Features, image: Features, here: NDArray[np.intp], there: NDArray[np.intp]
 ) -> NDArray[np.bool_]:
-    """The matches that agree with the one most others agree with on the example's centre, scale and turn."""
+    """The largest group: the matches that agree with one match on the example's centre, scale and rotation."""
     scale = image.sizes[there] / example.sizes[here]
     turn = np.radians(image.angles[there] - example.angles[here])
     height, width = example.gray.shape
@@ -133,7 +139,7 @@ def _largest_agreement(
 
 
 def _transform(source: Floats, target: Floats) -> NDArray[np.float64] | None:
-    """The homography through the matches, or the similarity where they are too few for one."""
+    """The homography through the matches, or a similarity transform if they are too few for a homography."""
     cv2.setRNGSeed(1)
     if len(source) >= 2 * MIN_MATCHES:
         found, _ = cv2.findHomography(source, target, cv2.RANSAC, REPROJECTION_PIXELS)
@@ -148,7 +154,7 @@ def _transform(source: Floats, target: Floats) -> NDArray[np.float64] | None:
 
 
 def _plausible(transform: NDArray[Any], points: Floats) -> bool:
-    """Not mirrored, not folded, not squeezed beyond what a view at an angle does."""
+    """Whether a view at an angle can produce the transform: not mirrored, not folded, not stretched too far."""
     low, high = points.min(axis=0), points.max(axis=0)
     box = np.array([low, (high[0], low[1]), high, (low[0], high[1])], np.float32)
     return _shape_is_plausible(_project(transform, box), box)
@@ -185,7 +191,7 @@ def _inside(corners: Floats, points: Floats) -> NDArray[np.bool_]:
 
 
 def _judge(example: Features, image: Features, transform: NDArray[Any], support: int) -> Sighting | None:
-    """The sighting a transform stands for, or None when it cannot be one."""
+    """The sighting for a transform; None if the transform is implausible, too small or mostly outside the image."""
     height, width = example.gray.shape
     box = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
     corners = _project(transform, box)
@@ -202,9 +208,9 @@ def _judge(example: Features, image: Features, transform: NDArray[Any], support:
 
 
 def _likeness(example: Gray, image: Gray, transform: NDArray[Any]) -> tuple[float, float]:
-    """How alike the example and that part of the image look (correlation, -1 to 1), and how much of it is in view.
+    """The correlation of the example and its part of the image, -1 to 1, and the share of the example in view, 0-1.
 
-    Correlation does not mind brightness or contrast.
+    Correlation does not depend on brightness or contrast.
     """
     shrink = LOOK_SIDE / max(example.shape)
     size = (max(8, round(example.shape[1] * shrink)), max(8, round(example.shape[0] * shrink)))
@@ -224,7 +230,7 @@ def _likeness(example: Gray, image: Gray, transform: NDArray[Any]) -> tuple[floa
 
 
 def confidence_of(support: int, likeness: float) -> float:
-    """0-100 from the number of matches and the correlation: see the tests for what true and false finds reach."""
+    """Confidence, 0-100, from the number of matches and the correlation. See the tests for typical values."""
     matches = 1.0 - math.exp(-support / 6.0)
     looks = min(1.0, max(0.0, (likeness - 0.25) / 0.55))
     return 100.0 * math.sqrt(matches) * math.pow(looks, 0.6)

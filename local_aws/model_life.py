@@ -11,7 +11,7 @@ from local_aws.settings import ModelSettings
 
 
 class WrongStateError(Exception):
-    """What was asked for cannot be done in the state that the model is in."""
+    """The model's present state does not allow the operation; ``status`` is that state."""
 
     def __init__(self, status: "ModelStatus"):
         super().__init__(f"it is in the state {status}")
@@ -19,11 +19,11 @@ class WrongStateError(Exception):
 
 
 class OverRateError(Exception):
-    """More images a second than the running units are worth."""
+    """More images per second than the running inference units allow."""
 
 
 class ModelStatus(StrEnum):
-    """The states of a model in Rekognition's words, which say the most; other services have fewer."""
+    """The states of a model, with Rekognition's names; other services have fewer states."""
 
     TRAINING_IN_PROGRESS = "TRAINING_IN_PROGRESS"
     TRAINING_COMPLETED = "TRAINING_COMPLETED"
@@ -55,10 +55,10 @@ _MESSAGES = {
 
 @dataclass(frozen=True)
 class Kind:
-    """A service's way of running models.
+    """How a service runs models.
 
-    ``words``: the states that its models have, each with the service's own word for it, None where it has none.
-    ``startable`` and ``stoppable``: the states that a model can be started and stopped in.
+    ``words``: the states of the service's models, each with the service's name for it, or None if it has no name.
+    ``startable`` and ``stoppable``: the states in which a model can be started and stopped.
     """
 
     name: str
@@ -76,10 +76,10 @@ class StateChange:
 
 
 class ModelLife:
-    """A trained model that can be started and stopped; safe under threads.
+    """A trained model that can be started and stopped; thread-safe.
 
-    STARTING and STOPPING end when their time is up, whenever somebody looks. A state that was put manually
-    has no end. All times are seconds since 1970 as ``clock`` gives them.
+    STARTING and STOPPING end when their time is over; the change is computed when the state is next read. A state that
+    ``put`` sets lasts until the next start, stop or put. All times are seconds since 1970, from ``clock``.
     """
 
     def __init__(
@@ -99,8 +99,8 @@ class ModelLife:
         self.max_units: int | None = None
         self.detects = 0
         self.throttled = 0
-        self.first_detect_at: float | None = None  # of the present, or the last, time it was RUNNING
-        self.last_detect_at: float | None = None  # its end
+        self.first_detect_at: float | None = None  # since the model last became RUNNING
+        self.last_detect_at: float | None = None  # the end of the last detect
         self.start_outcome = ModelStatus.RUNNING
         self._clock = clock
         self._lock = threading.RLock()
@@ -121,19 +121,19 @@ class ModelLife:
 
     @property
     def says(self) -> str | None:
-        """The service's own word for the state now; None where it has none."""
+        """The service's name for the present state; None if the service has no name for it."""
         return self.kind.words.get(self.status)
 
     @property
     def message(self) -> str:
-        """What is said about the state."""
+        """The status message of the present state."""
         with self._lock:
             self._settle()
             return self._message
 
     @property
     def units(self) -> int:
-        """Inference units that are provisioned now: 0 when the model is off."""
+        """The inference units that are provisioned now: 0 while the model is off."""
         with self._lock:
             return self.min_units if self.status in ON else 0
 
@@ -146,7 +146,7 @@ class ModelLife:
 
     @property
     def started_for(self) -> float | None:
-        """Seconds since a start ended in RUNNING; None if the model is in another state, or was put there."""
+        """Seconds since a start ended in RUNNING; None in another state, or if ``put`` set the state."""
         with self._lock:
             self._settle()
             return None if self._started_at is None else self._clock() - self._started_at
@@ -159,7 +159,10 @@ class ModelLife:
         return sum(end - change.at for change, end in zip(history, ends, strict=True) if change.status in states)
 
     def start(self, min_units: int, max_units: int | None, flaw: str | None = None) -> ModelStatus:
-        """Begin to start; with a ``flaw`` to end as FAILED, with it for a message. WrongStateError."""
+        """Begin to start; returns STARTING. A ``flaw`` makes the start end in FAILED with this text as its message.
+
+        Raises WrongStateError.
+        """
         with self._lock:
             if (status := self.status) not in self.kind.startable:
                 raise WrongStateError(status)
@@ -170,7 +173,7 @@ class ModelLife:
             return ModelStatus.STARTING
 
     def stop(self) -> ModelStatus:
-        """Begin to stop. WrongStateError."""
+        """Begin to stop; returns STOPPING. Raises WrongStateError."""
         with self._lock:
             if (status := self.status) not in self.kind.stoppable:
                 raise WrongStateError(status)
@@ -179,7 +182,7 @@ class ModelLife:
             return ModelStatus.STOPPING
 
     def put(self, status: ModelStatus, message: str | None = None) -> None:
-        """Put the model into a state manually, and leave it there."""
+        """Put the model into a state; it stays there until the next start, stop or put."""
         with self._lock:
             self._settle()
             self._due = None
@@ -187,9 +190,9 @@ class ModelLife:
             self._enter(status, message)
 
     def admit(self) -> None:
-        """Let one image in, or raise WrongStateError (it is not RUNNING) or OverRateError.
+        """Admit one image. Raises WrongStateError if the model is not RUNNING, and OverRateError.
 
-        A bucket of tokens, filled at ``rate`` x units a second, that holds one second's worth.
+        A token bucket, filled with ``rate`` x units per second, with a capacity of one second.
         """
         with self._lock:
             if (status := self.status) is not ModelStatus.RUNNING:
@@ -207,7 +210,7 @@ class ModelLife:
             self.first_detect_at = self.first_detect_at or self._clock()
 
     def detected(self) -> None:
-        """An image that was let in has had its answer."""
+        """Record that an admitted image is answered."""
         with self._lock:
             self.last_detect_at = self._clock()
 

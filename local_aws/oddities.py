@@ -1,6 +1,6 @@
-"""What AWS may do by its documents, and most emulators do not: an option for each, and one seed for all random choices.
+"""Behaviour that AWS documents and most emulators lack: an option for each oddity, and one seed for random choices.
 
-``/_local/oddities`` and the command line have the same options. ``Oddities()`` has all of them off.
+``/_local/oddities`` and the command line have the same options. ``Oddities()`` turns all of them off.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
-#: Seconds. Queues remember their counts for this long.
+#: Seconds for which a queue remembers its counts.
 MAX_COUNT_AGE = 300.0
 
 
 class InvalidOddityError(ValueError):
-    """A value that the option does not take; the message names the option and what is wrong."""
+    """An invalid value; the message names the option and the error."""
 
 
 class Conditions(StrEnum):
-    """What this S3 does with conditional writes, copies and deletes; other makers' S3s do not all obey them."""
+    """How this S3 treats conditional writes, copies and deletes; not all S3-compatible stores obey them."""
 
     OBEYED = "obeyed"
     REFUSED = "refused"
@@ -47,20 +47,20 @@ _Seconds = Annotated[float, Field(ge=0, le=3600)]
 
 
 class Oddities(BaseModel, frozen=True, extra="forbid"):
-    """Which oddities are on, and how strong; the descriptions are the help of the command-line options."""
+    """The oddities that are on, with their strength; the descriptions are the help of the command-line options."""
 
     seed: int = Field(default=0, ge=0, description="seed of all random choices; default: random, printed in the log")
     count_age: Annotated[tuple[_Age, _Age], BeforeValidator(_ages)] = Field(
         default=(0.0, 0.0),
-        description="how old the counts of GetQueueAttributes are, in seconds: LEAST-MOST, or one number",
+        description="age of the counts that GetQueueAttributes returns, in seconds: LEAST-MOST, or one number",
     )
     short_poll_share: _Share = Field(
-        default=1.0, description="share of the messages that a poll without waiting sees, 0-1"
+        default=1.0, description="share of the messages that a short poll (without a wait time) finds, 0-1"
     )
     duplicate_share: _Share = Field(default=0.0, description="share of the messages that are delivered twice, 0-1")
     conditions: Conditions = Field(
         default=Conditions.OBEYED,
-        description="conditional puts, copies and deletes: obeyed as S3 does, refused with 501, or ignored",
+        description="conditional puts, copies and deletes in S3 are: obeyed, as in AWS; refused with 501; or ignored",
     )
     ready_lag: _Seconds = Field(
         default=0.0,
@@ -80,15 +80,15 @@ class Oddities(BaseModel, frozen=True, extra="forbid"):
             f"queue counts are {least:g} to {most:g} s old": most > 0,
             f"a short poll sees {self.short_poll_share:.0%} of the messages": self.short_poll_share < 1,
             f"{self.duplicate_share:.0%} of the messages are delivered twice": self.duplicate_share > 0,
-            f"S3's conditions are {self.conditions}": self.conditions is not Conditions.OBEYED,
-            f"a running model is not ready for {self.ready_lag:g} s": self.ready_lag > 0,
-            f"Describe lags {self.describe_lag:g} s behind Start and Stop": self.describe_lag > 0,
+            f"conditional requests to S3 are {self.conditions}": self.conditions is not Conditions.OBEYED,
+            f"a model that has become RUNNING is not ready for {self.ready_lag:g} s": self.ready_lag > 0,
+            f"DescribeProjectVersions lags {self.describe_lag:g} s behind starts and stops": self.describe_lag > 0,
             f"Rekognition may not read {', '.join(self.unreadable_buckets)}": bool(self.unreadable_buckets),
         }
         return [words for words, is_on in on.items() if is_on]
 
 
-#: By name: everything that a test would notice (the default); what makes nothing slower; nothing.
+#: ``all`` (the default): what a test can notice; ``quick``: only what adds no delay; ``none``: nothing.
 PRESETS: Mapping[str, Oddities] = {
     "all": Oddities(count_age=(1, 5), short_poll_share=0.5, duplicate_share=0.01, ready_lag=1, describe_lag=1),
     "quick": Oddities(short_poll_share=0.5, duplicate_share=0.01),
@@ -97,7 +97,7 @@ PRESETS: Mapping[str, Oddities] = {
 
 
 def changed(oddities: Oddities, changes: Any) -> Oddities:
-    """The oddities with these members changed, given as decoded JSON; InvalidOddityError."""
+    """The oddities with the changes of the decoded JSON. Raises InvalidOddityError."""
     if not isinstance(changes, dict):
         raise InvalidOddityError("the oddities must be a JSON object")
     try:
@@ -111,7 +111,7 @@ def changed(oddities: Oddities, changes: Any) -> Oddities:
 
 
 class OdditiesInForce:
-    """The oddities that are on now, and their random generators; safe under threads."""
+    """The oddities that are on now, and their random generators; thread-safe."""
 
     def __init__(self, at_start: Oddities | None = None) -> None:
         self._at_start = at_start or Oddities()
@@ -120,7 +120,10 @@ class OdditiesInForce:
         self.now = self._at_start
 
     def change(self, changes: Any) -> None:
-        """Change members, given as decoded JSON; a seed begins all draws again. InvalidOddityError changes nothing."""
+        """Apply the changes of the decoded JSON; a seed restarts all random generators.
+
+        Raises InvalidOddityError and then changes nothing.
+        """
         oddities = changed(self.now, changes)
         with self._lock:
             self.now = oddities
@@ -128,21 +131,21 @@ class OdditiesInForce:
                 self._dice.clear()
 
     def reset(self) -> None:
-        """Back to what was on at the start; the draws go on."""
+        """Restore the oddities of the start; the random generators continue."""
         self.now = self._at_start
 
     def describe(self) -> dict[str, Any]:
-        """The oddities as JSON; ``on``: a short text for each one that is on."""
+        """The oddities as JSON; ``on``: a short text for each oddity that is on."""
         return {**self.now.model_dump(mode="json"), "on": self.now.words()}
 
     def draw(self, what: str) -> float:
-        """A random number from 0 up to 1. Each ``what`` has a separate generator: none changes another's."""
+        """A random number, at least 0 and below 1, from the random generator of ``what``."""
         with self._lock:
             if what not in self._dice:
                 self._dice[what] = Random(f"{self.now.seed} {what}")  # noqa: S311
             return self._dice[what].random()
 
     def count_age(self) -> float:
-        """How old a count is, in seconds."""
+        """The age of a count, in seconds: a random value between the least and the most."""
         least, most = self.now.count_age
         return least + (most - least) * self.draw("count_age") if most > 0 else 0.0

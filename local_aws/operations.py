@@ -1,4 +1,4 @@
-"""Which operation of which service an HTTP request is, and how that service words an error."""
+"""Find the service and the operation of an HTTP request, and build an error answer in the service's format."""
 
 import json
 import re
@@ -16,12 +16,12 @@ from local_aws.service_models import service_model, service_shapes
 
 _CREDENTIAL = re.compile(r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/aws4_request")
 
-# Services whose clients are named otherwise than what their requests are signed for.
+# Services whose signing name differs from the name of their boto3 client: signing name, client.
 _CLIENTS = {"monitoring": "cloudwatch"}
-# Two services that sign alike. SageMaker itself is no REST service.
+# SageMaker and its runtime share a signing name. Only the runtime is a REST service.
 _REST_CLIENTS = {"sagemaker": "sagemaker-runtime"}
 
-# S3 names an operation by method, level and query. First match wins: (method, is key, query part, operation).
+# In S3, method, level and query decide the operation. First match wins: (method, is key, query part, operation).
 _S3_OPERATIONS = (
     ("GET", False, "list-type=2", "ListObjectsV2"),
     ("GET", False, "versions", "ListObjectVersions"),
@@ -57,7 +57,7 @@ _S3_OPERATIONS = (
 
 @dataclass(frozen=True)
 class Request:
-    """An HTTP request as a middleware sees it; ``path`` is decoded, ``query`` is not, headers have lower-case names."""
+    """An HTTP request as a middleware receives it: decoded path, undecoded query, lower-case header names."""
 
     method: str
     path: str
@@ -67,7 +67,7 @@ class Request:
 
     @classmethod
     def of(cls, environ: dict[str, Any], body: bytes) -> "Request":
-        """Read a WSGI environment; its path is UTF-8 dressed as Latin-1."""
+        """Read a WSGI environment, whose path is UTF-8 decoded as Latin-1 (PEP 3333)."""
         return cls(
             environ["REQUEST_METHOD"],
             environ.get("PATH_INFO", "").encode("latin-1", "replace").decode("utf-8", "replace"),
@@ -82,20 +82,20 @@ class Request:
 
     @property
     def service(self) -> str:
-        """What the request is signed for; empty when it is not signed."""
+        """The service that the request is signed for; empty if it is not signed."""
         credential = _CREDENTIAL.search(self.headers.get("authorization", ""))
         return credential[2] if credential else ""
 
     @property
     def region(self) -> str:
-        """The Region the request is signed for; empty when it is not signed."""
+        """The Region that the request is signed for; empty if it is not signed."""
         credential = _CREDENTIAL.search(self.headers.get("authorization", ""))
         return credential[1] if credential else ""
 
 
 @dataclass(frozen=True)
 class Operation:
-    """A service by its signing name, an operation by the name in its model, and the protocol it speaks."""
+    """A service's signing name, the operation's name in the service model, and the service's protocol."""
 
     service: str
     name: str
@@ -104,7 +104,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class ErrorAnswer:
-    """An HTTP answer in a service's own words."""
+    """An HTTP error answer in a service's format."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -112,7 +112,7 @@ class ErrorAnswer:
 
 
 def operation_of(request: Request) -> Operation:
-    """What the request asks for; the name is empty when it is nothing we know."""
+    """The operation that a request calls; its name is empty if the operation is unknown here."""
     service = request.service
     if target := request.headers.get("x-amz-target"):
         prefix, _, name = target.rpartition(".")
@@ -120,7 +120,7 @@ def operation_of(request: Request) -> Operation:
     action = _action(request)
     if action:
         return Operation(service, action, "query")
-    if not service and (name := _rest_operation("lookoutvision", request)):  # no bucket has operations at such paths
+    if not service and (name := _rest_operation("lookoutvision", request)):  # no S3 operation has such a path
         return Operation("lookoutvision", name, "rest-json")
     if service in ("", "s3"):
         return Operation("s3", _s3_operation(request), "s3")
@@ -128,13 +128,13 @@ def operation_of(request: Request) -> Operation:
 
 
 def error_answer(operation: Operation, method: str, status: int, code: str, message: str) -> ErrorAnswer:
-    """An error that the service's clients read as one of its own."""
+    """An error answer in the format that the service's clients parse."""
     request_id = str(uuid4())
     headers: tuple[tuple[str, str], ...]
     kind = "Receiver" if status >= 500 else "Sender"
     if operation.protocol == "s3":
         text = f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message><RequestId>{request_id}</RequestId>"
-        # The answer to a HEAD has no body, so its reader knows the status alone: as in AWS.
+        # As in AWS, the answer to a HEAD has no body: the client gets the status alone.
         body = b"" if method == "HEAD" else f'<?xml version="1.0" encoding="UTF-8"?><Error>{text}</Error>'.encode()
         headers = (("Content-Type", "application/xml"), ("x-amz-request-id", request_id))
     elif operation.protocol == "query":
@@ -142,8 +142,8 @@ def error_answer(operation: Operation, method: str, status: int, code: str, mess
         body = f"<ErrorResponse><Error>{text}</Error><RequestId>{request_id}</RequestId></ErrorResponse>".encode()
         headers = (("Content-Type", "text/xml"), ("x-amzn-RequestId", request_id))
     else:
-        said = {"Message": message} if operation.service == "lookoutvision" else {"__type": code, "message": message}
-        body = json.dumps(said).encode()
+        content = {"Message": message} if operation.service == "lookoutvision" else {"__type": code, "message": message}
+        body = json.dumps(content).encode()
         headers = (
             ("Content-Type", "application/x-amz-json-1.1"),
             ("x-amzn-ErrorType", code),
@@ -153,7 +153,10 @@ def error_answer(operation: Operation, method: str, status: int, code: str, mess
 
 
 def modelled_status(operation: Operation, code: str) -> int | None:
-    """The HTTP status that the service's model gives an error: its own, or 500 for a fault, or 400; None: not there."""
+    """The HTTP status of an error code in the service's model; None if the model lacks the code.
+
+    An error without a status in the model has 500 if it is marked as a fault, else 400.
+    """
     service = _CLIENTS.get(operation.service, operation.service)
     if operation.protocol == "rest-json":
         service = _REST_CLIENTS.get(service, service)
@@ -162,7 +165,10 @@ def modelled_status(operation: Operation, code: str) -> int | None:
 
 @lru_cache
 def error_statuses(client: str) -> Mapping[str, int]:
-    """The statuses of a service's modelled errors, by code. ``client``: its name in boto3; unknown: no errors."""
+    """The HTTP statuses of a service's modelled errors, by code; empty for an unknown service.
+
+    ``client``: the service's name in boto3.
+    """
     try:
         shapes = service_shapes(client)
     except UnknownServiceError:
@@ -177,7 +183,7 @@ def error_statuses(client: str) -> Mapping[str, int]:
 
 
 def _service_of_target(prefix: str) -> str:
-    """An unsigned JSON request names its service in the target: RekognitionService, AmazonSQS."""
+    """The service of an unsigned JSON request, from the prefix of its target: RekognitionService, AmazonSQS."""
     return prefix.removeprefix("Amazon").removesuffix("Service").lower()
 
 
@@ -194,7 +200,7 @@ def _s3_operation(request: Request) -> str:
         return "ListBuckets" if request.method == "GET" else ""
     parts = request.query.split("&")
     names = {part.partition("=")[0] for part in parts}
-    plain = not names & _s3_subresources()  # bucket?acl is not the bucket
+    plain = not names & _s3_subresources()  # bucket?acl is another operation than bucket
     for method, is_key, part, name in _S3_OPERATIONS:
         fits = part in names or part in parts if part else plain
         if method == request.method and is_key == bool(key) and fits:
@@ -205,7 +211,7 @@ def _s3_operation(request: Request) -> str:
 
 @lru_cache
 def _s3_subresources() -> frozenset[str]:
-    """The query parameters that make a request another operation, from botocore's model of S3."""
+    """The query parameters that select an operation of S3, from botocore's model."""
     model = service_model("s3")
     queries = [model.operation_model(name).http["requestUri"].partition("?")[2] for name in model.operation_names]
     names = {part.partition("=")[0] for query in queries for part in query.split("&")}
@@ -221,7 +227,7 @@ def _rest_operation(service: str, request: Request) -> str:
 
 @lru_cache
 def _rest_operations(service: str) -> tuple[tuple[str, re.Pattern[str], str], ...]:
-    """Method, path pattern and name of a REST service's operations, from botocore's model of it."""
+    """Method, path pattern and name of a REST service's operations, from botocore's model of the service."""
     try:
         model = service_model(_REST_CLIENTS.get(service, service))
     except UnknownServiceError:

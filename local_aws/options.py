@@ -1,4 +1,4 @@
-"""The command line: every knob with its default and its meaning."""
+"""The command line: each option with its default and its meaning."""
 
 import argparse
 import math
@@ -18,7 +18,7 @@ from local_aws.settings import Answers, ModelSettings, ModelType, WorldSettings
 
 @dataclass(frozen=True)
 class Options:
-    """Where to serve, what to make, how odd it is, where to write the environment."""
+    """The parsed command line: address, resources to create, oddities, file for the environment variables."""
 
     host: str
     port: int
@@ -29,11 +29,11 @@ class Options:
 
 
 def parse_options(arguments: Sequence[str] | None = None) -> Options:
-    """Read the command line; exits with status 2 and one line if it is wrong."""
+    """Read the command line; an invalid one ends the process with status 2 and a one-line error."""
     parser = _parser()
     given = parser.parse_args(arguments)
     if given.final_bucket == given.source_bucket:
-        parser.error("--final-bucket: must not be the source bucket, or every copy would announce itself")
+        parser.error("--final-bucket: must not be the source bucket: each copy would send another event to the queue")
     if given.model_version in {ModelType.LOOKOUT_VISION, *(f"label-detection-{answers}" for answers in Answers)}:
         parser.error(f"--model-version: {given.model_version} is the name of another model on the control pages")
     model = ModelSettings(given.start_seconds, given.stop_seconds, given.rate, given.latency)
@@ -57,7 +57,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
 
 
 def _oddities(given: argparse.Namespace) -> Oddities:
-    """The preset, changed by the options that were given, with a seed."""
+    """The preset, with a random seed, overridden by the options on the command line."""
     knobs = {name: getattr(given, name) for name in Oddities.model_fields if hasattr(given, name)}
     return changed(PRESETS[given.oddities], {"seed": secrets.randbelow(1_000_000)} | knobs)
 
@@ -70,42 +70,47 @@ class _OneLineParser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _OneLineParser(
         prog="local_aws",
-        description="An AWS in one process: S3, SQS and the rest of moto, with models of Rekognition Custom Labels, "
-        "SageMaker and Lookout for Vision that start, find what the example pictures show, and stop.",
+        description="An AWS in one process: S3, SQS and the other services of moto, with models of Rekognition Custom "
+        "Labels, SageMaker and Lookout for Vision that start, find what the example pictures show, and stop.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         allow_abbrev=False,
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for every interface")
     add("--port", type=_whole(0, 65535), default=5000, help="port to listen on; 0 picks a free one")
-    add("--region", type=_region, default="us-east-1", help="AWS Region everything is made in")
-    add("--examples", type=Path, default=Path("examples"), help="folder of example pictures, one folder in it a label")
+    add("--region", type=_region, default="us-east-1", help="AWS Region of all resources")
+    add(
+        "--examples",
+        type=Path,
+        default=Path("examples"),
+        help="folder of example pictures, with one subfolder per label",
+    )
     add(
         "--model",
         choices=[kind.value for kind in ModelType],
         default=ModelType.REKOGNITION.value,
         metavar="SERVICE",
-        help="whose model the environment names and /_local/model shows: rekognition, sagemaker or lookoutvision; "
-        "the others are there too",
+        help="service of the model that the environment variables name and /_local/model shows: rekognition, sagemaker "
+        "or lookoutvision; the models of the other services exist too",
     )
     add(
         "--answers",
         choices=[answers.value for answers in Answers],
         default=Answers.OBJECT_DETECTION.value,
         metavar="FORMAT",
-        help="what it answers in if it is SageMaker's: object-detection, image-classification or huggingface",
+        help="format of the answers of a SageMaker model: object-detection, image-classification or huggingface",
     )
-    add("--start-seconds", type=_number(0), default=8.0, help="how long a model is STARTING")
-    add("--stop-seconds", type=_number(0), default=3.0, help="how long a model is STOPPING")
-    add("--rate", type=_number(0), default=5.0, help="images a second one unit or instance takes; 0 for no limit")
-    add("--latency", type=_number(0), default=0.2, help="seconds that a detection takes at least")
+    add("--start-seconds", type=_number(0), default=8.0, help="seconds for which a model is STARTING")
+    add("--stop-seconds", type=_number(0), default=3.0, help="seconds for which a model is STOPPING")
+    add("--rate", type=_number(0), default=5.0, help="images per second and inference unit or instance; 0 for no limit")
+    add("--latency", type=_number(0), default=0.2, help="minimum seconds of a detection")
     add("--source-bucket", type=_bucket, default="label-detection-source", help="bucket that pictures are uploaded to")
-    add("--final-bucket", type=_bucket, default="label-detection-final", help="bucket for what was labelled")
+    add("--final-bucket", type=_bucket, default="label-detection-final", help="bucket for labelled pictures")
     add(
         "--queue",
         type=_name(r"[A-Za-z0-9_-]{1,67}"),
         default="label-detection",
-        help="queue that hears of every picture",
+        help="queue that receives an event for each uploaded picture",
     )
     add(
         "--max-receive-count",
@@ -114,17 +119,22 @@ def _parser() -> argparse.ArgumentParser:
         help="receives after which a message moves to the dead-letter queue, <queue>-dead-letters",
     )
     add("--project", type=_name(r"[A-Za-z0-9_.-]{1,255}"), default="label-detection", help="Custom Labels project")
-    add("--model-version", type=_name(r"[A-Za-z0-9_.-]{1,255}"), default="1", help="version of its model")
+    add(
+        "--model-version",
+        type=_name(r"[A-Za-z0-9_.-]{1,255}"),
+        default="1",
+        help="name of the project's first model version",
+    )
     add(
         "--more-models",
         type=_whole(0, 100),
         default=0,
-        help="further versions of the project, each a model of its own, named 2, 3 ...",
+        help="number of further model versions of the project, named 2, 3 ...",
     )
     add(
         "--models-only",
         action="store_true",
-        help="only the models: make no stack, so no buckets and no queue; for use beside another AWS",
+        help="create only the models, without a stack (buckets and queue); for use beside another AWS",
     )
     add(
         "--pictures-endpoint",
@@ -134,8 +144,13 @@ def _parser() -> argparse.ArgumentParser:
         help="the S3 endpoint that Rekognition reads its pictures from over HTTP; default: the S3 of this process",
     )
     _add_oddities(parser)
-    add("--env-file", type=Path, default=None, help="file to write the environment variables to, once it serves")
-    add("--log-requests", action="store_true", help="log a line per request")
+    add(
+        "--env-file",
+        type=Path,
+        default=None,
+        help="file to write the environment variables to, once the server is ready",
+    )
+    add("--log-requests", action="store_true", help="log one line per request")
     return parser
 
 
@@ -145,8 +160,8 @@ def _add_oddities(parser: argparse.ArgumentParser) -> None:
         choices=list(PRESETS),
         default="all",
         metavar="PRESET",
-        help="which of the odd things that AWS may do are on: all; quick: those that make nothing slower; none. "
-        "The options below set each of them",
+        help="surprising behaviour of AWS that is on: all; quick: only what adds no delay; none. "
+        "The options below set each oddity",
     )
     for name, field in Oddities.model_fields.items():
         values = [f"{preset}: {_shown(getattr(oddities, name))}" for preset, oddities in PRESETS.items()]
@@ -199,7 +214,7 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
 def _name(pattern: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         if not re.fullmatch(pattern, text):
-            raise argparse.ArgumentTypeError(f"must look like {pattern}, not {text!r}")
+            raise argparse.ArgumentTypeError(f"must match {pattern}, not {text!r}")
         return text
 
     return read
@@ -225,6 +240,6 @@ def _region(text: str) -> str:
 
 
 def fail(message: str) -> NoReturn:
-    """End with one line on stderr and status 1."""
+    """End the process with status 1 and a one-line error on stderr."""
     sys.stderr.write(f"local_aws: {message}\n")
     sys.exit(1)

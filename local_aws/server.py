@@ -39,8 +39,8 @@ _NO_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 class KeepAliveHandler(MotoRequestHandler):
     """Serves many requests on one connection.
 
-    werkzeug's handler closes the connection after each answer, because it cannot know that the request's
-    body was read to its end. This one reads the body first and sends the answer whole.
+    werkzeug's handler closes the connection after each answer, because it cannot know whether the request's body was
+    read to its end. This handler reads the whole body first, and sends the answer in one piece.
     """
 
     protocol_version = "HTTP/1.1"
@@ -67,16 +67,20 @@ class KeepAliveHandler(MotoRequestHandler):
         except ConnectionCutError:
             self._cut()
             return
-        except Exception:  # what moto does not know is one failed request, not a dead server
+        except Exception:  # an error in moto fails one request, not the server
             log.exception("%s %s failed", self.command, self.path)
-            status, headers, body = "500 Internal Server Error", [], b"the embedded AWS failed: see its log"
+            status, headers, body = (
+                "500 Internal Server Error",
+                [],
+                b"the embedded AWS failed on this request: see the log of its process",
+            )
         self._send(status, headers, body)
 
     def _cut(self) -> None:
-        """Close the connection with a TCP RST: that is what close does when it may not linger for what is unsent."""
+        """Close the connection with a TCP RST, which close sends if the socket lingers for zero seconds."""
         self.close_connection = True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.rfile.close()  # it holds the socket open
+        self.rfile.close()  # rfile holds the socket open
         self.connection.close()
 
     def _read_body(self, environ: dict[str, Any]) -> None:
@@ -92,7 +96,7 @@ class KeepAliveHandler(MotoRequestHandler):
         code, _, reason = status.partition(" ")
         lines = [f"{self.protocol_version} {code} {reason}", f"Date: {self.date_time_string()}"]
         if self.command == "HEAD":
-            body = b""  # its Content-Length is that of the body it would have had
+            body = b""  # the headers keep the Content-Length that a GET would have
             lines += [f"{name}: {value}" for name, value in headers]
             if not any(name.lower() == "content-length" for name, _ in headers):
                 lines.append("Content-Length: 0")
@@ -104,33 +108,33 @@ class KeepAliveHandler(MotoRequestHandler):
                 lines.append(f"Content-Length: {len(body)}")
         if self.close_connection:
             lines.append("Connection: close")
-        if self.log_requests:  # before the answer: its reader may end the process
+        if self.log_requests:  # logged before the answer, because its receiver may end the process
             log.info("%s %s %s", self.command, self.path, status)
         self.wfile.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
 
 
 class LoggingHandler(KeepAliveHandler):
-    """Logs a line per request."""
+    """Logs one line per request."""
 
     log_requests = True
 
 
 class CachingDispatcher(DomainDispatcherApplication):
-    """moto's choice of a service for a host, made once per host: moto lists its own folders on every request."""
+    """Caches moto's choice of a service per host: moto lists its own folders on every request."""
 
     def __init__(self) -> None:
         super().__init__(create_backend_app)
         self._backends: dict[str | None, Any] = {}
 
     def get_backend_for_host(self, host: str | None) -> Any:
-        """The name of the service, or None."""
+        """The name of the service for a host, or None."""
         if host not in self._backends:
             self._backends[host] = super().get_backend_for_host(host)
         return self._backends[host]
 
 
 def _install(oddities: OdditiesInForce, troubles: Troubles) -> None:
-    """Make moto serve what is here."""
+    """Make moto serve the services of this package."""
     for service in (cloudwatch, sagemaker, sagemaker_runtime, scheduler, stacks):
         service.install()
     rekognition.install(oddities)
@@ -139,7 +143,7 @@ def _install(oddities: OdditiesInForce, troubles: Troubles) -> None:
 
 
 def _state(region: str, lookout: LookoutProjects) -> State:
-    """Where the control pages look."""
+    """The functions that find models, fired schedules and queues for the control pages."""
 
     def models() -> list[ModelLife]:
         projects = rekognition.backend_of(ACCOUNT_ID, region).projects.values()
@@ -161,7 +165,7 @@ def build_server(
     oddities: OdditiesInForce,
     log_requests: bool,
 ) -> BaseWSGIServer:
-    """A threaded server with the embedded AWS on it, bound but not yet serving; port 0 picks a free one."""
+    """A threaded server of the embedded AWS, bound to its port but not yet serving; port 0 picks a free port."""
     in_force = InForce(Faults(), PolicyInForce(), oddities, Troubles())
     _install(oddities, in_force.troubles)
     services = S3Middleware(LookoutVisionApp(CachingDispatcher(), lookout), oddities, ACCOUNT_ID)

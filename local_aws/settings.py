@@ -1,4 +1,4 @@
-"""What can be set, as plain values: importing this costs nothing."""
+"""The settings of the embedded AWS, as plain values; the module imports nothing slow."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class ModelType(StrEnum):
-    """The services that have models that are started and stopped."""
+    """The services whose models can be started and stopped."""
 
     REKOGNITION = "rekognition"
     SAGEMAKER = "sagemaker"
@@ -14,7 +14,7 @@ class ModelType(StrEnum):
 
 
 class Answers(StrEnum):
-    """What SageMaker's endpoints answer in, by the container that they are made from."""
+    """The answer formats of SageMaker's endpoints; the container image of an endpoint decides the format."""
 
     OBJECT_DETECTION = "object-detection"
     IMAGE_CLASSIFICATION = "image-classification"
@@ -23,7 +23,7 @@ class Answers(StrEnum):
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """How a model behaves: delays in seconds, ``rate`` in images a second per unit (0: no limit)."""
+    """A model's behaviour: delays in seconds, ``rate`` in images per second and unit (0: no limit)."""
 
     start_seconds: float = 8.0
     stop_seconds: float = 3.0
@@ -33,9 +33,9 @@ class ModelSettings:
 
 @dataclass(frozen=True)
 class WorldSettings:
-    """The names of everything, how the models behave, and which of them the environment names.
+    """Names of the resources, behaviour of the models, and the model that the environment variables name.
 
-    ``models_only``: no stack, so neither buckets nor a queue. ``pictures_endpoint``: the S3 that Rekognition reads its
+    ``models_only``: no stack, so neither buckets nor a queue. ``pictures_endpoint``: the S3 that Rekognition reads
     pictures from over HTTP; None: the S3 of this process.
     """
 
@@ -56,7 +56,7 @@ class WorldSettings:
 
     @property
     def chosen_model(self) -> str:
-        """The name on the control pages of the model that the environment names."""
+        """The control pages' name of the model that the environment variables name."""
         return {
             ModelType.REKOGNITION: self.model_version,
             ModelType.SAGEMAKER: f"label-detection-{self.answers}",

@@ -1,12 +1,12 @@
-"""How the creation of a stack fails in AWS, and how conditions change with an update, which moto leaves out.
+"""Stack creations that fail, and conditions that an update changes: moto's CloudFormation lacks both.
 
-A creation that fails half-way is rolled back: what was made is deleted, except resources with ``DeletionPolicy:
-Retain``, and the stack ends in ROLLBACK_COMPLETE, where it can only be deleted. ``RetainExceptOnCreate`` keeps a
-resource when the stack is deleted, but not when its creation is rolled back.
+A creation that fails is rolled back: CloudFormation deletes the created resources, except those with ``DeletionPolicy:
+Retain``. The stack ends in ROLLBACK_COMPLETE, and can then only be deleted. ``RetainExceptOnCreate`` keeps a resource
+when the stack is deleted, but not when its creation is rolled back.
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html
 
-A stack with the tag ``local-aws:fails-at`` fails on purpose: at the resource of that logical id or, if the tag is a
-number, at that resource in the order in which they are made, from 1.
+The creation of a stack with the tag ``local-aws:fails-at`` fails on purpose: at the resource with that logical id or,
+if the tag is a number, at the resource with that position in the order of creation, counted from 1.
 """
 
 import logging
@@ -37,7 +37,7 @@ _moto_execute_change_set = CloudFormationBackend.execute_change_set
 
 
 class ResourceFailedError(Exception):
-    """A resource could not be made: its logical id and type, and why."""
+    """A resource could not be created; has its logical id, its type and the reason."""
 
     def __init__(self, logical_id: str, resource_type: str, reason: str):
         super().__init__(f"{logical_id} ({resource_type}): {reason}")
@@ -47,7 +47,7 @@ class ResourceFailedError(Exception):
 
 
 def install() -> None:
-    """Change moto's stacks by name: they have no seam."""
+    """Replace functions of moto by name, because its stacks have no extension point."""
     changes: dict[Any, dict[str, Any]] = {
         parsing: {
             "clean_json": _clean_json,
@@ -68,7 +68,7 @@ def install() -> None:
 
 
 def _clean_json(value: Any, resources: Any) -> Any:
-    """moto leaves a None in a list where a template has AWS::NoValue."""
+    """Remove the None that moto leaves in a list for AWS::NoValue in a template."""
     cleaned = _moto_clean_json(value, resources)
     return [one for one in cleaned if one is not None] if isinstance(value, list) else cleaned
 
@@ -89,7 +89,9 @@ def _create_resource(
     made = sum(name in resources._resource_json_map for name in resources._parsed_resources)
     try:
         if resources.tags.get(FAILS_AT) in (logical_id, str(made + 1)):
-            raise ResourceFailedError(logical_id, resource_json["Type"], f"the stack's tag {FAILS_AT} names it")
+            raise ResourceFailedError(
+                logical_id, resource_json["Type"], f"the stack's tag {FAILS_AT} names this resource"
+            )
         return _moto_create_resource(logical_id, resource_json, resources, account_id, region_name)
     except ResourceFailedError:
         raise
@@ -100,7 +102,7 @@ def _create_resource(
 def _update_resource(
     logical_id: str, resource_json: dict[str, Any], resources: ResourceMap, account_id: str, region_name: str
 ) -> Any:
-    """With a condition that has changed, a resource comes or goes; moto updates what is not there."""
+    """Create or delete a resource whose condition has changed; moto would update a resource that does not exist."""
     condition = resource_json.get("Condition")
     wanted = not condition or resources.lazy_condition_map[condition]
     there = resources._parsed_resources.get(logical_id)
@@ -116,13 +118,13 @@ def _create(resources: ResourceMap, template: dict[str, Any]) -> bool:
     try:
         return _moto_create(resources, template)
     except ResourceFailedError as error:
-        log.warning("stack %s is rolled back: %s", resources["AWS::StackName"], error)
+        log.warning("the creation of stack %s failed and is rolled back: %s", resources["AWS::StackName"], error)
         resources.failure = error  # type: ignore[attr-defined]
         return False
 
 
 def _delete(resources: ResourceMap) -> None:
-    """Delete what no policy keeps: of RetainExceptOnCreate it depends on whether this rolls back the creation."""
+    """Delete the resources; RetainExceptOnCreate keeps a resource unless this rolls back a creation."""
     rolls_back = getattr(resources, "failure", None) is not None
     policy = "Delete" if rolls_back else "Retain"
     resources._resource_json_map = {
@@ -162,11 +164,11 @@ def _roll_back_if_failed(stack: Stack) -> None:
     try:
         stack.resource_map.delete()
         stack.status = "ROLLBACK_COMPLETE"
-    except Exception as error:  # noqa: BLE001 - whatever cannot be deleted, such as a bucket that is not empty
+    except Exception as error:  # noqa: BLE001 - any resource may refuse, such as a bucket that is not empty
         log.warning("stack %s cannot be rolled back: %s", stack.name, error)
         stack.status = "ROLLBACK_FAILED"
     stack._add_stack_event(stack.status)
-    # moto makes a resource whenever it looks for one that is not there.
+    # moto would create a missing resource on lookup, so the map is emptied.
     stack.resource_map._resource_json_map = {}
     stack.output_map = type(stack.output_map)(stack.resource_map, {}, stack.stack_id)
 

@@ -1,7 +1,8 @@
-"""Resource types that moto's CloudFormation leaves out: it says CREATE_COMPLETE, and nothing is there.
+"""Resource types that moto's CloudFormation lacks: moto reports CREATE_COMPLETE without creating them.
 
-AWS::SQS::QueuePolicy, AWS::SNS::Subscription and AWS::CloudWatch::Alarm; buckets and their policies are with S3. An
-update replaces such a resource. And the update and the deletion of AWS::IAM::ManagedPolicy.
+These are AWS::SQS::QueuePolicy, AWS::SNS::Subscription and AWS::CloudWatch::Alarm; an update replaces such a resource.
+Buckets and their policies are in ``s3/cloud_formation.py``. This module also adds the update and the deletion of
+AWS::IAM::ManagedPolicy.
 """
 
 import json
@@ -19,11 +20,11 @@ from local_aws.stack_resource import StackResource
 
 
 class QueuePolicy(StackResource, CloudFormationModel):
-    """AWS::SQS::QueuePolicy, called by its queues' names."""
+    """AWS::SQS::QueuePolicy; its physical id is the list of its queues' names."""
 
     @staticmethod
     def cloudformation_type() -> str:
-        """The type in a template."""
+        """The resource type in a template."""
         return "AWS::SQS::QueuePolicy"
 
     @classmethod
@@ -43,11 +44,11 @@ class QueuePolicy(StackResource, CloudFormationModel):
 
 
 class Subscription(StackResource, CloudFormationModel):
-    """AWS::SNS::Subscription, called by its ARN."""
+    """AWS::SNS::Subscription; its physical id is its ARN."""
 
     @staticmethod
     def cloudformation_type() -> str:
-        """The type in a template."""
+        """The resource type in a template."""
         return "AWS::SNS::Subscription"
 
     @classmethod
@@ -62,11 +63,11 @@ class Subscription(StackResource, CloudFormationModel):
 
 
 class Alarm(StackResource, CloudFormationModel):
-    """AWS::CloudWatch::Alarm on one metric, called by its name. It is there to be looked at; it never fires."""
+    """AWS::CloudWatch::Alarm on one metric; its physical id is its name. It can be described, but it never fires."""
 
     @staticmethod
     def cloudformation_type() -> str:
-        """The type in a template."""
+        """The resource type in a template."""
         return "AWS::CloudWatch::Alarm"
 
     @classmethod
@@ -102,7 +103,7 @@ def _update_managed_policy(
     account_id: str,
     region_name: str,
 ) -> ManagedPolicy:
-    """AWS::IAM::ManagedPolicy: another document is a new version of the policy, another name is another policy."""
+    """Update an AWS::IAM::ManagedPolicy: a new document makes a new version, a new name replaces the policy."""
     iam = iam_backends[account_id][get_partition(region_name)]
     properties = cloudformation_json["Properties"]
     attached = [role.name for role in iam.roles.values() if original_resource.arn in role.managed_policies]
@@ -119,7 +120,7 @@ def _update_managed_policy(
 def _delete_managed_policy(
     _: type[ManagedPolicy], /, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str
 ) -> None:
-    """Delete an AWS::IAM::ManagedPolicy by its ARN; unlike AWS, also while another stack's role has it."""
+    """Delete an AWS::IAM::ManagedPolicy by its ARN; unlike in AWS, also while another stack's role uses it."""
     del cloudformation_json
     iam = iam_backends[account_id][get_partition(region_name)]
     for role in [role.name for role in iam.roles.values() if resource_name in role.managed_policies]:
@@ -128,7 +129,7 @@ def _delete_managed_policy(
 
 
 def install() -> None:
-    """Change what moto has; it finds the classes of this file by itself."""
+    """Patch moto's stacks and managed policies. moto finds the classes of this module by itself."""
     stack_creation.install()
     changes = {
         "update_from_cloudformation_json": classmethod(_update_managed_policy),

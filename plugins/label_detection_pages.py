@@ -1,4 +1,4 @@
-"""The pages, for an Airflow that has the folders and no wheel: it loads what stands directly in its plugins folder."""
+"""The UI pages, for an installation without the wheel: Airflow loads only the files directly in its plugins folder."""
 
 from __future__ import annotations
 

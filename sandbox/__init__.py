@@ -1,1 +1,4 @@
-"""Processes, ports and worlds of this machine: what the demo, the bench and the system tests stand on."""
+"""Processes, ports and worlds on this machine, for the demo, the bench and the system tests.
+
+A world is an embedded AWS and an Airflow, as separate processes.
+"""

@@ -1,4 +1,4 @@
-"""A client of Airflow's REST API (v2), as far as the demo and the system tests need it."""
+"""A client of Airflow's REST API (v2), with the calls that the demo and the system tests need."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import requests
 
 from sandbox.waiting import wait_until
 
-#: Seconds one answer may take: a loaded machine is slow, not broken.
+#: Seconds to wait for an answer; long, because the machine may be busy.
 _TIMEOUT = 30
 _FINISHED = ("success", "failed")
 
 
 class ApiError(RuntimeError):
-    """Airflow's API answered with an error."""
+    """Airflow's API answered with an error; ``status`` is the HTTP status."""
 
     def __init__(self, response: requests.Response) -> None:
         super().__init__(f"{response.request.method} {response.url}: {response.status_code} {response.text[:2000]}")
@@ -25,12 +25,12 @@ class ApiError(RuntimeError):
 
 
 class BrokenDagError(RuntimeError):
-    """A DAG file could not be imported; the message is Airflow's."""
+    """A DAG file could not be imported; the message has Airflow's stack trace."""
 
 
 @dataclass(frozen=True)
 class TaskInstance:
-    """A task of a run; `map_index` is -1 unless it is mapped, times are ISO 8601 or None, `duration` is in seconds."""
+    """A task instance of a run. `map_index`: -1 if it is not mapped; dates: ISO 8601 or None; `duration`: seconds."""
 
     task_id: str
     map_index: int
@@ -45,12 +45,12 @@ class TaskInstance:
 
     @property
     def name(self) -> str:
-        """Its id, with the map index if it is mapped."""
+        """The task's id, with the map index if it is mapped."""
         return self.task_id if self.map_index < 0 else f"{self.task_id}[{self.map_index}]"
 
 
 class AirflowApi:
-    """Airflow at `url`; `users` and passwords are needed only if not everybody is an admin."""
+    """The API of the Airflow at `url`. `credentials`: user and password, needed unless every user is an admin."""
 
     def __init__(self, url: str, credentials: tuple[str, str] | None = None) -> None:
         self.url = url
@@ -59,7 +59,7 @@ class AirflowApi:
         self._session.trust_env = False
 
     def health(self) -> dict[str, str | None]:
-        """The status of each component ("healthy", "unhealthy", None: not seen yet); empty if nothing answers."""
+        """Each component's status ("healthy", "unhealthy", None: not seen yet); empty if Airflow does not answer."""
         try:
             answer = self._session.get(f"{self.url}/api/v2/monitor/health", timeout=_TIMEOUT)
             answer.raise_for_status()
@@ -68,7 +68,7 @@ class AirflowApi:
             return {}
 
     def token(self, user: str | None = None, password: str | None = None) -> str:
-        """A bearer token; without a user, the one everybody gets where everybody is an admin."""
+        """A bearer token; without a user, the token of an Airflow in which every user is an admin. Raises ApiError."""
         if user is None:
             answer = self._session.get(f"{self.url}/auth/token", timeout=_TIMEOUT)
         else:
@@ -79,7 +79,7 @@ class AirflowApi:
         return str(answer.json()["access_token"])
 
     def call(self, method: str, path: str, body: object = None, **params: object) -> Any:
-        """Call `/api/v2<path>` and return its JSON; raises ApiError. A token that has run out is renewed."""
+        """Call `/api/v2<path>` and return the JSON of the answer. An expired token is renewed. Raises ApiError."""
         answer = self._send(method, path, body, params)
         if answer.status_code == 401:
             self._session.headers["Authorization"] = f"Bearer {self.token(*(self._credentials or ()))}"
@@ -93,12 +93,12 @@ class AirflowApi:
         return self._session.request(method, url, json=body, params=dict(params), timeout=_TIMEOUT)
 
     def import_errors(self) -> dict[str, str]:
-        """Of each DAG file that cannot be imported, its name and the stack trace."""
+        """The stack trace of each DAG file that cannot be imported, by file name."""
         errors = self.call("GET", "/importErrors")["import_errors"]
         return {error["filename"]: error["stack_trace"] for error in errors}
 
     def has_dag(self, dag_id: str) -> bool:
-        """Whether the DAG has been parsed and is known."""
+        """Whether Airflow has parsed the DAG."""
         try:
             return not self.call("GET", f"/dags/{dag_id}")["is_stale"]
         except ApiError as error:
@@ -107,7 +107,7 @@ class AirflowApi:
             raise
 
     def wait_for_dag(self, dag_id: str, timeout: float = 120, check: Callable[[], None] = lambda: None) -> None:
-        """Wait until the DAG has been parsed; raises BrokenDagError if instead a file could not be imported."""
+        """Wait until the DAG has been parsed. Raises BrokenDagError if a DAG file cannot be imported."""
 
         def broken_or_there() -> bool:
             if self.has_dag(dag_id):
@@ -123,7 +123,7 @@ class AirflowApi:
         self.call("PATCH", f"/dags/{dag_id}", {"is_paused": paused})
 
     def trigger(self, dag_id: str, run_id: str | None = None, conf: Mapping[str, object] | None = None) -> str:
-        """Start a run and return its id. Under load SQLite makes Airflow answer 500 now and then: then again."""
+        """Start a run and return its id. An answer 500, which SQLite causes under load, is retried."""
         run_id = run_id or f"manual__{time.time_ns()}"
         body = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf or {})}
         for attempt in range(5):
@@ -131,7 +131,7 @@ class AirflowApi:
                 self.call("POST", f"/dags/{dag_id}/dagRuns", body)
                 break
             except ApiError as error:
-                if error.status == 409 and attempt:  # the one before was carried out, although it answered 500
+                if error.status == 409 and attempt:  # the previous attempt started the run, although it answered 500
                     break
                 if error.status < 500 or attempt == 4:
                     raise
@@ -139,7 +139,7 @@ class AirflowApi:
         return run_id
 
     def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
-        """A run as Airflow describes it: state, start_date, end_date, conf …."""
+        """A run in Airflow's JSON: state, start_date, end_date, conf …."""
         found: dict[str, Any] = self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}")
         return found
 
@@ -170,19 +170,19 @@ class AirflowApi:
         return str(wait_until(ended, timeout, f"the end of {dag_id} {run_id}", check, every=0.5))
 
     def tasks(self, dag_id: str, run_id: str) -> list[TaskInstance]:
-        """The task instances of a run, mapped ones one by one."""
+        """The task instances of a run; each mapped task instance is an entry of its own."""
         found = self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", limit=100)["task_instances"]
         return [TaskInstance(**{name: task[name] for name in TaskInstance.__annotations__}) for task in found]
 
     def task_states(self, dag_id: str, run_id: str) -> dict[str, list[str | None]]:
-        """Of each task id the states of its instances, in the order of their map indexes."""
+        """The states of the task instances by task id, in the order of their map indexes."""
         states: dict[str, list[str | None]] = {}
         for task in sorted(self.tasks(dag_id, run_id), key=lambda task: task.map_index):
             states.setdefault(task.task_id, []).append(task.state)
         return states
 
     def log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1) -> str:
-        """The log of one try of a task: a line for each event, "<time> <level> <text>", and one for each exception."""
+        """The log of one try of a task: a line "<time> <level> <text>" for each event, and one for each exception."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
         content = self.call("GET", path, map_index=map_index, full_content=True)["content"]
         return "\n".join(_line(event) for event in content)

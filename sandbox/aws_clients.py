@@ -1,4 +1,4 @@
-"""boto3 clients of an embedded AWS, given the environment variables that lead to it."""
+"""boto3 clients of an embedded AWS, made from its environment variables."""
 
 from __future__ import annotations
 

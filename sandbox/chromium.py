@@ -8,18 +8,21 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Browser, sync_playwright
 
-#: As root, without calls to its maker's servers.
+#: Run as root, and without calls to Google's servers.
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 
 
 def installed() -> str | None:
-    """Its path, if it is there."""
+    """The path of Chromium, or None if it is not installed."""
     return shutil.which("chromium")
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A browser, gone at the end. :raises SystemExit: when it is not installed."""
+    """A running browser, which ends on exit.
+
+    :raises SystemExit: if Chromium is not installed.
+    """
     path = installed()
     if not path:
         raise SystemExit("chromium is not installed (Debian, Ubuntu: apt-get install chromium)")

@@ -1,7 +1,7 @@
-"""The environment of the demo's processes: a copy of the user's, without what would change how they work.
+"""The environment variables of a world's processes: a copy of the user's, without those that would affect them.
 
-A variable of the user's own Airflow, AWS account, Python or proxy must not reach the demo: everything it talks to is
-on this machine.
+Variables for the user's own Airflow, AWS account, Python or proxy must not reach these processes, which only connect
+to this machine.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 #: The folder of the checkout.
 PROJECT = Path(__file__).resolve().parents[1]
-#: Where processes of the checkout find its packages: `local_aws` and `demo`, the core, the plugins.
+#: PYTHONPATH of the checkout: the folder itself, for `local_aws` and `demo`, and `include`, for the core.
 PYTHONPATH = os.pathsep.join(str(PROJECT / folder) for folder in ("", "include"))
 
 _FOREIGN = ("AIRFLOW", "_AIRFLOW", "AWS_", "BOTO", "PYTHON", "MOTO_")
@@ -23,12 +23,12 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "FTP_PROXY")
 
 
 def is_foreign(name: str) -> bool:
-    """Whether an environment variable of this name would change what the demo's processes do."""
+    """Whether an environment variable of this name would affect a world's processes."""
     return name.startswith(_FOREIGN) or name.upper() in _PROXIES
 
 
 def cleaned(environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """A copy of an environment (the process's own unless given) without foreign variables and configuration files."""
+    """A copy of an environment (default: of this process) without foreign variables and configuration files."""
     source = os.environ if environment is None else environment
     kept = {name: value for name, value in source.items() if not is_foreign(name)}
     return kept | {
@@ -43,16 +43,16 @@ def cleaned(environment: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def clean_own() -> None:
-    """Take the foreign variables out of this very process, for the libraries that read them (boto3, requests)."""
+    """Remove the foreign variables from this process, because its libraries read them (boto3, requests)."""
     for name in [name for name in os.environ if is_foreign(name)]:
         del os.environ[name]
     os.environ.update({name: value for name, value in cleaned().items() if name not in os.environ})
 
 
 def free_ports(count: int, wanted: Iterable[int] = ()) -> list[int]:
-    """TCP ports of 127.0.0.1 that nobody listens on now; the wanted ones come first, as far as they are free.
+    """Free TCP ports of 127.0.0.1; wanted ports come first if they are free.
 
-    All are held open until all are found, so they differ from each other.
+    All ports are held open until all are found, so they differ from each other.
     """
     sockets = []
     try:
@@ -82,9 +82,10 @@ def airflow_environment(
     log_ports: tuple[int, int],
     path: str = "",
 ) -> dict[str, str]:
-    """Airflow's configuration for a small world on one machine; `log_ports`: the worker's and the triggerer's.
+    """Airflow's configuration for a small world on one machine, as environment variables.
 
-    :param path: below which Airflow stands on its host, with a leading slash.
+    :param log_ports: the ports of the worker's and the triggerer's log servers.
+    :param path: the path of Airflow's base URL, with a leading slash, or empty.
     """
     url = f"http://127.0.0.1:{port}{path}"
     options = {
@@ -113,7 +114,7 @@ def airflow_environment(
         "DAG_PROCESSOR__REFRESH_INTERVAL": "10",
         "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "20",
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
-        # A lost task or scheduler leaves the model on until it is noticed: seconds here, 300 by default.
+        # A lost task or scheduler leaves the model on until Airflow notices the loss. Airflow's default is 300 seconds.
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
         "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",

@@ -1,13 +1,12 @@
-"""Ends a world's processes when the one who started them is gone, however it went.
+"""End a world's processes when their owner has ended, even if it was killed.
 
-`python -m sandbox.keeper GRACE` reads a line with a process id for every session that is started, until its standard
-input is closed: by the owner who wants an end, or by the kernel because the owner was killed. Then it sends SIGTERM to
-the leaders of these sessions, and after GRACE seconds SIGKILL to whatever is left in them: LocalExecutor's idle workers
-ignore SIGTERM, and a task process has a process group of its own.
+`python -m sandbox.keeper GRACE` reads one line per started session, with the process id of its leader, until its
+standard input is closed: by the owner, or by the kernel because the owner was killed. Then it sends SIGTERM to the
+leaders of these sessions, and after GRACE seconds SIGKILL to all remaining processes in them: LocalExecutor's idle
+workers ignore SIGTERM, and a task process has its own process group.
 
-`python -m sandbox.keeper run FD COMMAND...` writes that line to file descriptor FD and becomes COMMAND. It is the
-started process that announces itself, so there is no moment in which it runs and the keeper does not know or wait
-for it.
+`python -m sandbox.keeper run FD COMMAND...` writes that line to file descriptor FD and becomes COMMAND. The started
+process announces itself, so it never runs without the keeper's knowledge.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from contextlib import suppress
 
 
 def started_at(pid: int) -> float | None:
-    """When a process was started (seconds since 1970), or None if there is none or it is a zombie."""
-    import psutil  # type: ignore[import-untyped]  # here: a process that only announces itself has no use for it
+    """The start time of a process in seconds since 1970; None if it does not exist or is a zombie."""
+    import psutil  # type: ignore[import-untyped]  # imported here because a process that only announces itself does not need it
 
     try:
         process = psutil.Process(pid)
@@ -31,9 +30,9 @@ def started_at(pid: int) -> float | None:
 
 
 def members(sessions: dict[int, float | None]) -> list[int]:
-    """The living processes of sessions, given as the leader's process id and when it was started.
+    """The ids of the living processes of sessions; `sessions`: start times by the leader's process id.
 
-    A session whose leader's id now belongs to a younger process is left alone: the id was used again.
+    If a younger process has a leader's id now, the id was reused, and the session is skipped.
     """
     import psutil
 
@@ -49,7 +48,7 @@ def members(sessions: dict[int, float | None]) -> list[int]:
 
 
 def end(sessions: dict[int, float | None], grace: float) -> None:
-    """End every process of the sessions; returns when none is left."""
+    """End every process of the sessions; SIGKILL follows after `grace` seconds. Returns when none is left."""
     for leader in set(members(sessions)) & set(sessions):
         with suppress(OSError):
             os.kill(leader, signal.SIGTERM)
@@ -76,7 +75,7 @@ def _keep(grace: float) -> None:
 def _run(descriptor: int, command: list[str]) -> None:
     os.write(descriptor, b"%d\n" % os.getpid())
     os.close(descriptor)
-    os.execvp(command[0], command)  # noqa: S606 - the command is our own
+    os.execvp(command[0], command)  # noqa: S606 - the command comes from this project
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A Postgres of its own for Airflow's metadata, from the system's packages; a folder and a port, no service."""
+"""A temporary Postgres server for Airflow's metadata, from the system's packages."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from sandbox.processes import Family
 from sandbox.waiting import wait_until
 
 _START_SECONDS = 60
-#: Enough for every process of an Airflow, on a machine of two cores; nothing here has to survive a power cut.
+#: Connections for all processes of an Airflow; no fsync, because the data need not survive a power cut.
 _OPTIONS = {"max_connections": "200", "fsync": "off", "listen_addresses": "127.0.0.1", "unix_socket_directories": ""}
 
 
 @contextmanager
 def postgres(logs: Path) -> Iterator[str]:
-    """A running Postgres; yields SQLAlchemy's URL of an empty database.
+    """Start Postgres, yield SQLAlchemy's URL of an empty database, and end Postgres on exit.
 
-    :raises FileNotFoundError: when Postgres is not installed, with what to install.
+    :raises FileNotFoundError: if Postgres is not installed; the message names the package to install.
     """
     servers = binaries()
     folder = Path(tempfile.mkdtemp(prefix="label-detection-postgres-"))
@@ -54,9 +54,9 @@ def postgres(logs: Path) -> Iterator[str]:
 
 
 def binaries() -> Path:
-    """The folder of the newest server: Debian keeps those of each version in one of their own, off the PATH.
+    """The folder of the newest server's programs; Debian has one folder per version, outside the PATH.
 
-    :raises FileNotFoundError: when Postgres is not installed, with what to install.
+    :raises FileNotFoundError: if Postgres is not installed; the message names the package to install.
     """
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     on_path = shutil.which("initdb")
@@ -66,7 +66,7 @@ def binaries() -> Path:
 
 
 def _unprivileged(folder: Path) -> list[str]:
-    """What makes a command one of an ordinary user: Postgres refuses to run as root."""
+    """The prefix that runs a command as an ordinary user, because Postgres refuses to run as root."""
     if os.getuid():
         return []
     user = pwd.getpwnam("postgres")

@@ -1,4 +1,4 @@
-"""Processes in sessions of their own, with a log file each, none of which outlives the family that started it."""
+"""Groups of processes, each in its own session with a log file; all end when their owner ends."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from sandbox.environment import PROJECT, cleaned
 #: Seconds between SIGTERM and SIGKILL.
 GRACE = 3.0
 _TAIL_LINES = 30
-#: From <linux/prctl.h>.
+#: Constant from <linux/prctl.h>.
 _PR_SET_CHILD_SUBREAPER = 36
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class ProcessDiedError(RuntimeError):
-    """A process that should be running is not; the message ends with the tail of its log."""
+    """A process has ended unexpectedly; the message ends with the last lines of its log."""
 
 
 class Interrupted(BaseException):
@@ -55,23 +55,23 @@ class Process:
 
     @property
     def exit_code(self) -> int | None:
-        """What it ended with (negative: the signal), or None while it runs."""
+        """The exit code (negative: the signal that ended the process), or None while it runs."""
         return self._popen.poll()
 
     def check(self) -> None:
-        """Raise ProcessDiedError if it does not run any more, unless it was ended by `kill` or `end`."""
+        """Raise ProcessDiedError if the process has ended, unless `kill` or `end` ended it."""
         if self.exit_code is not None and not self._dismissed:
             raise ProcessDiedError(
-                f"{self.name} ended with exit code {self.exit_code}; the end of {self.log}:\n{self.tail()}"
+                f"{self.name} ended with exit code {self.exit_code}; the last lines of {self.log}:\n{self.tail()}"
             )
 
     def tail(self, lines: int = _TAIL_LINES) -> str:
-        """The last lines of its log."""
+        """The last lines of the process's log."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return "\n".join(text.splitlines()[-lines:])
 
     def members(self) -> list[int]:
-        """The ids of the living processes of its session: itself, its workers, their tasks."""
+        """The ids of the living processes in its session: itself, its workers and their tasks."""
         return keeper.members(self._session)
 
     def send(self, signum: signal.Signals) -> None:
@@ -80,7 +80,7 @@ class Process:
             self._popen.send_signal(signum)
 
     def kill(self) -> None:
-        """kill -9 the process alone; what it started lives on."""
+        """Send SIGKILL to the process alone; its children continue."""
         self._dismissed = True
         self.send(signal.SIGKILL)
         self._popen.wait()
@@ -92,14 +92,14 @@ class Process:
         self._popen.wait()
 
     def wait(self, timeout: float) -> int:
-        """Wait up to `timeout` seconds for its end, and return the exit code."""
+        """Wait at most `timeout` seconds for the end of the process, and return the exit code."""
         return self._popen.wait(timeout)
 
 
 class Family:
-    """The processes of one world; `end` ends them all, and so does the death of this process, even by kill -9.
+    """The processes of one world. All end with `end`, or when this process ends, even by kill -9.
 
-    `hold`: file descriptors that stay open until the last process has ended, however that came about.
+    `hold`: file descriptors that stay open until the last process has ended.
     """
 
     def __init__(self, logs: Path, grace: float = GRACE, hold: Sequence[int] = ()) -> None:
@@ -112,7 +112,7 @@ class Family:
         self._all: list[Process] = []
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> Process:
-        """Start a command; its log is `<name>.log`, appended to when it is started again under the same name."""
+        """Start a command. It logs to `<name>.log`; a command that is started again with this name appends to it."""
         if self._line is None:
             self._start_keeper()
         assert self._line is not None  # noqa: S101 - for the type checker
@@ -154,14 +154,14 @@ class Family:
             os.close(read)
 
     def check(self) -> None:
-        """Raise ProcessDiedError if one of the processes does not run any more."""
+        """Raise ProcessDiedError if one of the processes has ended unexpectedly."""
         for process in self.processes.values():
             process.check()
 
     def end(self) -> None:
-        """End all processes and wait until none is left, a little more than the grace; may be called twice.
+        """End all processes and wait until none is left, for little more than the grace period.
 
-        A signal that arrives meanwhile is acted on afterwards.
+        A second call has no effect. Signals that arrive meanwhile are handled afterwards.
         """
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING_SIGNALS)
         try:
@@ -174,7 +174,7 @@ class Family:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def reap(self) -> None:
-        """Take notice of what has ended, so that no zombies stay: own children, and orphans of theirs."""
+        """Reap ended children and their orphans, so that no zombies remain."""
         for process in self._all:
             process.exit_code  # noqa: B018 - reaps it
         sessions = {process.pid for process in self._all}
@@ -186,14 +186,14 @@ class Family:
 
 
 def _adopt_orphans() -> None:
-    """Become the parent of descendants whose parent dies (Linux): where no init reaps them they stay as zombies."""
+    """Become the parent of orphaned descendants (Linux). Without an init that reaps them, they stay as zombies."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 @contextmanager
 def signals_raise() -> Iterator[None]:
-    """Within it, SIGTERM and SIGHUP raise Interrupted in the main thread, as SIGINT raises KeyboardInterrupt."""
+    """Make SIGTERM and SIGHUP raise Interrupted in the main thread, as SIGINT raises KeyboardInterrupt."""
 
     def interrupt(signum: int, _frame: FrameType | None) -> None:
         raise Interrupted(signum)

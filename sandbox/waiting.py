@@ -1,4 +1,4 @@
-"""Waiting for something to become true, with an end and a look at what could make it impossible."""
+"""Wait for a condition, with a timeout and a check that can end the wait."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ def wait_until(
     check: Callable[[], None] = lambda: None,
     every: float = 0.2,
 ) -> T:
-    """Call `condition` every so many seconds until it returns something true, and return that.
+    """Call `condition` every `every` seconds until it returns a true value, and return that value.
 
-    `check` is called before each look and raises when waiting is of no use. Raises TimeoutError naming `what` after
-    `timeout` seconds.
+    `check` is called before each call of `condition`; it raises an error if waiting is useless.
+
+    :raises TimeoutError: after `timeout` seconds; the message names `what`.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -27,5 +28,5 @@ def wait_until(
         if found := condition():
             return found
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not within {timeout:.0f} seconds")
+            raise TimeoutError(f"timed out after {timeout:.0f} seconds: {what}")
         time.sleep(every)

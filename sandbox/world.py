@@ -1,10 +1,10 @@
-"""A whole world on one machine: the embedded AWS and an Airflow of separate processes, brought up and taken down.
+"""A world on one machine: the embedded AWS and an Airflow, as separate processes.
 
     with World(folder, WorldOptions(settings={"schedule": ""})) as world:
         run_id = world.api.trigger("label_detection")
 
-Everything is in one folder, on free ports, with keys of its own, and nothing of it is left when the block ends or when
-the process that holds it dies, even by kill -9.
+A world is in one folder, on free ports, with its own keys. None of its processes is left when the block ends, or when
+the process that holds it ends, even by kill -9.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
-#: Airflow's processes, in the order they are started: the slowest to answer first.
+#: Airflow's components in the order in which they are started, the slowest first.
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 AWS = "aws"
-#: How odd the demo's embedded AWS is: as odd as it can be without being slower.
+#: The oddities of the demo's embedded AWS: all that add no delay.
 ODDITIES = {"oddities": "quick"}
 _PIPELINES = "pipelines.json"
 _START_SECONDS = 180
@@ -41,7 +41,7 @@ _HEALTHY = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 
 
 def call_control_page(endpoint: str, path: str, method: str = "GET", body: object = None) -> Any:
-    """Call a control page of an embedded AWS: `/_local/<path>`."""
+    """Call the control page `/_local/<path>` of an embedded AWS; returns its JSON."""
     with requests.Session() as session:
         session.trust_env = False
         answer = session.request(method, f"{endpoint}/_local/{path}", json=body, timeout=30)
@@ -51,13 +51,13 @@ def call_control_page(endpoint: str, path: str, method: str = "GET", body: objec
 
 @dataclass(frozen=True)
 class WorldOptions:
-    """What a world is made of.
+    """The configuration of a world.
 
     `airflow`: the command that starts Airflow; `aws`: options of `python -m local_aws` without their dashes
-    ("start-seconds": "2"); `settings`: options of `[label_detection]` on top of what the embedded AWS says;
-    `environment`: variables on top of everything, an empty one is as good as unset for Airflow; `sql_alchemy_conn`:
-    SQLite in the folder unless given; `port`: Airflow's, taken if it is free; `path`: below which it stands on its host
-    ("/team-a"); `pipelines`: asked for the option of that name once the embedded AWS is there.
+    ("start-seconds": "2"); `settings`: options of `[label_detection]`, which override those of the embedded AWS;
+    `environment`: variables that override all others (for Airflow an empty variable is unset); `sql_alchemy_conn`:
+    default: SQLite in the world's folder; `port`: Airflow's port, if it is free; `path`: the path of Airflow's base URL
+    ("/team-a"); `pipelines`: a function that returns the option `pipelines` once the embedded AWS is running.
     """
 
     dags_folder: Path = PROJECT / "dags"
@@ -74,7 +74,7 @@ class WorldOptions:
 
 
 class World:
-    """The embedded AWS and Airflow in a folder; `progress` is told what has come up; `hold`: see Family."""
+    """The embedded AWS and Airflow in a folder. `progress` receives a line for each step; `hold`: see Family."""
 
     def __init__(
         self,
@@ -110,10 +110,10 @@ class World:
         self.end()
 
     def start(self) -> None:
-        """Bring everything up and wait until it is healthy.
+        """Start all processes and wait until they are healthy.
 
-        :raises ProcessDiedError: with the tail of the log of the process that ended.
-        :raises TimeoutError: naming what did not come up.
+        :raises ProcessDiedError: with the last lines of the log of the process that ended.
+        :raises TimeoutError: with the name of the part that did not start.
         """
         home = self.folder / "airflow"
         home.mkdir(parents=True, exist_ok=True)
@@ -138,7 +138,7 @@ class World:
         self._family.end()
 
     def _start_aws(self) -> Path:
-        self._progress("starting the embedded AWS, making Airflow's database")
+        self._progress("starting the embedded AWS, creating Airflow's database")
         env_file = self.folder / "aws.env"
         env_file.unlink(missing_ok=True)
         options = {"port": "0", "env-file": str(env_file), **self.options.aws}
@@ -170,11 +170,11 @@ class World:
         del self.processes["db-migrate"]
 
     def start_component(self, name: str) -> Process:
-        """Start one of Airflow's components; also after it was killed."""
+        """Start one of Airflow's components, also again after it was killed."""
         return self.run(name, [*self.options.airflow, name])
 
     def run(self, name: str, command: list[str]) -> Process:
-        """Start a further process in this world's environment."""
+        """Start a process with this world's environment variables."""
         return self._family.start(name, command, self.environment)
 
     def _wait_until_healthy(self) -> None:
@@ -187,15 +187,15 @@ class World:
 
     @property
     def processes(self) -> dict[str, Process]:
-        """The running parts by name: `aws` and Airflow's components."""
+        """The processes by name: `aws` and Airflow's components."""
         return self._family.processes
 
     def reap(self) -> None:
-        """Let go of what has ended: see Family."""
+        """Reap ended processes: see Family."""
         self._family.reap()
 
     def check(self) -> None:
-        """Raise ProcessDiedError if a part has died that nobody here killed."""
+        """Raise ProcessDiedError if a process has ended unexpectedly."""
         self._family.check()
 
     @property
@@ -204,7 +204,7 @@ class World:
         return self.aws_environment["AWS_ENDPOINT_URL"]
 
     def setting(self, name: str) -> str:
-        """An option of `[label_detection]` as the world's processes see it."""
+        """The value of an option of `[label_detection]` in the environment of the world's processes."""
         return self.environment[f"AIRFLOW__LABEL_DETECTION__{name.upper()}"]
 
     @property
@@ -223,13 +223,13 @@ class World:
         return rekognition_client(self.aws_environment)
 
     def control(self, path: str, method: str = "GET", body: object = None) -> Any:
-        """Call a control page of the embedded AWS: `/_local/<path>`."""
+        """Call the control page `/_local/<path>` of the embedded AWS; returns its JSON."""
         return call_control_page(self.endpoint, path, method, body)
 
     def model(self, name: str = "") -> dict[str, Any]:
-        """A model as the embedded AWS sees it: kind, arn, status, says, units, history, detects, on_seconds ….
+        """The JSON of a model's control page: kind, arn, status, says, units, history, detects, on_seconds ….
 
-        :param name: as its control pages have it; empty: the one that the environment names.
+        :param name: the model's name on the control pages; empty: the model that the environment variables name.
         """
         found: dict[str, Any] = self.control(f"model/{name}" if name else "model")
         return found

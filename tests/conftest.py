@@ -321,7 +321,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for world in _WORLDS & {*getattr(item, "fixturenames", ())}:
             item.add_marker(pytest.mark.xdist_group(world))
+        if _is_fast(item):
+            item.add_marker(pytest.mark.fast)
     items[:] = [item for item in items if not _is_of_another_kind(item)]
+
+
+def _is_fast(item: pytest.Item) -> bool:
+    """Whether it is a test of the core or of the documentation, without the embedded AWS."""
+    is_there = item.path.parent in {PROJECT / "tests", PROJECT / "tests" / "core"}
+    needs_aws = "_aws_server" in getattr(item, "fixturenames", ())
+    return is_there and not needs_aws and item.get_closest_marker("slow") is None
 
 
 def _is_of_another_kind(item: pytest.Item) -> bool:
@@ -335,7 +344,7 @@ def left_out(ignored: Iterable[str], marks: str) -> set[str]:
     """The suites (folders of `tests/`) that the options `--ignore` and `-m` leave out."""
     folders = {Path(path).resolve() for path in ignored}
     suites = {path.name for path in folders if path.parent == PROJECT / "tests"}
-    by_mark = {"not system": {"system", "install"}, "not install": {"install"}}
+    by_mark = {"not system": {"system", "install", "site"}, "not install": {"install"}, "not site": {"site"}}
     return suites.union(*(its for mark, its in by_mark.items() if mark in marks))
 
 

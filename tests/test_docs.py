@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from label_detection import metrics
+from deploy.release import reference
 from label_detection_core.config import pipelines
-from label_detection_core.config.settings import options_table
 from tests.conftest import PROJECT
 
 DOCS = PROJECT / "docs"
@@ -61,10 +60,6 @@ def page(name: str) -> str:
     return (DOCS / f"{name}.md").read_text()
 
 
-def between(name: str, start: str, end: str) -> str:
-    return page(name).split(start, 1)[1].split(end, 1)[0]
-
-
 def calls(path: Path) -> set[str]:
     """The methods of boto3 clients that a file calls."""
     found = set()
@@ -79,15 +74,24 @@ def calls(path: Path) -> set[str]:
     return found - {"get_paginator"}
 
 
-def test_the_configuration_table_is_the_settings() -> None:
-    written = between(
-        "options",
-        "<!-- options: written by label_detection_core.config.settings.options_table -->\n",
-        "\n<!-- end of options -->",
-    )
-    assert written == options_table(), (
-        "run: python -c 'from label_detection_core.config.settings import *; print(options_table())'"
-    )
+WRITTEN = [
+    pytest.param(text, now, id=f"{page.name}: {name}")
+    for page in sorted(DOCS.glob("*.md"))
+    for name, text, now in reference.parts(page)
+]
+
+
+@pytest.mark.parametrize(("text", "now"), WRITTEN)
+def test_what_is_written_from_the_code_is_up_to_date(text: str, now: str) -> None:
+    assert text == now, "run: PYTHONPATH=plugins:include .venv/bin/python -m deploy.release.reference"
+
+
+def test_options_metrics_commands_and_files_are_written_from_the_code() -> None:
+    assert len(WRITTEN) > 9
+
+
+def test_every_field_of_a_file_has_a_meaning() -> None:
+    assert re.findall(r"^\| `\S+` \|.*\|  \|$", page("files"), re.MULTILINE) == []
 
 
 def test_the_example_of_several_pipelines_is_right(tmp_path: Path) -> None:
@@ -96,13 +100,6 @@ def test_the_example_of_several_pipelines_is_right(tmp_path: Path) -> None:
     leaves, parts = pipelines.read("pipelines.yaml", [tmp_path], {}.get)
     assert (leaves.dag_id, leaves.settings().schedule) == ("label_detection__leaves", "@hourly")
     assert (parts.dag_id, parts.settings().min_confidence) == ("label_detection__parts", 85)
-
-
-def test_the_table_of_metrics_is_what_is_sent() -> None:
-    written = between(
-        "metrics", "<!-- metrics: written by label_detection.metrics.table -->\n", "\n<!-- end of metrics -->"
-    )
-    assert written == metrics.table()
 
 
 def test_the_permissions_are_those_of_the_calls_that_are_made() -> None:

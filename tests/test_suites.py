@@ -18,7 +18,7 @@ from tests.conftest import left_out
         pytest.param(["tests/plugins/permissions"], "", set(), id="a folder below, named like a suite"),
         pytest.param(["tests/permissions/test_docs.py"], "", set(), id="a file of a suite"),
         pytest.param([], "not faults and not install", {"install"}, id="the suite of a mark"),
-        pytest.param([], "not system", {"system", "install"}, id="the suites of a mark"),
+        pytest.param([], "not system", {"system", "install", "site"}, id="the suites of a mark"),
     ],
 )
 def test_only_a_named_suite_may_run_no_test(

@@ -1,7 +1,8 @@
 """
-What somebody would write first: one mapped task for each image. For `make bench` alone, to compare with.
+The obvious design: one mapped task for each image. Only `make bench` uses this DAG, for comparison.
 
-Each task makes its clients as the pipeline does, and does for its image what the pipeline does, without its guarantees.
+Each task creates its clients as the pipeline does, and handles its image as the pipeline does, but without the
+pipeline's guarantees.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def _client(service: str) -> Any:
 
 @dag(schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC), catchup=False, is_paused_upon_creation=False)
 def one_task_per_image() -> None:
-    """List the messages, then a task for each."""
+    """List the messages, then run one task for each image."""
 
     @task
     def list_images() -> list[dict[str, str]]:

@@ -1,1 +1,1 @@
-"""A look at a real AWS account, `make aws-check`: it reads only; with `PICTURE=…` it labels one and undoes all."""
+"""A check of a real AWS account, `make aws-check`: read-only; with `PICTURE=…` it labels one picture and cleans up."""

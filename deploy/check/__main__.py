@@ -15,23 +15,23 @@ from dotenv import dotenv_values
 if TYPE_CHECKING:
     from deploy.check.steps import Step
 
-# Before the first import of Airflow, which needs a home.
+# Set before the first import of Airflow, which needs a home folder.
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="label-detection-check-"))
 os.environ.setdefault("AIRFLOW_CONN_AWS_DEFAULT", "aws://")
-os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "CRITICAL")  # the lines of the check say it all
+os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "CRITICAL")  # the check prints all that matters
 
 from label_detection_core.config.settings import Settings, SettingsError, environment_name, load
 
 
 def main() -> int:
-    """0 when every step worked, 1 when one did not."""
+    """Run the check; returns 0 if every step worked, else 1."""
     given = _arguments()
     for name, value in dotenv_values(given.env).items() if given.env.exists() else []:
         os.environ.setdefault(name, value or "")
     try:
         settings = load(lambda option: os.environ.get(environment_name(option)))
     except SettingsError as error:
-        _say(f"The options are not complete or not right. Set them in {given.env}, or in the environment:\n{error}")
+        _say(f"Some options are missing or invalid. Set them in {given.env} or in the environment:\n{error}")
         return 1
     with ExitStack() as undo:
         return _run(settings, given.picture, undo, asks=not given.yes)
@@ -41,25 +41,26 @@ def _run(settings: Settings, picture: Path | None, undo: ExitStack, *, asks: boo
     from deploy.check import steps
 
     found = steps.reading(settings)
-    _say("Reading only. This costs nothing.")
+    _say("These steps only read, and cost nothing.")
     if not _each(found, 1):
         return 1
     if not picture:
-        _say("All is there. With PICTURE=file the check also labels one picture, and undoes all that it did.")
+        _say("Everything is in place. With PICTURE=file the check also labels one picture, and then cleans up.")
         return 0
     price = settings.price_per_unit_hour * settings.min_inference_units
     _say(
-        f"\nNow one picture: {picture}. The model is started, and costs about {price:.2f} USD an hour. A start takes "
-        f"5 to 30 minutes, so count with {price / 4:.2f} to {price:.2f} USD. Everything is undone at the end."
+        f"\nThe next steps label one picture: {picture}. They start the model, which costs about {price:.2f} USD per "
+        f"hour. A start takes 5 to 30 minutes, so expect {price / 4:.2f} to {price:.2f} USD. At the end the model is "
+        "stopped and the picture is deleted."
     )
-    if asks and input("Go on? [y/N] ").strip().lower() not in {"y", "yes"}:
+    if asks and input("Continue? [y/N] ").strip().lower() not in {"y", "yes"}:
         return 1
     try:
         worked = _each(steps.labelling(settings, picture, undo, _say), len(found) + 1)
     finally:
-        _say("Undoing.")
+        _say("Cleaning up.")
         undo.close()
-    _say("All of it worked, and is undone." if worked else "What was done is undone.")
+    _say("Every step worked, and everything is cleaned up." if worked else "Everything is cleaned up.")
     return 0 if worked else 1
 
 
@@ -67,7 +68,7 @@ def _each(found: list[Step], first: int) -> bool:
     for number, step in enumerate(found, first):
         try:
             _say(f"{number}. {step.title}: {step.do()}")
-        except Exception as error:  # noqa: BLE001  # whatever it is, it is the answer
+        except Exception as error:  # noqa: BLE001  # any error is the result of the step
             _say(f"{number}. {step.title}: FAILED: {error}")
             return False
     return True
@@ -79,10 +80,14 @@ def _say(line: str) -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="aws-check", description="Look whether an AWS account has what is needed.")
-    parser.add_argument("--env", type=Path, default=Path(".env"), help="a file with the options (default: .env)")
-    parser.add_argument("--picture", type=Path, help="also label this picture: starts the model, and stops it")
-    parser.add_argument("--yes", action="store_true", help="do not ask before the model is started")
+    parser = argparse.ArgumentParser(
+        prog="aws-check", description="Check whether an AWS account has what the pipeline needs."
+    )
+    parser.add_argument("--env", type=Path, default=Path(".env"), help="file with the options (default: .env)")
+    parser.add_argument(
+        "--picture", type=Path, help="also label this picture, which starts the model and stops it at the end"
+    )
+    parser.add_argument("--yes", action="store_true", help="start the model without a question")
     given = parser.parse_args()
     if given.picture and not given.picture.is_file():
         parser.error(f"--picture: there is no file {given.picture}")

@@ -1,4 +1,4 @@
-"""The steps of the check. Each returns what it saw in a line, and raises an error that says what to mend."""
+"""The steps of the check. Each returns one line about its result, or raises an error with the cure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from label_detection_core.queue import messages
 from label_detection_core.queue.messages import ImageRef
 
 _PLACE = OptionPlace()
-#: Where the picture is uploaded.
+#: The prefix of the uploaded picture's key.
 FOLDER = "aws-check/"
 _MESSAGE_SECONDS = 60.0
 _START_SECONDS = 3600.0
@@ -30,30 +30,30 @@ _LOOK_SECONDS = 5.0
 
 
 class CheckError(Exception):
-    """A step that did not work; the message says what to mend."""
+    """A step failed; the message has the reason and the cure."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """What is done, and what it returns: a line about what was seen."""
+    """One step: its title, and a function that does it and returns one line about the result."""
 
     title: str
     do: Callable[[], str]
 
 
 def reading(settings: Settings) -> list[Step]:
-    """The steps that change nothing."""
+    """The steps that only read."""
     return [
-        Step("the account that the credentials are of", lambda: _account(settings)),
-        Step("both buckets are there, in the model's Region", lambda: _buckets(settings)),
-        Step("the queue is there, in the model's Region", lambda: _queue(settings)),
-        Step("the source bucket announces its pictures on the queue", lambda: _notification(settings)),
+        Step("the account of the credentials", lambda: _account(settings)),
+        Step("both buckets exist in the model's Region", lambda: _buckets(settings)),
+        Step("the queue exists in the model's Region", lambda: _queue(settings)),
+        Step("the source bucket sends an event to the queue for each upload", lambda: _notification(settings)),
         Step("the model can be used", lambda: _model(settings)),
     ]
 
 
 def labelling(settings: Settings, picture: Path, undo: ExitStack, say: Callable[[str], None]) -> list[Step]:
-    """The steps that label one picture. `undo`: gets what takes each of them back; `say`: hears of long work."""
+    """The steps that label one picture. `undo` collects their clean-ups; `say` prints the progress of long steps."""
     key = f"{FOLDER}{uuid.uuid4().hex}{picture.suffix.lower()}"
     return [
         Step("upload the picture", lambda: _upload(settings, picture, key, undo)),
@@ -79,9 +79,10 @@ def _queue(settings: Settings) -> str:
     preflight.check_queue(settings, _PLACE)
     found = sqs_client(settings).get_queue_attributes(QueueUrl=settings.queue_url, AttributeNames=["All"])["Attributes"]
     if int(found.get("DelaySeconds", 0)):
-        raise CheckError(f"the queue delays each message by {found['DelaySeconds']} s: set its delivery delay to 0")
+        delay = found["DelaySeconds"]
+        raise CheckError(f"{settings.queue_url} delays each message by {delay} s: set its delivery delay to 0")
     waiting, in_use = found["ApproximateNumberOfMessages"], found["ApproximateNumberOfMessagesNotVisible"]
-    return f"{waiting} messages wait, {in_use} in use"
+    return f"{waiting} messages visible, {in_use} in flight"
 
 
 def _notification(settings: Settings) -> str:
@@ -92,8 +93,8 @@ def _notification(settings: Settings) -> str:
     if any(event.startswith("s3:ObjectCreated:") for one in own for event in one["Events"]):
         return f"{len(own)} notifications to {arn}"
     if found.get("TopicConfigurations") or "EventBridgeConfiguration" in found:
-        return "not directly, but through SNS or EventBridge: the picture shows whether it arrives"
-    raise CheckError(f"{settings.source_bucket} has no notification of s3:ObjectCreated to {arn}: see docs/setup.md")
+        return "the events go through SNS or EventBridge: a check with PICTURE=file shows whether they arrive"
+    raise CheckError(f"{settings.source_bucket} sends no s3:ObjectCreated events to {arn}: add them, see docs/setup.md")
 
 
 def _model(settings: Settings) -> str:
@@ -112,7 +113,10 @@ def _upload(settings: Settings, picture: Path, key: str, undo: ExitStack) -> str
 
 
 def _event(settings: Settings, key: str) -> str:
-    """Messages of other pictures are made visible again at once. A second one of this picture is ignored by a run."""
+    """Wait for the picture's message and delete it; messages of other pictures are returned to the queue.
+
+    A second delivery of the picture's message stays in the queue; a run ignores it.
+    """
     sqs, began = sqs_client(settings), time.monotonic()
     while time.monotonic() - began < _MESSAGE_SECONDS:
         answer = sqs.receive_message(
@@ -125,8 +129,8 @@ def _event(settings: Settings, key: str) -> str:
                 return f"after {time.monotonic() - began:.0f} s; its message is deleted"
             sqs.change_message_visibility(**handle, VisibilityTimeout=0)
     raise CheckError(
-        f"no message of {key} within {_MESSAGE_SECONDS:.0f} s: look at the notification's prefix and suffix, at the "
-        "queue's policy and its KMS key; and that no run of the pipeline took it"
+        f"no message for {key} within {_MESSAGE_SECONDS:.0f} s: check the notification's prefix and suffix, the "
+        "queue's policy and its KMS key; also check that no run of the pipeline received the message"
     )
 
 
@@ -139,7 +143,7 @@ def _start(settings: Settings, undo: ExitStack, say: Callable[[str], None]) -> s
     hook, began = model_hook(settings), time.monotonic()
     state = hook.describe()
     if state.is_on:
-        raise CheckError(f"the model is {state} already: somebody else uses it; try again when it is off")
+        raise CheckError(f"the model is already {state}, so someone else uses it: try again when it is off")
     undo.callback(_stop, settings, say)
     try:
         hook.start(settings.min_inference_units)
@@ -149,24 +153,24 @@ def _start(settings: Settings, undo: ExitStack, say: Callable[[str], None]) -> s
         waited = time.monotonic() - began
         is_starting = state.phase is Phase.STARTING or (waited < lag.LAG_SECONDS and state.phase is Phase.OFF)
         if not is_starting or waited > _START_SECONDS:
-            raise CheckError(f"the model does not start: it is {state} after {waited:.0f} s")
+            raise CheckError(f"the model has not started: it is {state} after {waited:.0f} s")
         say(f"the model is {state}, for {waited:.0f} s")
         time.sleep(_LOOK_SECONDS)
     return f"after {time.monotonic() - began:.0f} s; it is stopped at the end"
 
 
 def _look(describe: Callable[[], ModelState]) -> ModelState:
-    """The model's state; trouble of the service that passes counts as starting."""
+    """The model's state; a temporary error of the service counts as STARTING."""
     try:
         return describe()
     except aws_errors.AWS_ERRORS as error:
         if not aws_errors.is_transient(error):
             raise
-        return ModelState(Phase.STARTING, "not known", str(error))
+        return ModelState(Phase.STARTING, "unknown", str(error))
 
 
 def _stop(settings: Settings, say: Callable[[str], None]) -> None:
-    say(f"stopping the model; if this fails: {settings.model.stop_command}")
+    say(f"stopping the model; if this fails, stop it with: {settings.model.stop_command}")
     Stopping(settings.model, settings.aws_conn_id).until_off(15.0, datetime.now(UTC))
 
 
@@ -175,4 +179,4 @@ def _label(settings: Settings, key: str) -> str:
     image = ImageRef(bucket=settings.source_bucket, key=key, etag=head["ETag"].strip('"'))
     found = naming(model_hook(settings).detect, settings.class_names)(image, settings.least_confidence)
     names = [f"{label['Name']} {label['Confidence']:.0f} %" for label in found.labels]
-    return ", ".join(names) or "nothing found"
+    return ", ".join(names) or "no label found"

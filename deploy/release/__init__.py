@@ -1,1 +1,1 @@
-"""What is shipped to where it runs."""
+"""Packages, configuration and pins for the places where the pipeline runs."""

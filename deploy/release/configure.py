@@ -1,8 +1,8 @@
-"""A stack's outputs as the pipeline's options: `python -m deploy.release.configure <stack> [--folder .]`.
+"""Write a stack's outputs as the pipeline's options: `python -m deploy.release.configure <stack> [--folder .]`.
 
-It writes `.env`, for docker-compose.yaml, in which other lines stay, but those that lead to the embedded AWS, and
-`dist/mwaa-options.json`, Amazon MWAA's configuration options: these, and Airflow's own that shorten how long a model
-stays on when a worker is lost. Outputs that are no options are left out.
+It writes two files. `.env` is for docker-compose.yaml; its other lines stay, except those for the embedded AWS.
+`dist/mwaa-options.json` has Amazon MWAA's configuration options: the pipeline's, and some of Airflow's, which shorten
+the time that a model stays on after the loss of a worker. Outputs that are not options are left out.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from deploy.release import env_file
 from label_detection_core.config.settings import SECTION, Settings, SettingsError, environment_name, load
 
-#: A stack in one of these has what its template says, and its outputs are right. In the states that clean up, only
-#: resources that were replaced are still being deleted.
+#: In these states a stack has the resources of its template, and its outputs are valid. During a clean-up, only
+#: replaced resources are still being deleted.
 HEALTHY = frozenset(
     {
         "CREATE_COMPLETE",
@@ -33,7 +33,7 @@ HEALTHY = frozenset(
         "IMPORT_ROLLBACK_COMPLETE",
     }
 )
-#: Airflow's own options that docker-compose.yaml and deploy/helm/values.yaml have too.
+#: Options of Airflow itself, with the values that docker-compose.yaml and deploy/helm/values.yaml also have.
 AIRFLOW = {
     "scheduler.task_instance_heartbeat_timeout": "60",
     "scheduler.task_instance_heartbeat_timeout_detection_interval": "10",
@@ -42,13 +42,13 @@ AIRFLOW = {
 
 
 class ConfigureError(Exception):
-    """The stack has no options to give; the message says why."""
+    """The stack's outputs cannot be used; the message has the reason and the cure."""
 
 
 def options_of(stack: str, client: Any | None = None) -> dict[str, str]:
-    """The options that a stack's outputs are, by name.
+    """The pipeline's options from a stack's outputs, by name.
 
-    :raises ConfigureError: when there is no such stack, it is not ready, or its outputs are no options.
+    :raises ConfigureError: if the stack does not exist, is not ready, or has outputs that are not valid options.
     """
     try:
         client = client or boto3.client("cloudformation")
@@ -62,12 +62,14 @@ def options_of(stack: str, client: Any | None = None) -> dict[str, str]:
     try:
         load(options.get)
     except SettingsError as error:
-        raise ConfigureError(f"the outputs of the stack {stack!r} are not the pipeline's options:\n{error}") from None
+        raise ConfigureError(
+            f"the outputs of the stack {stack!r} are not valid options of the pipeline:\n{error}"
+        ) from None
     return options
 
 
 def write(options: dict[str, str], folder: Path) -> list[str]:
-    """Write both files; the variables that led to the embedded AWS, and are gone from `.env`."""
+    """Write both files; returns the variables for the embedded AWS that were removed from `.env`."""
     mine = {environment_name(option): value for option, value in options.items()}
     gone = env_file.lead_to(mine, folder)
     mwaa = folder / "dist" / "mwaa-options.json"
@@ -78,23 +80,23 @@ def write(options: dict[str, str], folder: Path) -> list[str]:
 
 
 def _what_to_do(status: str) -> str:
-    """What ends a state in which a stack's outputs cannot be relied on."""
+    """The cure for a stack in a state in which its outputs cannot be trusted."""
     if status.startswith("DELETE_") and status != "DELETE_FAILED":
-        return "it is being deleted; make it again first (docs/remaking.md)"
+        return "it is being deleted; create it again first (docs/remaking.md)"
     if status.endswith("_IN_PROGRESS"):
-        return "wait until that is over, and try again"
+        return "wait until the operation has ended, and try again"
     if status in {"CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"}:
-        return "it was never made, or is half deleted; delete it and make it again (docs/remaking.md)"
-    return "its last update failed and was not taken back; see its events, and run continue-update-rollback"
+        return "its creation failed, or it is half deleted; delete it and create it again (docs/remaking.md)"
+    return "its last update failed and was not rolled back; see its events, and run continue-update-rollback"
 
 
 def _option(output: str) -> str:
-    """`QueueUrl`: `queue_url`."""
+    """The option for an output: `queue_url` for `QueueUrl`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", output).lower()
 
 
 def main() -> None:
-    """0 when both are written, 1 with a line when not."""
+    """Write both files; ends with status 1 and a one-line error if the outputs cannot be used."""
     parser = argparse.ArgumentParser(prog="configure", description="Write a stack's outputs as the pipeline's options.")
     parser.add_argument("stack")
     parser.add_argument("--folder", type=Path, default=Path())
@@ -106,7 +108,7 @@ def main() -> None:
     gone = write(options, given.folder)
     sys.stdout.write(f"{', '.join(options)}: written to .env and dist/mwaa-options.json\n")
     if gone:
-        sys.stdout.write(f".env led to the embedded AWS; gone from it: {', '.join(gone)}\n")
+        sys.stdout.write(f".env configured the embedded AWS; removed from it: {', '.join(gone)}\n")
 
 
 if __name__ == "__main__":

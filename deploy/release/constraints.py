@@ -1,8 +1,8 @@
-"""Amazon MWAA's pins for one Airflow: `python -m deploy.release.constraints 3.4.0 [--source URL or file]`.
+"""Write Amazon MWAA's pins for an Airflow version: `python -m deploy.release.constraints 3.4.0 [--source URL or file]`.
 
-MWAA installs Airflow by Airflow's own constraints for Python 3.12. Of those some hundred concern what we install: they
-are kept in `deploy/constraints/<version>.txt`, from which `make lock` makes the requirements and the lock. With
-`--move`, the version is also changed wherever it is named.
+MWAA installs Airflow with Airflow's own constraints for Python 3.12. About a hundred of them concern packages that this
+project installs. They are written to `deploy/constraints/<version>.txt`, from which `make lock` makes the requirements
+and the lock. With `--move`, the version is also changed in each file that names it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 _PROJECT = Path(__file__).resolve().parents[2]
 _PUBLISHED = "https://raw.githubusercontent.com/apache/airflow/constraints-{version}/constraints-3.12.txt"
-#: Where the version of the Airflow that we run on is named.
+#: The files that name the Airflow version of this project.
 NAMED_IN = (
     "Makefile",
     "Dockerfile",
@@ -32,13 +32,13 @@ _SECONDS = 30
 
 
 class ConstraintsError(Exception):
-    """There are no such constraints, or nothing can be installed by them; the message says why."""
+    """The constraints cannot be read, or nothing can be installed with them; the message has the reason."""
 
 
 def published(version: str, source: str | None = None) -> str:
-    """Airflow's constraints, from where Airflow publishes them or from a URL or file.
+    """The text of Airflow's constraints, from Airflow's site or from another URL or file.
 
-    :raises ConstraintsError: when they cannot be read, or are none.
+    :raises ConstraintsError: if it cannot be read, or is not a constraints file.
     """
     source = source or _PUBLISHED.format(version=version)
     try:
@@ -48,16 +48,18 @@ def published(version: str, source: str | None = None) -> str:
         else:
             text = Path(source).read_text()
     except (OSError, urllib.error.URLError, UnicodeDecodeError) as error:
-        raise ConstraintsError(f"no constraints of Airflow {version} at {source}: {error}") from error
+        raise ConstraintsError(f"the constraints of Airflow {version} cannot be read from {source}: {error}") from error
     if not re.search(r"^apache-airflow-providers-amazon==", text, re.MULTILINE):
-        raise ConstraintsError(f"{source} has no line for apache-airflow-providers-amazon: these are not constraints")
+        raise ConstraintsError(
+            f"{source} is not a constraints file: it has no line for apache-airflow-providers-amazon"
+        )
     return text
 
 
 def ours(version: str, text: str, project: Path = _PROJECT) -> str:
-    """The lines that concern what we install, Airflow's own first, with a head that says what they are.
+    """The pins of the packages that this project installs, sorted, below a comment that explains them.
 
-    :raises ConstraintsError: when what we install cannot be had with them.
+    :raises ConstraintsError: if the project's packages cannot be installed with the constraints.
     """
     pins = {_name(line): line.strip() for line in text.splitlines() if re.match(r"[A-Za-z0-9]", line)}
     pins["apache-airflow"] = f"apache-airflow=={version}"
@@ -71,17 +73,20 @@ def ours(version: str, text: str, project: Path = _PROJECT) -> str:
         check=False,
     )
     if done.returncode:
-        raise ConstraintsError(f"nothing fits the constraints of Airflow {version}:\n{done.stderr.strip()}")
+        raise ConstraintsError(
+            f"the project cannot be installed with the constraints of Airflow {version}:\n{done.stderr.strip()}"
+        )
     installed = {_name(line) for line in done.stdout.splitlines()}
     head = (
-        f"# Airflow {version} as Amazon MWAA has it: of Airflow's own constraints for Python 3.12, what we install.\n"
+        f"# Pins for Airflow {version} on Amazon MWAA: "
+        "Airflow's constraints (Python 3.12) for packages that we install.\n"
         "# Written by make constraints.\n"
     )
     return head + "".join(f"{line}\n" for name, line in sorted(pins.items()) if name in installed)
 
 
 def move(old: str, new: str, project: Path = _PROJECT) -> list[str]:
-    """Name the new version where the old one is named; the files that changed."""
+    """Replace the old version by the new one in all files that name it; returns the changed files."""
     changed = []
     for file in (project / name for name in NAMED_IN):
         before = file.read_text()
@@ -93,19 +98,19 @@ def move(old: str, new: str, project: Path = _PROJECT) -> list[str]:
 
 
 def _name(line: str) -> str:
-    """A requirement's name, as the registry has it."""
+    """A requirement's normalised name."""
     return re.sub(r"[-_.]+", "-", re.split(r"[=<>~!\[; ]", line, maxsplit=1)[0]).lower()
 
 
 def main() -> None:
-    """0 when the file is written, 1 with a line when not."""
-    parser = argparse.ArgumentParser(prog="constraints", description="Write Amazon MWAA's pins for an Airflow.")
-    parser.add_argument("version", help="of Airflow, for instance 3.3.1")
-    parser.add_argument("--source", help="a URL or a file instead of the constraints that Airflow publishes")
-    parser.add_argument("--move", metavar="OLD", help="name the version wherever this one is named")
+    """Write the pins; ends with status 1 and a one-line error if that is not possible."""
+    parser = argparse.ArgumentParser(prog="constraints", description="Write Amazon MWAA's pins for an Airflow version.")
+    parser.add_argument("version", help="version of Airflow, for instance 3.3.1")
+    parser.add_argument("--source", help="URL or file to read instead of the constraints that Airflow publishes")
+    parser.add_argument("--move", metavar="OLD", help="also replace this version in each file that names it")
     given = parser.parse_args()
     if not re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", given.version):
-        sys.exit(f"constraints: {given.version!r} is no version of Airflow: it must look like 3.3.1")
+        sys.exit(f"constraints: {given.version!r} is not a version of Airflow: it must look like 3.3.1")
     try:
         text = ours(given.version, published(given.version, given.source))
     except ConstraintsError as error:

@@ -1,7 +1,8 @@
-"""`.env` for docker-compose.yaml: `python -m deploy.release.env_file [--folder .]` adds what is missing, no more.
+"""Complete `.env` for docker-compose.yaml: `python -m deploy.release.env_file [--folder .]` adds missing variables.
 
-Secrets, made by chance; and, where no queue and no pipelines are named yet, the options and variables of the embedded
-AWS that `docker compose --profile local` starts. `deploy.release.configure` puts a stack's options in their place.
+It adds random secrets. If the file names neither a queue nor pipelines, it also adds the options and variables of the
+embedded AWS that `docker compose --profile local` starts. `deploy.release.configure` replaces them by a stack's
+options.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from pathlib import Path
 from dotenv.parser import Binding, parse_stream
 
 FILE = ".env"
-#: What the variables of options begin with. The core has it too, but `python -m demo` has no core on its path.
+#: The prefix of the variables of options. The core has it too, but `python -m demo` has no core on its path.
 _OPTION = "AIRFLOW__LABEL_DETECTION__"
 ENDPOINT = "AWS_ENDPOINT_URL"
-#: What leads to the service local-aws of docker-compose.yaml. No secrets: any key will do there.
+#: The variables for the service local-aws of docker-compose.yaml. The keys are not secret: any key works there.
 LOCAL = {
     ENDPOINT: "http://local-aws:5000",
     "AWS_DEFAULT_REGION": "us-east-1",
@@ -37,36 +38,36 @@ LOCAL = {
     f"{_OPTION}SCHEDULE": "*/5 * * * *",
     f"{_OPTION}WAIT_MINUTES": "1",
 }
-#: What version 0.1 wrote and no container has any more.
+#: A path that version 0.1 wrote and that containers no longer have.
 _NOT_THERE_ANY_MORE = {"AIRFLOW_AWS_CONFIG_FILE": "/opt/airflow/include/local_aws/path-style.config"}
 #: The user `airflow` of Airflow's image.
 _IMAGES_USER = 50000
 
 
 def new_secrets() -> dict[str, str]:
-    """The secrets that docker-compose.yaml asks for."""
+    """New random values for the secrets that docker-compose.yaml needs, by name."""
     names = ("API_SECRET_KEY", "JWT_SECRET", "POSTGRES_PASSWORD", "REDIS_PASSWORD", "ADMIN_PASSWORD")
     return {
-        # The only one with a shape: cryptography's Fernet wants 32 bytes in URL-safe base64.
+        # The only secret with a format: cryptography's Fernet needs 32 bytes in URL-safe base64.
         "FERNET_KEY": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         **{name: secrets.token_hex(32) for name in names},
     }
 
 
 def read(file: Path) -> dict[str, str]:
-    """The variables of a file, as they are written; none when there is no file."""
+    """The variables of a file, without expansion; empty if the file does not exist."""
     return {line.key: line.value or "" for line in _lines(file) if line.key}
 
 
 def is_local(variables: Mapping[str, str]) -> bool:
-    """Whether they lead to the embedded AWS."""
+    """Whether the variables are for the embedded AWS."""
     return variables.get(ENDPOINT) == LOCAL[ENDPOINT]
 
 
 def replace(file: Path, values: Mapping[str, str], unwanted: Collection[str] = ()) -> None:
-    """Put the values at the end, instead of others of their names, and without the unwanted names.
+    """Append the values to the file, and remove older lines of these names and of the unwanted names.
 
-    Its owner alone can read it then. A link stays a link. With nothing to do it is not touched.
+    Afterwards only the owner can read the file. A symbolic link stays a link. Without changes the file is not written.
     """
     lines = _lines(file)
     kept = [line.original.string for line in lines if line.key not in {*values, *unwanted}]
@@ -82,38 +83,41 @@ def replace(file: Path, values: Mapping[str, str], unwanted: Collection[str] = (
 
 
 def complete(folder: Path) -> list[str]:
-    """Add what is missing, a secret that is empty too; the names of what was added."""
+    """Add missing variables and empty secrets to the folder's `.env`; returns the names of the added variables."""
     file = folder / FILE
     there = read(file)
-    # Whoever owns the checkout and the AWS profile, so that containers can read them; never root.
+    # The user who owns the checkout and the AWS profile, so that containers can read both; never root.
     wanted = new_secrets() | {"AIRFLOW_UID": str(os.getuid() or _IMAGES_USER)}
     missing = {name: value for name, value in wanted.items() if not there.get(name)}
     missing |= {name: LOCAL[name] for name, value in _NOT_THERE_ANY_MORE.items() if there.get(name) == value}
     if not {f"{_OPTION}QUEUE_URL", f"{_OPTION}PIPELINES"} & there.keys():
         missing |= {name: value for name, value in LOCAL.items() if name not in there}
     replace(file, missing)
-    (folder / ".aws").mkdir(exist_ok=True)  # Docker would make it, and make it root's
+    (folder / ".aws").mkdir(exist_ok=True)  # else Docker would create it, with root as its owner
     return list(missing)
 
 
 def lead_to(options: Mapping[str, str], folder: Path) -> list[str]:
-    """Put a stack's options, variables by name, into the file; what led to the embedded AWS, and is gone, by name."""
+    """Write a stack's options, given as variables, to the folder's `.env`.
+
+    Returns the names of the removed variables, which were for the embedded AWS.
+    """
     file = folder / FILE
     there = read(file)
     gone = []
-    if is_local(there):  # credentials of somebody's own stay
+    if is_local(there):  # the user's own credentials stay
         gone = [name for name, value in LOCAL.items() if "KEY" not in name or there.get(name) == value]
     replace(file, options, unwanted=gone)
     return [name for name in gone if name in there and name not in options]
 
 
 def _lines(file: Path) -> list[Binding]:
-    """What stands in the file: variables, and with no key comments and what is none."""
+    """The lines of the file: variables, and comments and other text, which have no key."""
     return list(parse_stream(StringIO(file.read_text()))) if file.exists() else []
 
 
 def main() -> None:
-    """Say what was added."""
+    """Complete `.env`, and print the names of the added variables."""
     parser = argparse.ArgumentParser(prog="env_file", description="Complete .env for docker-compose.yaml.")
     parser.add_argument("--folder", type=Path, default=Path())
     folder = parser.parse_args().folder
@@ -124,8 +128,8 @@ def main() -> None:
         sys.exit(f"make env: {shown} cannot be written: {error}")
     sys.stdout.write(f"{shown}: added {', '.join(added)}\n" if added else f"{shown}: nothing was missing\n")
     if is_local(read(shown)):
-        sys.stdout.write("It leads to the embedded AWS: docker compose --profile local up\n")
-    sys.stdout.write(f"Airflow's user is admin, the password ADMIN_PASSWORD in {shown}.\n")
+        sys.stdout.write("It is for the embedded AWS; start with: docker compose --profile local up\n")
+    sys.stdout.write(f"Airflow's user is admin, and its password is ADMIN_PASSWORD in {shown}.\n")
 
 
 if __name__ == "__main__":

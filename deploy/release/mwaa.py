@@ -1,11 +1,11 @@
-"""What Amazon MWAA gets: `python -m deploy.release.mwaa [folder]`, into `dist/mwaa/`, ready for `aws s3 sync`.
+"""Pack the files for Amazon MWAA: `python -m deploy.release.mwaa [folder]` writes `dist/mwaa/` for `aws s3 sync`.
 
-`dags/`             the DAG files, and what stands beside them for the option `pipelines`
-`plugins.zip`       for MWAA's plugins folder: what is in `plugins/` and in `include/`, since MWAA ships nothing else
-`requirements.txt`  names without versions, since MWAA's own constraints have them; where no constraint has one, as for
-                    Pillow, with the version that is tested
+`dags/`             the DAG files, and the files beside them for the option `pipelines`
+`plugins.zip`       for MWAA's plugins folder: the content of `plugins/` and `include/`, since MWAA copies nothing else
+`requirements.txt`  package names without versions, which MWAA's constraints have; a package without a constraint, such
+                    as Pillow, has its tested version
 
-The same files give the same bytes, whenever and wherever they are packed.
+Equal files give equal bytes, whenever and wherever they are packed.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _PROJECT = Path(__file__).resolve().parents[2]
-#: Of `dags/`, what the pipeline needs.
+#: Suffixes of the files in `dags/` that the pipeline needs.
 _DAGS = {".py", ".yaml", ".yml", ".json"}
-#: Zip files know no time before it.
+#: The earliest time that a zip file can store.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _IGNORE = ".airflowignore"
 
 
 def pack(folder: Path, project: Path = _PROJECT) -> None:
-    """Write all three into a folder, instead of what was there."""
+    """Write `dags/`, `plugins.zip` and `requirements.txt` to a folder; its earlier content is deleted."""
     if folder.exists():
         shutil.rmtree(folder)
     (folder / "dags").mkdir(parents=True)
@@ -39,9 +39,10 @@ def pack(folder: Path, project: Path = _PROJECT) -> None:
 
 
 def requirements(text: str, constraints: str) -> str:
-    """Without the versions that a constraint pins, and without comments: MWAA takes a constraint in a comment as real.
+    """Requirements without comments, and without the versions that a constraint pins.
 
-    `constraints`: those of every Airflow that the package is made for.
+    Comments are removed because MWAA obeys a constraint even in a comment. `constraints`: those of each supported
+    Airflow version.
     """
     pinned = {_name(line) for line in constraints.splitlines() if "==" in line}
     lines = (line.split("#")[0].strip() for line in text.splitlines())
@@ -50,7 +51,7 @@ def requirements(text: str, constraints: str) -> str:
 
 
 def _name(requirement: str) -> str:
-    """A requirement's name, as the registry has it."""
+    """A requirement's normalised name."""
     return re.sub(r"[-_.]+", "-", re.split(r"[=<>~!\[; ]", requirement, maxsplit=1)[0]).lower()
 
 
@@ -67,7 +68,7 @@ def _plugins(project: Path) -> Iterator[tuple[str, bytes]]:
     for file in _files(project / "plugins"):
         name = file.relative_to(project / "plugins").as_posix()
         content = file.read_bytes()
-        # Airflow imports every file in the plugins folder that it is not told to leave alone.
+        # Airflow imports every file in the plugins folder that .airflowignore does not exclude.
         yield name, content + b"label_detection_core/**\n" if name == _IGNORE else content
     for file in _files(project / "include"):
         yield file.relative_to(project / "include").as_posix(), file.read_bytes()
@@ -80,7 +81,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def main() -> None:
-    """Pack, and say what to do with it."""
+    """Pack the files, and print what was written."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else _PROJECT / "dist" / "mwaa"
     pack(folder)
     size = (folder / "plugins.zip").stat().st_size

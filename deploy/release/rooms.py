@@ -1,6 +1,6 @@
-"""The picture of rooms, `docs/rooms.svg`: `python -m deploy.release.rooms` draws it from the imports.
+"""Draw the packages and their imports: `python -m deploy.release.rooms` writes `docs/rooms.svg`.
 
-A room is a package below `label_detection` or `label_detection_core`, or a module beside them.
+A room is a package or a module directly below `label_detection` or `label_detection_core`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import networkx as nx
 
 PROJECT = Path(__file__).resolve().parents[2]
 PICTURE = PROJECT / "docs" / "rooms.svg"
-#: Package, and the folder that it is in.
+#: Each package with its folder.
 PACKAGES = {"label_detection": PROJECT / "plugins", "label_detection_core": PROJECT / "include"}
-#: Of a room's box with what is left around it.
+#: The size of a room's box with the space around it.
 _WIDTH, _HEIGHT = 110, 26
 _STYLE = """<style>
 text { font: 12px sans-serif; text-anchor: middle; fill: #111 }
@@ -25,7 +25,7 @@ line { stroke: #888; stroke-width: 1 }
 
 
 def arrows() -> nx.DiGraph:
-    """An arrow from each room to each room that it imports."""
+    """A graph with an edge from each room to each room that it imports."""
     imports = grimp.build_graph(*PACKAGES, cache_dir=None)
     found = nx.DiGraph()
     for module in imports.modules:
@@ -36,7 +36,7 @@ def arrows() -> nx.DiGraph:
 
 
 def lines() -> dict[str, int]:
-    """Lines of Python in each room."""
+    """The number of lines of Python in each room."""
     found: dict[str, int] = {}
     for package, folder in PACKAGES.items():
         for file in (folder / package).rglob("*.py"):
@@ -46,9 +46,9 @@ def lines() -> dict[str, int]:
 
 
 def picture() -> str:
-    """The arrows as SVG, without those that follow from others: if a imports b, and b imports c, not a to c.
+    """The graph as SVG; each room is above the rooms that it imports.
 
-    A room stands above all that it imports.
+    An edge that follows from others is left out: if a imports b, and b imports c, there is no edge from a to c.
     """
     found = nx.transitive_reduction(arrows())
     places = dict(_places(found))
@@ -61,7 +61,7 @@ def picture() -> str:
 
 
 def _places(found: nx.DiGraph) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Of each room, the middle of its box: rows by how much is below it, in a row near what it imports."""
+    """The centre of each room's box: its row is above all that it imports, its column near what it imports."""
     rank: dict[str, int] = {}
     for room in reversed(list(nx.lexicographical_topological_sort(found))):
         rank[room] = 1 + max((rank[imported] for imported in found.successors(room)), default=-1)

@@ -1,15 +1,15 @@
-"""What the pipeline does, in plain Python: no Airflow. A room imports only rooms that stand above it in this list.
+"""The pipeline in plain Python, without Airflow. A package imports only packages that are above it in this list.
 
-`config`     the options, the pipelines, the kinds of models by their ARNs
-`model`      who holds a model, how long its starts took, what was spent
-`queue`      messages, what is in them, and those in flight
-`labelling`  one image on its way: decisions, S3 steps, answers of each kind of model, documents
-`drain`      many images: the consumer, its pace, its journal
-`run`        plan, totals, report, notices, gallery
-`backfill`   images that were never announced
+`config`     the options, the pipelines, and the model types by ARN
+`model`      the lease on a model, the history of its starts, and its costs
+`queue`      SQS messages, the events in them, and the messages in flight
+`labelling`  the steps for one image: decisions, S3 calls, answers of each model type, documents
+`drain`      the consumer of the queue, its pace, and its journal
+`run`        the plan, totals, report, notices and gallery of a run
+`backfill`   images that S3 never announced
 
-`aws_errors`, `redaction` and `stored` (what stored files have in common) are for all of them.
+All packages may import `aws_errors`, `redaction` and `stored` (the base classes of stored files).
 """
 
-#: Of this package, as pyproject.toml has it; stored files name it.
-__version__ = "0.2.0"
+#: The version of this package, the same as in pyproject.toml. Stored files contain it.
+__version__ = "1.0.0"

@@ -1,7 +1,7 @@
-"""Which of AWS's errors pass by themselves. Asked after botocore's own retries are used up.
+"""Tells transient AWS errors from permanent ones. botocore's own retries come first.
 
-The throttling codes are those that botocore's retry modes know (botocore.retries.standard). They count whatever the
-HTTP status: in Rekognition's service model ThrottlingException is a fault of the service, so it comes with 500.
+The throttling codes are those of botocore's retry modes (botocore.retries.standard). A throttling code counts with any
+HTTP status: Rekognition's service model makes ThrottlingException a fault of the service, so its status is 500.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ THROTTLES = frozenset(
         "RequestLimitExceeded",
         "TooManyRequestsException",
         "ProvisionedThroughputExceededException",
-        "LimitExceededException",  # of a call in _LIMITED_BY_RATE only
+        "LimitExceededException",  # only for the calls in _LIMITED_BY_RATE
         "BandwidthLimitExceeded",
         "SlowDown",
         "EC2ThrottledException",
@@ -38,12 +38,12 @@ THROTTLES = frozenset(
         "TransactionInProgressException",
     }
 )
-#: Calls whose LimitExceededException is about their rate. Of any other call, such as StartProjectVersion, it names a
-#: quota of the account, which does not pass by itself.
+#: Calls whose LimitExceededException is about the request rate. For other calls, such as StartProjectVersion, it is
+#: about a quota of the account, and is permanent.
 _LIMITED_BY_RATE = frozenset({"DetectCustomLabels"})
-#: S3 hands on what KMS says to it, with this before the code.
+#: S3 passes errors of KMS on, with this prefix before the error code.
 _OF_KMS = "KMS."
-#: No answer, or half of one; or the instance's own metadata service had a hiccup.
+#: No answer, an incomplete answer, or no credentials from the instance's metadata service.
 _LOST = (LostConnectionError, HTTPClientError, IncompleteReadError, CredentialRetrievalError, MetadataRetrievalError)
 _PASSING = frozenset(
     {
@@ -52,48 +52,48 @@ _PASSING = frozenset(
         "InternalError",
         "InternalServerError",
         "InternalException",
-        "ConditionalRequestConflict",  # S3: another request on the same key at the same moment
+        "ConditionalRequestConflict",  # S3: another request changes the same key at the same moment
         "OperationAborted",
     }
 )
 
 
 def code(error: BaseException) -> str:
-    """A service's error code, or the exception's name."""
+    """The error code of the service; for other exceptions, the name of the class."""
     return str(error.response["Error"].get("Code", "")) if isinstance(error, ClientError) else type(error).__name__
 
 
 def message(error: BaseException) -> str:
-    """A service's message, or the exception's."""
+    """The error message of the service; for other exceptions, their text."""
     return str(error.response["Error"].get("Message", "")) if isinstance(error, ClientError) else str(error)
 
 
 def status(error: ClientError) -> int:
-    """The HTTP status, 0 when the answer had none."""
+    """The HTTP status of the answer; 0 if it has none."""
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def is_throttle(error: BaseException) -> bool:
-    """Whether the service asks to be called less often."""
+    """Whether the service throttled the call."""
     return isinstance(error, ClientError) and is_throttle_code(code(error), error.operation_name)
 
 
 def is_throttle_code(error_code: str, operation: str) -> bool:
-    """Whether an error code of an operation, such as `DetectCustomLabels`, asks to be called less often."""
+    """Whether this error code means throttling for this operation, such as `DetectCustomLabels`."""
     if error_code == "LimitExceededException":
         return operation in _LIMITED_BY_RATE
     return error_code.removeprefix(_OF_KMS) in THROTTLES
 
 
 def is_not_implemented(error: BaseException) -> bool:
-    """Whether the service does not know the call, or one of its headers: S3s other than AWS's answer 501."""
+    """Whether the service does not implement the call or one of its headers. S3 servers other than AWS answer 501."""
     return isinstance(error, ClientError) and (
         code(error) == "NotImplemented" or status(error) == HTTPStatus.NOT_IMPLEMENTED
     )
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same call can be expected to work later: throttles, 5xx but 501, time-outs, lost connections."""
+    """Whether the call may succeed later: throttling, 5xx other than 501, time-outs and lost connections."""
     if isinstance(error, ClientError):
         if is_not_implemented(error):
             return False
@@ -102,5 +102,5 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, _LOST)
 
 
-#: What a call to AWS can raise.
+#: The exceptions that a call to AWS raises.
 AWS_ERRORS = (ClientError, BotoCoreError)

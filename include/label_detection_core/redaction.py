@@ -1,16 +1,19 @@
-"""Error texts without secrets. Two kinds of AWS's have some: the endpoint's URL, which may hold a login, and a refused
-signature, whose message repeats the whole request, session token included.
+"""Removes secrets from error texts.
+
+Two AWS error texts can contain secrets. The URL of an endpoint may contain a login. The message about a refused
+signature repeats the whole request, with the session token.
 """
 
 from __future__ import annotations
 
 import re
 
-#: A URL's user and password; the last @ before the path ends them. Schemes are short: without a limit the time would
-#: grow with the square of a text such as `a.a.a.`
+#: The user and password in a URL; they end at the last @ before the path. The length of the scheme is limited: without
+#: a limit, a text such as `a.a.a.` takes time that grows with the square of its length.
 _LOGIN = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]{0,30}://)[^\s/?#'\"<>]*@", re.IGNORECASE)
-#: In a canonical request: headers, one a line. In a signed URL: parameters of its query.
+#: Headers in a canonical request, one per line.
 _HEADER = re.compile(r"(?P<name>\b(?:x-amz-security-token|authorization) *: *)[^\r\n]+", re.IGNORECASE)
+#: Query parameters in a signed URL.
 _PARAMETER = re.compile(
     r"(?P<name>\b(?:x-amz-(?:security-token|signature|credential)|signature|awsaccesskeyid)=)[^\s&'\"<>]+",
     re.IGNORECASE,
@@ -18,7 +21,7 @@ _PARAMETER = re.compile(
 
 
 def redact(text: str) -> str:
-    """The text, with `…` instead of logins, session tokens and signatures."""
+    """Return the text with `…` instead of logins, session tokens and signatures."""
     for pattern in (_LOGIN, _HEADER, _PARAMETER):
         kept, end = ("scheme", "@") if pattern is _LOGIN else ("name", "")
         text = pattern.sub(rf"\g<{kept}>…{end}", text)
@@ -26,5 +29,5 @@ def redact(text: str) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as a page may show it: in one line, without secrets, and without what no page and no database takes."""
+    """Return a value as text that a page may show: one line, no secrets, only printable characters."""
     return redact("".join(c if c.isprintable() else " " for c in str(value)))

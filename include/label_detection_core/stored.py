@@ -1,7 +1,7 @@
-"""What every stored file is: one typed model that writes it, reads it, and makes its JSON Schema.
+"""The base classes of stored files. One pydantic model writes a file, reads it, and makes its JSON Schema.
 
-A reader takes files of other versions of this package: fields that it does not know are left out, and an odd value of a
-`Lenient` field is as if the field were not there.
+A reader accepts files of other versions of this package. It ignores unknown fields. If the value of a `Lenient` field
+has the wrong type, the field gets its default.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, SkipJsonSchema
 from pydantic_core import PydanticUseDefault
 
-#: The context in which a file is made: an odd value is an error then.
+#: The validation context for writing: a value of the wrong type is then an error.
 WRITING = {"is_written": True}
 
 
@@ -40,45 +40,45 @@ def _is_none(value: Any) -> bool:
 
 
 T = TypeVar("T")
-#: A field that has its default where what is stored is not of its type.
+#: A field that gets its default if the stored value has the wrong type.
 Lenient = Annotated[T, WrapValidator(_or_default)]
-#: A field that is not written where there is nothing to say.
+#: A field that is not written when it is None.
 Maybe = Annotated[T | SkipJsonSchema[None], WrapValidator(_or_default), Field(exclude_if=_is_none)]
-#: A number that JSON has; a text of digits is none.
+#: A JSON number: not NaN, not infinite, and not a string of digits.
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Count = Annotated[int, Field(strict=True)]
 
 
 class Part(BaseModel):
-    """A part of a stored file. Its schema allows the fields that are written, and no other."""
+    """An object inside a stored file. Its JSON Schema allows no other fields."""
 
     model_config = ConfigDict(frozen=True, json_schema_extra={"additionalProperties": False})
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """Return the JSON object: field names are the names in the file."""
         return self.model_dump(by_alias=True)
 
 
 class Stored(Part):
-    """A stored file, or a line of one."""
+    """A stored file, or one line of a stored file."""
 
     @classmethod
     def parse(cls, text: bytes) -> Self | None:
-        """From its text; None: this project has not written that."""
+        """Read a file's text. Return None if it is not JSON of this shape."""
         try:
             return cls.model_validate(json.loads(text, parse_constant=lambda _: None))
         except (ValueError, RecursionError):  # ValidationError is a ValueError
             return None
 
     def to_json(self) -> bytes:
-        """As it is stored."""
+        """Return the text of the file."""
         return to_json(self.to_dict())
 
 
 class Schema(GenerateJsonSchema):
-    """Makes a JSON Schema of what is written: no titles, which would be the fields' names, and no readers' defaults."""
+    """Makes the JSON Schema of a written file: without titles of fields, and without the defaults for readers."""
 
-    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002, D102  # pydantic's method
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002, D102  # overrides pydantic's method
         return False
 
     def default_schema(self, schema: Any) -> JsonSchemaValue:  # noqa: D102
@@ -86,10 +86,10 @@ class Schema(GenerateJsonSchema):
 
 
 def to_json(document: Any) -> bytes:
-    """A document as it is stored."""
+    """Return the JSON text of a document, indented, in UTF-8."""
     return json.dumps(document, ensure_ascii=False, indent=1).encode("utf-8", errors="backslashreplace")
 
 
 def now() -> str:
-    """The time as stored files give it: UTC, ISO 8601, whole seconds."""
+    """Return the current time for a stored file: UTC, ISO 8601, whole seconds."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

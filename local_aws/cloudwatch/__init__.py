@@ -1,1 +1,1 @@
-"""moto's CloudWatch with the age of each queue's oldest message, as SQS sends it there."""
+"""moto's CloudWatch with the metric that SQS sends to it: the age of each queue's oldest message."""

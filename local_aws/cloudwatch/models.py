@@ -1,4 +1,4 @@
-"""What AWS's own services would have sent to CloudWatch: worked out when it is asked for."""
+"""Metrics that AWS's services send to CloudWatch, computed when a client requests them."""
 
 from datetime import timedelta
 from typing import Any
@@ -12,9 +12,9 @@ from local_aws.sqs.models import LocalQueue
 
 
 class LocalCloudWatchBackend(CloudWatchBackend):
-    """moto's CloudWatch; of AWS's own metrics it has AWS/SQS ApproximateAgeOfOldestMessage alone, in seconds.
+    """moto's CloudWatch; its only AWS metric is AWS/SQS ApproximateAgeOfOldestMessage, in seconds.
 
-    moto's own of S3 are left out: it adds them up while others write to the buckets.
+    moto's S3 metrics are left out: moto computes them without a lock while other threads write to the buckets.
     """
 
     @property
@@ -23,7 +23,7 @@ class LocalCloudWatchBackend(CloudWatchBackend):
 
     @property
     def aws_metric_data(self) -> list[MetricDatumBase]:
-        """The ages now, as of the last full minute: AWS's points are of full minutes. None for an empty queue."""
+        """The present ages, dated to the last full minute, as AWS's points are. An empty queue has no point."""
         at = utcnow().replace(second=0, microsecond=0) - timedelta(minutes=1)
         queues = sqs_backends[self.account_id][self.region_name].queues
         ages = {name: queue.oldest_age for name, queue in list(queues.items()) if isinstance(queue, LocalQueue)}
@@ -42,5 +42,5 @@ class LocalCloudWatchBackend(CloudWatchBackend):
 
 
 def install() -> None:
-    """Make moto serve this CloudWatch; before its first request."""
+    """Make moto serve this CloudWatch; call it before moto's first request."""
     cloudwatch_backends.backend = LocalCloudWatchBackend

@@ -1,1 +1,1 @@
-"""Amazon Lookout for Vision, laid out as moto lays out its services; moto has none."""
+"""Amazon Lookout for Vision, which moto lacks, with the file layout of moto's services."""

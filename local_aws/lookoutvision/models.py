@@ -1,4 +1,4 @@
-"""Lookout for Vision's state: one project with one model, which tells good parts from bad ones."""
+"""Lookout for Vision's state: one project with one model, which distinguishes good parts from bad ones."""
 
 import re
 import time
@@ -36,7 +36,7 @@ LOOKOUT_VISION = Kind(
 
 
 class LookoutModel(ModelLife):
-    """The model, with the service's errors; it is called ``lookoutvision`` on the control pages."""
+    """The model, with the service's errors; its name on the control pages is ``lookoutvision``."""
 
     def __init__(self, region: str, account_id: str, settings: ModelSettings, detector: AnomalyDetector):
         prefix = f"arn:{get_partition(region)}:lookoutvision:{region}:{account_id}"
@@ -45,7 +45,7 @@ class LookoutModel(ModelLife):
         self._detector = detector
 
     def host(self, min_units: int, max_units: int | None) -> None:
-        """Begin to start, unless it is on or on the way."""
+        """Begin to start the model. Raises ConflictError if it is on, starting or stopping."""
         if max_units is not None and max_units < min_units:
             raise ValidationError("MaxInferenceUnits must not be less than MinInferenceUnits.")
         try:
@@ -54,14 +54,14 @@ class LookoutModel(ModelLife):
             raise self._conflict("started", error) from error
 
     def end_hosting(self) -> None:
-        """Begin to stop, if it is hosted."""
+        """Begin to stop the model. Raises ConflictError if it is not hosted."""
         try:
             self.stop()
         except WrongStateError as error:
             raise self._conflict("stopped", error) from error
 
     def detect(self, content_type: str, body: bytes) -> Verdict:
-        """What the model makes of an image. Takes at least the model's latency."""
+        """The model's verdict on an image, after at least the model's latency. Raises LookoutVisionError."""
         if len(body) > MAX_BYTES:
             raise ValidationError(f"The image has {len(body)} bytes: at most {MAX_BYTES} are allowed.")
         if not re.fullmatch("|".join(CONTENT_TYPES), content_type):
@@ -99,7 +99,7 @@ class LookoutProjects:
         self.model: LookoutModel | None = None
 
     def find(self, region: str, project: str, version: str) -> LookoutModel:
-        """The model of a project in a Region (nothing: any); NotFoundError if there is none."""
+        """The model of a project in a Region (empty: any Region). Raises NotFoundError."""
         model = self.model
         if model is None or (project, version) != (PROJECT, VERSION) or region not in ("", model.region):
             raise NotFoundError(f"There is no model {project}/{version}.")

@@ -19,7 +19,7 @@ _BACKGROUND_COLOR = "#FFFFFF"
 
 
 class LookoutVisionApp:
-    """Answers what is for Lookout for Vision and hands every other request to the application."""
+    """Answers requests to Lookout for Vision and passes every other request on to the application."""
 
     def __init__(self, app: WsgiApp, projects: LookoutProjects):
         self._app = app
@@ -57,7 +57,7 @@ class LookoutVisionApp:
 
 
 def _may_be_ours(environ: dict[str, Any]) -> bool:
-    """A quick look, or every picture that goes to S3 would be read twice."""
+    """A check of the headers alone: reading the body here would read every picture for S3 twice."""
     signed_for_us = "/lookoutvision/" in environ.get("HTTP_AUTHORIZATION", "")
     return signed_for_us or environ.get("PATH_INFO", "").startswith("/2020-11-20/projects/")
 
@@ -110,7 +110,7 @@ def _detect(model: LookoutModel, request: Request, content_type: str) -> dict[st
 
 
 def _anomalies(verdict: Verdict) -> list[dict[str, Any]]:
-    """The kinds of pixels: first the background, which is no anomaly, as in AWS. Areas are shares, 0-1."""
+    """The areas of the mask, as shares, 0-1. The first is the background, which is no anomaly, as in AWS."""
     areas = [("background", 1.0 - verdict.area, _BACKGROUND_COLOR)]
     if verdict.is_anomalous:
         areas.append(("defect", verdict.area, DEFECT_COLOR))

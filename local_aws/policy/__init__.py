@@ -1,1 +1,1 @@
-"""An IAM policy in force: a WSGI middleware around every service that denies what the policy does not allow."""
+"""An IAM policy in force: a WSGI middleware around every service denies the calls that the policy does not allow."""

@@ -1,8 +1,8 @@
-"""Reading an identity-based IAM policy, and what it allows.
+"""Parse an identity-based IAM policy, and decide whether it allows a call.
 
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html. Statements have Sid, Effect, Action
-and Resource, with the wildcards ``*`` and ``?``, and perhaps a Condition with StringEquals. What is not understood is
-refused rather than passed over: other conditions, NotAction, NotResource and policy variables.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html. A statement has Sid, Effect, Action
+and Resource, with the wildcards ``*`` and ``?``, and optionally a Condition with StringEquals. Other conditions,
+NotAction, NotResource and policy variables are not supported: a policy with one of them is refused.
 """
 
 import json
@@ -15,14 +15,14 @@ _ACTION = re.compile(r"\*|[a-z0-9-]+:[A-Za-z0-9*?]+")
 
 
 class InvalidPolicyError(ValueError):
-    """The JSON is not a policy that is understood here; the text says why."""
+    """The JSON is not a supported policy; the message names the part and the reason."""
 
 
 @dataclass(frozen=True)
 class Permission:
-    """What IAM is asked for: an action, as ``s3:GetObject``, on a resource's ARN, or on ``*``.
+    """A permission that a call needs: an action, such as ``s3:GetObject``, on a resource's ARN or on ``*``.
 
-    ``context``: pairs of a condition key and the request's value.
+    ``context``: pairs of a condition key and the request's value for it.
     """
 
     action: str
@@ -32,7 +32,7 @@ class Permission:
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement, its wildcards made patterns."""
+    """One statement of a policy; its wildcards are compiled to patterns."""
 
     allows: bool
     actions: tuple[re.Pattern[str], ...]
@@ -47,7 +47,7 @@ class Statement:
         name = f"statement {value['Sid']}" if value.get("Sid") else "a statement"
         for key in value:
             if key not in ("Sid", "Effect", "Action", "Resource", "Condition"):
-                raise InvalidPolicyError(f"{name} has {key}, which is not understood here")
+                raise InvalidPolicyError(f"{name} has {key}, which the embedded AWS does not support")
         if value.get("Effect") not in ("Allow", "Deny"):
             raise InvalidPolicyError(f"{name} must have an Effect, Allow or Deny")
         actions, resources = _texts(name, "Action", value), _texts(name, "Resource", value)
@@ -56,10 +56,10 @@ class Statement:
                 raise InvalidPolicyError(f"{name}: {action!r} is not an action: it must look like s3:GetObject")
         for resource in resources:
             if "${" in resource:
-                raise InvalidPolicyError(f"{name}: {resource!r} has a placeholder or a policy variable")
+                raise InvalidPolicyError(f"{name}: {resource!r} has a placeholder or a policy variable: write the ARN")
             if resource != "*" and not resource.startswith("arn:"):
-                raise InvalidPolicyError(f"{name}: {resource!r} is not an ARN")
-        # Actions are the same in any case, resources are not.
+                raise InvalidPolicyError(f"{name}: {resource!r} is not an ARN: it must be * or begin with arn:")
+        # The case of letters counts in resources, not in actions.
         return cls(
             value["Effect"] == "Allow",
             tuple(re.compile(_pattern(action), re.IGNORECASE) for action in actions),
@@ -68,7 +68,7 @@ class Statement:
         )
 
     def covers(self, permission: Permission) -> bool:
-        """Whether the statement applies to this action on this resource, its conditions included."""
+        """Whether the statement applies to the permission's action, resource and context."""
         return (
             any(action.fullmatch(permission.action) for action in self.actions)
             and any(resource.fullmatch(permission.resource) for resource in self.resources)
@@ -78,7 +78,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class Policy:
-    """A policy and its document, as it was given."""
+    """A parsed policy and its original document."""
 
     document: dict[str, Any]
     statements: tuple[Statement, ...]
@@ -90,7 +90,7 @@ class Policy:
             raise InvalidPolicyError('a policy must be a JSON object with "Version": "2012-10-17"')
         for key in value:
             if key not in ("Version", "Id", "Statement"):
-                raise InvalidPolicyError(f"a policy has no {key!r}: it may have Version, Id, Statement")
+                raise InvalidPolicyError(f"a policy has no member {key!r}: use Version, Id, Statement")
         statements = value.get("Statement")
         if isinstance(statements, dict):
             statements = [statements]
@@ -99,7 +99,7 @@ class Policy:
         return cls(value, tuple(Statement.parse(statement) for statement in statements))
 
     def why_denied(self, permission: Permission) -> str:
-        """In AWS's words, why it is denied; nothing if it is allowed. A Deny beats every Allow."""
+        """The reason for a denial, as AWS phrases it; empty if allowed. A Deny overrides every Allow."""
         covering = [statement.allows for statement in self.statements if statement.covers(permission)]
         if not all(covering):
             return "with an explicit deny in an identity-based policy"
@@ -107,9 +107,11 @@ class Policy:
 
 
 def _conditions(name: str, value: Any) -> Iterator[tuple[str, frozenset[str]]]:
-    """The keys of a Condition, each with the values of which the request must have one."""
+    """The keys of a Condition, each with the accepted values: the request must have one of them."""
     if not isinstance(value, dict) or set(value) - {"StringEquals"}:
-        raise InvalidPolicyError(f"{name} has a Condition other than StringEquals, which is not understood here")
+        raise InvalidPolicyError(
+            f"{name} has a Condition that the embedded AWS does not support: use StringEquals alone"
+        )
     wanted = value.get("StringEquals", {})
     for key in wanted:
         yield key, frozenset(_texts(name, key, wanted))

@@ -1,6 +1,6 @@
-"""Which permissions on KMS keys a call needs, by what encrypts the bucket, the object or the queue.
+"""The permissions on KMS keys that a call needs, from the encryption of its bucket, object or queue.
 
-A key that AWS manages (``alias/aws/...``) asks for nothing: all of the account may use it through its service.
+A key that AWS manages (``alias/aws/...``) needs no permission: each user of the account may use it through its service.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html,
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
 """
@@ -18,7 +18,7 @@ _KEY_HEADER = "x-amz-server-side-encryption-aws-kms-key-id"
 
 
 def to_read(account_id: str, region: str, bucket: str, key: str, version: str | None = None) -> list[Permission]:
-    """To read an object: the key that it was encrypted with."""
+    """The permissions that reading an object needs, on the key that encrypts the object."""
     backend = _s3(account_id, region)
     stored = backend.get_object(bucket, key, version) if bucket in backend.buckets else None
     encrypted = stored is not None and stored.encryption in ("aws:kms", "aws:kms:dsse")
@@ -26,7 +26,7 @@ def to_read(account_id: str, region: str, bucket: str, key: str, version: str | 
 
 
 def to_write(account_id: str, region: str, bucket: str, request: Request) -> list[Permission]:
-    """To write an object: the key that the request names, or else the bucket's."""
+    """The permissions that writing an object needs, on the key that the request names, or else on the bucket's key."""
     named = request.headers.get(_KEY_HEADER)
     found = _s3(account_id, region).buckets.get(bucket)
     if named is None and found is not None and found.encryption:
@@ -36,7 +36,7 @@ def to_write(account_id: str, region: str, bucket: str, request: Request) -> lis
 
 
 def of_queue(account_id: str, region: str, queue: str, operation: str) -> list[Permission]:
-    """To send to a queue or to receive from it."""
+    """The permissions that an operation on a queue needs, on the key that encrypts the queue."""
     asked = {"SendMessage": (ENCRYPT, DECRYPT), "SendMessageBatch": (ENCRYPT, DECRYPT), "ReceiveMessage": (DECRYPT,)}
     found = sqs_backends[account_id][region].queues.get(queue)
     key = getattr(found, "kms_master_key_id", None)

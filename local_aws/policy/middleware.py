@@ -1,4 +1,4 @@
-"""Denies the calls that the policy in force does not allow, each in its service's own words."""
+"""Deny the calls that the policy in force does not allow, with the error of the called service."""
 
 import io
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from local_aws.policy.document import Permission, Policy
 from local_aws.policy.permissions import listing_for_not_found, permissions_of, read_of_an_image
 from local_aws.rekognition.exceptions import InvalidS3Object
 
-# Status and code of a denial by service; the others, and SageMaker's runtime, answer like Scheduler.
+# Status and code of a denial by service. All other services, and SageMaker's runtime, answer with _DENIAL.
 _DENIALS = {
     "s3": (403, "AccessDenied"),
     "sqs": (403, "AccessDenied"),
@@ -20,27 +20,30 @@ _DENIALS = {
     "sagemaker": (400, "AccessDeniedException"),
 }
 _DENIAL = (403, "AccessDeniedException")
-# SQS has an error for a key that its caller may not use.
+# SQS has an error code of its own for a KMS key that the caller may not use.
 _KEY_DENIALS = {"sqs": (400, "KmsAccessDenied")}
 
 
 class PolicyInForce:
-    """The policy that holds now; None: everything is allowed."""
+    """The policy that applies now; None: all calls are allowed."""
 
     def __init__(self) -> None:
         self.policy: Policy | None = None
 
     def replace(self, value: Any) -> None:
-        """Put this in force, given as decoded JSON, None for no policy; InvalidPolicyError leaves all as it was."""
+        """Apply the policy in the decoded JSON; None for no policy.
+
+        Raises InvalidPolicyError and then keeps the former policy.
+        """
         self.policy = None if value is None else Policy.parse(value)
 
     def describe(self) -> dict[str, Any] | None:
-        """The document in force."""
+        """The document of the policy that applies now, or None."""
         return self.policy.document if self.policy else None
 
 
 class PolicyMiddleware:
-    """Answers instead of the application what the policy denies. One policy, whoever calls."""
+    """Answers the calls that the policy denies. The policy applies to every caller."""
 
     def __init__(self, app: WsgiApp, in_force: PolicyInForce, account_id: str):
         self._app = app
@@ -65,7 +68,7 @@ class PolicyMiddleware:
         asked = permissions_of(operation, request, self._account_id)
         if asked is None:
             name = operation.name or f"{request.method} {request.path}?{request.query}"
-            reason = "because the embedded AWS does not know what it needs"
+            reason = "because the embedded AWS does not know the permissions of this operation"
             return self._denial(operation, request, Permission(f"{operation.service}:{name}", "*"), reason)
         for permission in asked:
             if reason := policy.why_denied(permission):
@@ -92,7 +95,7 @@ class PolicyMiddleware:
         environ: dict[str, Any],
         start_response: StartResponse,
     ) -> Iterable[bytes]:
-        """The application's answer, unless it tells that an object is not there to somebody who may not list."""
+        """The application's answer. A caller without s3:ListBucket gets a denial instead of a 404."""
         listing = listing_for_not_found(operation, request)
         reasons = [(permission, reason) for permission in listing if (reason := policy.why_denied(permission))]
         if not reasons:

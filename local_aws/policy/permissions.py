@@ -1,4 +1,5 @@
-"""Which permissions IAM asks for when an operation is called.
+"""The IAM permissions that each operation needs.
+
 
 https://docs.aws.amazon.com/service-authorization/latest/reference/ lists actions and resource types per service.
 """
@@ -15,7 +16,7 @@ from local_aws.policy import keys
 from local_aws.policy.document import Permission
 from local_aws.s3.copy_source import CopySource
 
-# S3's actions that are not named like their operation, and those that are: all that is asked for on the bucket ...
+# S3 operations that need a permission on the bucket, each with its IAM action.
 _S3_BUCKET = {
     "ListObjectsV2": "ListBucket",
     "ListObjects": "ListBucket",
@@ -30,7 +31,8 @@ _S3_BUCKET = {
     "CreateBucket": "CreateBucket",
     "DeleteBucket": "DeleteBucket",
 }
-# ... and on the object. With a version id AWS asks for another action, named ...Version...
+# S3 operations that need a permission on the object, each with its IAM action. A request with a version id needs the
+# action with "ObjectVersion" instead of "Object" in its name.
 _S3_OBJECT = {
     "GetObject": "GetObject",
     "HeadObject": "GetObject",
@@ -61,7 +63,7 @@ _SCHEDULES = frozenset({"CreateSchedule", "UpdateSchedule", "GetSchedule", "Dele
 
 
 def permissions_of(operation: Operation, request: Request, account_id: str) -> list[Permission] | None:
-    """What is asked for; None for an operation that is not known here."""
+    """The permissions that a call needs; None for an operation that is unknown here."""
     region = request.region or "us-east-1"
     prefix = f"arn:{get_partition(region)}:{operation.service}:{region}:{account_id}:"
     known: dict[str, Callable[[], list[Permission] | None]] = {
@@ -78,7 +80,7 @@ def permissions_of(operation: Operation, request: Request, account_id: str) -> l
 
 
 def read_of_an_image(operation: Operation, request: Request, account_id: str) -> list[Permission]:
-    """What Rekognition asks for in the caller's name, to read an image from S3."""
+    """The permissions that Rekognition needs to read the request's image from S3 on behalf of the caller."""
     if operation.service != "rekognition":
         return []
     place = (_parameters(request).get("Image") or {}).get("S3Object") or {}
@@ -91,7 +93,7 @@ def read_of_an_image(operation: Operation, request: Request, account_id: str) ->
 
 
 def listing_for_not_found(operation: Operation, request: Request) -> list[Permission]:
-    """What S3 asks for before it says that an object is not there: without it the answer is 403, not 404."""
+    """The permissions without which S3 answers 403 instead of 404 for an object that does not exist."""
     if operation.service != "s3" or operation.name not in _S3_READS:
         return []
     bucket = request.path.removeprefix("/").partition("/")[0]
@@ -131,7 +133,10 @@ def _s3(name: str, request: Request, account_id: str, region: str) -> list[Permi
 
 
 def _copied(request: Request) -> list[str]:
-    """What goes along with a copied object. AWS asks for tags and annotations when the source has some; here always."""
+    """The parts of an object that a copy includes, as in the names of IAM actions.
+
+    AWS needs the permissions on tags and annotations only if the source has some; the embedded AWS needs them always.
+    """
     left_out = request.headers.get("x-amz-object-annotation-directive") == "EXCLUDE"
     return ["Object", "ObjectTagging", *([] if left_out else ["ObjectAnnotation"])]
 
@@ -153,7 +158,7 @@ def _sqs(name: str, parameters: dict[str, Any], prefix: str, account_id: str, re
 
 
 def _cloudwatch(name: str) -> list[Permission] | None:
-    """Metrics are no resources."""
+    """CloudWatch's metrics have no ARN, so the resource is ``*``."""
     return [Permission(f"cloudwatch:{name}", "*")] if name in _METRICS else None
 
 
@@ -205,7 +210,7 @@ def _scheduler(name: str, request: Request, prefix: str) -> list[Permission] | N
 
 
 def _parameters(request: Request) -> dict[str, Any]:
-    """The parameters of a request whose body is JSON or a form."""
+    """The parameters in a request's body, JSON or a form; empty for any other body."""
     text = request.body.decode("utf-8", "replace")
     if text.startswith("Action=") or "&Action=" in text:
         return {name: values[0] for name, values in parse_qs(text).items()}

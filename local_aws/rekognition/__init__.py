@@ -1,1 +1,1 @@
-"""Rekognition Custom Labels, laid out as moto lays out its services."""
+"""Rekognition Custom Labels, with the file layout of moto's services."""

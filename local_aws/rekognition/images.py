@@ -1,4 +1,4 @@
-"""What Rekognition takes for an image: PNG or JPEG by content, within its limits."""
+"""Rekognition's limits on images: PNG or JPEG by content, size in bytes, size in pixels."""
 
 from local_aws.decoded_image import DecodedImage, UnreadableError, decode, size_in_pixels
 from local_aws.rekognition.exceptions import ImageTooLarge, InvalidImageFormat, InvalidParameter
@@ -14,8 +14,8 @@ MAX_ASPECT = 20
 def read_image(content: bytes, max_bytes: int, matching_side: int) -> DecodedImage:
     """Check and decode an image.
 
-    ``matching_side``: decode no more pixels than it takes for the longer side to have at least that many.
-    Raises ImageTooLarge, InvalidImageFormat, or InvalidParameter for its size in pixels.
+    ``matching_side``: the image is scaled down while its longer side keeps at least this number of pixels.
+    Raises ImageTooLarge, InvalidImageFormat, or InvalidParameter for the size in pixels.
     """
     if len(content) > max_bytes:
         raise ImageTooLarge(f"Image size of {len(content)} bytes is larger than the maximum of {max_bytes} bytes")

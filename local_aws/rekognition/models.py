@@ -18,13 +18,13 @@ from local_aws.rekognition.pictures import OtherS3, OwnS3, PictureStore, S3Objec
 from local_aws.rekognition.project_version import ProjectVersion
 from local_aws.settings import ModelSettings
 
-# Custom Labels names each label's own assumed threshold when none is given; here it is one for all.
+# The threshold if a request has no MinConfidence. In AWS each label has its own assumed threshold; here all share one.
 ASSUMED_MIN_CONFIDENCE = 50.0
 
 
 @dataclass
 class Project:
-    """A Custom Labels project: its ARN, when it was made (seconds since 1970), its versions by name."""
+    """A Custom Labels project. ``created``: seconds since 1970; ``versions``: by name."""
 
     name: str
     arn: str
@@ -35,7 +35,7 @@ class Project:
 class LocalRekognitionBackend(RekognitionBackend):
     """moto's Rekognition plus Custom Labels models that start, run, detect and stop.
 
-    Empty until ``add_model``; moto's reset empties it again.
+    It has no models until ``add_model``, and none after a reset of moto.
     """
 
     oddities = OdditiesInForce()
@@ -48,16 +48,16 @@ class LocalRekognitionBackend(RekognitionBackend):
         self._pictures: PictureStore = OwnS3(region_name, account_id)
 
     def read_pictures_from(self, endpoint: str) -> None:
-        """From now on pictures are read over HTTP from the S3 at this endpoint."""
+        """Read pictures over HTTP from the S3 at this endpoint from now on."""
         self._pictures = OtherS3(endpoint, self.region_name)
 
     def add_model(
         self, project_name: str, version_name: str, settings: ModelSettings, detector: Detector
     ) -> ProjectVersion:
-        """Give a project a trained model; the first one makes the project."""
+        """Add a trained model to a project; the first model creates the project."""
         prefix = f"arn:{get_partition(self.region_name)}:rekognition:{self.region_name}:{self.account_id}:project"
-        # AWS ends an ARN with the milliseconds of its making: different ones for a project and its version.
-        # Made from the names they stay the same when the process is started again.
+        # In AWS an ARN ends with its creation time in milliseconds, so a project and its version have different digits.
+        # Here the digits are computed from the names, so that an ARN is the same after a restart of the process.
         project_digits = 1_690_000_000_000 + crc32(project_name.encode())
         version_digits = 1_700_000_000_000 + crc32(f"{project_name}/{version_name}".encode())
         project_arn = f"{prefix}/{project_name}/{project_digits}"
@@ -75,20 +75,21 @@ class LocalRekognitionBackend(RekognitionBackend):
         return version
 
     def describe_projects(self, names: Sequence[str]) -> list[Project]:
-        """The projects with these names, or all."""
+        """The projects with these names, or all projects if ``names`` is empty."""
         return [project for project in self.projects.values() if not names or project.name in names]
 
     def describe_project_versions(self, project_arn: str, names: Sequence[str]) -> list[ProjectVersion]:
-        """The versions of a project with these names, or all; ResourceNotFound for an unknown project."""
+        """A project's versions with these names, or all versions if ``names`` is empty. Raises ResourceNotFound."""
         project = self.projects.get(project_arn)
         if project is None:
             raise ResourceNotFound()
         return [version for version in project.versions.values() if not names or version.name in names]
 
     def start_project_version(self, arn: str, min_units: int | None, max_units: int | None) -> ModelStatus:
-        """Start a model with at least ``min_units`` inference units.
+        """Start a model with ``min_units`` inference units; returns STARTING.
 
-        The units above the minimum never come: how AWS scales between the two is not published.
+        The number of units never grows to ``max_units``: AWS does not publish how it scales between the two.
+        Raises InvalidParameter, ResourceNotFound or ResourceInUse.
         """
         if min_units is None or min_units < 1:
             raise InvalidParameter("MinInferenceUnits must be at least 1.")
@@ -97,13 +98,16 @@ class LocalRekognitionBackend(RekognitionBackend):
         return self.version(arn).start(min_units, max_units)
 
     def stop_project_version(self, arn: str) -> ModelStatus:
-        """Stop a running model."""
+        """Stop a running model; returns STOPPING. Raises ResourceNotFound or ResourceInUse."""
         return self.version(arn).stop()
 
     def find_custom_labels(
         self, arn: str, source: bytes | S3Object, min_confidence: float | None, max_results: int | None
     ) -> list[Finding]:
-        """The labels of an image, surest first. Takes at least the model's latency."""
+        """The labels of an image, highest confidence first, after at least the model's latency.
+
+        Raises the exceptions of ``rekognition/exceptions.py``.
+        """
         if min_confidence is not None and not 0 <= min_confidence <= 100:
             raise InvalidParameter("MinConfidence must be from 0 to 100.")
         if max_results is not None and max_results < 0:
@@ -121,7 +125,7 @@ class LocalRekognitionBackend(RekognitionBackend):
         return found if max_results is None else found[:max_results]
 
     def version(self, arn: str) -> ProjectVersion:
-        """The model with this ARN; ResourceNotFound if there is none."""
+        """The model with this ARN. Raises ResourceNotFound."""
         for project in self.projects.values():
             for version in project.versions.values():
                 if version.arn == arn:
@@ -142,7 +146,7 @@ class LocalRekognitionBackend(RekognitionBackend):
 
 
 def install(oddities: OdditiesInForce) -> None:
-    """Make moto serve this Rekognition; before its first request."""
+    """Make moto serve this Rekognition; call it before moto's first request."""
     LocalRekognitionBackend.oddities = oddities
     rekognition_backends.backend = LocalRekognitionBackend
 
@@ -151,5 +155,5 @@ def backend_of(account_id: str, region_name: str) -> LocalRekognitionBackend:
     """The Rekognition of an account and Region."""
     backend = rekognition_backends[account_id][region_name]
     if not isinstance(backend, LocalRekognitionBackend):
-        raise TypeError("moto's Rekognition was used before the embedded one was installed")
+        raise TypeError("moto's Rekognition was used before the embedded one: call rekognition.models.install first")
     return backend

@@ -1,4 +1,4 @@
-"""Where Rekognition reads its pictures: in the S3 of this process, or in another S3 over HTTP."""
+"""The sources of Rekognition's pictures: the S3 of this process, or another S3 over HTTP."""
 
 import threading
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from local_aws.s3.troubles import RefusedError, check_read, is_archived
 
 @dataclass(frozen=True)
 class S3Object:
-    """A bucket, a key and perhaps a version."""
+    """The address of an object: bucket, key and, optionally, version."""
 
     bucket: str
     key: str
@@ -26,10 +26,10 @@ class S3Object:
 
 
 class PictureStore(Protocol):
-    """An S3, as Rekognition uses it."""
+    """An S3 that Rekognition reads pictures from."""
 
     def read(self, place: S3Object) -> bytes:
-        """The object's bytes; InvalidS3Object if it is not there, in another Region, or may not be read."""
+        """The object's bytes. Raises InvalidS3Object if it does not exist, is in another Region or cannot be read."""
         ...
 
 
@@ -41,7 +41,7 @@ class OwnS3:
         self._account_id = account_id
 
     def read(self, place: S3Object) -> bytes:
-        """The object's bytes, from memory."""
+        """The object's bytes, from memory. Raises InvalidS3Object."""
         backend = s3_backends[self._account_id][get_partition(self._region)]
         try:
             with LocalS3Backend.lock:
@@ -74,7 +74,7 @@ class OtherS3:
         self._lock = threading.Lock()
 
     def read(self, place: S3Object) -> bytes:
-        """The object's bytes, by GetObject."""
+        """The object's bytes, by GetObject. Raises InvalidS3Object."""
         version = {} if place.version_id is None else {"VersionId": place.version_id}
         try:
             if self._region_of(place.bucket) != self._region:
@@ -85,7 +85,7 @@ class OtherS3:
         return content
 
     def _region_of(self, bucket: str) -> str:
-        """A bucket's Region, asked for once."""
+        """A bucket's Region; each bucket is requested once and then remembered."""
         with self._lock:
             if bucket not in self._regions:
                 self._regions[bucket] = self._client.head_bucket(Bucket=bucket).get("BucketRegion", self._region)

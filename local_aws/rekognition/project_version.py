@@ -1,4 +1,4 @@
-"""A model of Rekognition Custom Labels: a model's life, with the service's errors."""
+"""A model of Rekognition Custom Labels: its states and its rate limit, with the service's errors."""
 
 import time
 from collections.abc import Callable
@@ -30,7 +30,7 @@ REKOGNITION = Kind(
 
 @dataclass(frozen=True)
 class Description:
-    """A version's state, as Describe shows it; without units: it is off."""
+    """A version's state, as DescribeProjectVersions shows it; ``min_units`` is 0 while the model is off."""
 
     status: ModelStatus
     message: str
@@ -39,7 +39,11 @@ class Description:
 
 
 class ProjectVersion(ModelLife):
-    """A version of a project. Describe may lag behind it, and it behind its own RUNNING: see ``oddities.py``."""
+    """A version of a project.
+
+    With the oddities ``describe_lag`` and ``ready_lag``, DescribeProjectVersions shows a change of state late, and a
+    model that has become RUNNING is ready late.
+    """
 
     def __init__(
         self,
@@ -53,11 +57,11 @@ class ProjectVersion(ModelLife):
         super().__init__(arn, name, REKOGNITION, settings, clock)
         self.project_arn = project_arn
         self._oddities = oddities or OdditiesInForce()
-        self._before: Description | None = None  # the last accepted start or stop
+        self._before: Description | None = None  # the state before the last accepted start or stop
         self._asked_at = 0.0
 
     def describe(self) -> Description:
-        """What DescribeProjectVersions has: for a while after a start or a stop, what was before it."""
+        """The state that DescribeProjectVersions shows: the old one until ``describe_lag`` after a start or a stop."""
         with self._lock:
             if self._before is not None and self._clock() < self._asked_at + self._oddities.now.describe_lag:
                 return self._before
@@ -71,13 +75,16 @@ class ProjectVersion(ModelLife):
         self._before, self._asked_at = before, self._clock()
 
     def put(self, status: ModelStatus, message: str | None = None) -> None:
-        """Put the model into a state by a control page, which Describe shows at once."""
+        """Put the model into a state, for a control page; DescribeProjectVersions shows it without a lag."""
         with self._lock:
             self._before = None
             super().put(status, message)
 
     def start(self, min_units: int, max_units: int | None, flaw: str | None = None) -> ModelStatus:
-        """Begin to start. ResourceInUse unless the model is ready, stopped or failed."""
+        """Begin to start; returns STARTING.
+
+        Raises ResourceInUse unless the model is trained, copied, stopped or failed.
+        """
         try:
             with self._lock:
                 before = self._describe()
@@ -88,7 +95,7 @@ class ProjectVersion(ModelLife):
             raise ResourceInUse(f"The model {self.arn} cannot be started: {error}.") from error
 
     def stop(self) -> ModelStatus:
-        """Begin to stop. ResourceInUse unless the model is running."""
+        """Begin to stop; returns STOPPING. Raises ResourceInUse unless the model is RUNNING."""
         try:
             with self._lock:
                 before = self._describe()
@@ -99,7 +106,7 @@ class ProjectVersion(ModelLife):
             raise ResourceInUse(f"The model {self.arn} cannot be stopped: {error}.") from error
 
     def admit(self) -> None:
-        """Let one image in, or raise ResourceNotReady or ProvisionedThroughputExceeded."""
+        """Admit one image. Raises ResourceNotReady or ProvisionedThroughputExceeded."""
         if self.started_for is not None and self.started_for < self._oddities.now.ready_lag:
             raise ResourceNotReady(f"The model {self.arn} is not ready.")
         try:

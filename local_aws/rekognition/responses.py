@@ -1,4 +1,4 @@
-"""One method per operation: the request's parameters in, the service's JSON out."""
+"""One method per operation of Rekognition: it reads the request's parameters and returns the service's JSON."""
 
 import binascii
 import json
@@ -22,12 +22,12 @@ class LocalRekognitionResponse(RekognitionResponse):
         return cast(LocalRekognitionBackend, self.rekognition_backend)
 
     def describe_projects(self) -> str:
-        """DescribeProjects: one page holds all."""
+        """DescribeProjects: all projects in one page."""
         projects = self._local.describe_projects(self._list("ProjectNames"))
         return json.dumps({"ProjectDescriptions": [_project(project) for project in projects]})
 
     def describe_project_versions(self) -> str:
-        """DescribeProjectVersions: one page holds all."""
+        """DescribeProjectVersions: all versions in one page."""
         versions = self._local.describe_project_versions(self._text("ProjectArn"), self._list("VersionNames"))
         return json.dumps({"ProjectVersionDescriptions": [_version(version) for version in versions]})
 
@@ -70,7 +70,7 @@ class LocalRekognitionResponse(RekognitionResponse):
     def _text(self, name: str) -> str:
         value = self._get_param(name)
         if not isinstance(value, str) or not value:
-            raise InvalidParameter(f"{name} must be given.")
+            raise InvalidParameter(f"{name} is missing: it must be a text.")
         return value
 
     def _list(self, name: str) -> list[str]:

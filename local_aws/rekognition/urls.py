@@ -1,4 +1,4 @@
-"""The paths this Rekognition answers on: moto's, with this package's responses."""
+"""The URL paths of this Rekognition: moto's, with the responses of this package."""
 
 from moto.rekognition.urls import url_bases as moto_url_bases
 

@@ -1,4 +1,5 @@
-"""Annotations of objects (2026), which moto's S3 does not know: put, get, list, and that a copy takes them along.
+"""Annotations of S3 objects (an S3 feature of 2026 that moto lacks): put, get, delete, list and copy.
+
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectAnnotation.html
 """
@@ -23,7 +24,7 @@ _NOT_THERE: TYPE_RESPONSE = (
 
 
 class AnnotatedS3Response(S3Response):
-    """S3 whose objects have annotations: bytes by name."""
+    """moto's S3 answers, for objects with annotations: named byte strings."""
 
     def _key_response(self, request: Any, full_url: str) -> TYPE_RESPONSE:
         query = parse_qs(urlparse(full_url).query, keep_blank_values=True)
@@ -50,7 +51,7 @@ class AnnotatedS3Response(S3Response):
         return 200, {}, answer.encode()
 
     def copy_object(self) -> TYPE_RESPONSE:
-        """CopyObject: annotations go along, unless x-amz-object-annotation-directive is EXCLUDE."""
+        """CopyObject: copies the annotations as well, unless x-amz-object-annotation-directive is EXCLUDE."""
         source = CopySource.parse(self.headers["x-amz-copy-source"])
         stored = self.backend.get_object(source.bucket, source.key, version_id=source.version_id)
         taken = dict(_of(stored)) if stored is not None else {}
@@ -62,7 +63,7 @@ class AnnotatedS3Response(S3Response):
 
 
 def _of(stored: FakeKey) -> dict[str, bytes]:
-    """An object's annotations; it has them for as long as it is there."""
+    """An object's annotations, stored on the object itself, so that they are deleted with it."""
     if not hasattr(stored, "annotations"):
         stored.annotations = {}  # type: ignore[attr-defined]
     found: dict[str, bytes] = stored.annotations  # type: ignore[attr-defined]

@@ -1,6 +1,6 @@
-"""What a CloudFormation template says about buckets and moto leaves out.
+"""Properties of buckets in CloudFormation templates that moto ignores.
 
-Notification, versioning, public access block, life-cycle rules, and the resource AWS::S3::BucketPolicy.
+These are notification, versioning, public access block and life-cycle rules; also the resource AWS::S3::BucketPolicy.
 """
 
 import json
@@ -16,7 +16,7 @@ _moto_create = FakeBucket.create_from_cloudformation_json
 _moto_update = FakeBucket.update_from_cloudformation_json
 _moto_get_permission = FakeBucket.get_permission
 
-# Configuration in a template, in the API, and the member that names the target in each.
+# Name of a configuration in a template and in the API; then the member that names the target in a template and the API.
 _TARGETS = (
     ("QueueConfigurations", "QueueConfiguration", "Queue", "Queue"),
     ("TopicConfigurations", "TopicConfiguration", "Topic", "Topic"),
@@ -25,11 +25,11 @@ _TARGETS = (
 
 
 class BucketPolicy(StackResource, CloudFormationModel):
-    """AWS::S3::BucketPolicy, called by its bucket's name."""
+    """AWS::S3::BucketPolicy; its physical id is the bucket's name."""
 
     @staticmethod
     def cloudformation_type() -> str:
-        """The type in a template."""
+        """The resource type in a template."""
         return "AWS::S3::BucketPolicy"
 
     @classmethod
@@ -46,7 +46,7 @@ class BucketPolicy(StackResource, CloudFormationModel):
 
 
 def install() -> None:
-    """Give moto's buckets what they leave out; moto makes them by their class, so the class is changed."""
+    """Add the missing properties to moto's buckets, by patching the class that moto creates buckets from."""
     changes = {
         "create_from_cloudformation_json": classmethod(_create),
         "update_from_cloudformation_json": classmethod(_update),
@@ -73,7 +73,7 @@ def _update(
     account_id: str,
     region_name: str,
 ) -> FakeBucket:
-    # moto reads the name from the properties, where it need not be.
+    # moto reads the bucket's name from the properties, but a template may leave it out.
     properties = {"BucketName": original_resource.name, **cloudformation_json.get("Properties", {})}
     bucket = _moto_update(
         original_resource, new_resource_name, {**cloudformation_json, "Properties": properties}, account_id, region_name
@@ -84,7 +84,10 @@ def _update(
 
 
 def _get_permission(bucket: FakeBucket, action: str, resource: str) -> Any:
-    """Conditions are not evaluated: moto would apply a statement that denies plain HTTP to every request."""
+    """moto's decision on a bucket policy without its statements that have a Condition.
+
+    moto does not evaluate conditions: it would apply a statement that denies plain HTTP to every request.
+    """
     whole = bucket.policy
     if whole is None:
         return _moto_get_permission(bucket, action, resource)
@@ -116,7 +119,7 @@ def _apply(bucket: FakeBucket, properties: dict[str, Any], backend: S3Backend) -
 
 
 def _notification(configuration: dict[str, Any]) -> dict[str, Any]:
-    """A template's notification in the form moto has from the API."""
+    """A template's notification, converted to the form that the API gives to moto."""
     answer: dict[str, Any] = {}
     for plural, name, member, target in _TARGETS:
         rules = []
@@ -136,7 +139,7 @@ def _notification(configuration: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rule(rule: dict[str, Any]) -> dict[str, Any]:
-    """A template's life-cycle rule in the form moto has from the API."""
+    """A template's life-cycle rule, converted to the form that the API gives to moto."""
     answer: dict[str, Any] = {"Status": rule["Status"], "Filter": {"Prefix": rule.get("Prefix", "")}}
     if "Id" in rule:
         answer["ID"] = rule["Id"]

@@ -1,4 +1,4 @@
-"""The header that says what is to be copied."""
+"""The header x-amz-copy-source, which names the object that a request copies."""
 
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 @dataclass(frozen=True)
 class CopySource:
-    """A bucket, a key and perhaps a version, from ``bucket/url-encoded-key?versionId=id``."""
+    """Bucket, key and optional version, from ``bucket/url-encoded-key?versionId=id``."""
 
     bucket: str
     key: str

@@ -1,4 +1,5 @@
-"""The records S3 sends when an object is made or removed.
+"""The events that S3 sends when an object is created or removed.
+
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
@@ -20,12 +21,12 @@ _count = itertools.count(time.time_ns())
 
 
 def sequencer() -> str:
-    """Hex digits that grow with every event, padded with zeros on the right as S3 does."""
+    """Hexadecimal digits that increase with each event, padded with zeros on the right as in S3."""
     return f"{next(_count):016X}00"
 
 
 def s3_event(event_name: str, bucket: Any, key: Any, notification_id: str) -> dict[str, list[dict[str, Any]]]:
-    """The body of a notification, as moto's ``_get_s3_event`` but with what S3 has and moto leaves out."""
+    """The body of a notification: moto's ``_get_s3_event`` plus the members that moto leaves out."""
     name = str(event_name.value if hasattr(event_name, "value") else event_name).removeprefix("s3:")
     stored: dict[str, Any] = {"key": quote_plus(key.name, safe="/")}
     if not name.startswith("ObjectRemoved:"):
@@ -60,9 +61,9 @@ def s3_event(event_name: str, bucket: Any, key: Any, notification_id: str) -> di
 
 
 def event_bridge_message(account_id: str, bucket: Any, event_name: str, key: Any) -> None:
-    """Send an event to the default bus, as moto's ``_send_event_bridge_message`` but with S3's own values.
+    """Send an event to EventBridge, as moto's ``_send_event_bridge_message`` does, but with the values of S3.
 
-    Like there, a rule's broken target does not fail the request that caused the event.
+    As in moto, a rule with a broken target does not fail the request that caused the event.
     """
     from moto.events.models import events_backends
 
@@ -77,7 +78,7 @@ def event_bridge_message(account_id: str, bucket: Any, event_name: str, key: Any
         "detail-type": notifications._detail_type(event_name),
         "source": "aws.s3",
         "account": account_id,
-        "time": time.time(),  # moto writes it as ISO 8601 when it sends it
+        "time": time.time(),  # moto converts it to ISO 8601 when it sends the event
         "region": bucket.region_name,
         "resources": [bucket.arn],
         "detail": {
@@ -95,4 +96,4 @@ def event_bridge_message(account_id: str, bucket: Any, event_name: str, key: Any
             try:
                 rule.send_to_targets(cast(Any, event), transform_input=False)
             except Exception:
-                log.exception("the event of %s could not be sent by rule %s", key.name, rule.name)
+                log.exception("the event of object %s could not be sent to the targets of rule %s", key.name, rule.name)

@@ -1,4 +1,4 @@
-"""What S3 decides before it looks at an object: the bucket's Region, and whether it knows conditions at all."""
+"""Checks of S3 that precede the access to an object: the bucket's Region, and the support of conditional requests."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _CONDITIONS = (
     "HTTP_X_AMZ_IF_MATCH_LAST_MODIFIED_TIME",
     "HTTP_X_AMZ_IF_MATCH_SIZE",
 )
-#: S3 answers these for every Region that they are signed for.
+#: S3 answers these operations whatever Region they are signed for.
 _ANY_REGION = frozenset({"ListBuckets", "CreateBucket", "GetBucketLocation"})
 
 
 class S3Middleware:
-    """Refuses, redirects or changes requests to S3 before moto has them."""
+    """Refuses, redirects or changes requests to S3 before moto handles them."""
 
     def __init__(self, app: WsgiApp, oddities: OdditiesInForce, account_id: str):
         self._app = app
@@ -54,13 +54,13 @@ class S3Middleware:
         return self._app(environ, start_response)
 
     def _region_of(self, bucket: str, signed_for: str) -> str:
-        """The bucket's Region, empty if there is no such bucket."""
+        """The bucket's Region; empty if the bucket does not exist."""
         found = s3_backends[self._account_id][get_partition(signed_for)].buckets.get(bucket)
         return found.region_name if found else ""
 
 
 def _redirect(operation: Operation, request: Request, region: str, start_response: StartResponse) -> Iterable[bytes]:
-    """301, as S3 answers a request that was sent to another Region than the bucket's."""
+    """S3's answer 301 to a request that was sent to another Region than the bucket's."""
     message = (
         "The bucket you are attempting to access must be addressed using the specified endpoint. "
         "Please send all future requests to this endpoint."

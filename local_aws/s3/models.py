@@ -1,4 +1,7 @@
-"""moto's S3 state with a lock: moto frees an object's bytes on overwrite and delete while others read them."""
+"""moto's S3 state with a lock.
+
+When an object is overwritten or deleted, moto frees its bytes even if another thread is reading them.
+"""
 
 import threading
 from typing import Any
@@ -12,9 +15,9 @@ from local_aws.s3.troubles import Troubles
 
 
 class LocalS3Backend(S3Backend):
-    """moto's S3; whoever reads or changes objects holds ``lock``, one for all accounts.
+    """moto's S3. Code that reads or changes objects must hold ``lock``, which all accounts share.
 
-    ``troubles``: the objects that it refuses to give.
+    ``troubles``: the objects that S3 refuses to serve.
     """
 
     lock = threading.RLock()
@@ -22,15 +25,15 @@ class LocalS3Backend(S3Backend):
 
     @property
     def _url_module(self) -> Any:
-        from local_aws.s3 import urls  # not at the top: urls needs this module
+        from local_aws.s3 import urls  # imported here because urls imports this module
 
         return urls
 
 
 def install(troubles: Troubles) -> None:
-    """Make moto serve this S3; before its first request.
+    """Make moto serve this S3; call it before moto's first request.
 
-    The two event functions have no seam in moto, so they are replaced by name.
+    moto has no extension point for its two event functions, so they are replaced by name.
     """
     LocalS3Backend.troubles = troubles
     s3_backends.backend = LocalS3Backend

@@ -1,4 +1,4 @@
-"""moto's S3 answers under one lock, with what moto leaves out: conditions on copies and deletes, refused objects."""
+"""moto's S3 answers under one lock, with conditions on copies and deletes, and with refused objects."""
 
 from typing import Any
 
@@ -21,10 +21,10 @@ from local_aws.s3.troubles import (
 
 
 class LocalS3Response(AnnotatedS3Response):
-    """One request to S3. A request is one step: nobody sees half of it."""
+    """One request to S3. The lock makes each request atomic: no other request sees a part of its changes."""
 
     def key_response(self, request: Any, full_url: str, headers: Any) -> TYPE_RESPONSE:
-        """A request for an object."""
+        """Answer a request for an object."""
         with LocalS3Backend.lock:
             try:
                 return super().key_response(request, full_url, headers)
@@ -35,12 +35,12 @@ class LocalS3Response(AnnotatedS3Response):
                 return answer.status, dict(answer.headers), answer.body
 
     def bucket_response(self, request: Any, full_url: str, headers: Any) -> TYPE_RESPONSE:
-        """A request for a bucket."""
+        """Answer a request for a bucket."""
         with LocalS3Backend.lock:
             return super().bucket_response(request, full_url, headers)
 
     def copy_object(self) -> TYPE_RESPONSE:
-        """CopyObject, under x-amz-copy-source-if-match, If-Match and If-None-Match."""
+        """CopyObject, with the conditions x-amz-copy-source-if-match, If-Match and If-None-Match."""
         source = CopySource.parse(self.headers["x-amz-copy-source"])
         wanted = self.headers.get("x-amz-copy-source-if-match")
         stored = self.backend.get_object(source.bucket, source.key, version_id=source.version_id)
@@ -54,31 +54,31 @@ class LocalS3Response(AnnotatedS3Response):
         return answer
 
     def put_object(self) -> TYPE_RESPONSE:
-        """PutObject, perhaps with a customer's key."""
+        """PutObject, with or without a customer's key (SSE-C)."""
         answer = super().put_object()
         self._remember_key()
         return answer
 
     def head_object(self, bucket_name: str, query: dict[str, Any], key_name: str, headers: Any) -> TYPE_RESPONSE:
-        """HeadObject, unless S3 refuses it for this object."""
+        """HeadObject. Raises RefusedError for an object that S3 refuses."""
         if (stored := self._stored()) is not None:
             check_head(stored, LocalS3Backend.troubles, headers.get(KEY_DIGEST))
         return super().head_object(bucket_name, query, key_name, headers)
 
     def get_object(self) -> TYPE_RESPONSE:
-        """GetObject, unless S3 refuses the object."""
+        """GetObject. Raises RefusedError for an object that S3 refuses."""
         if (stored := self._stored()) is not None:
             check_read(stored, LocalS3Backend.troubles, self.headers.get(KEY_DIGEST))
         return super().get_object()
 
     def get_object_tagging(self) -> TYPE_RESPONSE:
-        """GetObjectTagging: who may not read the object may not read its tags either."""
+        """GetObjectTagging. Raises RefusedError if the caller may not read the object."""
         if (stored := self._stored()) is not None and LocalS3Backend.troubles.of(stored) is Trouble.DENIED:
             check_head(stored, LocalS3Backend.troubles, None)
         return super().get_object_tagging()
 
     def _stored(self) -> Any:
-        """The object that the request is about, None if it is not there."""
+        """The object that the request names; None if it does not exist."""
         version_id = self.querystring.get("versionId", [None])[0]
         try:
             return self.backend.get_object(self.bucket_name, self.parse_key_name(), version_id=version_id)
@@ -91,10 +91,10 @@ class LocalS3Response(AnnotatedS3Response):
             remember_key(stored, self.headers.get(KEY_DIGEST))
 
     def delete_object(self) -> TYPE_RESPONSE:
-        """DeleteObject, under If-Match.
+        """DeleteObject, with the condition If-Match.
 
-        With If-Match AWS answers 412 for another eTag and 404 for an absent key; with ``*`` over a delete
-        marker 412. https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html
+        With If-Match, AWS answers 412 for another eTag and 404 for an absent key. With ``If-Match: *``, AWS answers
+        412 for a delete marker. https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html
         """
         if self.headers.get("If-Match") == "*":
             key_name = self.parse_key_name()
@@ -106,7 +106,10 @@ class LocalS3Response(AnnotatedS3Response):
         return super().delete_object()
 
     def _check_target(self) -> None:
-        """The conditions on what a copy would replace: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html."""
+        """Check the conditions on the object that a copy would replace.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
+        """
         must_match, must_not = self.headers.get("If-Match"), self.headers.get("If-None-Match")
         if must_match is None and must_not is None:
             return

@@ -1,4 +1,5 @@
-"""Objects that S3 refuses to give: denied to the caller, or encrypted with a key that it lacks or may not use.
+"""Objects that S3 refuses to serve: access is denied, or the caller lacks or may not use the encryption key.
+
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerSideEncryptionCustomerKeys.html
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
@@ -13,13 +14,13 @@ from moto.kms.models import kms_backends
 from moto.s3.utils import ARCHIVE_STORAGE_CLASSES
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-#: The header of a key's digest, on the object that is asked for and on the source of a copy.
+#: The headers with the digest of a customer's key: for the requested object, and for the source of a copy.
 KEY_DIGEST = "x-amz-server-side-encryption-customer-key-md5"
 SOURCE_KEY_DIGEST = "x-amz-copy-source-server-side-encryption-customer-key-md5"
 
 
 class Trouble(StrEnum):
-    """Why an object is refused."""
+    """The reason for which S3 refuses an object."""
 
     DENIED = "denied"
     KMS_DISABLED = "kms-disabled"
@@ -27,11 +28,11 @@ class Trouble(StrEnum):
 
 
 class InvalidTroubleError(ValueError):
-    """The JSON is not a list of objects in trouble; the message names what is wrong."""
+    """The JSON is not a list of refused objects; the message names the member and the error."""
 
 
 class TroubledObject(BaseModel, frozen=True, extra="forbid"):
-    """An object, there or not yet, and why it is refused."""
+    """An object that S3 refuses, even if it is not uploaded yet, and the reason."""
 
     bucket: Annotated[str, Field(min_length=1)]
     key: Annotated[str, Field(min_length=1)]
@@ -42,13 +43,13 @@ _LIST = TypeAdapter(list[TroubledObject])
 
 
 class Troubles:
-    """The objects that are refused now."""
+    """The objects that S3 refuses now."""
 
     def __init__(self) -> None:
         self._troubles: dict[tuple[str, str], Trouble] = {}
 
     def replace(self, value: Any) -> None:
-        """These and no others, given as decoded JSON; InvalidTroubleError leaves all as they were."""
+        """Replace the whole list by the decoded JSON. Raises InvalidTroubleError and then changes nothing."""
         try:
             objects = _LIST.validate_python(value)
         except ValidationError as error:
@@ -58,18 +59,18 @@ class Troubles:
         self._troubles = {(entry.bucket, entry.key): entry.trouble for entry in objects}
 
     def describe(self) -> list[dict[str, str]]:
-        """The objects as JSON."""
+        """The refused objects as JSON."""
         troubles = dict(self._troubles)
         return [{"bucket": bucket, "key": key, "trouble": trouble} for (bucket, key), trouble in troubles.items()]
 
     def of(self, stored: Any) -> Trouble | None:
-        """Why this object is refused, by the control page or by the state of its KMS key."""
+        """The reason to refuse this object, from the control page or from the state of its KMS key; None: no reason."""
         trouble = self._troubles.get((stored.bucket_name, stored.name))
         return trouble or (Trouble.KMS_DISABLED if _kms_key_is_off(stored) else None)
 
 
 class RefusedError(Exception):
-    """S3 does not give an object: status, code and message of its answer."""
+    """S3 refuses an object, with this status, code and message."""
 
     def __init__(self, status: int, code: str, message: str):
         super().__init__(message)
@@ -79,12 +80,15 @@ class RefusedError(Exception):
 
 
 def remember_key(stored: Any, digest: str | None) -> None:
-    """An object was stored, with a customer's key of this digest, or without one."""
+    """Record the digest of the customer's key that an object is stored with; None without such a key."""
     stored.local_key_digest = digest
 
 
 def check_head(stored: Any, troubles: Troubles, digest: str | None) -> None:
-    """RefusedError if S3 refuses even HEAD of the object; ``digest``: of the key that was sent."""
+    """Raise RefusedError if S3 refuses HEAD of the object.
+
+    ``digest``: the digest of the customer's key in the request, or None.
+    """
     if troubles.of(stored) is Trouble.DENIED:
         raise RefusedError(403, "AccessDenied", "Access Denied")
     wanted = getattr(stored, "local_key_digest", None)
@@ -102,7 +106,7 @@ def check_head(stored: Any, troubles: Troubles, digest: str | None) -> None:
 
 
 def check_read(stored: Any, troubles: Troubles, digest: str | None) -> None:
-    """RefusedError if S3 does not give the object's bytes; an archived one is moto's to refuse."""
+    """Raise RefusedError if S3 refuses GET of the object; moto itself refuses archived objects."""
     check_head(stored, troubles, digest)
     trouble, key = troubles.of(stored), stored.kms_key_id or "the key of the object"
     if trouble is Trouble.KMS_DENIED:

@@ -1,4 +1,4 @@
-"""The paths this S3 answers on: moto's, with this package's responses and with line breaks allowed in keys."""
+"""The URL paths of this S3: moto's, with the responses of this package and with line breaks allowed in keys."""
 
 from moto.s3.urls import url_bases as moto_url_bases
 from moto.s3.urls import url_paths as moto_url_paths

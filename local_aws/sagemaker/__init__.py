@@ -1,1 +1,1 @@
-"""SageMaker's endpoints, laid out as moto lays out its services."""
+"""SageMaker's endpoints, with the file layout of moto's services."""

@@ -1,4 +1,4 @@
-"""The life of a SageMaker model: an endpoint is created, in service, deleted and gone, and may be created again."""
+"""The states of a SageMaker model: its endpoint is created, in service, deleted, and may be created again."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ SAGEMAKER = Kind(
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An endpoint as it was created: moto's record of it, and what its config says of its models and instances."""
+    """An endpoint: moto's record of it, and the container image and the number of instances from its config."""
 
     record: FakeEndpoint
     image: str
@@ -34,22 +34,22 @@ class Endpoint:
 
     @property
     def answers(self) -> Answers | None:
-        """The format of its container's answers; None for a container that is not known here."""
+        """The format of the container's answers; None for an unknown container image."""
         return answers_of(self.image)
 
     @property
     def flaw(self) -> str | None:
-        """Why it will not be in service, if so."""
+        """The reason for which the endpoint will end as Failed; None if it will be in service."""
         if self.answers is not None:
             return None
         kinds = "object-detection, image-classification and huggingface-*"
-        return f"The image {self.image!r} does not run in the embedded AWS: {kinds} do."
+        return f"The image {self.image!r} does not run in the embedded AWS: use {kinds}."
 
 
 class EndpointLife(ModelLife):
-    """An endpoint config's endpoint; its units are instances.
+    """The endpoint of an endpoint config; its units are instances.
 
-    ``arn`` and ``name`` are the config's. ``make`` makes an endpoint of that config with a name.
+    ``arn`` and ``name`` are those of the config. ``make`` creates an endpoint of the config with the name it is given.
     """
 
     def __init__(self, arn: str, config_name: str, settings: ModelSettings, make: Callable[[str], Endpoint]):
@@ -59,11 +59,11 @@ class EndpointLife(ModelLife):
 
     @property
     def endpoint(self) -> Endpoint | None:
-        """The endpoint that there is now."""
+        """The present endpoint, or None."""
         return None if self.says is None else self._endpoint
 
     def create(self, endpoint_name: str) -> Endpoint:
-        """Begin to create an endpoint. WrongStateError if there is one."""
+        """Begin to create an endpoint. Raises WrongStateError if the config has one."""
         with self._lock:
             endpoint = self._make(endpoint_name)
             self.start(endpoint.instances, None, endpoint.flaw)
@@ -71,7 +71,7 @@ class EndpointLife(ModelLife):
             return endpoint
 
     def put(self, status: ModelStatus, message: str | None = None) -> None:
-        """Put it into a state manually: an endpoint that is missing for that gets its last name, or the config's."""
+        """Put the model into a state. A missing endpoint is created, with the name of the last one or of the config."""
         with self._lock:
             if self.endpoint is None:
                 self._endpoint = self._make(self._endpoint.record.endpoint_name if self._endpoint else self.name)

@@ -1,9 +1,9 @@
-"""The errors SageMaker answers with: all that is wrong with an endpoint is a ValidationException."""
+"""SageMaker's errors: each error about an endpoint is a ValidationException."""
 
 from moto.core.exceptions import ServiceException
 
 
 class Validation(ServiceException):
-    """The name is taken or names nothing, or the endpoint is in a state in which this cannot be done."""
+    """The name is already used or unknown, or the endpoint's present state does not allow the operation."""
 
     code = "ValidationException"

@@ -1,4 +1,4 @@
-"""SageMaker's state: moto's models and endpoint configs, and endpoints that live."""
+"""SageMaker's state: moto's models and endpoint configs, and endpoints that start, run and stop."""
 
 import threading
 from datetime import UTC, datetime
@@ -15,10 +15,10 @@ from local_aws.settings import ModelSettings
 
 
 class LocalSageMakerBackend(SageMakerModelBackend):
-    """moto's SageMaker with endpoints that take their time.
+    """moto's SageMaker with endpoints that need time to start and stop.
 
-    Every endpoint config has a life, of its first endpoint and of the next one when that is gone. Further endpoints
-    of the same config, at the same time, have lives of their own.
+    Each endpoint config has an EndpointLife for its first endpoint and, after that endpoint's deletion, for the next
+    one. If a config has several endpoints at a time, each further endpoint has an EndpointLife of its own.
     """
 
     def __init__(self, region_name: str, account_id: str):
@@ -29,23 +29,23 @@ class LocalSageMakerBackend(SageMakerModelBackend):
         super().__init__(region_name, account_id)
 
     def teach(self, settings: ModelSettings, detector: Detector) -> None:
-        """How the models of the configs that are made from now on behave, and what all of them find."""
+        """Set the behaviour of models whose config is created from now on, and the detector of all models."""
         self._settings = settings
         self.detector = detector
 
     @property
     def endpoints(self) -> dict[str, FakeEndpoint]:
-        """The endpoints that there are now, by name, each as it is now: where moto keeps its own."""
+        """The present endpoints by name, with their present status; moto stores its own endpoints in this attribute."""
         with self._lock:
             records = [record for life in self._lives if (record := _record(life)) is not None]
         return {record.endpoint_name: record for record in records}
 
     @endpoints.setter
     def endpoints(self, value: Any) -> None:
-        """moto begins with none."""
+        """Ignore the assignment of moto's constructor: the endpoints are computed."""
 
     def config_lives(self) -> list[EndpointLife]:
-        """The life of each endpoint config."""
+        """The first EndpointLife of each endpoint config."""
         with self._lock:
             first: dict[str, EndpointLife] = {}
             for life in self._lives:
@@ -53,7 +53,7 @@ class LocalSageMakerBackend(SageMakerModelBackend):
             return list(first.values())
 
     def life_of(self, endpoint_name: str) -> EndpointLife | None:
-        """The life of the endpoint with this name, if there is one now."""
+        """The EndpointLife of the endpoint with this name; None if the endpoint does not exist."""
         with self._lock:
             for life in self._lives:
                 if (endpoint := life.endpoint) is not None and endpoint.record.endpoint_name == endpoint_name:
@@ -61,7 +61,7 @@ class LocalSageMakerBackend(SageMakerModelBackend):
         return None
 
     def create_endpoint_config(self, endpoint_config_name: str, *args: Any, **kwargs: Any) -> FakeEndpointConfig:
-        """Make an endpoint config, and with it a life."""
+        """Create an endpoint config and its EndpointLife. Raises Validation."""
         with self._lock:
             if (known := self.endpoint_configs.get(endpoint_config_name)) is not None:
                 arn = known.endpoint_config_arn
@@ -71,13 +71,13 @@ class LocalSageMakerBackend(SageMakerModelBackend):
             return config
 
     def delete_endpoint_config(self, endpoint_config_name: str) -> None:
-        """Delete an endpoint config; an endpoint that it has stays."""
+        """Delete an endpoint config; its endpoints remain."""
         with self._lock:
             super().delete_endpoint_config(endpoint_config_name)
             self._lives = [life for life in self._lives if life.name != endpoint_config_name or life.endpoint]
 
     def create_endpoint(self, endpoint_name: str, endpoint_config_name: str, tags: Any) -> FakeEndpoint:
-        """Begin to create an endpoint."""
+        """Begin to create an endpoint. Raises Validation."""
         with self._lock:
             config = self.endpoint_configs.get(endpoint_config_name)
             if config is None:
@@ -90,14 +90,14 @@ class LocalSageMakerBackend(SageMakerModelBackend):
             return record
 
     def describe_endpoint(self, endpoint_name: str) -> dict[str, Any]:
-        """What an endpoint is, and is doing."""
+        """The answer of DescribeEndpoint. Raises Validation."""
         record = self.endpoints.get(endpoint_name)
         if record is None:
             raise self._not_found(endpoint_name)
         return dict(record.response_object)
 
     def delete_endpoint(self, endpoint_name: str) -> None:
-        """Begin to delete an endpoint."""
+        """Begin to delete an endpoint. Raises Validation."""
         with self._lock:
             life = self.life_of(endpoint_name)
             if life is None:
@@ -108,7 +108,7 @@ class LocalSageMakerBackend(SageMakerModelBackend):
                 raise Validation(f'Cannot update in-progress endpoint "{self._arn(endpoint_name)}".') from error
 
     def _free_life(self, config: FakeEndpointConfig) -> EndpointLife:
-        """The config's own life, or a new one if an endpoint has it; those of others that are gone go."""
+        """The config's first EndpointLife, or a new one if that has an endpoint. Unused further ones are removed."""
         own = next(life for life in self.config_lives() if life.name == config.endpoint_config_name)
         self._lives = [life for life in self._lives if life in self.config_lives() or life.endpoint]
         if own.endpoint is None:
@@ -135,7 +135,7 @@ class LocalSageMakerBackend(SageMakerModelBackend):
         return EndpointLife(config.endpoint_config_arn, config.endpoint_config_name, settings, make)
 
     def _image(self, model_name: str) -> str:
-        """The image of a model's container; nothing if the model was deleted or has none."""
+        """The image of a model's container; empty if the model was deleted or has no container."""
         try:
             model = self.describe_model(model_name)
         except ValidationError:
@@ -144,7 +144,7 @@ class LocalSageMakerBackend(SageMakerModelBackend):
         return str(container.get("Image", ""))
 
     def _arn(self, endpoint_name: str) -> str:
-        """As AWS writes it: in lower case."""
+        """The endpoint's ARN, in lower case as in AWS."""
         return FakeEndpoint.arn_formatter(endpoint_name, self.account_id, self.region_name).lower()
 
     def _not_found(self, endpoint_name: str) -> Validation:
@@ -152,7 +152,7 @@ class LocalSageMakerBackend(SageMakerModelBackend):
 
 
 def _record(life: EndpointLife) -> FakeEndpoint | None:
-    """moto's record of the endpoint, brought up to date."""
+    """moto's record of the present endpoint, with its present status; None without an endpoint."""
     endpoint, word = life.endpoint, life.says
     if endpoint is None or word is None:
         return None
@@ -164,7 +164,7 @@ def _record(life: EndpointLife) -> FakeEndpoint | None:
 
 
 def install() -> None:
-    """Make moto serve this SageMaker; before its first request."""
+    """Make moto serve this SageMaker; call it before moto's first request."""
     sagemaker_backends.backend = LocalSageMakerBackend
 
 
@@ -172,5 +172,5 @@ def backend_of(account_id: str, region_name: str) -> LocalSageMakerBackend:
     """The SageMaker of an account and Region."""
     backend = sagemaker_backends[account_id][region_name]
     if not isinstance(backend, LocalSageMakerBackend):
-        raise TypeError("moto's SageMaker was used before the embedded one was installed")
+        raise TypeError("moto's SageMaker was used before the embedded one: call sagemaker.models.install first")
     return backend

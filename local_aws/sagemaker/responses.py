@@ -1,7 +1,7 @@
-"""moto's SageMaker answers; its endpoints live in this package's backend."""
+"""moto's SageMaker responses, with the backend of this package."""
 
 from moto.sagemaker.responses import SageMakerResponse
 
 
 class LocalSageMakerResponse(SageMakerResponse):
-    """One method per operation, all of them moto's: its dispatch looks for the class next to the paths."""
+    """moto's methods, unchanged. moto's dispatch needs a class in the package of the URL paths."""

@@ -1,4 +1,4 @@
-"""The paths this SageMaker answers on: moto's, with this package's responses."""
+"""The URL paths of this SageMaker: moto's, with the responses of this package."""
 
 from moto.sagemaker.urls import url_bases as moto_url_bases
 

@@ -1,1 +1,1 @@
-"""SageMaker's runtime, laid out as moto lays out its services."""
+"""SageMaker's runtime, with the file layout of moto's services."""

@@ -1,4 +1,4 @@
-"""Endpoints that are invoked with an image and answer what the detector finds, in their container's format."""
+"""InvokeEndpoint: an endpoint answers an image with the detector's findings, in the format of its container."""
 
 import time
 from typing import Any
@@ -18,10 +18,13 @@ CONTENT_TYPES = ("image/png", "image/jpeg", "application/x-image")
 
 
 class LocalSageMakerRuntimeBackend(SageMakerRuntimeBackend):
-    """moto's runtime, but that it looks at what it is given."""
+    """moto's runtime, with answers that depend on the image."""
 
     def invoke(self, endpoint_name: str, content_type: str, body: bytes) -> tuple[Any, str]:
-        """The answer's JSON, and the production variant. Takes at least the model's latency."""
+        """The JSON of the answer and the name of the production variant, after at least the model's latency.
+
+        Raises Validation if no such endpoint is in service, and Model for an error of the container.
+        """
         sagemaker = backend_of(self.account_id, self.region_name)
         life = sagemaker.life_of(endpoint_name)
         endpoint = None if life is None else life.endpoint
@@ -29,7 +32,7 @@ class LocalSageMakerRuntimeBackend(SageMakerRuntimeBackend):
         if life is None or endpoint is None:
             raise Validation(absent)
         if len(body) > MAX_BYTES:
-            raise Model(413, f"the body has {len(body)} bytes: at most {MAX_BYTES} are taken")
+            raise Model(413, f"the body has {len(body)} bytes: at most {MAX_BYTES} are allowed")
         try:
             life.admit()
         except WrongStateError as error:
@@ -49,14 +52,14 @@ class LocalSageMakerRuntimeBackend(SageMakerRuntimeBackend):
             raise Model(415, f"the content type {content_type!r} is not one of {', '.join(CONTENT_TYPES)}")
         detector = backend_of(self.account_id, self.region_name).detector
         if detector is None or form is None:
-            raise Model(500, "the model has nothing that it was taught")
+            raise Model(500, "the model has no detector or no known answer format")
         try:
             picture = decode(body, detector.matching_side)
         except UnreadableError as error:
-            raise Model(400, "the body is not an image that can be decoded") from error
+            raise Model(400, "the body is not a PNG or JPEG image that can be decoded") from error
         return write_answer(form, detector.find(picture.gray), detector.classes(), picture)
 
 
 def install() -> None:
-    """Make moto serve this runtime; before its first request."""
+    """Make moto serve this runtime; call it before moto's first request."""
     sagemakerruntime_backends.backend = LocalSageMakerRuntimeBackend

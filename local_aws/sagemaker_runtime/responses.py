@@ -1,4 +1,4 @@
-"""InvokeEndpoint: an image in, the container's JSON out; moto answers the other operation."""
+"""The response of InvokeEndpoint, the container's JSON; moto answers the other operation."""
 
 import json
 from typing import cast
@@ -11,7 +11,7 @@ from local_aws.sagemaker_runtime.models import LocalSageMakerRuntimeBackend
 
 
 class LocalSageMakerRuntimeResponse(SageMakerRuntimeResponse):
-    """Its bodies are images, not text."""
+    """Reads request bodies as bytes, because they are images."""
 
     use_raw_body = True
 

@@ -1,4 +1,4 @@
-"""The paths this SageMaker runtime answers on: moto's, with this package's responses."""
+"""The URL paths of this SageMaker runtime: moto's, with the responses of this package."""
 
 from moto.sagemakerruntime.urls import url_bases as moto_url_bases
 from moto.sagemakerruntime.urls import url_paths as moto_url_paths

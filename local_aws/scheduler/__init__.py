@@ -1,1 +1,1 @@
-"""EventBridge Scheduler, laid out as moto lays out its services; its one-time schedules fire."""
+"""EventBridge Scheduler whose one-time schedules fire, with the file layout of moto's services."""

@@ -1,8 +1,9 @@
-"""Calls what one-time schedules are for, when they are due.
+"""Call the targets of one-time schedules when they are due.
 
-A target is called over HTTP at the embedded AWS itself, so that faults and the policy hold for it as for everybody.
-AWS calls within the minute, and its back-off between retries is not published; here it is a fraction of a second,
-and 1, 2, 4 ... 30 seconds. AWS calls with the permissions of the target's role, which is not looked at here.
+A target is called over HTTP at the embedded AWS itself, so that faults and the policy apply to the call. Differences
+from AWS: AWS calls within a minute, and here the call follows within a fraction of a second; AWS does not publish its
+back-off between retries, and here it is 1, 2, 4 ... 30 seconds; AWS calls with the permissions of the target's role,
+and here the role is ignored.
 """
 
 import json
@@ -31,21 +32,21 @@ MAX_AGE_SECONDS = 86_400
 
 
 class ScheduleRunner:
-    """Looks for due schedules and fires each in a thread of its own."""
+    """Looks for due schedules and fires each one in its own thread."""
 
     def __init__(self, endpoint: str, session: boto3.Session):
         self._endpoint = endpoint
         self._session = session
-        self._session_lock = threading.Lock()  # sessions are not safe under threads; clients are
+        self._session_lock = threading.Lock()  # sessions are not thread-safe; clients are
 
     def start(self) -> None:
-        """Look, from now on, as long as the process lives."""
+        """Start the thread that looks for due schedules until the process ends."""
         threading.Thread(target=self._run, name="scheduler", daemon=True).start()
 
     def _run(self) -> None:
         while True:
             time.sleep(LOOK_SECONDS)
-            # Looked up each time: moto's reset makes new ones.
+            # The backends are looked up each time, because moto's reset creates new ones.
             for backend in [b for account in list(scheduler_backends.values()) for b in list(account.values())]:
                 if isinstance(backend, LocalSchedulerBackend):
                     for at, schedule in backend.take_due(datetime.now(UTC)):
@@ -61,7 +62,10 @@ class ScheduleRunner:
                 backend.delete_schedule(schedule.group_name, schedule.name)
 
     def _deliver(self, backend: LocalSchedulerBackend, fired: Fired, schedule: Schedule) -> bool:
-        """Call until it works or the retry policy ends; also ends when the schedule is deleted or due again."""
+        """Call the target until a call succeeds or the retry policy is exhausted; returns whether a call succeeded.
+
+        Retries also end if the schedule is deleted or becomes due again.
+        """
         target = dict(schedule.target)
         policy = target.get("RetryPolicy") or {}
         retries = policy.get("MaximumRetryAttempts", MAX_RETRIES)
@@ -82,7 +86,7 @@ class ScheduleRunner:
         return False
 
     def _call(self, region: str, target: dict[str, Any]) -> str | None:
-        """Call a target once; the error, or None."""
+        """Call a target once; returns the error, or None."""
         universal = universal_target(target["Arn"])
         if universal is None:
             return "not a universal target"

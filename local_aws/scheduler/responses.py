@@ -1,4 +1,4 @@
-"""One method per operation: moto's, with the service's checks before them."""
+"""moto's methods, one per operation, preceded by the service's checks."""
 
 import json
 from typing import cast
@@ -11,7 +11,7 @@ from local_aws.scheduler.validation import check_request, check_target, due_at
 
 
 class LocalSchedulerResponse(EventBridgeSchedulerResponse):
-    """Checks what is created and updated; moto answers."""
+    """Checks the requests that create and update schedules; moto answers them."""
 
     def create_schedule(self) -> str:
         """CreateSchedule."""
@@ -19,10 +19,10 @@ class LocalSchedulerResponse(EventBridgeSchedulerResponse):
         return super().create_schedule()
 
     def update_schedule(self) -> str:
-        """UpdateSchedule: what is not given is reset."""
+        """UpdateSchedule: members that the request leaves out are reset to their defaults."""
         self._check("UpdateSchedule")
         backend = cast(LocalSchedulerBackend, self.scheduler_backend)
-        with backend.lock:  # moto leaves ActionAfterCompletion out: nobody may see half an update
+        with backend.lock:  # moto ignores ActionAfterCompletion; the lock hides the incomplete update
             answer = super().update_schedule()
             schedule = backend.get_schedule(self._get_param("GroupName"), self._name())
             schedule.action_after_completion = self._get_param("ActionAfterCompletion") or "NONE"

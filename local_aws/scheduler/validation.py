@@ -1,4 +1,4 @@
-"""What EventBridge Scheduler refuses, as a ValidationException."""
+"""The checks of EventBridge Scheduler; an invalid request raises ValidationException."""
 
 import json
 import re
@@ -20,7 +20,7 @@ _UNIVERSAL = re.compile(r"arn:aws[a-z-]*:scheduler:::aws-sdk:([A-Za-z0-9-]+):([A
 
 
 def check_request(operation: str, parameters: dict[str, Any]) -> None:
-    """Compare a request with the lengths, patterns, ranges and values in the service's model."""
+    """Check a request against the service model's lengths, patterns, ranges and values. Raises ValidationException."""
     shape = service_model("scheduler").operation_model(operation).input_shape
     wrong = [] if shape is None else list(_violations(shape, parameters, ""))
     if wrong:
@@ -29,22 +29,22 @@ def check_request(operation: str, parameters: dict[str, Any]) -> None:
 
 
 def due_at(expression: str, timezone: str | None) -> datetime | None:
-    """When a one-time schedule is due, in UTC; None for one that recurs."""
+    """The due time of a one-time schedule, in UTC; None for a recurring one. Raises ValidationException."""
     one_time = _ONE_TIME.fullmatch(expression)
     try:
         zone = ZoneInfo(timezone or "UTC")
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # the last: a folder of zones, or too long
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: the name is a folder of zones, or too long
         raise ValidationException(f"Invalid Schedule Expression Timezone {timezone}.") from error
     if one_time is None and _RECURRING.fullmatch(expression):
         return None
     try:
         return datetime.fromisoformat(one_time[1]).replace(tzinfo=zone).astimezone(UTC)  # type: ignore[index]
-    except (TypeError, ValueError, OverflowError) as error:  # the last: beyond the calendar in UTC
+    except (TypeError, ValueError, OverflowError) as error:  # OverflowError: outside the calendar in UTC
         raise ValidationException(f"Invalid Schedule Expression {expression}.") from error
 
 
 def universal_target(arn: str) -> tuple[str, OperationModel] | None:
-    """The service and the operation that a universal target calls; None for a target of another kind."""
+    """The service and the operation of a universal target; None for another target. Raises ValidationException."""
     if ":scheduler:::" not in arn:
         return None
     named = _UNIVERSAL.fullmatch(arn)
@@ -57,7 +57,7 @@ def universal_target(arn: str) -> tuple[str, OperationModel] | None:
 
 
 def check_target(target: dict[str, Any]) -> None:
-    """Refuse a universal target whose Input is not a request of its operation."""
+    """Raise ValidationException for a universal target whose Input is not a valid request of its operation."""
     universal = universal_target(target["Arn"])
     if universal is None:
         return

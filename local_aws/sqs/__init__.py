@@ -1,1 +1,1 @@
-"""moto's SQS with queues that are safe under threads and do not slow down as they fill."""
+"""moto's SQS with queues that are thread-safe and do not slow down as they fill."""

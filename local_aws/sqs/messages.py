@@ -1,4 +1,4 @@
-"""The messages of one queue: visible ones in order, the others by when they come back."""
+"""The messages of one queue: visible ones in order, hidden ones by the time at which they become visible."""
 
 import heapq
 import itertools
@@ -12,10 +12,10 @@ from local_aws.sqs.counts import CountHistory, Counts
 
 
 class MessageStore:
-    """Every step takes constant or logarithmic time. Not safe under threads: the queue's lock is held.
+    """The messages of one queue. Each step takes constant or logarithmic time.
 
-    Messages are told apart as objects: two of them with one message id are a message and its second delivery.
-    ``history`` gets every change of the counts.
+    Not thread-safe: callers must hold the queue's lock. Messages are identified by object identity: two objects with
+    one message id are a message and its second delivery. ``history`` records each change of the counts.
     """
 
     def __init__(self, history: CountHistory | None = None) -> None:
@@ -36,7 +36,7 @@ class MessageStore:
         return len(self._all)
 
     def append(self, message: Message) -> None:
-        """Add a message that was sent, or that comes from another queue with the handles it had there."""
+        """Add a new message, or one from another queue, which keeps the receipt handles of that queue."""
         self._all[id(message)] = message
         if message.delayed:
             self._delayed.add(id(message))
@@ -46,7 +46,7 @@ class MessageStore:
         self.moved(message)
 
     def remove(self, message: Message) -> None:
-        """Forget a message."""
+        """Remove a message."""
         self._surface()
         if self._all.pop(id(message), None) is None:
             return
@@ -59,33 +59,33 @@ class MessageStore:
         self._note()
 
     def by_handle(self, receipt_handle: str) -> Message | None:
-        """The message that was ever received with this handle."""
+        """The message that was received with this handle, at any time; None if it is deleted or unknown."""
         return self._handles.get(receipt_handle)
 
     def take(self) -> Message | None:
-        """The next visible message, no longer visible; it is still counted until removed."""
+        """Hide the next visible message and return it, or None; the message is counted until it is removed."""
         self._surface()
         return self._visible.popitem(last=False)[1] if self._visible else None
 
     def put_back(self, messages: list[Message]) -> None:
-        """Messages that were taken are visible as if they had not been."""
+        """Make messages that ``take`` returned visible again, at their old places."""
         for message in reversed(messages):
             self._visible[id(message)] = message
             self._visible.move_to_end(id(message), last=False)
 
     def received(self, message: Message) -> None:
-        """A message got a new handle and a new time to come back."""
+        """Record a message's new receipt handle and its new visibility timeout."""
         self._received_at[id(message)] = unix_time_millis() / 1000
         if message.receipt_handle:
             self._handles[message.receipt_handle] = message
         self.moved(message)
 
     def received_at(self, message: Message) -> float:
-        """When the message was last received, in seconds since 1970; 0.0 if never."""
+        """The time at which the message was last received, in seconds since 1970; 0.0 if never."""
         return self._received_at.get(id(message), 0.0)
 
     def moved(self, message: Message) -> None:
-        """A message's time to come back has changed."""
+        """Record that the time at which a message becomes visible has changed."""
         self._surface()
         self._visible.pop(id(message), None)
         due = max(message.visible_at, message.delayed_until)
@@ -96,17 +96,17 @@ class MessageStore:
         self._note()
 
     def visible(self) -> list[Message]:
-        """All that can be received."""
+        """The messages that can be received now."""
         self._surface()
         return list(self._visible.values())
 
     def counts(self) -> Counts:
-        """How many are visible, in flight, delayed."""
+        """The numbers of visible, in-flight and delayed messages."""
         self._surface()
         return self._count()
 
     def next_due(self) -> float | None:
-        """Seconds until the next hidden message may come back; None if nothing is hidden."""
+        """Seconds until the next hidden message may become visible; None if no message is hidden."""
         return (self._hidden[0][0] - unix_time_millis()) / 1000 if self._hidden else None
 
     def _count(self) -> Counts:
@@ -117,7 +117,7 @@ class MessageStore:
         self.history.note(unix_time_millis() / 1000 if at is None else at, self._count())
 
     def _surface(self) -> None:
-        """Make visible what is due. An entry whose message was deleted or moved meanwhile is passed over."""
+        """Make the due messages visible. An entry whose message was deleted or moved meanwhile is skipped."""
         now = unix_time_millis()
         while self._hidden and self._hidden[0][0] < now:
             due, _, message = heapq.heappop(self._hidden)

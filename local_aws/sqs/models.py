@@ -1,8 +1,8 @@
-"""Standard queues. FIFO queues stay moto's own.
+"""Standard queues; FIFO queues are moto's.
 
-moto rebuilds a queue's list of messages on every delete without a lock, so that a message sent meanwhile
-is lost, and looks at every message several times per call. Here a lock covers each step, and each step
-costs the same however long the queue is. Queues are as odd as AWS's may be: see ``oddities.py``.
+moto rebuilds a queue's list of messages on every delete without a lock, so that a message sent meanwhile is lost, and
+reads every message several times per call. Here a lock covers each step, and the cost of a step does not depend on the
+length of the queue. Queues have the oddities that AWS documents: see ``oddities.py``.
 """
 
 import time
@@ -17,10 +17,10 @@ from local_aws.oddities import OdditiesInForce
 from local_aws.sqs.counts import CountHistory, Counts
 from local_aws.sqs.messages import MessageStore
 
-# A message can be kept invisible for 12 hours, counted from its receipt.
+# A message can be kept invisible for at most 12 hours from its receipt.
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html
 MAX_INVISIBLE_SECONDS = 43_200
-# A message that was received so often without being deleted counts as the queue's last, whenever it was sent.
+# After this number of receives without a delete, SQS moves a message to the back of the queue, so its age counts last.
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
 MOVED_BACK_RECEIVES = 3
 _COUNTS = {
@@ -31,10 +31,10 @@ _COUNTS = {
 
 
 class LocalQueue(Queue):
-    """A standard queue over a MessageStore.
+    """A standard queue on a MessageStore.
 
-    A second delivery is a separate message with the same id, as if a server that keeps a copy had missed the receive
-    or the delete: it is there at once, or as soon as the first is deleted, and must be deleted by itself.
+    A second delivery is a separate message with the id of the first, as if an SQS server with a copy had missed the
+    receive or the delete. It is visible immediately, or once the first is deleted, and needs a delete of its own.
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/standard-queues-at-least-once-delivery.html
     """
 
@@ -45,10 +45,12 @@ class LocalQueue(Queue):
         self._oddities = oddities
         self._history = CountHistory()
         self._doubled: set[str] = set()  # ids of messages
-        self._missed_deletes: dict[int, Message] = {}  # by the message whose delete brings the copy
+        self._missed_deletes: dict[
+            int, Message
+        ] = {}  # second deliveries, by the message whose delete makes them visible
         super().__init__(name, region, account_id, **kwargs)
 
-    @property  # type: ignore[override]  # moto sees a list: it appends, removes and iterates
+    @property  # type: ignore[override]  # moto uses it as a list: it appends, removes and iterates
     def _messages(self) -> MessageStore:
         return self._store
 
@@ -68,52 +70,52 @@ class LocalQueue(Queue):
 
     @property
     def approximate_number_of_messages(self) -> int:
-        """How many can be received now."""
+        """The number of messages that can be received now."""
         with self._messages_lock:
             return self._store.counts().visible
 
     @property
     def approximate_number_of_messages_not_visible(self) -> int:
-        """How many are in flight."""
+        """The number of messages in flight."""
         with self._messages_lock:
             return self._store.counts().in_flight
 
     @property
     def approximate_number_of_messages_delayed(self) -> int:
-        """How many wait for their delay to end."""
+        """The number of messages whose delay has not ended."""
         with self._messages_lock:
             return self._store.counts().delayed
 
     @property
     def counts(self) -> Counts:
-        """How many messages there are, exactly and now."""
+        """The exact present counts."""
         with self._messages_lock:
             return self._store.counts()
 
     @property
     def second_deliveries(self) -> int:
-        """How many messages came twice, or will come again when they are deleted."""
+        """The number of messages that were delivered twice, or will be delivered again when they are deleted."""
         with self._messages_lock:
             return len(self._doubled)
 
     def seen_counts(self) -> dict[str, str]:
-        """The counts as GetQueueAttributes has them, by attribute: each as old as it may be."""
+        """The counts that GetQueueAttributes returns, by attribute, each with a random age (oddity ``count_age``)."""
         with self._messages_lock:
-            self._store.counts()  # notes what has come back meanwhile
+            self._store.counts()  # records the messages that have become visible meanwhile
             moments = {name: time.time() - self._oddities.count_age() for name in _COUNTS}
             return {name: str(getattr(self._history.at(moments[name]), kind)) for name, kind in _COUNTS.items()}
 
     def settle_counts(self) -> None:
-        """From now on GetQueueAttributes returns the present counts, until they change."""
+        """Make GetQueueAttributes return the present counts until they change."""
         with self._messages_lock:
             self._store.counts()
             self._history.forget()
 
     @property
     def oldest_age(self) -> int | None:
-        """Seconds since the oldest message that is not deleted was sent; None without any."""
+        """Seconds since the first send of the oldest message in the queue; None for an empty queue."""
         with self._messages_lock:
-            waiting: list[Any] = [  # moto's type of the second is None
+            waiting: list[Any] = [  # moto declares sent_timestamp as None
                 (message.approximate_receive_count >= MOVED_BACK_RECEIVES, message.sent_timestamp)
                 for message in self._store
                 if message.sent_timestamp is not None
@@ -121,7 +123,7 @@ class LocalQueue(Queue):
         return max(0, int(time.time() - min(waiting)[1] / 1000)) if waiting else None
 
     def delete_message(self, receipt_handle: str) -> None:
-        """Delete by any handle the message was ever received with; again is fine."""
+        """Delete a message by any of its receipt handles; a repeated delete succeeds. Raises ReceiptHandleIsInvalid."""
         with self._messages_lock:
             if receipt_handle in self.deleted_messages:
                 return
@@ -135,9 +137,10 @@ class LocalQueue(Queue):
                 self._messages_lock.notify_all()
 
     def receive(self, count: int, visibility_timeout: int, is_short: bool = False) -> list[Message]:
-        """Up to ``count`` messages, now invisible; those received too often go to the dead-letter queue.
+        """Receive up to ``count`` messages and hide them for ``visibility_timeout`` seconds.
 
-        A short poll asks some of the servers, so it sees some of the messages.
+        Messages that were received ``maxReceiveCount`` times move to the dead-letter queue. In AWS a short poll asks a
+        part of the servers, so with ``is_short`` a part of the messages is found.
         """
         received: list[Message] = []
         dead: list[Message] = []
@@ -172,7 +175,10 @@ class LocalQueue(Queue):
         return copies
 
     def change_visibility(self, receipt_handle: str, seconds: int) -> None:
-        """Keep a received message invisible for ``seconds`` from now; 0 gives it back."""
+        """Hide a received message for ``seconds`` from now; 0 returns it to the queue.
+
+        Raises ReceiptHandleIsInvalid or InvalidParameterValue.
+        """
         with self._messages_lock:
             message = self._store.by_handle(receipt_handle)
             if message is None:
@@ -190,7 +196,10 @@ class LocalQueue(Queue):
             self._messages_lock.notify_all()
 
     def _perhaps_double(self, message: Message) -> list[Message]:
-        """At its first receive a message may get a second delivery: the copy, if it must be there at once."""
+        """Draw whether a message, at its first receive, is delivered twice.
+
+        Returns the copy if it must be visible immediately; a copy for after the delete is kept in ``_missed_deletes``.
+        """
         share = self._oddities.now.duplicate_share
         if message.approximate_receive_count or message.id in self._doubled:
             return []
@@ -205,13 +214,13 @@ class LocalQueue(Queue):
         return [second]
 
     def _forget(self, message: Message) -> None:
-        """Drop a message; as in AWS, deleting it by a handle it had is fine for ever."""
+        """Remove a message. As in AWS, a later delete with one of its receipt handles succeeds."""
         self._store.remove(message)
         self._missed_deletes.pop(id(message), None)
         self.deleted_messages.update(handle for handle in message.all_receipt_handles if handle)
 
     def wait(self, seconds: float) -> None:
-        """Wait until a message may be there, at most ``seconds``."""
+        """Wait at most ``seconds`` for a message that may be received."""
         with self._messages_lock:
             if not self._store.counts().visible:
                 due = self._store.next_due()
@@ -228,7 +237,7 @@ class LocalSQSBackend(SQSBackend):
         return moto_urls
 
     def create_queue(self, name: str, tags: dict[str, str] | None = None, **kwargs: Any) -> Queue:
-        """Make a queue, or answer with the one of that name."""
+        """Create a queue, or return the existing queue with this name."""
         fifo = str(kwargs.get("FifoQueue", "false")).lower() == "true"
         if fifo or name in self.queues:
             return super().create_queue(name, tags, **kwargs)
@@ -242,7 +251,7 @@ class LocalSQSBackend(SQSBackend):
         return queue
 
     def get_queue_attributes(self, queue_name: str, attribute_names: list[str]) -> dict[str, Any]:
-        """The attributes asked for. moto works all of them out again for each name."""
+        """The requested attributes. They are read once, because moto computes all attributes again for each name."""
         queue = self.get_queue(queue_name)
         if not isinstance(queue, LocalQueue):
             return super().get_queue_attributes(queue_name, attribute_names)
@@ -261,7 +270,7 @@ class LocalSQSBackend(SQSBackend):
         visibility_timeout: int,
         message_attribute_names: list[str] | None = None,
     ) -> list[Message]:
-        """Receive, waiting up to ``wait_seconds_timeout`` seconds for the first message."""
+        """Receive messages; waits up to ``wait_seconds_timeout`` seconds for the first one."""
         queue = self.get_queue(queue_name)
         if not isinstance(queue, LocalQueue):
             return super().receive_message(
@@ -279,7 +288,7 @@ class LocalSQSBackend(SQSBackend):
         return messages
 
     def change_message_visibility(self, queue_name: str, receipt_handle: str, visibility_timeout: int) -> None:
-        """Keep a message invisible for longer, or give it back with 0."""
+        """Change a message's visibility timeout, in seconds from now; 0 returns the message to the queue."""
         queue = self.get_queue(queue_name)
         if isinstance(queue, LocalQueue):
             queue.change_visibility(receipt_handle, int(visibility_timeout))
@@ -288,7 +297,7 @@ class LocalSQSBackend(SQSBackend):
 
 
 def install(oddities: OdditiesInForce) -> None:
-    """Make moto serve these queues; before its first request."""
+    """Make moto serve these queues; call it before moto's first request."""
     LocalSQSBackend.oddities = oddities
     sqs_backends.backend = LocalSQSBackend
 

@@ -1,1 +1,1 @@
-"""Label detection for Airflow: what speaks Airflow. What the pipeline does is in `label_detection_core`."""
+"""Label detection for Airflow: operators, sensors, hooks, DAGs. The parts without Airflow: `label_detection_core`."""

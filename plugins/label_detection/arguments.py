@@ -1,4 +1,4 @@
-"""Arguments of the operators that need no configuration: checked as the options that they are."""
+"""Arguments of the operators that need no configuration, checked by the rules of the options with those names."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Arguments(OptionPlace):
-    """A task's arguments, as its errors name them.
+    """The names of a task's arguments, for error messages.
 
-    :param options: the option that an argument is, where it has another name.
+    :param options: argument name to option name, for each argument whose name differs from its option's.
     """
 
     options: Mapping[str, str] = field(default_factory=dict)
 
     def name(self, option: str) -> str:
-        """The argument that is an option."""
+        """Name of the argument for an option."""
         return f"argument {self._argument(option)}"
 
     def where(self, option: str) -> str:
-        """Where it is set."""
+        """Where the option is set."""
         return f"the argument {self._argument(option)}"
 
     def where_missing(self, option: str) -> str:
-        """What to do about one that is None or empty."""
+        """What to do when the option is None or empty."""
         return f"give the argument {self._argument(option)}"
 
     def _argument(self, option: str) -> str:
         return next((argument for argument, found in self.options.items() if found == option), option)
 
     def settings(self, values: Mapping[str, Any]) -> Settings:
-        """Settings by arguments, by name. :raises AirflowFailException: with a line for each that is wrong."""
+        """Settings from argument names and values. :raises AirflowFailException: one line per wrong argument."""
         by_option = {self.options.get(argument, argument): value for argument, value in values.items()}
         return _failing(lambda: load(by_option.get, None, self))
 
     def checked(self, **values: Any) -> dict[str, Any]:
-        """Arguments, each checked alone. :raises AirflowFailException: with a line for each that is wrong."""
+        """The converted values, each checked alone. :raises AirflowFailException: one line per wrong argument."""
         return _failing(lambda: load_some(values, self))
 
     def model(self, model_arn: str, aws_conn_id: str) -> PlannedModel:
-        """The model that two arguments name. :raises AirflowFailException: when one of them is wrong."""
+        """The model of an ARN and its connection. :raises AirflowFailException: when one of the arguments is wrong."""
         return PlannedModel(**self.checked(model_arn=model_arn, aws_conn_id=aws_conn_id))
 
 

@@ -1,4 +1,4 @@
-"""The options, as Airflow has them: its configuration, and the params of a run's trigger form."""
+"""Reads the options from Airflow: from its configuration, and from the params of a run's trigger form."""
 
 from __future__ import annotations
 
@@ -24,60 +24,61 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: In the `default_args` of a watchdog's DAG: those of its pipelines.
+#: Key in the `default_args` of a watchdog DAG. Its value is a list: the `default_args` of each pipeline.
 WATCHED = f"{SECTION}_pipelines"
 
 
 def read_pipelines(folder: Path, call: Call) -> tuple[Pipeline, ...]:
-    """The pipelines that are configured; the only one, when several are not. For DAG files: a task has its DAG's.
+    """The configured pipelines, at least one. Only for DAG files: a task uses the pipeline of its DAG.
 
-    :param folder: where the DAG file is. A relative path of the pipelines' file is looked for there, then above it,
-        then in Airflow's dags folder, then above that.
+    :param folder: folder of the DAG file. A relative path of the pipelines' file is searched for in this folder, in its
+        parent, in Airflow's dags folder and in that folder's parent, in this order.
+    :param call: the call in the DAG file, with its prefix and options.
     """
     dags_folder = Path(conf.get("core", "dags_folder"))
     folders = [folder, folder.parent, dags_folder, dags_folder.parent]
     try:
         return pipelines.read(_read(PIPELINES), folders, _read, call)
-    except Exception as error:  # whatever it is: the watchdog in the same file must be there all the same
+    except Exception as error:  # any error: the watchdog DAG in the same file must exist in every case
         log.exception("the pipelines cannot be read")
-        why = f"[{SECTION}] {PIPELINES}: {type(error).__name__}: the log of the DAG processor has more"
+        why = f"[{SECTION}] {PIPELINES}: {type(error).__name__}: see the log of the DAG processor"
         return (pipelines.unread(_read, call, why),)
 
 
 def pipeline_of(default_args: Mapping[str, Any]) -> Pipeline:
-    """The pipeline of a DAG, by the DAG's `default_args`. A DAG that was given none has the section's options."""
+    """The pipeline of a DAG, read from the DAG's `default_args`. Without any, the options are those of the section."""
     return Pipeline.of_default_args(default_args, _read)
 
 
 def run_pipeline(context: Context) -> Pipeline:
-    """The pipeline of a run's DAG."""
+    """The pipeline of the DAG to which the run belongs."""
     dag = context.get("dag")
     return pipeline_of(dag.default_args if dag else {})
 
 
 def read_settings(context: Context) -> Settings:
-    """The options of this run, which are those of its DAG's pipeline.
+    """The options of this run: those of its DAG's pipeline, with the run's params on top.
 
     :raises AirflowFailException: one line per option that is missing or wrong. A retry would not help.
     """
     try:
         return run_pipeline(context).settings(context["params"])
     except SettingsError as error:
-        raise AirflowFailException(f"the configuration is not complete or not right:\n{error}") from None
+        raise AirflowFailException(f"the configuration has missing or wrong options:\n{error}") from None
 
 
 def option_place(context: Context) -> OptionPlace:
-    """Where the options of this run are set, for errors."""
+    """Where the options of this run are set, for error messages."""
     return run_pipeline(context).place
 
 
 def read_option(option: str, context: Context | None = None) -> str | None:
-    """An option of a run's pipeline, or of the section, as it is configured; None when it is not set, or wrong."""
+    """The configured value of an option, of a run's pipeline or of the section. None: not set, or wrong."""
     return (run_pipeline(context) if context else pipeline_of({})).right().get(option) or None
 
 
 def read_topics(context: Context) -> dict[str | None, str]:
-    """Every topic that a watchdog's pipelines name, with the connection to reach it; None: one names none."""
+    """SNS topic ARN to connection id, of all pipelines of a watchdog. The key None: a pipeline without a topic."""
     dag = context.get("dag")
     found = dag.default_args.get(WATCHED, []) if dag else []
     all_right = [pipeline_of(default_args).right() for default_args in found or [{}]]
@@ -85,13 +86,13 @@ def read_topics(context: Context) -> dict[str | None, str]:
 
 
 def run_params(pipeline: Pipeline) -> dict[str, Param]:
-    """The options that can be given for one run. Empty in the form: as configured."""
+    """Param of each option that can be set for one run. An empty field in the form means the configured value."""
     right = pipeline.right()
     return {name: _param(name, _schemas()[name], _configured(name, pipeline, right)) for name in settings.run_options()}
 
 
 def _configured(name: str, pipeline: Pipeline, right: Mapping[str, str]) -> str:
-    """What an option is, as the form says it. A wrong value is not shown: it may be a secret in the wrong place."""
+    """An option's configured value, as the form shows it. A wrong value is hidden: it may be a misplaced secret."""
     if value := right.get(name):
         return shown(value)
     return "wrong" if _text(pipeline.read(name)) or name in pipeline.own.wrong else str(_schemas()[name]["default"])
@@ -114,9 +115,7 @@ _CONFIDENCE = r"^(model|100(\.0*)?|[0-9]{1,2}(\.[0-9]*)?)$"
 def _param(name: str, schema: dict[str, Any], configured: str) -> Param:
     types: list[str] = [schema.get("type", "string")]
     more: dict[str, Any] = {}
-    if (
-        "oneOf" in schema
-    ):  # a number or a word; the form shows the field of the first type, and one for numbers has no words
+    if "oneOf" in schema:  # a number or `model`. The form's field is of the first type; a number field takes no text.
         types, more = ["string", "number"], {"pattern": _CONFIDENCE, "examples": [settings.MODEL]}
         schema = {**schema, **next(each for each in schema["oneOf"] if each["type"] == "number")}
     limits = {key: schema[key] for key in ("minimum", "maximum", "exclusiveMinimum") if key in schema}
@@ -124,7 +123,7 @@ def _param(name: str, schema: dict[str, Any], configured: str) -> Param:
         None,
         type=["null", *types],
         title=name.replace("_", " ").capitalize(),
-        description=f"{schema['description']}. Empty: as configured ({configured}).",
+        description=f"{schema['description']}. Leave empty to use the configured value ({configured}).",
         **limits,
         **more,
     )
@@ -133,6 +132,6 @@ def _param(name: str, schema: dict[str, Any], configured: str) -> Param:
 def _read(option: str) -> str | None:
     try:
         value: str | None = conf.get(SECTION, option, fallback=None)
-    except InterpolationError:  # a lone % in airflow.cfg, where %% stands for one: said as it is, it will be refused
+    except InterpolationError:  # a single % in airflow.cfg instead of %%: the check of the option refuses the value
         value = conf.get(SECTION, option, fallback=None, raw=True)
     return value

@@ -1,4 +1,4 @@
-"""What the Airflow UI shows beside a DAG and its tasks: written once, in the docstrings."""
+"""Documentation of DAGs and tasks in the Airflow UI (`doc_md`), made from the docstrings."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from label_detection_core.config.pipeline import LABELS_DAG, WATCHDOG_DAG, Pipel
 from label_detection_core.config.settings import SECTION, Settings, environment_name, options_table
 from label_detection_core.redaction import shown
 
-#: On every DAG of the project.
+#: The tag of every DAG of the project.
 TAG = "label-detection"
-#: Airflow: what a connection may be named.
+#: Airflow's rule for connection ids.
 _CONNECTION_ID = re.compile(r"[\w.-]{1,250}")
-#: Characters of a value that are worth reading.
+#: Longest value that is shown, in characters; the rest is cut off.
 _VALUE_LIMIT = 300
 
 
 def task_docs(operator: type, pipeline: Pipeline | None = None) -> str:
-    """The page of a task: its operator's docstring, with a pipeline's own DAG in it."""
+    """Markdown for a task: the operator's docstring, with the DAG ids of the pipeline."""
     return _own(cleandoc(operator.__doc__ or ""), pipeline)
 
 
 def dag_docs(docstring: str | None, pipeline: Pipeline | None = None) -> str:
-    """The page of a DAG: its file's docstring, and a pipeline's options, or all that there are."""
+    """Markdown for a DAG: the docstring, then the options: a pipeline's configured ones, or all with their defaults."""
     page = _own(cleandoc(docstring or ""), pipeline)
     if pipeline and pipeline.own.home:
         return f"{page}\n\n## Options of {pipeline.name or 'this DAG'}\n\n{_configured(pipeline)}\n"
@@ -34,7 +34,7 @@ def dag_docs(docstring: str | None, pipeline: Pipeline | None = None) -> str:
 
 
 def backfill_docs(docstring: str | None, pipeline: Pipeline) -> str:
-    """The page of a backfill's DAG: its file's docstring."""
+    """Markdown for a backfill DAG: the docstring, with the DAG ids of the pipeline."""
     return _own(docstring or "", pipeline)
 
 
@@ -44,7 +44,7 @@ def tags(pipeline: Pipeline) -> list[str]:
 
 
 def with_prefix(text: str, prefix: str) -> str:
-    """A text in which the DAGs have the ids of a prefix."""
+    """The text, with the prefix before each DAG id."""
     return re.sub(f"`(?=({LABELS_DAG}|{WATCHDOG_DAG})`)", f"`{prefix}", text)
 
 
@@ -57,10 +57,9 @@ def _own(text: str, pipeline: Pipeline | None) -> str:
 
 
 def _configured(pipeline: Pipeline) -> str:
-    """The options as they are configured."""
     right = pipeline.right()
     lines = [
-        f"As {_code(pipeline.own.home)} sets them, or Airflow's configuration, section `[{SECTION}]`.",
+        f"Set in {_code(pipeline.own.home)}, or in Airflow's configuration, section `[{SECTION}]`.",
         "",
         "| option | configured | |",
         "|---|---|---|",
@@ -72,16 +71,16 @@ def _configured(pipeline: Pipeline) -> str:
 
 
 def _code(place: str) -> str:
-    """A place as Markdown, safe for what a path may have."""
+    """A file's path as inline code in Markdown. Backquotes in the path are replaced."""
     return f"`{shown(place).replace('`', ' ')}`"
 
 
 def _value(pipeline: Pipeline, option: str, right: str | None) -> str:
-    """A cell for a value. One that is wrong is not shown: it may be a secret in the wrong place."""
+    """Table cell of an option's value. A wrong value is hidden: it may be a misplaced secret."""
     described = Settings.model_fields[option]
     if right is None and (option in pipeline.own.wrong or pipeline.read(option) is not None):
         return "**wrong**"
-    if option == "aws_conn_id" and right and not _CONNECTION_ID.fullmatch(right):  # a connection, and not its id
+    if option == "aws_conn_id" and right and not _CONNECTION_ID.fullmatch(right):  # a whole connection, not its id
         return "…"
     if right:
         return f"`{shown(right)[:_VALUE_LIMIT].replace('`', ' ').replace('|', chr(92) + '|')}`"

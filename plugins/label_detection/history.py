@@ -1,6 +1,6 @@
-"""What runs have seen of a model, for those that come after: an Airflow Variable for each model.
+"""The history of a model: how long its starts and its images took in earlier runs. One Airflow Variable per model.
 
-It is a convenience: no run fails because it cannot be read or written.
+Later runs use it for their plans. A history that cannot be read or written never fails a run.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ log = logging.getLogger(__name__)
 
 
 def read_history(model_arn: str) -> History:
-    """What earlier runs have seen of a model; nothing, when there were none."""
+    """The history of a model; an empty one when no run has written it, or when it cannot be read."""
     try:
         value = Variable.get(_name(model_arn), default=None)
         return History.model_validate_json(value) if value else History()
-    except Exception as error:  # noqa: BLE001  # whatever it is, also a variable that somebody has edited
-        log.warning("what earlier runs have seen of the model is not known: %s", error)
+    except Exception as error:  # noqa: BLE001  # any error, also from a variable that a person has edited
+        log.warning("cannot read the history of the model %s, continuing without it: %s", model_arn, error)
         return History()
 
 
 def write_history(model_arn: str, history: History) -> None:
-    """Keep it, instead of what was there."""
+    """Write the history of a model, over the old one. An error is only logged."""
     try:
         Variable.set(
-            _name(model_arn), history.model_dump_json(), description="How long the model starts and an image takes"
+            _name(model_arn), history.model_dump_json(), description="How long a start and an image of this model take"
         )
     except Exception as error:  # noqa: BLE001  # as above
-        log.warning("what this run has seen of the model is not kept: %s", error)
+        log.warning("cannot write the history of the model %s: later plans do not know this run: %s", model_arn, error)
 
 
 def _name(model_arn: str) -> str:

@@ -1,4 +1,4 @@
-"""The leases on models, which outlive the runs that took them: an Airflow Variable for each model."""
+"""The leases on models, one Airflow Variable per model. A lease outlives the run that took it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ log = logging.getLogger(__name__)
 
 
 class TakenOverError(Exception):
-    """Another run, or the same one again, holds the model by now; or it was given up."""
+    """The lease has changed: another run, or a later try of this run, holds the model now, or the lease was ended."""
 
 
 @dataclass(frozen=True)
 class Leases:
-    """Leases, and a line for each variable that has a lease's name and is none.
+    """Result of reading the leases. `problems`: one line per variable that has a lease's name but is not a lease.
 
-    `abandoned`: those of other watchdogs that expired so long ago that theirs seem not to be there.
+    `abandoned`: expired leases of other watchdogs that have not acted on them, so that these watchdogs seem missing.
     """
 
     leases: list[Lease]
@@ -37,51 +37,53 @@ class Leases:
 
 
 def all_leases(watchdog_dag_id: str | None = None) -> Leases:
-    """Every lease, whoever took it. Variables that a secrets backend holds are not listed; ours are never there.
+    """Every lease, of all runs and DAGs.
 
-    :param watchdog_dag_id: this watchdog's alone, and `abandoned`. What is no lease is every watchdog's, unless it
-        names its own.
+    Airflow does not list Variables of a secrets backend. Leases are never stored in one.
+
+    :param watchdog_dag_id: return in `leases` only those that name this watchdog, and fill `abandoned`. A variable
+        that is not a lease is reported to every watchdog, unless it names another one. None: all leases.
     """
     found = Leases([], [])
     for name in sorted(Variable.keys(prefix=LEASE_PREFIX)):
         try:
             value = _value(name)
-            if not value:  # it has ended meanwhile
+            if not value:  # the lease was ended meanwhile
                 continue
             if watchdog_dag_id is None or watchdog_of(value) in {None, watchdog_dag_id}:
                 found.leases.append(lease_of(name, value))
             elif _is_abandoned(value):
                 found.abandoned.append(lease_of(name, value))
-        except Exception as error:  # noqa: BLE001  # whatever it is: one variable must not keep the others back
+        except Exception as error:  # noqa: BLE001  # any error: one variable must not hide the others
             found.problems.append(str(error))
     return found
 
 
 def read_lease(model_arn: str) -> Lease | None:
-    """Who holds the model, if anybody.
+    """The lease on the model; None when there is none.
 
-    :raises RuntimeError: when Airflow does not say.
+    :raises RuntimeError: when Airflow cannot read the variable.
     """
     name = lease_name(model_arn)
     value = _value(name)
     try:
         return lease_of(name, value) if value else None
-    except ValueError as error:  # somebody has edited the variable
-        log.warning("%s; taken for none", error)
+    except ValueError as error:  # a person has edited the variable
+        log.warning("%s; the model counts as not leased", error)
         return None
 
 
 def own_lease(context: Context, model_arn: str) -> Lease | None:
-    """This run's lease on the model; None when another run holds it, or no run."""
+    """This run's lease on the model; None when another run or no run holds the model."""
     lease = read_lease(model_arn)
     return lease if lease and lease.is_of(context["ti"].dag_id, context["ti"].run_id) else None
 
 
 def take_lease(context: Context, plan: Plan, *, start_asked: bool = False) -> Lease:
-    """Take the model from now on, or take it again.
+    """Take the lease on the plan's model, or renew it; it begins now.
 
-    :param start_asked: whether the model is asked for next.
-    :raises RuntimeError: when another DAG holds it.
+    :param start_asked: whether the start request follows.
+    :raises RuntimeError: when another DAG holds the model.
     """
     settings, ti, now = plan.settings, context["ti"], datetime.now(UTC)
     lease = Lease(
@@ -101,36 +103,39 @@ def take_lease(context: Context, plan: Plan, *, start_asked: bool = False) -> Le
 
 
 def check_not_held(model_arn: str, dag_id: str) -> Lease | None:
-    """The lease that a DAG's run may replace, if there is one.
+    """The current lease on the model, which a run of this DAG may replace; None when there is none.
 
     :raises RuntimeError: when another DAG holds the model.
     """
     held = read_lease(model_arn)
     if held and held.held_against(dag_id, datetime.now(UTC)):
-        raise RuntimeError(f"the model is held by {held.dag_id}, run {held.run_id}, until {held.until}")
+        raise RuntimeError(
+            f"the model is held by {held.dag_id}, run {held.run_id}, until {held.until}: "
+            "try again when that run has ended"
+        )
     return held
 
 
 def claim(lease: Lease) -> Lease:
-    """Take the model by a lease that begins now; as it is written.
+    """Write a lease that begins now. Returns the lease as written.
 
-    :raises RuntimeError: when another DAG holds it.
+    :raises RuntimeError: when another DAG holds the model.
     """
     held = check_not_held(lease.model_arn, lease.dag_id)
-    if held and held.dead_man_switch:  # the run before has left one: it is still there, whatever is configured by now
+    if held and held.dead_man_switch:  # the last run left its switch, which exists even if the option is not set now
         lease = lease.model_copy(update={"dead_man_switch": True})
     return put_lease(lease)
 
 
 def put_lease(lease: Lease) -> Lease:
-    """Write a lease, instead of the one that is there."""
+    """Write a lease, over the current one."""
     name = lease_name(lease.model_arn)
-    Variable.set(name, lease.model_dump_json(), description="Who holds the model, until when")
+    Variable.set(name, lease.model_dump_json(), description="Which run holds the model, and until when")
     return lease
 
 
 def end_lease(lease: Lease) -> None:
-    """Give the model up, if it is still this very lease that holds it."""
+    """Delete a lease, unless another one has replaced it."""
     if read_lease(lease.model_arn) == lease:
         Variable.delete(lease_name(lease.model_arn))
 
@@ -139,17 +144,20 @@ def _is_abandoned(value: str) -> bool:
     try:
         return Lease.model_validate_json(value).seems_abandoned(datetime.now(UTC))
     except ValidationError:
-        return False  # the watchdog that it names reports it
+        return False  # not a lease: the watchdog that the variable names reports it
 
 
 def _value(name: str) -> str | None:
-    """A variable's value, None when there is no such variable.
+    """A variable's value; None when there is no such variable.
 
-    Airflow's `get` gives the default also when the API server cannot be asked; a list of names is an error then.
+    Airflow's `Variable.get` also returns the default when the API server does not answer, so a missing value proves
+    nothing. `Variable.keys` raises an error in that case.
     """
     value: str | None = Variable.get(name, default=None)
     if value is None and name in Variable.keys(prefix=name):
         value = Variable.get(name, default=None)
         if value is None and name in Variable.keys(prefix=name):
-            raise RuntimeError(f"the variable {name} cannot be read now: Airflow's API server does not give it")
+            raise RuntimeError(
+                f"the variable {name} cannot be read now: Airflow's API server lists it but does not return it"
+            )
     return value

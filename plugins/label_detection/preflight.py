@@ -1,4 +1,4 @@
-"""What a run will need, checked by `plan_run` before a model is started and paid for."""
+"""Checks, before a model is started and costs money, that everything a run needs is there."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: The packages of modules that are not named like them, as requirements.txt has them.
+#: Module name to package name in requirements.txt, where the two differ.
 _PACKAGES = {"PIL": "pillow", "aiobotocore": "apache-airflow-providers-amazon[aiobotocore]"}
-#: AWS: the hosts of SQS. sqs.<region>.amazonaws.com, its FIPS, dual-stack and VPC forms; the older <region>.queue.…
+#: AWS's host names of SQS: sqs.<region>.amazonaws.com with its FIPS, dual-stack and VPC forms, and the older
+#: <region>.queue.…
 _REGION = r"(?P<region>[a-z]{2,}(?:-[a-z]+)+-\d+)"
 _QUEUE_HOSTS = (re.compile(rf"(?:.+\.)?sqs(?:-fips)?\.{_REGION}\..+"), re.compile(rf"{_REGION}\.queue\..+"))
 
 
 def check_modules(settings: Settings) -> None:
-    """Import what the tasks and the triggerer need later, once the model is on.
+    """Import the modules that the tasks and the triggerer need later, while the model is on.
 
-    :raises AirflowFailException: when one cannot be imported.
+    :raises AirflowFailException: when a module cannot be imported.
     """
     for module in ("aiobotocore", settings.model.type.hook.rpartition(".")[0]):
         try:
@@ -42,30 +43,30 @@ def check_modules(settings: Settings) -> None:
             missing = (error.name or module).partition(".")[0]
             raise AirflowFailException(
                 f"the Python module {missing} cannot be imported on this worker ({error}): install the package "
-                f"{_PACKAGES.get(missing, missing)} by requirements.txt, on workers and triggerer; on Amazon MWAA the "
-                "log of the requirements installation says why pip failed"
+                f"{_PACKAGES.get(missing, missing)} from requirements.txt on the workers and the triggerer; on Amazon "
+                "MWAA, look for pip's error in the log of the requirements installation"
             ) from error
 
 
 def check_queue(settings: Settings, place: OptionPlace) -> None:
-    """Check by its URL that the queue is in the model's Region: SQS's client sends its calls to that Region.
+    """Check that the queue's URL names the model's Region, to which the SQS client sends its calls.
 
-    :raises AirflowFailException: when it is in another one.
+    :raises AirflowFailException: when the URL names another Region.
     """
     host = urlsplit(settings.queue_url).hostname or ""
     match = next((found for pattern in _QUEUE_HOSTS if (found := pattern.fullmatch(host))), None)
     if match and match["region"] != settings.region:
         raise AirflowFailException(
             f"{place.name('queue_url')}: the queue {settings.queue_url} is in {match['region']}, the model in "
-            f"{settings.region}: {place.where('queue_url')} must be a queue in the model's Region"
+            f"{settings.region}: set {place.where('queue_url')} to a queue in the model's Region"
         )
 
 
 def check_buckets(settings: Settings, place: OptionPlace) -> list[str]:
-    """Check that both buckets are there, of a supported type, and in the model's Region.
+    """Check that both buckets exist, have a supported type, and are in the model's Region.
 
-    :return: warnings.
-    :raises AirflowFailException: when the run could not work with one of them.
+    :return: warnings about buckets that work, but not well.
+    :raises AirflowFailException: when the run cannot work with one of them.
     """
     s3 = s3_client(settings)
     found = (_check_bucket(s3, settings, option, place) for option in ("source_bucket", "final_bucket"))
@@ -73,12 +74,12 @@ def check_buckets(settings: Settings, place: OptionPlace) -> list[str]:
 
 
 def probe_conditions(settings: Settings, run_id: str, place: OptionPlace) -> tuple[Conditions, list[str]]:
-    """Try which conditional requests the final bucket's S3 obeys.
+    """Test which conditional requests the S3 service of the final bucket supports.
 
     :return: the result, and warnings about guarantees that are weaker than on AWS.
-    :raises AirflowFailException: when the final bucket may not be written.
+    :raises AirflowFailException: when writing to the final bucket is denied.
     """
-    key = f"{REJECTED}conditions-probe/{run_id}"  # the one folder in which the policy lets the tasks delete
+    key = f"{REJECTED}conditions-probe/{run_id}"  # the only folder in which the IAM policy allows deletes
     try:
         conditions = probe(s3_client(settings), settings.final_bucket, key)
     except ClientError as error:
@@ -86,10 +87,10 @@ def probe_conditions(settings: Settings, run_id: str, place: OptionPlace) -> tup
             raise
         if error.operation_name == "PutObject":
             raise AirflowFailException(
-                f"{place.name('final_bucket')}: the bucket {settings.final_bucket!r} may not be written ({error}): "
-                f"allow s3:PutObject, or set {place.where('final_bucket')}"
+                f"{place.name('final_bucket')}: the bucket {settings.final_bucket!r} cannot be written to ({error}): "
+                f"allow s3:PutObject, or set {place.where('final_bucket')} to another bucket"
             ) from error
-        log.warning("whether the final bucket's S3 obeys conditional requests is not known: %s", error)
+        log.warning("whether the S3 of %s supports conditional requests is not known: %s", settings.final_bucket, error)
         return Conditions(), []
     return conditions, conditions.warnings()
 
@@ -103,7 +104,8 @@ def _check_bucket(s3: S3Client, settings: Settings, option: str, place: OptionPl
         if aws_errors.is_transient(error):
             raise
         raise AirflowFailException(
-            f"{bucket} does not exist or may not be listed ({error}); set {place.where(option)}, or allow s3:ListBucket"
+            f"{bucket} does not exist, or there is no permission to list it ({error}): "
+            f"set {place.where(option)}, or allow s3:ListBucket"
         ) from error
     if _is_paid_by_requester(s3, name):
         raise AirflowFailException(
@@ -113,22 +115,29 @@ def _check_bucket(s3: S3Client, settings: Settings, option: str, place: OptionPl
 
 
 def _check_region(settings: Settings, bucket: str, region: str | None) -> str | None:
-    """A warning where the model is sent the images; a model that reads them itself cannot."""
-    if region in {None, "", settings.region}:  # not every S3 but AWS's has Regions
+    """A warning when the bucket is in another Region, if the pipeline sends the images to the model.
+
+    :raises AirflowFailException: when the model's service reads the images itself: it reads its own Region only.
+    """
+    if region in {None, "", settings.region}:  # S3 services other than AWS's may have no Regions
         return None
     where = f"{bucket} is in {region}, the model in {settings.region}"
-    if hasattr(hook_class(settings.model), "max_bytes"):  # of hooks that send images; else the service reads them
-        return f"{where}: each image is sent from Region to Region, which is slower and which AWS charges for"
-    raise AirflowFailException(f"{where}, which reads images in its own Region alone: both must be in one Region")
+    if hasattr(hook_class(settings.model), "max_bytes"):  # only hooks that send images have it
+        return f"{where}: each image is sent from one Region to the other, which is slower and costs money"
+    raise AirflowFailException(
+        f"{where}, and it reads images only in its own Region: use a bucket in the model's Region"
+    )
 
 
 def _is_paid_by_requester(s3: S3Client, name: str) -> bool:
     try:
         return s3.get_bucket_request_payment(Bucket=name).get("Payer") == "Requester"
-    except aws_errors.AWS_ERRORS as error:  # only its owner may ask, and other S3s do not know it
+    except (
+        aws_errors.AWS_ERRORS
+    ) as error:  # only the bucket's owner may ask, and some S3 services do not know this call
         log.info("whether %s is a Requester Pays bucket is not known: %s", name, error)
         return False
 
 
 def _other(place: OptionPlace, option: str) -> str:
-    return f"set {place.where(option)} to a general purpose bucket whose owner pays"
+    return f"set {place.where(option)} to a general purpose bucket that is not Requester Pays"

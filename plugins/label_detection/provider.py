@@ -1,6 +1,6 @@
-"""What Airflow learns from the installed wheel: the provider's name, its options and its links.
+"""Provider information for Airflow, from the installed wheel: the provider's name, options, modules and links.
 
-Airflow asks while it reads its own configuration, in every process: nothing here may import Airflow.
+Airflow calls this module in every process while it reads its own configuration, so it must not import Airflow.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LINKS = [
     "label_detection.links.pages.PicturesLink",
 ]
 _NAME = "Label detection"
-#: What a DAG of somebody else's may use.
+#: The modules that users may import in their own DAGs.
 _MODULES = {
     "hooks": [f"label_detection.hooks.{service}" for service in ("rekognition", "sagemaker", "lookoutvision")],
     "operators": [f"label_detection.operators.{module}" for module in ("custom_model", "images")],
@@ -30,7 +30,7 @@ PACKAGE = "airflow-label-detection"
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Airflow's entry point `apache_airflow_provider`; shape: Airflow's `provider_info.schema.json`."""
+    """Airflow's entry point `apache_airflow_provider`, in the format of Airflow's `provider_info.schema.json`."""
     return {
         "package-name": PACKAGE,
         "name": _NAME,
@@ -44,7 +44,7 @@ def get_provider_info() -> dict[str, Any]:
 
 
 def _options() -> dict[str, Any]:
-    """The options as Airflow lists them. Without defaults there: the defaults are in `Settings`, for every source."""
+    """The options, as Airflow lists them. No defaults here: `Settings` has them, for every source of options."""
     return {
         option: {
             "description": description,

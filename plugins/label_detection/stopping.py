@@ -1,4 +1,4 @@
-"""Getting a model off, through whatever its service answers: for the teardown and for the watchdog."""
+"""Stops a model and waits until it is off, through temporary errors of its service. For teardown and watchdog."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ from label_detection_core.config.model_types import Model
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two looks at a model that is on, and at one that is off.
+#: Seconds between two Describe calls for a model that is on, and for one that is off.
 ON_SECONDS = 3.0
 _OFF_SECONDS = 1.0
-#: Seconds of nothing but throttling, 5xx and lost connections before a stop is failed. Six tries of the teardown make
-#: some twelve minutes of that, then the watchdog goes on.
+#: Seconds of nothing but throttling, 5xx and lost connections after which a stop fails. The teardown's six tries bear
+#: this for about twelve minutes together; then the watchdog continues.
 _PATIENCE_SECONDS = 120.0
 
 
 class Stopping:
-    """A model on its way off.
+    """Stops one model.
 
-    The service's trouble that passes is waited out here, not in the client: a client would back off for longer and
-    longer, and the model is on meanwhile.
+    Temporary errors of the service are retried here, not in the AWS client. A client would wait longer after each
+    error, and the model costs money meanwhile.
 
-    :param before_stop: called right before each request to stop; what it raises comes through.
+    :param before_stop: called right before each stop request. Its exceptions are passed on.
     """
 
     def __init__(self, model: Model, aws_conn_id: str, before_stop: Callable[[], None] = lambda: None) -> None:
         self.hook: ModelHook = hook_for(model, aws_conn_id, brief_config())
-        self.asked_at: datetime | None = None  # when a request to stop was accepted
+        self.asked_at: datetime | None = None  # when the first stop request was accepted
         self.was_on = False
         self._before_stop = before_stop
-        self._accepted: float | None = None  # time.monotonic() of the last request to stop that was accepted
+        self._accepted: float | None = None  # time.monotonic() of the last accepted stop request
         self._trouble_since: float | None = None
         self._seen = ""
 
     def step(self) -> ModelState | None:
-        """Look at the model, and ask for its end if it is on. None: the service gives no answer now.
+        """Get the model's state, and send a stop request if the model is on. None: the service does not answer now.
 
-        A model that is starting refuses to be stopped: asked again at the next step. One that still says RUNNING after
-        a request that was accepted is not asked again at once: Describe lags.
+        A service refuses to stop a model that is starting; the next step sends the request again. A model that is
+        still RUNNING after an accepted request gets no new one for a minute, because Describe lags.
         """
         try:
             state = self._look()
@@ -62,8 +62,8 @@ class Stopping:
     def until_off(self, linger_seconds: float, start_asked_at: datetime | None = None) -> ModelState:
         """Stop the model, and return once it is off.
 
-        A model that is off although no request of ours has stopped it must stay off for `linger_seconds`, and for as
-        long as Describe may lag behind a start request that was made at `start_asked_at`.
+        A model that is off without an accepted stop request from here must stay off for `linger_seconds`, and until
+        Describe can no longer lag behind a start request made at `start_asked_at`.
         """
         off_since: float | None = None
         believed_at = lag.lags_until(start_asked_at) if start_asked_at else datetime.now(UTC)
@@ -93,8 +93,10 @@ class Stopping:
         return state
 
     def _gone(self, error: LookupError) -> ModelState:
-        """Deleted meanwhile: it costs nothing any more. Or the connection leads to another account now, where nobody
-        sees it: a request to stop goes by the ARN alone, and is refused there.
+        """Handle a model that Describe does not find. Returns OFF if it was deleted: it costs nothing any more.
+
+        The connection may also lead to another account now, where Describe cannot see the model. The stop request
+        names the model by its ARN, so AWS refuses it in that case, and the error is raised.
         """
         self._before_stop()
         self._stop()
@@ -105,10 +107,10 @@ class Stopping:
             self.hook.stop()
             self.asked_at = self.asked_at or datetime.now(UTC)
             self._accepted = time.monotonic()
-            log.info("asked it to stop")
+            log.info("sent the stop request")
         except ModelInUseError as error:
-            log.info("it cannot be stopped now: %s; trying again", error)
-        except LookupError as error:  # gone before, or since the look
+            log.info("the model cannot be stopped now: %s; trying again", error)
+        except LookupError as error:  # deleted, before or after the Describe call
             log.info("there is nothing to stop: %s", error)
 
     def _bear(self, error: Exception) -> None:
@@ -116,4 +118,4 @@ class Stopping:
         self._trouble_since = self._trouble_since or now
         if not aws_errors.is_transient(error) or now - self._trouble_since > _PATIENCE_SECONDS:
             raise error
-        log.warning("the model's service is in trouble, trying again: %s", error)
+        log.warning("a temporary error of the model's service, trying again: %s", error)

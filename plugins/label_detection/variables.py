@@ -1,4 +1,4 @@
-"""Airflow's Variables, and the list of their names, which Airflow gives a task from 3.3 on only."""
+"""Airflow's Variables with a list of their names. Airflow lets a task list names from 3.3 on only."""
 
 from __future__ import annotations
 
@@ -15,42 +15,44 @@ _TRIES = 3
 
 class ListedVariable:
     """
-    `Variable` for Airflow 3.2, as far as the leases need it: the names are kept in a Variable of their own.
+    `Variable` for Airflow 3.2, with the methods that the leases need. It stores the names in one more Variable.
 
-    They only become more, one for each model. Two tasks that add theirs at once may lose one: so the names are read
-    again after the value is written. Airflow 3.2 logs a write that failed, and takes what it cannot read for what is
-    not there: so whatever is written is read again, and that something is not there is believed only between two proofs
-    that Airflow answers.
+    Names are only added, one per model, and never removed. Two tasks that add a name at one time may lose one of the
+    two, so the names are read again after the value is written. Airflow 3.2 only logs a failed write, and treats a
+    Variable that it cannot read as missing. So each written value is read again, and a Variable counts as missing only
+    if Airflow has answered a test request before and after the read.
     """
 
     @staticmethod
     def get(key: str, default: Any = None) -> Any:
-        """The value, or the default when there is none. :raises RuntimeError: when Airflow cannot be asked."""
+        """The value; the default when there is none. :raises RuntimeError: when Airflow does not answer."""
         value = _read(key)
         return default if value is None else value
 
     @staticmethod
     def set(key: str, value: str, description: str | None = None) -> None:
-        """Write a value, and remember its name first. :raises RuntimeError: when either is not kept."""
+        """Store the name, then the value. :raises RuntimeError: when Airflow does not keep one of the two."""
         for _ in range(_TRIES):
             names = _names()
             if key not in names:
-                _write(_NAMES, json.dumps([*names, key]), "The Variables that label detection has made")
+                _write(_NAMES, json.dumps([*names, key]), "Names of the Variables that label detection has created")
             _write(key, value, description)
             if key in _names():
                 return
-        raise RuntimeError(f"the name of the variable {key} is not kept in {_NAMES}")
+        raise RuntimeError(
+            f"the name of the variable {key} could not be stored in the variable {_NAMES}: another task may write it"
+        )
 
     @staticmethod
     def delete(key: str) -> None:
-        """Delete it. :raises RuntimeError: when it is still there."""
+        """Delete the Variable. :raises RuntimeError: when it still exists afterwards."""
         _Variable.delete(key)
         if _read(key) is not None:
             raise RuntimeError(f"the variable {key} cannot be deleted: see Airflow's error above")
 
     @staticmethod
     def keys(prefix: str = "") -> list[str]:
-        """The names of those that are there. :raises RuntimeError: when Airflow cannot be asked."""
+        """Names of the existing Variables with a prefix. :raises RuntimeError: when Airflow does not answer."""
         return [name for name in _names() if name.startswith(prefix) and _read(name) is not None]
 
 
@@ -75,11 +77,11 @@ def _write(key: str, value: str, description: str | None) -> None:
 
 def _prove_that_airflow_answers() -> None:
     name = f"{_CANARY}.{uuid.uuid4().hex}"
-    _Variable.set(name, name, description="Whether Variables can be read and written; gone in a moment")
+    _Variable.set(name, name, description="Test whether Variables can be read and written; deleted at once")
     answers = _Variable.get(name, default=None) == name
     _Variable.delete(name)
     if not answers:
-        raise RuntimeError("Airflow's API server gives no Variables now")
+        raise RuntimeError("Airflow's API server neither stores nor returns Variables now: see Airflow's error above")
 
 
 Variable: Any = _Variable if hasattr(_Variable, "keys") else ListedVariable

@@ -1,4 +1,4 @@
-"""What a run's tasks tell each other, by XCom."""
+"""The values that a run's tasks exchange by XCom."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ PLAN_TASK = "plan_run"
 START_TASK = "start_model"
 WAIT_TASK = "wait_for_model"
 STOP_TASK = at_work.STOP_TASK
-#: Of tasks that wait for a worker, those that stop a model come first: the others have 1.
+#: Priority weight of tasks that stop a model, so that they get a worker first. The other tasks have 1.
 STOP_FIRST = 100
 _PLAN_KEY = "plan"
 _WARNING_KEY = "warning"
-_NO_PLAN = f"this run has no plan: run it together with {PLAN_TASK}"
+_NO_PLAN = f"this run has no plan: run the task together with {PLAN_TASK}"
 
 
 class Started(BaseModel):
-    """The start request: when it was made, whether the model was on already, and when workers must stop receiving.
+    """The start of the model.
 
-    `accepted_at`: when the service had accepted the request, which throttling can delay by minutes; None: it was not
-    made, because the model was on already.
+    `requested_at`: when the lease was taken, just before the request. `adopted`: whether the model was on already.
+    `units`: its inference units. `deadline`: when workers must stop receiving. `accepted_at`: when the service accepted
+    the request, which throttling can delay by minutes; None: no request, because the model was on already.
     """
 
     requested_at: AwareDatetime
@@ -41,14 +42,15 @@ class Started(BaseModel):
 
     @property
     def asked_at(self) -> datetime:
-        """From when on Describe may lag behind the request."""
+        """Time of the start request, behind which Describe may lag."""
         return self.accepted_at or self.requested_at
 
 
 class Stopped(BaseModel):
-    """When the model was off, or left to another run that holds it.
+    """The stop of the model.
 
-    `on_since`: since when this run had it on; None: found off. `asked_at`: when its end was asked for.
+    `stopped_at`: when the model was off, or was left on because another run holds it. `on_since`: since when this run
+    had the model on; None: it was found off. `asked_at`: when the stop request was accepted; None: there was none.
     """
 
     stopped_at: AwareDatetime
@@ -57,9 +59,10 @@ class Stopped(BaseModel):
 
 
 class PlannedModel(NamesModel):
-    """What a stop needs of a plan, and no more: a plan whose other options are not valid any more must not prevent it.
+    """The two options of a plan that a stop needs.
 
-    An option's check can become stricter by an upgrade in the middle of a run.
+    A stop must not fail because other options of the plan are invalid: an upgrade in the middle of a run can make an
+    option's check stricter.
     """
 
     model_arn: str
@@ -67,12 +70,12 @@ class PlannedModel(NamesModel):
 
 
 def push_plan(context: Context, plan: Plan) -> None:
-    """Make the plan known to the run's other tasks."""
+    """Store the plan for the run's other tasks."""
     context["ti"].xcom_push(_PLAN_KEY, plan.model_dump(mode="json"))
 
 
 def pull_plan(context: Context) -> Plan | None:
-    """The run's plan; None when none was made."""
+    """The run's plan; None when there is none."""
     value = pull(context, PLAN_TASK, _PLAN_KEY)
     return Plan.model_validate(value) if value else None
 
@@ -80,7 +83,7 @@ def pull_plan(context: Context) -> Plan | None:
 def require_plan(context: Context) -> Plan:
     """The run's plan.
 
-    :raises ValueError: when there is none, because the task was run by itself.
+    :raises ValueError: when there is none, because the task was run alone.
     """
     plan = pull_plan(context)
     if plan is None:
@@ -89,7 +92,7 @@ def require_plan(context: Context) -> Plan:
 
 
 def require_planned_model(context: Context) -> PlannedModel:
-    """The run's model. :raises ValueError: when there is no plan, because the task was run by itself."""
+    """The run's model. :raises ValueError: when there is no plan, because the task was run alone."""
     value = pull(context, PLAN_TASK, _PLAN_KEY)
     if not value:
         raise ValueError(_NO_PLAN)
@@ -97,52 +100,52 @@ def require_planned_model(context: Context) -> PlannedModel:
 
 
 def pull_started(context: Context) -> Started | None:
-    """The start request; None when none was made."""
+    """The run's start of the model; None when there was none."""
     value = pull(context, START_TASK)
     return Started.model_validate(value) if value else None
 
 
 def require_started(context: Context) -> Started:
-    """The start request.
+    """The run's start of the model.
 
-    :raises ValueError: when there is none, because the task was run by itself.
+    :raises ValueError: when there is none, because the task was run alone.
     """
     started = pull_started(context)
     if started is None:
-        raise ValueError(f"this run has not asked for the model: run it together with {START_TASK}")
+        raise ValueError(f"this run has not started the model: run the task together with {START_TASK}")
     return started
 
 
 def pull_stopped(context: Context) -> Stopped | None:
-    """The stop; None when there was none since the start request: a cleared run may still have its first time's."""
+    """The stop after the last start; None when there was none. A cleared run may still have an older stop in XCom."""
     value, started = pull(context, STOP_TASK), pull_started(context)
     stopped = Stopped.model_validate(value) if value else None
     return None if stopped and started and stopped.stopped_at < started.requested_at else stopped
 
 
 def pull_running_at(context: Context) -> datetime | None:
-    """When the model was seen running since the start request; a cleared run may still have its first time's moment."""
+    """When the model was seen running after the last start; None: not yet. A cleared run may have an older time."""
     value, started = pull(context, WAIT_TASK), pull_started(context)
     if not value or not started:
         return None
-    # What a trigger ends its task with is encoded twice by Airflow 3.3: a text in quotes.
+    # Airflow 3.3 encodes the value with which a trigger ends its task twice: the text has quotes around it.
     seen_at = datetime.fromisoformat(value.strip('"'))
     return seen_at if seen_at >= started.requested_at else None
 
 
 def pull(context: Context, task_id: str, key: str = "return_value") -> Any:
-    """What a task returned, or pushed under another key; None when it did not."""
+    """The value that a task returned, or pushed under `key`; None when there is none."""
     return context["ti"].xcom_pull(task_ids=task_id, key=key)
 
 
 def push_warning(context: Context, *warnings: str | None) -> None:
-    """Keep a task's warnings for the report; None is no warning. A second call replaces those of the first."""
+    """Store a task's warnings for the report; None is no warning. A second call replaces the first one's warnings."""
     if given := [warning for warning in warnings if warning]:
         context["ti"].xcom_push(_WARNING_KEY, given)
 
 
 def pull_warnings(context: Context) -> list[str]:
-    """What went wrong beside the run, in the order of its tasks."""
+    """All warnings of the run, in the order of its tasks."""
     pulled = (context["ti"].xcom_pull(task_ids=task, key=_WARNING_KEY) for task in (PLAN_TASK, START_TASK, STOP_TASK))
-    # A run that was planned by an earlier version has one text here.
+    # A run that an earlier version planned has one text here instead of a list.
     return [warning for found in pulled if found for warning in ([found] if isinstance(found, str) else found)]

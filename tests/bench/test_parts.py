@@ -27,14 +27,14 @@ def run_of(images: int, units: int, **more: Any) -> dict[str, Any]:
 
 def test_use_and_idle_time_have_a_row_for_each_size() -> None:
     rows = model_time.rows([run_of(2000, 5), run_of(2000, 5, use=0.94), run_of(2000, 5, use=0.9), run_of(100, 1)])
-    assert by_name(rows, "5 unit(s), 2,000 images: RUNNING").median == 0.94
-    assert not by_name(rows, "5 unit(s), 2,000 images: RUNNING").is_kept
-    assert by_name(rows, "100 images: RUNNING to first detect").values == (2.0,)
+    assert by_name(rows, "5 units, 2,000 images: from RUNNING").median == 0.94
+    assert not by_name(rows, "5 units, 2,000 images: from RUNNING").is_kept
+    assert by_name(rows, "100 images: from RUNNING to the first detect call").values == (2.0,)
 
 
 def test_the_sample_schedule_is_shown_beside_the_measurement() -> None:
     rows = model_time.rows([run_of(100, 1, on_seconds=111.0)])
-    ratio = by_name(rows, "100 images, 1 unit(s): of the sample's time")
+    ratio = by_name(rows, "100 images, 1 unit: share of the sample's time")
     assert ratio.median == pytest.approx(111 / (900 + 3540))
     assert ratio.is_kept
     assert "4,440 s" in ratio.against
@@ -43,8 +43,8 @@ def test_the_sample_schedule_is_shown_beside_the_measurement() -> None:
 def test_a_mapped_task_per_image_is_compared_run_by_run() -> None:
     ours, theirs = {"images": 100, "seconds": 2.0, "cpu": 1.0}, {"images": 100, "seconds": 50.0, "cpu": 60.0}
     rows = airflow_cost.compare_rows([{"ours": ours, "theirs": theirs}])
-    assert by_name(rows, "times its throughput").median == 25
-    assert by_name(rows, "its CPU, of ours").median == 60
+    assert by_name(rows, "throughput of the pipeline").median == 25
+    assert by_name(rows, "CPU of the other DAG").median == 60
 
 
 def test_scale_is_the_largest_against_the_smallest() -> None:
@@ -129,10 +129,10 @@ def test_a_large_runs_pages_are_compared_with_a_small_ones() -> None:
         return {"images": images, "memory_before": 2e8, "memory": seconds * 1e9, **times}
 
     rows = pages.rows([sample(50, 0.5), sample(50_000, 0.6), sample(50, 0.5), sample(50_000, 1.0)])
-    assert by_name(rows, "first picture's card, of that at 50").values == (1.2, 2.0)
-    assert not by_name(rows, "first picture's card, of that at 50").is_kept
-    assert by_name(rows, "filtered down to the last one").against == "13 requests"
+    assert by_name(rows, "first picture's card, divided by that at 50").values == (1.2, 2.0)
+    assert not by_name(rows, "first picture's card, divided by that at 50").is_kept
+    assert by_name(rows, "search until the last image is found").against == "13 requests"
     assert by_name(rows, "memory after 50 images").values == (500,)
-    assert by_name(rows, "memory after 50,000 images, of that after 50").values == (1.2, 2.0)
-    assert not by_name(rows, "memory after 50,000 images, of that after 50").is_kept
+    assert by_name(rows, "memory after 50,000 images, divided by that after 50").values == (1.2, 2.0)
+    assert not by_name(rows, "memory after 50,000 images, divided by that after 50").is_kept
     assert pages.rows([]) == []

@@ -10,6 +10,7 @@ import pytest
 
 from label_detection_core.drain.message_worker import MessageWorker
 from label_detection_core.queue.messages import Message
+from sandbox.waiting import wait_until
 from tests.conftest import Aws
 from tests.core.conftest import client
 
@@ -85,7 +86,4 @@ def delay(aws: Aws, seconds: int) -> None:
 
 
 def wait_for(condition: Any, seconds: float = 10) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, f"the condition is still false after {seconds} s"
-        time.sleep(0.02)
+    wait_until(condition, seconds, "what the test waits for", every=0.02)

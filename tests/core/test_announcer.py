@@ -137,7 +137,7 @@ def test_entries_that_sqs_always_refuses_are_an_error_and_the_next_attempt_conti
     aws: Aws, quick_pauses: None
 ) -> None:
     chunk = chunk_of(aws, 25)
-    with pytest.raises(NotTakenError, match="SQS did not take 1 messages: InternalError: try again"):
+    with pytest.raises(NotTakenError, match="SQS did not accept 1 messages: InternalError: try again"):
         announcer(aws, chunk, sqs=Flaky(client("sqs"), {"0013.png": 99})).run()
     assert mark(aws, chunk)["sent"] == 10
     announcer(aws, chunk).run()
@@ -232,5 +232,5 @@ def test_after_an_edited_mark_all_pictures_are_sent_again(aws: Aws, body: bytes)
 def test_a_missing_list_is_an_error_with_its_cure(aws: Aws) -> None:
     chunk = chunk_of(aws, 3)
     aws.s3.delete_object(Bucket=aws.settings.final_bucket, Key=chunk.key)
-    with pytest.raises(ChunkGoneError, match=f"{chunk.key} is gone: make the plan again"):
+    with pytest.raises(ChunkGoneError, match=f"{chunk.key} is gone: clear plan_backfill to list"):
         announcer(aws, chunk).run()

@@ -226,6 +226,7 @@ def peak(keys: int) -> float:
         assert survey.pictures == keys
 
 
+@pytest.mark.slow
 def test_ten_times_the_keys_take_no_more_memory() -> None:
     peak(1000)
     assert peak(200_000) < 1.5 * peak(20_000)

@@ -249,7 +249,7 @@ def test_a_receipt_handle_that_sqs_no_longer_knows_ends_no_drain(
             return answer
 
     assert make_drain(sqs=Stale()).run() == Tally(labelled=2)
-    assert "could not be deleted: it has expired" in caplog.text
+    assert "could not be deleted, and will be delivered again: it has expired" in caplog.text
 
 
 def run_with_odd(aws: Aws, drain: Drain, picture: bytes, odd: int = 1) -> Tally:
@@ -289,7 +289,7 @@ def test_a_message_that_would_return_too_late_is_left_to_the_next_run_immediatel
     assert run_with_odd(aws, make_drain(detect=model), picture, odd=2) == Tally(labelled=10, failed=2)
     assert model.idle() < END_SECONDS
     assert aws.depth() == (0, 2), "the message must be hidden until the next run"
-    assert "2 messages that failed come back too late: left to the next run" in caplog.text
+    assert "2 failed messages become visible too late for this run" in caplog.text
 
 
 @pytest.mark.parametrize(

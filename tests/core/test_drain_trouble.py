@@ -77,7 +77,7 @@ def test_a_service_that_is_down_ends_the_drain_before_deliveries_are_used_up(
     for number in range(60):
         aws.upload(f"{number}.png", picture)
     aws.fail_model("detect", status=500)
-    with pytest.raises(DrainError, match="images in a row") as caught:
+    with pytest.raises(DrainError, match="pictures in a row") as caught:
         make_drain(max_receives=5).run()
     assert not isinstance(caught.value, RefusedError)
     assert (aws.final_keys(), len(aws.source_keys())) == ([], 60)

@@ -293,7 +293,7 @@ def test_an_image_is_found_by_its_place(aws: Aws, gallery: Gallery) -> None:
     "text", ["", "../../x:0", "000-0123abcd-000000", "000-0123abcd-000000:-1", "000-0123ABCD-000000:1"], ids=ascii
 )
 def test_an_invalid_place_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no place"):
+    with pytest.raises(ValueError, match="not a position"):
         JournalPosition.parse(text)
 
 

@@ -102,4 +102,4 @@ def test_a_line_that_is_not_the_journals_is_left_out_of_the_totals_and_logged(
     aws.s3.put_object(Bucket=aws.settings.final_bucket, Key=key, Body=b'{\n[]\n{"outcome": "labelled"}\n')
     lines = list(read_journal(aws.s3, aws.settings.final_bucket, RUN.run_id))
     assert [line.image for line in lines] == ["a-1.png"]
-    assert "3 lines of the run's journal" in caplog.text
+    assert "3 invalid lines in the run's journal" in caplog.text

@@ -72,7 +72,7 @@ def test_a_failing_s3_is_a_warning_and_is_not_called_for_every_image(aws: Aws) -
     keys = [f"{number}.png" for number in range(500)]
     left = find_left_behind(client("s3"), aws.settings.source_bucket, ignored(aws, *keys, more=4))
     (warning,) = left.warnings(0)
-    assert warning.startswith("504 more images")
+    assert warning.startswith("504 more pictures")
     assert "503" in warning
 
 

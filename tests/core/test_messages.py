@@ -336,21 +336,23 @@ def test_of_thousands_of_ignored_events_the_first_are_listed_and_the_others_coun
         pytest.param('{"Records": "all"}', "not an S3 event", id="records of no list"),
         pytest.param(through_sns("hello"), "not JSON", id="SNS with text"),
         pytest.param('{"Type": "SubscriptionConfirmation", "TopicArn": "t"}', "not confirmed", id="a subscription"),
-        pytest.param('{"requestPayload":' * 40 + "1" + "}" * 40, "more than 32 envelopes", id="envelopes without end"),
-        pytest.param("[" * 40 + "1" + "]" * 40, "more than 32 envelopes", id="lists without end"),
+        pytest.param(
+            '{"requestPayload":' * 40 + "1" + "}" * 40, "more than 32 nested envelopes", id="envelopes without end"
+        ),
+        pytest.param("[" * 40 + "1" + "]" * 40, "more than 32 nested envelopes", id="lists without end"),
         pytest.param(
             '{"source": "our.app", "detail-type": "x", "detail": {}}', "not an S3 event", id="of another source"
         ),
-        pytest.param(through_cloudtrail("a", requestParameters=[]), "a key of 0 bytes", id="a call without a bucket"),
+        pytest.param(through_cloudtrail("a", requestParameters=[]), "key has 0 bytes", id="a call without a bucket"),
         pytest.param('{"Records": [1]}', "record 0", id="a record of no object"),
         pytest.param('{"Records": [{"eventName": "ObjectCreated:Put"}]}', "record 0", id="a record without an object"),
         pytest.param(direct(record("a", eventVersion="3.0")), "event version 3.0", id="a later major version"),
-        pytest.param(direct(record("")), "a key of 0 bytes", id="an empty key"),
-        pytest.param(direct(record("x" * 1025)), "a key of 1025 bytes", id="a key over 1,024 bytes"),
+        pytest.param(direct(record("")), "key has 0 bytes", id="an empty key"),
+        pytest.param(direct(record("x" * 1025)), "key has 1025 bytes", id="a key over 1,024 bytes"),
         pytest.param(through_eventbridge("\ud800"), "not valid Unicode", id="half a surrogate pair"),
         pytest.param(direct(record("a")).replace("abc", "\\ud800"), "not valid Unicode", id="half a pair as eTag"),
         pytest.param(through_eventbridge("a").replace("v1", "\\ud800"), "not valid Unicode", id="half a pair, version"),
-        pytest.param(direct(record("a")).replace('"a"', '"%ff"'), "not UTF-8", id="bytes that are not UTF-8"),
+        pytest.param(direct(record("a")).replace('"a"', '"%ff"'), "not valid UTF-8", id="bytes that are not UTF-8"),
         pytest.param('{"source": "aws.s3", "detail-type": "Object Created", "detail": {}}', "detail", id="no detail"),
     ],
 )

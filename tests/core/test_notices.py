@@ -45,22 +45,26 @@ def stopped(by_us: bool = True, minutes: float = 67) -> Stopped:
                 "COULD NOT BE STOPPED",
                 "AccessDeniedException",
                 ARN,
-                "May be on: since 2026-11-22 06:00:00 UTC, with 2 inference units\n",
+                "The model may be on since 2026-11-22 06:00:00 UTC, with 2 inference units\n",
                 BY_HAND,
             ],
         ),
         (
             stop_failed(task(), None, None),
-            ["since when is not known", "Model: not known", "in its service's console; its ARN is not known"],
+            [
+                "since when is not known",
+                "Model: not known",
+                "in the console of its AWS service; the model's ARN is not known",
+            ],
         ),
         (
             run_failed(task(), ARN, LEASE),
             [
                 "failed in stop_model",
-                "May be on: since",
+                "The model may be on since",
                 BY_HAND,
-                "(stop_model itself, if no other did)",
-                "No image is lost",
+                "(stop_model, if no other task failed)",
+                "No picture is lost",
             ],
         ),
         (run_failed(task(), ARN, None), ["does not hold the model", f"Model: {ARN}"]),
@@ -71,13 +75,13 @@ def stopped(by_us: bool = True, minutes: float = 67) -> Stopped:
                 RUN,
                 "its run was deleted",
                 "since 2026-11-22 06:00:00 UTC",
-                "Over its time: 7.0 minutes",
-                "Found to be off: 2026-11-22 07:07:00 UTC",
-                "stopped it",
+                "Past the end of the lease: 7.0 minutes",
+                "Seen to be off: 2026-11-22 07:07:00 UTC",
+                "the watchdog stopped it",
             ],
         ),
-        (watchdog_acted(stopped(minutes=30)), ["Over its time: no, the run was over or deleted before"]),
-        (watchdog_acted(stopped(by_us=False)), ["It was off already"]),
+        (watchdog_acted(stopped(minutes=30)), ["Past the end of the lease: no; the watchdog ended it early"]),
+        (watchdog_acted(stopped(by_us=False)), ["The model was off already"]),
         (
             watchdog_failed(task("one line\nfor each model"), [LEASE]),
             ["one line\nfor each model", "every 10 minutes", f"Leased: {ARN} since 2026-11-22 06:00:00 UTC until"],
@@ -119,7 +123,7 @@ def test_a_watchdog_that_failed_names_the_stop_of_every_model_that_is_leased() -
     assert body.count("stop-project-version") == 2
     assert BY_HAND in body
     assert f"--project-version-arn {other} --region us-east-1" in body
-    assert "in its service's console; its ARN is not known" in watchdog_failed(task(), []).body
+    assert "in the console of its AWS service; the model's ARN is not known" in watchdog_failed(task(), []).body
 
 
 def test_the_notice_of_a_run_without_the_model_does_not_ask_to_stop_it() -> None:
@@ -127,15 +131,15 @@ def test_the_notice_of_a_run_without_the_model_does_not_ask_to_stop_it() -> None
 
 
 def test_a_notice_mentions_the_watchdog_only_if_there_is_a_lease() -> None:
-    assert "goes on trying every 10 minutes" in stop_failed(task(), ARN, LEASE).body
+    assert "tries again every 10 minutes" in stop_failed(task(), ARN, LEASE).body
     body = stop_failed(task(), ARN, None).body
-    assert "goes on trying" not in body
+    assert "tries again" not in body
     assert "No lease of this run was found" in body
 
 
 def test_a_run_whose_lease_cannot_be_read_may_hold_the_model() -> None:
     body = run_failed(task(), ARN, None, lease_known=False).body
-    assert "May be on: since when is not known" in body
+    assert "The model may be on; since when is not known" in body
     assert BY_HAND in body
 
 
@@ -177,12 +181,12 @@ def test_signatures_and_logins_are_not_in_a_notice(text: str, secret: str) -> No
 def test_a_long_error_is_cut() -> None:
     body = run_failed(task("x" * 300_000), ARN, None).body
     assert len(body) < 4000
-    assert "the whole is in the log" in body
+    assert "the full text is in the task's log" in body
 
 
 def test_the_watchdogs_line_for_the_log_names_the_run_and_how_long_it_was_over() -> None:
     assert str(stopped()) == (
-        f"{ARN}: left by run {RUN} of DAG label_detection (its run was deleted), leased since 2026-11-22 06:00:00 UTC, "
-        "7 minutes over its time: stopped it"
+        f"{ARN}: run {RUN} of DAG label_detection did not end its lease (its run was deleted); "
+        "leased since 2026-11-22 06:00:00 UTC, 7 minutes past the end of the lease; stopped the model"
     )
-    assert "over its time" not in str(stopped(minutes=30))
+    assert "past the end" not in str(stopped(minutes=30))

@@ -92,7 +92,7 @@ def test_a_value_may_have_a_json_type(option: str, value: Any, is_set_to: Any) -
         pytest.param({"queue_url": {"a": "secret"}}, "queue_url is {…}: ", id="an object for a text"),
         pytest.param({"schedule": "every day"}, "schedule is 'every day'", id="a schedule that is not cron"),
         pytest.param({"schedule": ["@hourly"]}, "schedule is […]: ", id="a list of schedules"),
-        pytest.param({"source_bucket": "final-1"}, "final_bucket is the source bucket too", id="one bucket for both"),
+        pytest.param({"source_bucket": "final-1"}, "final_bucket is also the source bucket", id="one bucket for both"),
     ],
 )
 def test_the_error_of_a_wrong_value_names_the_pipeline_and_the_place(more: dict[str, Any], says: str) -> None:
@@ -130,7 +130,7 @@ def test_the_error_of_a_missing_option_names_both_places_for_it(empty: str | Non
     (problem,) = problems(named(leaves=given)["leaves"])
     assert problem == (
         f"pipelines: leaves: queue_url is missing: set it in {VARIABLE}, or {environment_name('queue_url')} for all "
-        "(The SQS queue that S3 fills)"
+        "(The URL of the SQS queue that receives the events of the source bucket)"
     )
 
 
@@ -144,7 +144,7 @@ def test_every_problem_has_a_line_of_its_own() -> None:
     ("option", "says"),
     [
         pytest.param("queue_ulr", "'queue_ulr' is not an option: did you mean queue_url?", id="a typing error"),
-        pytest.param("colour", "'colour' is not an option: mend or remove it", id="no similar option"),
+        pytest.param("colour", "'colour' is not an option: fix or remove it", id="no similar option"),
         pytest.param("pipelines", "'pipelines' is not an option", id="pipelines within one"),
         pytest.param("Schedule", "did you mean schedule?", id="in other case"),
     ],
@@ -161,7 +161,7 @@ def test_an_unknown_option_is_named_but_not_its_value(option: str, says: str) ->
 def test_a_pipeline_that_is_no_object_has_its_own_error(value: Any) -> None:
     pipelines = named(options(1) | {}, leaves=value, parts=options(2))
     (problem,) = problems(pipelines["leaves"])
-    assert problem == f"pipelines: leaves: it must be an object of options, and is not: mend it in {VARIABLE}"
+    assert problem == f"pipelines: leaves: the value must be an object of options: fix it in {VARIABLE}"
     assert problems(pipelines["parts"]) == []
 
 
@@ -191,7 +191,7 @@ def test_a_wrong_name_is_shown_by_a_dag_with_a_clean_one_and_the_others_run(name
     wrong, right = named(**{name: options(1), "right": options(2)}).values()
     assert wrong.dag_id == f"label_detection__{clean}"
     (problem,) = problems(wrong)
-    assert "a name must be 1 to 100 letters" in problem
+    assert "a name must be 1 to 100 characters" in problem
     assert VARIABLE in problem
     assert problems(right) == []
 
@@ -208,9 +208,9 @@ def test_a_wrong_name_never_replaces_a_right_one() -> None:
 @pytest.mark.parametrize(
     ("option", "says"),
     [
-        ("model_arn", "two runs would start and stop the model under each other"),
-        ("queue_url", "they would take each other's images"),
-        ("final_bucket", "their runs' reports have the same keys"),
+        ("model_arn", "each pipeline would stop the model while the other uses it"),
+        ("queue_url", "each pipeline would take pictures of the other"),
+        ("final_bucket", "the reports of both would have the same keys"),
     ],
 )
 def test_of_two_pipelines_on_one_resource_the_second_is_refused_and_the_first_runs(option: str, says: str) -> None:
@@ -218,19 +218,19 @@ def test_of_two_pipelines_on_one_resource_the_second_is_refused_and_the_first_ru
     pipelines = named(first=options(1), other=options(2), second=options(3, **same), third=options(4, **same))
     assert (problems(pipelines["first"]), problems(pipelines["other"])) == ([], [])
     for name in ("second", "third"):
-        assert problems(pipelines[name]) == [f"pipelines: {name}: {option} is that of first too: {says}; set another"]
+        assert problems(pipelines[name]) == [f"pipelines: {name}: {option} is also used by first: {says}; set another"]
 
 
 def test_two_pipelines_on_the_sections_model_are_refused_too() -> None:
     own = [{name: value for name, value in options(n).items() if name != "model_arn"} for n in (1, 2)]
     first, second = named({"model_arn": options(1)["model_arn"]}, first=own[0], second=own[1]).values()
     assert problems(first) == []
-    assert "model_arn is that of first too" in problems(second)[0]
+    assert "model_arn is also used by first" in problems(second)[0]
 
 
 def test_the_first_pipeline_keeps_the_resource_even_if_it_has_another_error() -> None:
     pipelines = named(first=options(1, max_tasks=0), second=options(2, queue_url=options(1)["queue_url"]))
-    assert "queue_url is that of first too" in problems(pipelines["second"])[0], "its images would be labelled wrongly"
+    assert "queue_url is also used by first" in problems(pipelines["second"])[0], "its images would be labelled wrongly"
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_the_first_pipeline_keeps_the_resource_even_if_it_has_another_error() ->
 )
 def test_a_queue_is_recognised_in_each_form_of_its_url(url: str) -> None:
     pipelines = named(first=options(1), second=options(2, queue_url=url))
-    assert "queue_url is that of first too" in problems(pipelines["second"])[0]
+    assert "queue_url is also used by first" in problems(pipelines["second"])[0]
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,8 @@ def test_a_final_bucket_that_is_another_pipelines_source_bucket_is_refused_in_an
     pipelines = named(**{name: both[name] for name in order})
     assert problems(pipelines["in"]) == []
     assert problems(pipelines["out"]) == [
-        "pipelines: out: final_bucket is the source bucket of in: a copy would announce itself; set another"
+        "pipelines: out: final_bucket is the source bucket of in: "
+        "S3 would announce each copy as a new picture; set another bucket"
     ]
 
 

@@ -99,28 +99,30 @@ def test_a_pipeline_may_merge_the_options_of_another(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        pytest.param("", "it is empty", id="empty"),
-        pytest.param("# a: 1\n", "it is empty", id="only a comment"),
-        pytest.param("{}", "it names no pipeline", id="no pipeline"),
-        pytest.param("- a", "it is a list, and must be an object", id="a list"),
-        pytest.param("a", "it is a text, and must be an object", id="a text"),
+        pytest.param("", "the content is empty", id="empty"),
+        pytest.param("# a: 1\n", "the content is empty", id="only a comment"),
+        pytest.param("{}", "the object contains no pipeline", id="no pipeline"),
+        pytest.param("- a", "the content is a list: it must be an object", id="a list"),
+        pytest.param("a", "the content is a text: it must be an object", id="a text"),
         pytest.param("a: {b: c", "line 2, column 1: ", id="broken off"),
         pytest.param("a:\n  schedule: @hourly\n", "line 2, column 13: ", id="a preset without quotes"),
         pytest.param("a:\n\tb: c\n", "line 2, column 1: ", id="a tab"),
-        pytest.param("a: {}\nb: {}\na: {}\n", "line 3, column 1: 'a' stands there twice", id="a name twice"),
-        pytest.param("a:\n  b: 1\n  b: 2\n", "line 3, column 3: 'b' stands there twice", id="an option twice"),
-        pytest.param("1: {}\n'1': {}\n", "line 2, column 1: '1' stands there twice", id="a name twice, once in quotes"),
+        pytest.param("a: {}\nb: {}\na: {}\n", "line 3, column 1: the name 'a' is used twice", id="a name twice"),
+        pytest.param("a:\n  b: 1\n  b: 2\n", "line 3, column 3: the name 'b' is used twice", id="an option twice"),
         pytest.param(
-            "a: {<<: {x: 1, x: 2}}", "line 1, column 16: 'x' stands there twice", id="twice in what is merged"
+            "1: {}\n'1': {}\n", "line 2, column 1: the name '1' is used twice", id="a name twice, once in quotes"
         ),
-        pytest.param("? [a]\n: {}\n", "line 1, column 3: a name must be a text", id="a list as a name"),
+        pytest.param(
+            "a: {<<: {x: 1, x: 2}}", "line 1, column 16: the name 'x' is used twice", id="twice in what is merged"
+        ),
+        pytest.param("? [a]\n: {}\n", "line 1, column 3: a name must be text", id="a list as a name"),
         pytest.param("a: {}\n---\nb: {}\n", "line 2, column 1: ", id="two documents"),
         pytest.param("a: *b\n", "line 1, column 4: ", id="an alias of nothing"),
         pytest.param("a: &a {b: *a}\n", "line 1, column 4: ", id="an object within itself"),
         pytest.param("a: !!python/object/apply:os.getcwd []", "line 1, column 4: ", id="code"),
-        pytest.param("a: " + "[" * 100_000, "line 1, column 23: it is nested too deeply", id="very deep"),
-        pytest.param("a: !mine b", "column 4: a tag of YAML that is not known here: mend", id="a user's own tag"),
-        pytest.param(b"a: \xff\xff", "mend the YAML", id="not UTF-8"),
+        pytest.param("a: " + "[" * 100_000, "line 1, column 23: the text is nested too deeply", id="very deep"),
+        pytest.param("a: !mine b", "column 4: unknown YAML tag: fix", id="a user's own tag"),
+        pytest.param(b"a: \xff\xff", "fix the YAML", id="not UTF-8"),
         pytest.param("a: \x01", "control characters", id="a control character"),
     ],
 )
@@ -138,11 +140,11 @@ def test_the_error_of_unreadable_yaml_has_place_and_cause(tmp_path: Path, text: 
         pytest.param("{", "line 1, column 2: ", id="broken off"),
         pytest.param('{\n "a": {},\n}', "line 3, column 1: ", id="a comma too many"),
         pytest.param("{'a': {}}", "line 1, column 2: ", id="single quotes"),
-        pytest.param('{"a": {}, "a": {}}', "'a' stands there twice", id="a name twice"),
-        pytest.param('{"a": {"b": 1, "b": 1}}', "'b' stands there twice", id="an option twice"),
-        pytest.param("{}", "it names no pipeline", id="no pipeline"),
-        pytest.param("[]", "it is a list", id="a list"),
-        pytest.param('"a"', "it is a text", id="a text"),
+        pytest.param('{"a": {}, "a": {}}', "one object contains 'a' twice", id="a name twice"),
+        pytest.param('{"a": {"b": 1, "b": 1}}', "one object contains 'b' twice", id="an option twice"),
+        pytest.param("{}", "the object contains no pipeline", id="no pipeline"),
+        pytest.param("[]", "the content is a list", id="a list"),
+        pytest.param('"a"', "the content is a text", id="a text"),
         pytest.param('{"a": ' + "[" * 100_000, "nested too deeply", id="very deep"),
     ],
 )
@@ -171,7 +173,7 @@ def test_an_impossible_file_name_is_an_error_like_any_other(tmp_path: Path, name
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").mkdir()
-    with pytest.raises(UnreadableError, match=r"p\.yaml: it cannot be read: Is a directory"):
+    with pytest.raises(UnreadableError, match=r"p\.yaml: the file cannot be read: Is a directory"):
         read("p.yaml", [tmp_path])
 
 
@@ -186,7 +188,7 @@ def test_an_error_repeats_nothing_of_the_file_but_names(tmp_path: Path) -> None:
     [
         pytest.param("!!int hush", "does not fit its tag", id="a number's tag"),
         pytest.param("!!timestamp hush", "does not fit its tag", id="a time's tag"),
-        pytest.param("!hush", "a tag of YAML that is not known", id="an unknown tag"),
+        pytest.param("!hush", "unknown YAML tag", id="an unknown tag"),
     ],
 )
 def test_a_value_that_yaml_cannot_read_is_not_repeated(tmp_path: Path, value: str, says: str) -> None:

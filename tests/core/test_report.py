@@ -114,9 +114,9 @@ def test_the_plot_has_a_bar_for_each_part_of_the_running_time() -> None:
 def test_the_page_shows_calls_and_plot() -> None:
     page = report(BUSY, totals=busy_totals()).to_html()
     assert page.count("<rect") == 41
-    assert "95 % 0.300 s" in page
+    assert "95 %: 0.300 s" in page
     assert "3 (1.0 % of all sends)" in page
-    assert "75 % of 5 images/s" in page
+    assert "75 % of 5 pictures/s" in page
 
 
 @pytest.mark.parametrize(

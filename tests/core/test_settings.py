@@ -86,15 +86,15 @@ def test_every_problem_has_one_line_of_its_own() -> None:
         pytest.param("min_confidence", "high", "a number from 0 to 100, or 'model'", id="confidence as a word"),
         pytest.param("source_bucket", "parts--use1-az4--x-s3", "Express One Zone", id="S3 Express"),
         pytest.param("final_bucket", "parts--use1-az4--x-s3", "Express One Zone", id="S3 Express as the final bucket"),
-        pytest.param("source_bucket", "arn:aws:s3:::parts", "is an ARN", id="a bucket's ARN"),
+        pytest.param("source_bucket", "arn:aws:s3:::parts", "not an ARN", id="a bucket's ARN"),
         pytest.param(
-            "source_bucket", "arn:aws:s3:eu-west-1:123456789012:accesspoint/in", "is an ARN", id="an access point"
+            "source_bucket", "arn:aws:s3:eu-west-1:123456789012:accesspoint/in", "not an ARN", id="an access point"
         ),
         pytest.param("source_bucket", "in-x7ab-s3alias", "access point's alias", id="an access point's alias"),
         pytest.param("source_bucket", "in-x7ab--ol-s3", "Object Lambda", id="an Object Lambda access point's alias"),
         pytest.param("final_bucket", "mfzwi23gnjvgw.mrap", "multi-Region", id="a multi-Region access point's alias"),
         pytest.param("final_bucket", "parts--table-s3", "table bucket", id="a table bucket"),
-        pytest.param("final_storage_class", "DEEP_ARCHIVE", "only after hours", id="an archive"),
+        pytest.param("final_storage_class", "DEEP_ARCHIVE", "needs hours to restore", id="an archive"),
         pytest.param("final_storage_class", "standard_ia", "STANDARD_IA", id="a storage class in lower case"),
         pytest.param("final_storage_class", "COLD", "one of STANDARD", id="an unknown storage class"),
         pytest.param("max_model_minutes", "0", "greater than or equal to 0.01", id="no time for the model"),
@@ -198,7 +198,7 @@ def test_no_error_about_class_names_shows_one(value: Any) -> None:
 
 
 def test_the_final_bucket_must_not_be_the_source_bucket() -> None:
-    with pytest.raises(SettingsError, match="final_bucket is the source bucket too"):
+    with pytest.raises(SettingsError, match="final_bucket is also the source bucket"):
         load((RIGHT | {"final_bucket": RIGHT["source_bucket"]}).get)
 
 
@@ -237,10 +237,10 @@ def test_the_least_confidence_is_a_number_or_the_models_own(value: Any, least: f
 @pytest.mark.parametrize(
     ("value", "doubts"),
     [
-        ("0.7", ["min_confidence is 0.7: values are 0-100, and 0.7 lets nearly everything through; set 70 if that is"]),
+        ("0.7", ["min_confidence is 0.7: the scale is 0-100, so 0.7 keeps nearly all labels; set 70 if you meant tha"]),
         (
             "1",
-            ["min_confidence is 1: values are 0-100, and 1 lets nearly everything through; set 100 if that is meant"],
+            ["min_confidence is 1: the scale is 0-100, so 1 keeps nearly all labels; set 100 if you meant that, or "],
         ),
         ("0", []),
         ("1.5", []),
@@ -305,9 +305,9 @@ def test_names_of_classes_are_given_with_commas_as_json_or_as_id2label(value: An
         pytest.param("leaf,,weed", "at least 1 character", id="no name"),
         pytest.param("[1]", "valid string", id="a number"),
         pytest.param('{"0": 7}', "valid string", id="a number for a name"),
-        pytest.param('{"0": "ok", "2": "scratched"}', "no name for class 1, and one for class 2", id="a gap"),
-        pytest.param('{"1": "ok", "2": "scratched"}', "no name for class 0", id="from 1 on"),
-        pytest.param('{"ok": 0, "scratched": 1}', "a model's id2label has, and has another key", id="label2id"),
+        pytest.param('{"0": "ok", "2": "scratched"}', "a name for class 2 but none for class 1", id="a gap"),
+        pytest.param('{"1": "ok", "2": "scratched"}', "none for class 0", id="from 1 on"),
+        pytest.param('{"ok": 0, "scratched": 1}', "has a key that is not a class number", id="label2id"),
         pytest.param('{"0": "ok", "0": "fine"}', "names a class twice", id="a number twice"),
         pytest.param('{"0": "ok", "LABEL_0": "fine"}', "names class 0 twice", id="a number in two forms"),
         pytest.param("{0: 'ok'", "names with commas between them, or JSON", id="broken Python"),

@@ -32,10 +32,12 @@ def storm(which: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", _STORM, which], cwd=PROJECT, env=cleaned())
 
 
+@pytest.mark.slow
 def test_a_handler_may_set_it_whatever_the_thread_is_doing() -> None:
     assert storm("ours").wait(60) == 0
 
 
+@pytest.mark.slow
 def test_an_ordinary_event_deadlocks() -> None:
     process = storm("threading's")
     try:

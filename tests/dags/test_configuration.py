@@ -89,9 +89,15 @@ def test_the_trigger_form_has_the_options_for_one_run() -> None:
 
 
 def test_the_trigger_form_shows_the_configured_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert parse().params.get_param("min_confidence").description.endswith("Empty: as configured (70).")
+    assert (
+        parse().params.get_param("min_confidence").description.endswith("Leave empty to use the configured value (70).")
+    )
     monkeypatch.setenv(environment_name("min_confidence"), "82.5")
-    assert parse().params.get_param("min_confidence").description.endswith("Empty: as configured (82.5).")
+    assert (
+        parse()
+        .params.get_param("min_confidence")
+        .description.endswith("Leave empty to use the configured value (82.5).")
+    )
 
 
 @pytest.mark.parametrize("param", sorted(PARAMS))

@@ -83,11 +83,11 @@ def test_each_pipeline_has_its_own_schedule_and_form(parse: Parse, monkeypatch: 
     monkeypatch.setenv(environment_name("min_confidence"), "55")
     dags = parse({"leaves": options(1, schedule="@hourly", min_confidence=80), "parts": options(2, schedule=None)})
     found = {
-        name: (dag.schedule, dag.params.get_param("min_confidence").description.split("Empty: ")[1])
+        name: (dag.schedule, dag.params.get_param("min_confidence").description.split("Leave empty to use ")[1])
         for name in ("leaves", "parts")
         for dag in [dags[f"label_detection__{name}"]]
     }
-    assert found == {"leaves": ("@hourly", "as configured (80)."), "parts": (None, "as configured (55).")}
+    assert found == {"leaves": ("@hourly", "the configured value (80)."), "parts": (None, "the configured value (55).")}
 
 
 def test_a_pipelines_page_has_its_configured_options(parse: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +140,7 @@ def test_a_wrong_pipeline_among_three_fails_alone(parse: Parse) -> None:
     assert len(dags) == 7
     for dag_id in ("label_detection__bad", "label_detection_backfill__bad"):
         first, *lines = says(dags[dag_id]).splitlines()
-        assert first == "the configuration is not complete or not right:"
+        assert first == "the configuration has missing or wrong options:"
         assert [line.split(": ")[:2] for line in lines] == [["pipelines", "bad"]] * 2
         assert "'colour' is not an option" in lines[0]
         assert "max_tasks is '0'" in lines[1]
@@ -161,8 +161,8 @@ def test_a_wrong_name_and_a_wrong_schedule_are_shown(parse: Parse) -> None:
         pytest.param("{", "line 1, column 2", id="broken JSON"),
         pytest.param("missing.yaml", "missing.yaml: there is no such file", id="no file"),
         pytest.param("nonsense", "neither a JSON object", id="nonsense"),
-        pytest.param("{}", "names no pipeline", id="empty"),
-        pytest.param("[1]", "it is a list", id="a list"),
+        pytest.param("{}", "contains no pipeline", id="empty"),
+        pytest.param("[1]", "the content is a list", id="a list"),
         pytest.param("%(other)s", "neither a JSON object", id="a percent sign"),
     ],
 )

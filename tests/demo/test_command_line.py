@@ -30,7 +30,7 @@ def test_the_demo_needs_only_the_checkout_on_its_path() -> None:
         (["--model", "azure"], "--model: must be rekognition, sagemaker or lookoutvision, not 'azure'"),
         (["--pipelines", "3"], "--pipelines: invalid choice: '3'"),
         (["--pipelines", "2", "--model", "sagemaker"], "leave --model out"),
-        (["--pipelines", "2", "up"], "--pipelines is for the demo alone"),
+        (["--pipelines", "2", "up"], "--pipelines is for the demo"),
         (["--model", "sagemaker", "results"], "--model is for the demo and for up"),
         (["--env", ".env"], "--env is for put and results"),
     ],

@@ -105,7 +105,7 @@ def test_up_put_results_down(tmp_path: Path) -> None:
         assert first.returncode == 0, first.stdout + first.stderr
         url = re.findall(r"http://127\.0\.0\.1:\d+", first.stdout)[0]
         again = run(tmp_path, *here, "up")
-        assert "up already" in again.stdout
+        assert "already running" in again.stdout
         assert url in again.stdout
         assert run(tmp_path, *here, "put", str(tmp_path / "pictures")).returncode == 0
         wait_until(lambda: "cat/cat-" in run(tmp_path, *here, "results").stdout, 240, "a label", every=5)
@@ -114,7 +114,7 @@ def test_up_put_results_down(tmp_path: Path) -> None:
         down = run(tmp_path, *here, "down")
     assert down.returncode == 0
     assert processes_of(tmp_path) == []
-    assert "not up" in run(tmp_path, *here, "down").stdout
+    assert "No world is running" in run(tmp_path, *here, "down").stdout
 
 
 def test_up_after_its_holder_was_killed(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_up_after_its_holder_was_killed(tmp_path: Path) -> None:
         os.kill(json.loads((tmp_path / "world" / "holder.json").read_text())["pid"], signal.SIGKILL)
         again = run(tmp_path, *here, "up")
         assert again.returncode == 0
-        assert "up already" not in again.stdout
+        assert "already running" not in again.stdout
     finally:
         run(tmp_path, *here, "down")
     assert processes_of(tmp_path) == []

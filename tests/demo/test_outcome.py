@@ -194,7 +194,7 @@ WRONG: dict[str, tuple[Callable[[CheckedAws], Any], str]] = {
         "empty.png: lost",
     ),
     "a document is lost": (lambda p: p.delete(final_key(EMPTY) + ".json"), "empty.png: lost"),
-    "an image is lost": (lambda p: p.delete(final_key(EMPTY)), "empty.png: there is a document, but no image"),
+    "an image is lost": (lambda p: p.delete(final_key(EMPTY)), "empty.png: it has a document, but its image"),
     "a picture is there twice": (
         lambda p: p.put_json("empty-0123456789.png.json", document(EMPTY)),
         "empty.png: has 2 documents",
@@ -203,20 +203,23 @@ WRONG: dict[str, tuple[Callable[[CheckedAws], Any], str]] = {
         lambda p: p.put_json(f"rejected/{final_key(EMPTY)}.json", document(EMPTY)),
         "empty.png: has 2 documents",
     ),
-    "the key has no id": (lambda p: _move(p, EMPTY, "empty.png"), "its final key is 'empty.png'"),
-    "the id is too short": (lambda p: _move(p, EMPTY, "empty-012345678.png"), "its final key is"),
-    "the key was decoded": (lambda p: _move(p, ODD, "line 3/1 1 é-0123456789.png"), "its final key is"),
-    "the key was cut without need": (lambda p: _move(p, ODD, "line 3/1+-0123456789.png"), "its final key is"),
-    "the suffix is gone": (lambda p: _move(p, ODD, "line 3/1+1 é-0123456789"), "its final key is"),
+    "the key has no id": (lambda p: _move(p, EMPTY, "empty.png"), "its final key 'empty.png'"),
+    "the id is too short": (lambda p: _move(p, EMPTY, "empty-012345678.png"), "its final key"),
+    "the key was decoded": (lambda p: _move(p, ODD, "line 3/1 1 é-0123456789.png"), "its final key"),
+    "the key was cut without need": (lambda p: _move(p, ODD, "line 3/1+-0123456789.png"), "its final key"),
+    "the suffix is gone": (lambda p: _move(p, ODD, "line 3/1+1 é-0123456789"), "its final key"),
     "a good picture lies under rejected": (
         lambda p: _move(p, EMPTY, "rejected/empty-0123456789.png"),
-        "empty.png: its document is at rejected/",
+        "empty.png: its document is in the wrong folder: rejected/",
     ),
     "a bad picture lies among the good": (
         lambda p: _move(p, BAD, "bad/words-0123456789.png"),
-        "bad/words.png: its document is at bad/",
+        "bad/words.png: its document is in the wrong folder: bad/",
     ),
-    "the bytes are others": (lambda p: p.put(final_key(ODD), b"other", ODD), "5 other bytes than the 8 uploaded"),
+    "the bytes are others": (
+        lambda p: p.put(final_key(ODD), b"other", ODD),
+        "its copy has 5 bytes that differ from the 8 uploaded ones",
+    ),
     "the content type is lost": (lambda p: p.put(final_key(TWICE), TWICE.body, EMPTY), "content type image/png"),
     "the metadata are lost": (
         lambda p: p.put(final_key(ODD), ODD.body, Picture("", b"", "image/png", tags=ODD.tags)),
@@ -253,25 +256,25 @@ WRONG: dict[str, tuple[Callable[[CheckedAws], Any], str]] = {
     ),
     "a label is found where none is": (
         lambda p: p.change_document(EMPTY, lambda d: d.update(labels=document(ODD)["labels"])),
-        "empty.png: cup was found where none is",
+        "empty.png: cup was found in a picture that shows none",
     ),
     "another model has labelled it": (
         lambda p: p.change_document(EMPTY, lambda d: d["model"].update(arn="arn:aws:sagemaker:y")),
-        "empty.png: its document is of another model: arn:aws:sagemaker:y",
+        "empty.png: its document names another model: arn:aws:sagemaker:y",
     ),
     "a model that does not look for anomalies speaks of one": (
         lambda p: p.change_document(EMPTY, lambda d: d.update(anomaly={"IsAnomalous": True, "Confidence": 90.0})),
-        "empty.png: it is said to be anomalous, and is neither normal nor anomalous",
+        "empty.png: it was judged anomalous, and is neither normal nor anomalous",
     ),
     "an object is missed": (
         lambda p: p.change_document(ODD, lambda d: d.update(labels=[])),
-        "1 of 2 objects not found where they are: cup in line 3/1+1 é.png",
+        "1 of 2 objects not found at their place: cup in line 3/1+1 é.png",
     ),
     "an object is found elsewhere": (lambda p: p.change_document(ODD, _other_box), "1 of 2 objects not found"),
     "a stray object": (lambda p: p.put("stray.png", b"?"), "stray.png: in the final bucket without a document"),
     "a stray document": (
         lambda p: p.put_json("s-0123456789.png.json", {**document(EMPTY), "source": {"key": "s.png"}}),
-        "something that was not uploaded",
+        "a picture that was not uploaded",
     ),
     "the source is not empty": (
         lambda p: p.put("empty.png", b"?", bucket=SOURCE),
@@ -300,15 +303,15 @@ WRONG: dict[str, tuple[Callable[[CheckedAws], Any], str]] = {
     "there is no report": (lambda p: p.delete(f"runs/{RUN}/report.json"), "there is no report.json"),
     "the report counts too few": (
         lambda p: p.change_report(lambda r: r["images"].update(labelled=3, ignored=2)),
-        "report.json says 3 labelled",
+        "report.json has 3 labelled",
     ),
     "the report counts too many": (
         lambda p: p.change_report(lambda r: r["images"].update(labelled=6)),
-        "report.json says 7 for labelled and ignored",
+        "report.json has 7 for labelled and ignored",
     ),
     "the report counts rejections wrong": (
         lambda p: p.change_report(lambda r: r["images"].update(rejected=0)),
-        "report.json says 0 for rejected",
+        "report.json has 0 for rejected",
     ),
     "the report names other codes": (
         lambda p: p.change_report(lambda r: r.update(rejections={"Other": 1})),
@@ -319,11 +322,11 @@ WRONG: dict[str, tuple[Callable[[CheckedAws], Any], str]] = {
     "the report has problems": (lambda p: p.change_report(lambda r: r["problems"].append("x")), "for problems"),
     "the report bills too little": (
         lambda p: p.change_report(lambda r: r["model"].update(minutes=0.1)),
-        "the model was on for 0.1 minutes, it was 0.50",
+        "report.json has 0.1 minutes for the model, which was on for 0.50",
     ),
     "the report bills too much": (
         lambda p: p.change_report(lambda r: r["model"].update(minutes=9.0)),
-        "the model was on for 9.0 minutes",
+        "report.json has 9.0 minutes for the model",
     ),
 }
 
@@ -367,8 +370,8 @@ def test_a_defect_that_is_not_known_may_be_anywhere(judged: CheckedAws) -> None:
 @pytest.mark.parametrize(
     ("picture", "is_anomalous", "says"),
     [
-        pytest.param(EMPTY, True, "empty.png: it is said to be anomalous, and is normal", id="a false alarm"),
-        pytest.param(TWICE, False, "twice.jpg: it is said to be normal, and is anomalous", id="a missed defect"),
+        pytest.param(EMPTY, True, "empty.png: it was judged anomalous, and is normal", id="a false alarm"),
+        pytest.param(TWICE, False, "twice.jpg: it was judged normal, and is anomalous", id="a missed defect"),
     ],
 )
 def test_a_model_that_is_wrong_about_an_anomaly_is_named(
@@ -380,7 +383,7 @@ def test_a_model_that_is_wrong_about_an_anomaly_is_named(
 
 def test_a_picture_without_a_verdict_is_named(judged: CheckedAws) -> None:
     judged.change_document(EMPTY, lambda d: None)
-    assert "empty.png: it is said to be neither normal nor anomalous, and is normal" in judged.problems(JUDGED)
+    assert "empty.png: it was judged neither normal nor anomalous, and is normal" in judged.problems(JUDGED)
 
 
 def test_a_temporary_error_must_have_been_retried(place: CheckedAws) -> None:
@@ -388,6 +391,6 @@ def test_a_temporary_error_must_have_been_retried(place: CheckedAws) -> None:
     place.change_document(BAD, lambda d: d["error"].update(code="ModelError"))
     place.change_report(lambda report: report.update(rejections={"ModelError": 1}))
     (problem,) = place.problems(uploaded)
-    assert "no picture was tried again" in problem
+    assert "no picture that was tried again" in problem
     place.change_report(lambda r: [r.update(rejections={"ModelError": 1}), r["images"].update(failed=4)])
     assert place.problems(uploaded) == []

@@ -112,7 +112,7 @@ def test_a_key_is_printed_without_control_sequences(verdict: Verdict) -> None:
 
 def test_each_problem_is_listed_and_the_verdict_is_bad(verdict: Verdict) -> None:
     text = page(replace(verdict, problems=("first thing", "second thing")))
-    assert "2 things are wrong" in text
+    assert "2 problems:" in text
     assert "first thing" in text
     assert "second thing" in text
     assert "All is well" not in text
@@ -131,13 +131,13 @@ def test_the_page_shows_how_well_the_boxes_match(verdict: Verdict) -> None:
     empty = PictureOutcome(Picture("empty.png", b"", "image/png"), "empty-0123456789.png", (), None, ())
     seen = replace(empty, finds=(Find("cup", 80.0, None),))
     told = page(Verdict((*verdict.rows, empty, seen), ()))
-    assert "1 of 1 objects with an IoU over 0.5, the lowest 0.88; no label in 1 of 2 pictures without." in told
+    assert "1 of 1 objects with an IoU over 0.5, the lowest 0.88; no label in 1 of 2 pictures without objects." in told
 
 
 def test_an_endpoint_is_priced_by_instances_and_shown_as_deleted(verdict: Verdict) -> None:
     told = page(verdict, replace(AFTER, model=ENDPOINT))
     assert "The endpoint was on for 90 s with 1 instance(s)" in told
-    assert "0.0029 USD at 0.115 USD per instance-hour. It is deleted now." in told
+    assert "0.0029 USD at 0.115 USD per instance-hour. The endpoint is deleted now." in told
     assert "and the endpoint is deleted." in told
 
 
@@ -145,8 +145,8 @@ def test_a_picture_that_a_container_cannot_read_is_explained(verdict: Verdict) -
     good, bad = verdict.rows
     broken = Verdict((good, replace(bad, error=str(Refusal.MODEL))), ())
     told = page(broken, replace(AFTER, model=ENDPOINT, report={"images": {"failed": 4}, "model": {"units": 1}}))
-    assert "goes back to the queue (here 4 times) until its delivery number max_receives" in told
-    assert "goes back to the queue" not in page(verdict, replace(AFTER, model=ENDPOINT))
+    assert "is returned to the queue (here 4 times) until its delivery number max_receives" in told
+    assert "is returned to the queue" not in page(verdict, replace(AFTER, model=ENDPOINT))
 
 
 def test_with_an_anomaly_model_each_picture_is_normal_or_anomalous() -> None:
@@ -173,6 +173,6 @@ def test_with_an_anomaly_model_each_picture_is_normal_or_anomalous() -> None:
     assert lines["fine.png"] == ["fine.png", "normal", "99.5", "%", "ok"]
     assert lines["other.png"] == ["other.png", "anomalous", "88.0", "%", "defect", "not", "known", "ok"]
     assert lines["blot.png"] == ["blot.png", "normal", "60.0", "%", "defect", "missed", "wrong"]
-    assert "Judged: 3 of 4 pictures rightly, 1 normal and 2 anomalous. Boxes: 1 of 2 defects" in told
+    assert "Judged rightly: 3 of 4 pictures, 1 normal and 2 anomalous. Boxes: 1 of 2 defects" in told
     assert "1 inference unit(s)" in told
-    assert "It is STOPPED now." in told
+    assert "The model is STOPPED now." in told

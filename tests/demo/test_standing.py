@@ -55,16 +55,16 @@ def test_a_world_that_is_held_is_up(tmp_path: Path) -> None:
 def test_a_second_up_prints_that_the_world_runs_and_where(tmp_path: Path, console: Console) -> None:
     with held(tmp_path, os.getpid(), started_at(os.getpid())):
         assert standing.up(console, tmp_path) == 0
-    assert "up already" in text(console)
+    assert "already running" in text(console)
     assert STATE["url"] in text(console)
 
 
 def test_a_world_keeps_its_model_type_until_it_ends(tmp_path: Path, console: Console) -> None:
     with held(tmp_path, os.getpid(), started_at(os.getpid())):
         assert standing.up(console, tmp_path, Kind.SAGEMAKER) == 0
-        assert "of Amazon SageMaker" in text(console)
+        assert "Amazon SageMaker" in text(console)
         assert standing.up(console, tmp_path, Kind.REKOGNITION) == 1
-    assert "with a model of sagemaker. For one of rekognition, end it first: make down" in text(console)
+    assert "with a model of sagemaker is running. For a model of rekognition, end it first: make down" in text(console)
 
 
 def test_files_of_a_lost_world_do_not_count(tmp_path: Path, console: Console) -> None:
@@ -72,7 +72,7 @@ def test_files_of_a_lost_world_do_not_count(tmp_path: Path, console: Console) ->
         pass
     assert standing.read(tmp_path) is None
     assert standing.down(console, tmp_path) == 0
-    assert "not up" in text(console)
+    assert "No world is running" in text(console)
 
 
 def test_a_process_id_that_was_used_again_is_not_signalled(
@@ -90,16 +90,16 @@ def test_a_process_id_that_was_used_again_is_not_signalled(
 
 def test_down_without_a_world_succeeds(tmp_path: Path, console: Console) -> None:
     assert standing.down(console, tmp_path / "nothing") == 0
-    assert "not up" in text(console)
+    assert "No world is running" in text(console)
 
 
 @pytest.mark.parametrize("command", [["put", __file__], ["results"]], ids=["put", "results"])
 @pytest.mark.parametrize(
     ("env", "says"),
     [
-        pytest.param(None, "It is not up: make up", id="make up"),
-        pytest.param({}, ".env is not there: make env", id="compose, no file"),
-        pytest.param({"A": "1"}, "does not lead to the embedded AWS", id="compose, another AWS"),
+        pytest.param(None, "No world is running: start one with `make up`", id="make up"),
+        pytest.param({}, ".env does not exist: make it with `make env`", id="compose, no file"),
+        pytest.param({"A": "1"}, "configures another AWS than the embedded one", id="compose, another AWS"),
         pytest.param(
             env_file.LOCAL | {"LOCAL_AWS_ADDRESS": "127.0.0.1:9"}, "docker compose --profile local up", id="compose"
         ),

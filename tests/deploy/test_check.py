@@ -16,7 +16,7 @@ from sandbox.environment import PROJECT, PYTHONPATH
 from tests.conftest import Aws
 
 STEPS = [
-    *("the account", "both buckets", "the queue", "the source bucket announces", "the model can be used"),
+    *("the account", "both buckets", "the queue", "the source bucket sends", "the model can be used"),
     *("upload", "its event", "write to the final bucket", "start the model", "label the picture"),
 ]
 
@@ -73,8 +73,8 @@ def test_a_picture_is_labelled_and_all_of_it_is_undone(aws: Aws, tmp_path: Path,
     ("options", "says"),
     [
         ({"queue_url": ""}, "queue_url is missing"),
-        ({"source_bucket": "not-there"}, "2. both buckets are there, in the model's Region: FAILED: .*does not exist"),
-        ({"final_bucket": "not-there"}, "2. both buckets are there, in the model's Region: FAILED: .*does not exist"),
+        ({"source_bucket": "not-there"}, "2. both buckets exist in the model's Region: FAILED: .*does not exist"),
+        ({"final_bucket": "not-there"}, "2. both buckets exist in the model's Region: FAILED: .*does not exist"),
     ],
     ids=["no queue", "no source bucket", "no final bucket"],
 )

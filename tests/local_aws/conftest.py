@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import pytest
 import requests
 from botocore.config import Config
 
+from sandbox.waiting import wait_until
 from tests.local_aws.pictures import save_examples
 from tests.seed import SEED
 
@@ -114,11 +114,7 @@ def running(folder: Path, *options: str) -> Iterator[Aws]:
 
 def until(condition: Callable[[], Any], seconds: float) -> Any:
     """Wait until the condition returns a true value, and return that value. Fails after `seconds`."""
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < end, f"the condition is still false after {seconds} s"
-        time.sleep(0.02)
-    return value
+    return wait_until(condition, seconds, "what the test waits for", every=0.02)
 
 
 def receive(sqs: Any, queue_url: str, seconds: int = 0) -> list[dict[str, Any]]:

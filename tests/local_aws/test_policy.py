@@ -55,7 +55,10 @@ def test_a_call_that_is_not_known_is_denied_by_its_name_and_control_pages_never_
         ("s3", "get_object_acl", f"s3:GET /{aws.final}/a?acl", {"Bucket": aws.final, "Key": "a"}),
     ):
         message = error_of(getattr(aws.client(service), operation), **arguments)[2]
-        assert f"{action} on resource: * because the embedded AWS does not know what it needs" in message
+        assert (
+            f"{action} on resource: * because the embedded AWS does not know the permissions of this operation"
+            in message
+        )
     put(allow())
     assert aws.model()["status"]
     assert aws.left_faults() == []

@@ -27,8 +27,8 @@ class Outcome(StrEnum):
     REJECTED = "rejected"
     NOTHING = "nothing to do"  # the image is gone, nothing was written, the message is deleted
     KEPT = "message kept"  # under rejected/messages/
-    STAYS = "stays in the source bucket"
-    UNREADABLE = "stays in the source bucket, message kept"
+    STAYS = "stays in its bucket"
+    UNREADABLE = "stays in its bucket, message kept"
     UNCLEAR = "in more than one place"
 
 
@@ -91,9 +91,11 @@ def _uploads(ways: Sequence[Way]) -> Iterator[Case]:
         for number, (what, key) in enumerate(KEYS.items()):
             put = partial(_upload, key=f"{way}/{key}", scene=SCENES[number % len(SCENES)])
             yield Case(f"a key with {what}" if number else "an upload", way, Outcome.LABELLED, put)
-        yield Case("a text named .png", way, Outcome.REJECTED, partial(_upload, key=f"{way}/text.png", scene=None))
-        yield Case("nothing in it", way, Outcome.REJECTED, partial(_upload, key=f"{way}/empty.png", body=b""))
-        yield Case("overwritten", way, Outcome.LABELLED, partial(_overwritten, way=way), messages=2)
+        yield Case("a text file named .png", way, Outcome.REJECTED, partial(_upload, key=f"{way}/text.png", scene=None))
+        yield Case("an empty file", way, Outcome.REJECTED, partial(_upload, key=f"{way}/empty.png", body=b""))
+        yield Case(
+            "overwritten before its message is read", way, Outcome.LABELLED, partial(_overwritten, way=way), messages=2
+        )
         yield Case("deleted before its message is read", way, Outcome.NOTHING, partial(_deleted, key=f"{way}/gone.png"))
 
 
@@ -101,8 +103,8 @@ def _other_uploads() -> Iterator[Case]:
     way = Way.DIRECT
     yield Case("a multipart upload", way, Outcome.LABELLED, _multipart)
     yield Case("a copy within S3", way, Outcome.LABELLED, _copied)
-    yield Case("with metadata, tags, content type", way, Outcome.LABELLED, _with_metadata)
-    yield Case("an object deleted", REMOVED, Outcome.NOTHING, partial(_deleted, key=f"{REMOVED}/gone.png"))
+    yield Case("with metadata, tags and a content type", way, Outcome.LABELLED, _with_metadata)
+    yield Case("a deletion", REMOVED, Outcome.NOTHING, partial(_deleted, key=f"{REMOVED}/gone.png"))
     yield Case("a folder made in the console", way, Outcome.REJECTED, partial(_upload, key=f"{way}/folder/", body=b""))
 
 
@@ -112,10 +114,13 @@ def _events() -> Iterator[Case]:
     for number, outcome in enumerate((Outcome.LABELLED, Outcome.REJECTED, Outcome.LABELLED)):
         arrive = partial(_one_of_a_batch, number=number, scene=SCENES[0] if outcome is Outcome.LABELLED else None)
         yield Case(f"record {number + 1} of 3", "one message", outcome, arrive, messages=0 if number < 2 else 1)
-    yield Case("of a bucket of others", "events", Outcome.UNREADABLE, _foreign)
+    yield Case("an object of another bucket", "events", Outcome.UNREADABLE, _foreign)
     unreadable = {
         "an archived image": {"StorageClass": "GLACIER"},
-        "encrypted with the uploader's own key": {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "0" * 32},
+        "an object encrypted with the uploader's own key": {
+            "SSECustomerAlgorithm": "AES256",
+            "SSECustomerKey": "0" * 32,
+        },
     }
     for what, more in unreadable.items():
         yield Case(what, "events", Outcome.UNREADABLE, partial(_unreadable, name=f"{what}.png", more=more))
@@ -128,11 +133,11 @@ def _messages_of_others() -> Iterator[Case]:
 
 def _unknown_messages() -> Iterator[Case]:
     bodies = {
-        "a text": "hello",
-        "JSON of others": '{"hello": "world"}',
-        "no records": '{"Records": []}',
+        "plain text": "hello",
+        "JSON of another program": '{"hello": "world"}',
+        "an event without records": '{"Records": []}',
         "a record without an object": '{"Records": [{"eventName": "ObjectCreated:Put"}]}',
-        "nested without end": "[" * 10_000,
+        "JSON nested 10,000 deep": "[" * 10_000,
     }
     for what, body in bodies.items():
         yield Case(what, "message", Outcome.KEPT, partial(_send, body=body))

@@ -20,7 +20,7 @@ RESULTS = PROJECT / ".results" / "outcomes-on-each-aws.json"
 DOCS = PROJECT / "docs" / "localstack.md"
 BEGIN = "<!-- outcomes: written by make test-localstack -->"
 END = "<!-- end of outcomes -->"
-_COLUMNS = ("what arrives", "how", "number", "must be", *Maker)
+_COLUMNS = ("what arrives", "how", "number", "required outcome", *Maker)
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class OutcomeCount:
 
     def _seen_on(self, maker: Maker) -> str:
         if maker not in self.seen:
-            return "not there"
+            return "not possible"
         seen = self.seen[maker]
         if set(seen) == {self.wanted}:
             return f"{seen[self.wanted]} {self.wanted}"

@@ -12,7 +12,7 @@ from tests.localstack.table import DOCS, OutcomeCount, markdown, rows
 @pytest.mark.parametrize(
     ("seen", "shown"),
     [
-        pytest.param({Maker.LOCALSTACK: {"labelled": 3}}, "| 3 labelled | not there |", id="all as expected"),
+        pytest.param({Maker.LOCALSTACK: {"labelled": 3}}, "| 3 labelled | not possible |", id="all as expected"),
         pytest.param(
             {Maker.LOCALSTACK: {"labelled": 2, "rejected": 1}, Maker.EMBEDDED: {"labelled": 3}},
             "| **2 labelled, 1 rejected** | 3 labelled |",

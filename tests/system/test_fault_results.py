@@ -17,7 +17,7 @@ from tests.system.faults.oddities.catalogue import Oddity
 from tests.system.faults.outcomes.seeds import FIRST_SEED, SEED_COUNT, seeds
 from tests.system.faults.results import BEGIN, END, FaultResult, Layer, markdown, write_docs
 
-ROW = FaultResult("kill -9", "teardown", 30.0, "the fault", 4.25, 4.25, "40 of 40: 40 labelled")
+ROW = FaultResult("kill -9", "teardown", 30.0, "the fault", 4.25, 4.25, "40 labelled")
 
 
 @pytest.mark.parametrize(("seconds", "kept"), [(0.0, True), (30.0, True), (30.1, False)])
@@ -33,7 +33,7 @@ def test_the_table_replaces_the_old_one(tmp_path: Path) -> None:
     text = docs.read_text()
     assert text.startswith(f"before\n{BEGIN}\n| fault |")
     assert text.endswith(f"{END}\nafter\n")
-    assert "| kill -9 | teardown | 30 s | the fault | off already | 4.2 s | 40 of 40: 40 labelled |" in text
+    assert "| kill -9 | teardown | 30 s | the fault | off already | 4.2 s | 40 labelled |" in text
     assert "old" not in text
 
 

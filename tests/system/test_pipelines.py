@@ -166,7 +166,7 @@ def test_two_pipelines_run_at_once_with_their_own_resources_and_a_broken_third_r
 
     log = world.api.log(dags["broken"], runs["broken"], "wait_for_images", 1)
     assert "pipelines: broken: 'colour' is not an option" in log
-    assert "pipelines: broken: model_arn is that of parts too" in log
+    assert "pipelines: broken: model_arn is also used by parts" in log
     assert len(world.keys("broken-source")) == IMAGES
     assert [world.control(model)["status"] for model in ("model", "model/2")] == ["STOPPED", "STOPPED"]
 

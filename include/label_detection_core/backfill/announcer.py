@@ -1,7 +1,8 @@
-"""Puts a chunk of pictures on the queue, as S3 would have announced them; goes on where an earlier attempt ended.
+"""Sends a chunk of pictures to the queue as S3 events, and continues where an earlier attempt ended.
 
-Beside the chunk a mark says how many were sent. It is written every few hundred messages, so a killed attempt has its
-last few hundred sent again: one image has one outcome, however often it is announced.
+An object beside the chunk, the mark, records how many pictures were sent. It is written every few hundred messages.
+After a killed attempt, the next attempt sends the last few hundred messages again. That is harmless: an image has one
+outcome, however often it is announced.
 """
 
 from __future__ import annotations
@@ -28,22 +29,23 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Messages between two marks.
 _MARK_EVERY = 500
 _PROGRESS_SECONDS = 5.0
-#: Seconds between tries of the entries that SQS failed to take; after the last one it is an error.
+#: Seconds to wait before each new attempt to send entries that SQS did not accept; then it is an error.
 _PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 class NotTakenError(Exception):
-    """SQS did not take messages, and says why."""
+    """SQS did not accept messages, even after several attempts. The text has the reason that SQS gave."""
 
 
 class ChunkGoneError(Exception):
-    """The list of pictures is not there any more."""
+    """The object with the list of pictures was deleted."""
 
 
 def event(bucket: str, picture: ListedImage, partition: str = "aws") -> str:
-    """An S3 event for one picture, as S3 itself sends it: the key is form-encoded."""
+    """The JSON text of an S3 event for one picture, as S3 sends it: the key is form-encoded."""
     record = {
         "eventVersion": "2.1",
         "eventSource": "aws:s3",
@@ -60,9 +62,11 @@ def event(bucket: str, picture: ListedImage, partition: str = "aws") -> str:
 
 
 class Announcer:
-    """Sends one chunk, in its order.
+    """Sends the pictures of one chunk, in the order of the chunk.
 
-    :param on_progress: called every few seconds.
+    :param source_bucket: the bucket that the events name.
+    :param final_bucket: the bucket that holds the chunk and its mark.
+    :param on_progress: called with this announcer every few seconds.
     """
 
     def __init__(
@@ -84,28 +88,32 @@ class Announcer:
         self._chunk = chunk
         self._on_progress = on_progress
         self._stop = SignalSafeEvent()
-        self.sent = 0  # of the chunk's pictures, by this and earlier attempts
+        self.sent = 0  # pictures of the chunk that this attempt and earlier ones sent
 
     def __str__(self) -> str:
-        """In words, for the grid: `5000 of 5000, 2026-01-03 to 2026-02-01`."""
+        """Progress, as Airflow's grid shows it: `5000 of 5000, 2026-01-03 to 2026-02-01`."""
         chunk = self._chunk
         return f"{self.sent} of {chunk.images}, {chunk.oldest:%Y-%m-%d} to {chunk.newest:%Y-%m-%d}"
 
     def stop(self) -> None:
-        """Let `run` return soon. Safe to call from a signal handler."""
+        """Make `run` return after the current batch. Safe to call from a signal handler."""
         self._stop.set()
 
     def run(self) -> None:
-        """Send what is not sent yet, until the chunk's end or `stop`.
+        """Send the pictures that were not sent yet, until the end of the chunk or until `stop` is called.
 
-        :raises NotTakenError: when SQS keeps failing entries; ChunkGoneError: when there is no list; botocore's errors:
-            when S3 or SQS refuse or are down.
+        :raises NotTakenError: when SQS does not accept an entry, even after several attempts.
+        :raises ChunkGoneError: when the list of pictures was deleted.
+
+        botocore's errors are raised when S3 or SQS denies a call or does not answer.
         """
         with tempfile.TemporaryFile() as lines:
             etag = self._fetch(lines)
             self.sent = self._read_mark(etag)
             if self.sent:
-                log.info("%d of %d were sent before: going on from there", self.sent, self._chunk.images)
+                log.info(
+                    "an earlier attempt sent %d of %d pictures: continuing after them", self.sent, self._chunk.images
+                )
             try:
                 self._send_all(map(read_line, islice(lines, self.sent, None)), etag)
             finally:
@@ -124,7 +132,7 @@ class Announcer:
                 self._on_progress(self)
 
     def _send(self, pictures: Iterable[ListedImage]) -> None:
-        """Send a batch; what SQS fails to take is sent again, after a pause."""
+        """Send a batch. Entries that SQS does not accept are sent again after a pause."""
         waiting: list[Any] = [
             {"Id": str(number), "MessageBody": event(self._source_bucket, picture, self._s3.meta.partition)}
             for number, picture in enumerate(pictures)
@@ -136,18 +144,20 @@ class Announcer:
             if not waiting:
                 return
             failure = failed[waiting[0]["Id"]]
-            said = f"{failure['Code']}: {failure.get('Message', '')}"
+            reason = f"{failure['Code']}: {failure.get('Message', '')}"
             if pause is None or self._stop.wait(pause):
                 break
-            log.warning("SQS did not take %d messages (%s): trying again", len(waiting), said)
-        raise NotTakenError(f"SQS did not take {len(waiting)} messages: {said}")
+            log.warning("SQS did not accept %d messages (%s): sending them again", len(waiting), reason)
+        raise NotTakenError(f"SQS did not accept {len(waiting)} messages: {reason}")
 
     def _fetch(self, lines: IO[bytes]) -> str:
-        """The chunk, into a file: sending takes longer than a connection to S3 can be relied on. Its eTag."""
+        """Copy the chunk to a file, and return its eTag. Sending takes too long to keep a connection to S3 open."""
         try:
             answer = self._s3.get_object(Bucket=self._final_bucket, Key=self._chunk.key)
         except self._s3.exceptions.NoSuchKey:
-            raise ChunkGoneError(f"s3://{self._final_bucket}/{self._chunk.key} is gone: make the plan again") from None
+            raise ChunkGoneError(
+                f"s3://{self._final_bucket}/{self._chunk.key} is gone: clear plan_backfill to list the pictures again"
+            ) from None
         shutil.copyfileobj(answer["Body"], lines)
         lines.seek(0)
         return answer["ETag"]
@@ -157,7 +167,7 @@ class Announcer:
         return self._chunk.key.removesuffix(".jsonl") + ".sent.json"
 
     def _read_mark(self, etag: str) -> int:
-        """How many of this very chunk were sent; a plan that is made again overwrites its chunks."""
+        """Pictures of this chunk that were sent. A mark with another eTag is of an older plan and counts as 0."""
         try:
             body = self._s3.get_object(Bucket=self._final_bucket, Key=self._mark_key)["Body"].read()
         except self._s3.exceptions.NoSuchKey:
@@ -165,8 +175,13 @@ class Announcer:
         try:
             mark = json.loads(body)
             sent = int(mark["sent"]) if mark["chunk"] == etag else 0
-        except (ValueError, KeyError, TypeError) as error:  # somebody has edited it
-            log.warning("s3://%s/%s is not a mark: %r", self._final_bucket, self._mark_key, error)
+        except (ValueError, KeyError, TypeError) as error:  # someone edited it
+            log.warning(
+                "s3://%s/%s is not a mark, so the whole chunk is sent again: %r",
+                self._final_bucket,
+                self._mark_key,
+                error,
+            )
             sent = 0
         return sent if 0 <= sent <= self._chunk.images else 0
 
@@ -177,8 +192,13 @@ class Announcer:
         )
 
     def _write_last_mark(self, etag: str) -> None:
-        """Not worth an error of its own: without it a later attempt sends a few hundred again."""
+        """Write the mark at the end. An error is only logged: the next attempt then sends some messages again."""
         try:
             self._write_mark(etag)
         except aws_errors.AWS_ERRORS as error:
-            log.warning("how far this came could not be noted, another attempt sends some again: %s", error)
+            log.warning(
+                "s3://%s/%s could not be written, so another attempt sends the last few hundred messages again: %s",
+                self._final_bucket,
+                self._mark_key,
+                error,
+            )

@@ -1,7 +1,7 @@
-"""Pictures in the source bucket that were never announced: what there is, and lists of it, oldest first.
+"""Finds pictures in the source bucket that were never announced, counts them, and writes lists of them, oldest first.
 
-S3 cannot tell which of its objects were announced, so all are taken: announcing an image twice is harmless. Nothing
-here grows with the bucket: a million keys wait in a file, sorted by SQLite.
+S3 does not record which objects were announced, so all pictures are listed: to announce a picture twice is harmless.
+Memory does not grow with the size of the bucket: the keys wait in a file and are sorted by SQLite.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
-#: A mapped task costs Airflow seconds; so few images are not worth one of their own.
+#: Pictures per chunk at least: each chunk is a mapped task, whose start takes Airflow seconds.
 _LEAST_PER_CHUNK = 5_000
-#: Airflow: core.max_map_length is 1,024, and the grid shows every one.
+#: Chunks at most. Airflow: core.max_map_length is 1,024 by default, and the grid shows every mapped task.
 _MOST_CHUNKS = 200
-#: S3 storage classes that must be restored before anything can read them. Intelligent-Tiering does not say.
+#: S3 storage classes that must be restored before a read. For Intelligent-Tiering, a listing does not show the tier.
 _ARCHIVED = {"GLACIER", "DEEP_ARCHIVE"}
 _PROGRESS_SECONDS = 10.0
 
@@ -48,39 +48,39 @@ def _prefix(value: str) -> str:
     if value.startswith("s3://"):
         raise ValueError("must be the beginning of keys, such as line 3/, without s3:// and without the bucket")
     if len(value.encode(errors="replace")) > MAX_KEY_BYTES:
-        raise ValueError(f"must be at most {MAX_KEY_BYTES} bytes: S3 has no longer keys")
+        raise ValueError(f"must be at most {MAX_KEY_BYTES} bytes, the maximum length of an S3 key")
     return value
 
 
 class BackfillOptions(BaseModel):
-    """What a run is asked to do; its trigger form is made from this."""
+    """The params of a backfill run. The trigger form of the DAG is made from these fields."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     prefix: Annotated[str, AfterValidator(_prefix)] = Field(
         "",
         title="Prefix",
-        description="Only pictures whose keys begin so, such as line 3/. Empty: the whole source bucket.",
+        description="Only pictures whose keys begin with this text, such as line 3/. Empty: the whole source bucket.",
     )
     dry_run: bool = Field(
         True,
         title="Only count (dry run)",
-        description="On: says what there is and what labelling it would cost. Off: puts it on the queue.",
+        description="On: counts the pictures and estimates what labelling costs. Off: also puts them on the queue.",
     )
     older_than_minutes: float = Field(
         60,
         ge=0,
-        le=5_256_000,  # ten years: beyond the calendar it is an error of arithmetic
+        le=5_256_000,  # ten years; a much larger number overflows datetime
         allow_inf_nan=False,
         title="Older than (minutes)",
-        description="Younger pictures are left to their own event. 0: all.",
+        description="Newer pictures are left out: their own S3 event is expected to announce them. 0: all pictures.",
     )
 
     @classmethod
     def of(cls, params: Mapping[str, Any]) -> Self:
-        """From a run's params; one that is missing or empty is the default.
+        """Read the options from a run's params. A missing or empty param has its default.
 
-        :raises ValueError: one line for each that is wrong.
+        :raises ValueError: when a param is wrong; the message has one line per wrong param.
         """
         given = {name: params[name] for name in cls.model_fields if params.get(name) is not None}
         try:
@@ -94,17 +94,17 @@ class BackfillOptions(BaseModel):
 
 
 class LeftOut(StrEnum):
-    """Why an object is not announced."""
+    """Reason why an object is not announced."""
 
     FOLDER = "folder markers"
     OTHER = "not .png, .jpg or .jpeg"
-    ARCHIVED = "archived, to be restored first"
-    YOUNG = "too young, left to their own event"
+    ARCHIVED = "archived, must be restored first"
+    YOUNG = "too new, left to their own S3 event"
 
 
 @dataclass(frozen=True)
 class ListedImage:
-    """An object of the source bucket, as S3 lists it; `etag` without quotes, `size` in bytes."""
+    """A picture in the source bucket, as S3 lists it. `etag`: without quotes; `size`: in bytes."""
 
     key: str
     etag: str
@@ -114,7 +114,7 @@ class ListedImage:
 
 @dataclass
 class Survey:
-    """What a listing found so far."""
+    """Counts of a listing. `left_out`: number of objects that are not announced, by reason."""
 
     pictures: int = 0
     bytes: int = 0
@@ -130,7 +130,7 @@ class Survey:
         self.newest = max(self.newest or picture.modified, picture.modified)
 
     def __str__(self) -> str:
-        """In words, for a log."""
+        """One line for a log."""
         words = [f"{self.pictures:,} pictures, {self.bytes / 1e6:,.1f} MB"]
         if self.oldest and self.newest:
             words.append(f"from {self.oldest:%Y-%m-%d %H:%M} to {self.newest:%Y-%m-%d %H:%M} UTC")
@@ -138,7 +138,7 @@ class Survey:
         return "; ".join(words)
 
     def to_json(self) -> dict[str, Any]:
-        """The same for XCom."""
+        """The counts as JSON, for XCom."""
         return {
             "pictures": self.pictures,
             "bytes": self.bytes,
@@ -150,7 +150,7 @@ class Survey:
 
 @dataclass(frozen=True)
 class Effort:
-    """What labelling takes at the configured rate and price, the model's start and stop not counted."""
+    """Estimate for labelling at the configured rate and price, without the time to start and stop the model."""
 
     runs: int
     model_minutes: float
@@ -158,21 +158,21 @@ class Effort:
 
     @classmethod
     def of(cls, pictures: int, settings: Settings) -> Self:
-        """For so many pictures, with as many inference units as are allowed."""
+        """Estimate for a number of pictures, with the most inference units that the settings allow."""
         units = settings.max_inference_units
         minutes = pictures / (settings.images_per_second_per_unit * units * 60)
         runs = math.ceil(minutes / settings.max_model_minutes)
         return cls(runs, round(minutes, 1), round(minutes / 60 * units * settings.price_per_unit_hour, 2))
 
     def __str__(self) -> str:
-        """In words, for a log."""
+        """One line for a log."""
         runs = f"{self.runs:,} run{'s' if self.runs != 1 else ''}"
         numbers = f"at least {runs}, {self.model_minutes:,} model minutes, {self.cost_usd:,.2f} USD"
         return f"{numbers}, plus the model's start and stop for each run"
 
 
 class Chunk(BaseModel):
-    """A list of pictures in the final bucket: `key`, a line of JSON per picture, oldest first."""
+    """A list of pictures, stored in the final bucket under `key`: one line of JSON per picture, oldest first."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -185,7 +185,7 @@ class Chunk(BaseModel):
 def list_pictures(
     s3: S3Client, bucket: str, options: BackfillOptions, survey: Survey, now: datetime | None = None
 ) -> Iterator[ListedImage]:
-    """The pictures under the prefix, in S3's order; `survey` counts what was read so far."""
+    """The pictures under the prefix, in the order of S3. `survey` is updated with each object that is read."""
     youngest = (now or datetime.now(UTC)) - timedelta(minutes=options.older_than_minutes)
     listed, said_at = 0, time.monotonic()
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=options.prefix):
@@ -216,7 +216,7 @@ def _left_out(entry: ObjectTypeDef, youngest: datetime | None) -> LeftOut | None
 
 @contextmanager
 def oldest_first(pictures: Iterable[ListedImage]) -> Iterator[Iterator[ListedImage]]:
-    """Reads all pictures, and gives them sorted by when they were modified. They wait in a temporary file."""
+    """Read all pictures into a temporary file, and yield them sorted by the time when they were modified."""
     rows = ((p.modified.timestamp(), p.key, p.etag, p.size) for p in pictures)
     with tempfile.TemporaryDirectory(prefix="backfill-") as folder, closing(_spool(Path(folder))) as spool:
         spool.executemany("INSERT INTO pictures VALUES (?, ?, ?, ?)", rows)
@@ -226,19 +226,19 @@ def oldest_first(pictures: Iterable[ListedImage]) -> Iterator[Iterator[ListedIma
 
 def _spool(folder: Path) -> sqlite3.Connection:
     spool = sqlite3.connect(folder / "pictures.db")
-    for pragma in ("journal_mode = OFF", "synchronous = OFF", "temp_store = FILE"):  # lost with the task anyway
+    for pragma in ("journal_mode = OFF", "synchronous = OFF", "temp_store = FILE"):  # the file is deleted with the task
         spool.execute(f"PRAGMA {pragma}")
     spool.execute("CREATE TABLE pictures (modified REAL, key TEXT, etag TEXT, size INTEGER)")
     return spool
 
 
 def chunk_size(pictures: int) -> int:
-    """Pictures a chunk: a few hundred chunks at most, however many pictures there are."""
+    """Pictures per chunk, so that there are at most `_MOST_CHUNKS` chunks."""
     return max(_LEAST_PER_CHUNK, math.ceil(pictures / _MOST_CHUNKS))
 
 
 def write_chunks(s3: S3Client, bucket: str, run_id: str, pictures: Iterator[ListedImage], size: int) -> list[Chunk]:
-    """Write lists of `size` pictures each, in their order, to `runs/<run id>/backfill/` of the final bucket."""
+    """Write chunks of `size` pictures, in the given order, to `runs/<run id>/backfill/` in the final bucket."""
     chunks: list[Chunk] = []
     while chunk := _write_chunk(s3, bucket, f"{run_prefix(run_id)}backfill/{len(chunks):05d}.jsonl", pictures, size):
         chunks.append(chunk)
@@ -265,6 +265,6 @@ def _line(picture: ListedImage) -> bytes:
 
 
 def read_line(line: bytes) -> ListedImage:
-    """A line of a chunk."""
+    """Read one line of a chunk."""
     facts = json.loads(line)
     return ListedImage(facts["key"], facts["etag"], facts["size"], datetime.fromisoformat(facts["modified"]))

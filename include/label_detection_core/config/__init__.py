@@ -1,1 +1,1 @@
-"""The options, the pipelines, and the kinds of models by their ARNs."""
+"""The options, the pipelines, and the model types by ARN."""

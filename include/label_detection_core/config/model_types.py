@@ -1,4 +1,4 @@
-"""The model types. A model's ARN tells its type, and so which hook speaks to its service."""
+"""The model types. The ARN of a model shows its type, and the type names the hook that calls the service."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ _ARN = r"arn:(?P<partition>[a-z\d-]+):{service}:(?P<region>[a-z\d-]+):\d{{12}}:"
 
 
 class UnknownModelError(ValueError):
-    """An ARN of an unknown model type; the message lists the known ones."""
+    """The ARN is of no known model type; the message lists the known ones."""
 
 
 @dataclass(frozen=True)
 class ModelType:
     """A model type: a service that runs models.
 
-    :param name: the service, as its ARNs have it.
-    :param arn: of a model; the groups are its parts, `region` one of them.
+    :param name: the service's name in ARNs.
+    :param arn: the pattern of a model's ARN; its named groups become `Model.parts`, `region` among them.
     :param shape: human-readable form of the ARN, for error messages.
-    :param hook: where its hook is, a `label_detection.hooks.model.ModelHook`.
-    :param stop_command: what stops a model manually.
-    :param console_page: of a model in the AWS console, without its host; the service's when none of its own is known.
+    :param hook: the import path of the hook class, a `label_detection.hooks.model.ModelHook`.
+    :param stop_command: returns the shell command that stops a model manually.
+    :param console_page: returns the path of the model's page in the AWS console, or of the service's page where the
+        model has no known page.
     """
 
     name: str
@@ -39,7 +40,7 @@ class ModelType:
 
 @dataclass(frozen=True)
 class Model:
-    """A model, its type, and the parts of its ARN."""
+    """A model: its ARN, its type, and the named parts of the ARN."""
 
     arn: str
     type: ModelType
@@ -47,28 +48,29 @@ class Model:
 
     @property
     def partition(self) -> str:
-        """Its AWS partition: `aws`, `aws-cn` or `aws-us-gov`."""
+        """The AWS partition, such as `aws`, `aws-cn` or `aws-us-gov`."""
         return self.parts["partition"]
 
     @property
     def region(self) -> str:
-        """Its Region, which the images and the queue must be in too."""
+        """The AWS Region of the model. The images and the queue must be in this Region too."""
         return self.parts["region"]
 
     @property
     def stop_command(self) -> str:
-        """What stops it manually."""
+        """The shell command that stops the model manually."""
         return self.type.stop_command(self)
 
 
-#: What the names of all endpoints begin with that are made here.
+#: The prefix of the names of all endpoints that this project creates.
 ENDPOINT_PREFIX = "label-detection-"
 
 
 def endpoint_name(model: Model) -> str:
-    """The endpoint that is made from a SageMaker endpoint configuration. AWS: 63 characters at most.
+    """Return the name of the endpoint that this project creates from a SageMaker endpoint configuration.
 
-    One of its own: an endpoint is deleted to stop it, and one that somebody else has made must never be.
+    The name is this project's own: to stop a model, its endpoint is deleted, and an endpoint that someone else created
+    must never be deleted. AWS allows at most 63 characters.
     """
     digest = hashlib.sha256(model.arn.encode()).hexdigest()[:8]
     return f"{ENDPOINT_PREFIX}{model.parts['config'][:38].rstrip('-')}-{digest}"
@@ -77,7 +79,7 @@ def endpoint_name(model: Model) -> str:
 MODEL_TYPES = (
     ModelType(
         name="rekognition",
-        # AWS: the pattern of a Custom Labels project version's ARN (botocore's service model).
+        # AWS: the pattern of the ARN of a Custom Labels project version, from botocore's service model.
         arn=re.compile(
             _ARN.format(service="rekognition")
             + r"project/(?P<project>[a-zA-Z0-9_.\-]{1,255})/version/(?P<version>[a-zA-Z0-9_.\-]{1,255})/\d+"
@@ -113,16 +115,16 @@ MODEL_TYPES = (
             f"aws lookoutvision stop-model --project-name {model.parts['project']} "
             f"--model-version {model.parts['version']} --region {model.region}"
         ),
-        console_page=lambda model: f"console/home?region={model.region}",  # the service has ended
+        console_page=lambda model: f"console/home?region={model.region}",  # Lookout for Vision has ended
     ),
 )
 
 
-@lru_cache  # a process meets few models, each of them at several doors
+@lru_cache  # a process works with few models, and asks for each of them in several places
 def model_of(arn: str) -> Model:
-    """The model that an ARN names, parsed when a process first meets it.
+    """Return the model with this ARN.
 
-    :raises UnknownModelError: when it is no model's.
+    :raises UnknownModelError: when the ARN is of no known model type.
     """
     for known in MODEL_TYPES:
         if match := known.arn.fullmatch(arn):
@@ -132,9 +134,9 @@ def model_of(arn: str) -> Model:
 
 
 class NamesModel(BaseModel):
-    """What is stored with a model's ARN as text, in a field `model_arn`."""
+    """Base class of stored values that have the ARN of a model in the field `model_arn`."""
 
     @property
     def model(self) -> Model:
-        """The model. :raises UnknownModelError: when somebody has edited the text, and it names none."""
+        """The model of `model_arn`. :raises UnknownModelError: when the ARN was edited and is of no known type."""
         return model_of(self.model_arn)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""One pipeline: the options that are its own, over the section's, and the ids of its DAGs."""
+"""One pipeline: its own options, which override those of the configuration section, and the ids of its DAGs."""
 
 from __future__ import annotations
 
@@ -13,21 +13,26 @@ from label_detection_core.config import settings
 from label_detection_core.config.settings import PIPELINES, OptionPlace, Settings, SettingsError, environment_name
 from label_detection_core.redaction import redact, shown
 
-#: The DAGs of the only pipeline; those of several have `__` and the pipeline's name behind it.
+#: DAG ids. Where several pipelines are configured, `__` and the name of the pipeline follow.
 LABELS_DAG = "label_detection"
 BACKFILL_DAG = "label_detection_backfill"
-#: The DAG that stops the models of all pipelines of a prefix.
+#: The DAG that stops the models of all pipelines with one prefix.
 WATCHDOG_DAG = "label_detection_watchdog"
 Read = Callable[[str], Any]
 
 
 class Own(BaseModel):
-    """What is a pipeline's own, as its DAGs carry it in their `default_args`: JSON.
+    """A pipeline's own configuration, as JSON in the `default_args` of its DAGs.
 
-    `name`: as its DAGs and tags have it; None: it is the only one. `title`: its name in errors. `prefix`: of its DAGs'
-    ids. `options`: not checked. `home`: where they are set; empty: in the section alone. `sources`: by option, where
-    else one is set. `wrong`: by option, the line about one that is left out of `options`. `problems`: why it does not
-    run, beside its options. `unreadable`: nothing of it can be used, and why.
+    :param name: the name in DAG ids and tags; None if there is only one pipeline.
+    :param title: the name in error messages.
+    :param prefix: the prefix of the DAG ids.
+    :param options: the pipeline's own options, not checked.
+    :param home: the file or call that sets these options; empty if only the configuration section sets options.
+    :param sources: option → the place that sets it, where that is not `home`.
+    :param wrong: option → the error line about it. Such an option is not in `options`.
+    :param problems: error lines that are not about one option.
+    :param unreadable: the error line if nothing of this configuration can be used.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -43,50 +48,52 @@ class Own(BaseModel):
     unreadable: str | None = None
 
     def source(self, option: str) -> str | None:
-        """Where an option is set; None: in the section, or nowhere."""
+        """Return the place that sets an option; None if the pipeline does not set it."""
         is_own = option in self.options or option in self.wrong
         return self.sources.get(option, self.home) if is_own else None
 
 
 @dataclass(frozen=True)
 class _OwnPlace(OptionPlace):
-    """A pipeline's place: the file or the call that sets its options, with the section for what they do not set."""
+    """Where the options of a pipeline are set: in a file or a call, and in the section for the rest."""
 
     own: Own
 
     def name(self, option: str) -> str:
-        """An option, and whose it is."""
+        """Return the option with the name of its pipeline."""
         if self.own.title:
             return f"{PIPELINES}: {self.own.title}: {option}"
         return f"labels(): {option}" if self.own.source(option) else super().name(option)
 
     def where(self, option: str) -> str:
-        """Where an option is set that is."""
+        """Return where to change an option that is set."""
         if source := self.own.source(option):
             return f"it in {source}"
         return f"{environment_name(option)}, or the pipeline's own in {self.own.home}"
 
     def where_missing(self, option: str) -> str:
-        """What to do about one that is missing."""
+        """Return how to set an option that is missing."""
         return f"set it in {self.own.home}, or {environment_name(option)} for all"
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """One of several pipelines, or the only one. `defaults`: the section's options; None when one is not set."""
+    """A pipeline. `defaults` reads an option of the configuration section, and returns None if it is not set."""
 
     own: Own
     defaults: Read = field(repr=False)
 
     @classmethod
     def of_default_args(cls, default_args: Mapping[str, Any], defaults: Read) -> Self:
-        """That of a DAG, by its `default_args`. A DAG that was given none has the section's options."""
+        """Return the pipeline of a DAG from its `default_args`. Without them, it has the options of the section."""
         return cls(Own.model_validate(default_args.get(settings.SECTION) or {}), defaults)
 
     def default_args(self, options: Collection[str] = tuple(Settings.model_fields)) -> dict[str, Any]:
-        """Its own, for its DAGs' `default_args`: without values that are wrong, since everybody can read them there.
+        """Return the `default_args` for the DAGs of this pipeline.
 
-        :param options: those alone, and what is wrong with them.
+        Every user of Airflow can read them, so they contain error lines instead of wrong values.
+
+        :param options: only these options and the errors about them.
         """
         found = _without_wrong(self.own, self._wrong_lines(_OwnPlace(self.own)))
         if len(options) < len(Settings.model_fields):
@@ -95,36 +102,37 @@ class Pipeline:
 
     @property
     def name(self) -> str | None:
-        """Its name; None: it is the only one."""
+        """The name of the pipeline; None if it is the only one."""
         return self.own.name
 
     @property
     def place(self) -> OptionPlace:
-        """Where its options are set, for errors."""
+        """Where the options are set, for error messages."""
         return _OwnPlace(self.own) if self.own.home else OptionPlace()
 
     @property
     def dag_id(self) -> str:
-        """The DAG that labels its images."""
+        """The id of the DAG that labels the images."""
         return self._dag_id(LABELS_DAG)
 
     @property
     def backfill_dag_id(self) -> str:
-        """The DAG that announces its images."""
+        """The id of the DAG that sends messages for images that are not on the queue."""
         return self._dag_id(BACKFILL_DAG)
 
     @property
     def watchdog_dag_id(self) -> str:
-        """The DAG that stops its model when a run has left it on."""
+        """The id of the DAG that stops the model when a run has left it on."""
         return f"{self.own.prefix}{WATCHDOG_DAG}"
 
     def _dag_id(self, dag_id: str) -> str:
         return f"{self.own.prefix}{dag_id}" + ("" if self.name is None else f"__{self.name}")
 
     def read(self, option: str) -> Any:
-        """An option, not checked: its own, or the section's; None when it is not set.
+        """Return an option, not checked: the pipeline's own value, else that of the section; None if it is not set.
 
-        One of its own that is there and empty is the empty text: it hides the section's. So does one that is wrong.
+        The pipeline's own value hides that of the section even if it is empty or null (this returns "") or wrong (this
+        returns None).
         """
         if option in self.own.wrong:
             return None
@@ -134,8 +142,9 @@ class Pipeline:
         return self.defaults(option)
 
     def settings(self, params: Mapping[str, Any] | None = None) -> Settings:
-        """All options, checked; `params`: a run's.
+        """Return all options, checked.
 
+        :param params: the params of a run; they override the options.
         :raises SettingsError: with one line per problem.
         """
         if self.own.unreadable:
@@ -152,15 +161,15 @@ class Pipeline:
         return found
 
     def option(self, option: str) -> Any:
-        """One option that has a default, checked alone: the default where it is not set, or wrong."""
+        """Return one option that has a default. If it is not set or wrong, return the default."""
         return settings.load_option(option, self.read)
 
     def schedule(self) -> str | None:
-        """The schedule for its DAG; None: manually only."""
+        """The schedule of the DAG; None if it is only triggered manually."""
         return self.option("schedule") or None
 
     def right(self) -> dict[str, str]:
-        """Its options that are set and right, as they are configured, without blanks around them."""
+        """Return the valid options that are set, as text without surrounding blanks."""
         wrong = self._wrong_lines(self.place)
         values = {option: self.read(option) for option in Settings.model_fields if option not in wrong}
         return {option: _text(value) for option, value in values.items() if value is not None}
@@ -174,7 +183,7 @@ class Pipeline:
 
 
 def _without_wrong(own: Own, lines: Mapping[str, str]) -> Own:
-    """The same without options that are wrong or cannot be stored, whose lines it has instead."""
+    """Move options that are wrong or cannot be stored from `options` to `wrong`."""
     wrong = {option: shown(line) for option, line in lines.items() if option in own.options}
     for option, value in own.options.items():
         if option not in wrong and (why := _why_not_stored(value)):
@@ -197,10 +206,10 @@ def _of(options: Collection[str], values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _why_not_stored(value: Any) -> str | None:
-    """What keeps a value out of Airflow's database: all may read it there, and Postgres takes no such characters."""
+    """Return why Airflow's database must not have a value: users could read it, or Postgres refuses a character."""
     text = json.dumps(value, ensure_ascii=False)
     if redact(text) != text:
-        return "a login or a signature in it, which all could read"
+        return "a login or a signature, which every user of Airflow could read"
     odd = "\\u0000" in text or any("\ud800" <= character <= "\udfff" for character in text)
     return "a character that cannot be stored" if odd else None
 

@@ -1,6 +1,6 @@
-"""The option `pipelines`: several pipelines, each with options of its own over the section's.
+"""The option `pipelines`: several pipelines, each with its own options, which override those of the section.
 
-What is wrong with one is that one's problem: it is there, says so, and does not run; the others do.
+An error in one pipeline does not affect the others: its DAGs exist, and their first task fails with the error.
 """
 
 from __future__ import annotations
@@ -20,18 +20,21 @@ from label_detection_core.config.settings import PIPELINES, SECTION, Settings, e
 from label_detection_core.config.shared_things import compared
 from label_detection_core.redaction import shown
 
-#: Airflow: a DAG's id has up to 250 characters of these, a tag up to 100.
+#: Airflow: the characters of a DAG id and of a tag. A DAG id has at most 250 characters, a tag at most 100.
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 _NAME_LIMIT = 100
-#: What one pipeline must have.
+#: The required options of a pipeline.
 _OF_ONE = {option for option, described in Settings.model_fields.items() if described.is_required()}
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call of `labels()` in a DAG file. `place`: where it stands, for errors; `options`: its arguments, not checked.
+    """A call of `labels()` in a DAG file.
 
-    :raises ValueError: when no DAG's id can begin with the prefix.
+    :param place: where the call is, for error messages.
+    :param prefix: the prefix of the DAG ids.
+    :param options: the arguments of the call, not checked.
+    :raises ValueError: when the prefix has characters that a DAG id cannot have, or is too long.
     """
 
     place: str = ""
@@ -41,20 +44,21 @@ class Call:
     def __post_init__(self) -> None:
         if self.prefix != "" and not (isinstance(self.prefix, str) and _NAME.fullmatch(self.prefix)):
             raise ValueError(
-                f"prefix is {self.prefix!r}: it must be 1 to {_NAME_LIMIT} letters of A-Z and a-z, digits, "
-                f"_, - or ., or left out: mend it in {self.place}"
+                f"prefix is {self.prefix!r}: it must be 1 to {_NAME_LIMIT} characters (letters A-Z and a-z, digits, "
+                f"_, - and .), or left out: fix it in {self.place}"
             )
 
 
 def read(value: str | None, folders: Sequence[Path], defaults: Read, call: Call | None = None) -> tuple[Pipeline, ...]:
-    """The pipelines that the option's value names; the only one, when it is empty or not set, or cannot be read.
+    """Return the pipelines that the option describes. If it is empty, not set or unreadable, return one pipeline.
 
-    :param folders: where a relative path is looked for, one after the other.
-    :param defaults: an option of the section; None when not set.
-    :param call: its arguments win over what the value says. One that gives all that is required is one pipeline, unless
-        `pipelines` is an argument too.
+    :param value: JSON, or the path of a YAML or JSON file.
+    :param folders: the folders in which a relative path is searched, in this order.
+    :param defaults: reads an option of the section; returns None if it is not set.
+    :param call: its arguments override the options in `value`. A call with all required options and without
+        `pipelines` is one pipeline.
     """
-    defaults = cache(defaults)  # asked for once, and not by each pipeline
+    defaults = cache(defaults)  # each option is read once, not once per pipeline
     reading = _Reading(defaults, call or Call())
     arguments = {option: given for option, given in reading.call.options.items() if option != PIPELINES}
     try:
@@ -62,7 +66,7 @@ def read(value: str | None, folders: Sequence[Path], defaults: Read, call: Call 
         if given is not None:
             value = given
         elif arguments.keys() >= _OF_ONE:
-            value = None  # the call says all of one pipeline: those of the section are others
+            value = None  # the call describes one whole pipeline, which is none of the section's
         if not value or not value.strip():
             return (reading.only(arguments),)
         named = pipelines_text.read(value, folders)
@@ -75,22 +79,22 @@ def read(value: str | None, folders: Sequence[Path], defaults: Read, call: Call 
 
 
 def unread(defaults: Read, call: Call, why: str) -> Pipeline:
-    """The pipeline of a call whose pipelines cannot be read: its arguments still say whom to tell, and by what."""
+    """Return the pipeline of a call whose pipelines cannot be read. Its arguments still say where to send notices."""
     arguments = {option: given for option, given in call.options.items() if option != PIPELINES}
     return _Reading(defaults, call).only(arguments, why)
 
 
 @dataclass(frozen=True)
 class _Reading:
-    """One reading of the pipelines, for one call of `labels()`."""
+    """Reads the pipelines of one call of `labels()`."""
 
     defaults: Read
     call: Call
 
     def pipelines(self) -> str | None:
-        """The call's `pipelines`; None when it has none.
+        """Return the argument `pipelines` as text; None if the call has none.
 
-        :raises UnreadableError: when it is of a type that names none.
+        :raises UnreadableError: when its type cannot describe pipelines.
         """
         given = self.call.options
         return pipelines_text.as_text(given[PIPELINES]) if PIPELINES in given else None
@@ -110,21 +114,21 @@ class _Reading:
         own = Own(name=_clean(name, taken), title=title, prefix=self.call.prefix, home=source)
         who = f"{PIPELINES}: {title}"
         if not isinstance(options, dict):
-            line = f"{who}: it must be an object of options, and is not: mend it in {source}"
+            line = f"{who}: the value must be an object of options: fix it in {source}"
             return Pipeline(self._with(arguments, own.model_copy(update={"unreadable": line}), who), self.defaults)
         problems = [*_unknown(options, who, source)]
         if not _NAME.fullmatch(name):
             problems.insert(
                 0,
-                f"{who}: a name must be 1 to {_NAME_LIMIT} letters of A-Z and a-z, digits, _, - or .: "
-                f"mend it in {source}",
+                f"{who}: a name must be 1 to {_NAME_LIMIT} characters (letters A-Z and a-z, digits, _, - and .): "
+                f"fix it in {source}",
             )
         known = {option: value for option, value in options.items() if option in Settings.model_fields}
         own = own.model_copy(update={"options": known, "problems": tuple(problems)})
         return Pipeline(self._with(arguments, own, who), self.defaults)
 
     def _with(self, arguments: Mapping[str, Any], own: Own, who: str) -> Own:
-        """A pipeline's own with the call's arguments over it."""
+        """Return a pipeline's own configuration, overridden by the arguments of the call."""
         place, options, wrong = self.call.place, dict(own.options), dict(own.wrong)
         for option, value in arguments.items():
             if option in Settings.model_fields:
@@ -149,12 +153,12 @@ def _unknown(options: Mapping[str, Any], who: str, source: str) -> Iterator[str]
     for option in options:
         if option not in Settings.model_fields:
             like = difflib.get_close_matches(option, Settings.model_fields, 1)
-            meant = f"did you mean {like[0]}? mend" if like else "mend or remove"
+            meant = f"did you mean {like[0]}? fix" if like else "fix or remove"
             yield f"{who}: {shown(option)!r} is not an option: {meant} it in {source}"
 
 
 def _clean(name: str, taken: set[str]) -> str:
-    """The name as a DAG may have it; one that is wrong never takes a right one's place."""
+    """Return the name with only the characters of a DAG id. A changed name never equals another pipeline's name."""
     if name in taken:
         return name
     base = clean = re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:_NAME_LIMIT] or "unnamed"

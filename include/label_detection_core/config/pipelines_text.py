@@ -1,7 +1,7 @@
-"""The text that names pipelines, JSON or YAML, as plain values.
+"""Reads the JSON or YAML text of the option `pipelines`.
 
-Every number, date, `yes` and `true` stays the text that it is written as, so that a value means the same here as in
-`airflow.cfg` or in an environment variable, and a pipeline named `2026` or `on` is one. Null is None.
+Numbers, dates, `yes` and `true` stay text as written. So a value means the same here as in `airflow.cfg` and in an
+environment variable, and a pipeline may be named `2026` or `on`. Null becomes None.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from typing import Any, ClassVar
 import yaml
 
 _SUFFIXES = (".yaml", ".yml", ".json")
-#: Levels of brackets and indentation: pipelines, options, and a list are three.
+#: The most levels of brackets and indentation. Pipelines, options and a list are three levels.
 _DEEPEST = 20
 _MERGE = "tag:yaml.org,2002:merge"
 _NULL = "tag:yaml.org,2002:null"
 
 
 class UnreadableError(ValueError):
-    """The text as a whole cannot be read; the message says why, where, and what to do."""
+    """The whole text cannot be read. The message says where, why, and what to do."""
 
 
 class _TwiceError(ValueError):
-    """A name stands twice in one object."""
+    """One object contains the same name twice."""
 
 
 @dataclass(frozen=True)
 class Named:
-    """What a text has: an object for each name, as a rule; whatever else somebody wrote, too.
+    """The pipelines in a text, by name. A value should be an object of options; this is not checked here.
 
-    `file`: the one that it stands in; None: it is the option's own value, as JSON.
+    `file`: the file that contains the text; None if the option's value is the text itself, as JSON.
     """
 
     values: dict[str, Any]
@@ -42,29 +42,33 @@ class Named:
 
 
 def as_json(value: Any) -> Any:
-    """A Python value as it would be read here if it stood in a text: numbers and truth values as texts.
+    """Return a Python value in the form that a read text has: numbers and booleans are text.
 
-    :raises UnreadableError: when JSON has no such value.
+    :raises UnreadableError: when JSON cannot represent the value.
     """
     try:
         return _truth_as_text(_load_json(json.dumps(value, default=os.fspath)))
-    except Exception:  # noqa: BLE001  # an object's own __fspath__ raises what it likes; other arguments must stay
-        raise UnreadableError(f"{type(value).__name__} is no type of a value that an option has") from None
+    except Exception:  # noqa: BLE001  # an object's __fspath__ may raise anything; the other arguments must still be read
+        raise UnreadableError(
+            f"an option cannot have a value of type {type(value).__name__}: use text, a number, a list or a dict"
+        ) from None
 
 
 def as_text(value: Any) -> str:
-    """The option's value as a text, of a text, a path, or an object of pipelines.
+    """Return a text, a path, or an object of pipelines as the text of the option.
 
-    :raises UnreadableError: when JSON has no such value.
+    :raises UnreadableError: when JSON cannot represent the value.
     """
     plain = as_json(value)
     return plain if isinstance(plain, str) else "" if plain is None else json.dumps(plain)
 
 
 def read(value: str, folders: Sequence[Path]) -> Named:
-    """The option's value: JSON, or the path of a file, which is looked for in `folders` in turn, unless absolute.
+    """Read the pipelines from the option's value.
 
-    :raises UnreadableError: when nothing can be read, or what is there names no pipeline.
+    :param value: JSON, or the path of a YAML or JSON file.
+    :param folders: the folders in which a relative path is searched, in this order.
+    :raises UnreadableError: when the text cannot be read, or contains no pipeline.
     """
     value = value.strip()
     if value[0] in '{["':
@@ -72,7 +76,7 @@ def read(value: str, folders: Sequence[Path]) -> Named:
     suffix = Path(value).suffix.lower()
     if "\n" in value or suffix not in _SUFFIXES:
         raise UnreadableError(
-            "it is neither a JSON object ({…}) nor the path of a file that ends in .yaml, .yml or .json"
+            "the value is neither a JSON object ({…}) nor the path of a file that ends in .yaml, .yml or .json"
         )
     path, text = _file(value, folders)
     try:
@@ -82,25 +86,29 @@ def read(value: str, folders: Sequence[Path]) -> Named:
 
 
 def _file(value: str, folders: Sequence[Path]) -> tuple[Path, bytes]:
-    """The first of the files that is there, and what is in it."""
+    """Return the first path that exists, and the content of the file."""
     paths = list(dict.fromkeys(folder / value for folder in folders))
     path = paths[0]
     try:
         path = next((path for path in paths if path.exists()), path)
         return path, path.read_bytes()
     except FileNotFoundError:
-        others = f", nor {' nor '.join(map(str, paths[1:]))}" if paths[1:] else ""
-        raise UnreadableError(f"{path}: there is no such file{others}: put it there, or set its path") from None
+        others = f" (nor {', nor '.join(map(str, paths[1:]))})" if paths[1:] else ""
+        raise UnreadableError(f"{path}: there is no such file{others}: create it, or set its path") from None
     except (OSError, ValueError) as error:
-        raise UnreadableError(f"{path}: it cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise UnreadableError(f"{path}: the file cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _names(found: Any) -> dict[str, Any]:
     if not isinstance(found, dict):
         kind = {list: "a list", str: "a text", type(None): "empty"}.get(type(found), "a value")
-        raise UnreadableError(f"it is {kind}, and must be an object: a name for each pipeline, and its options")
+        raise UnreadableError(
+            f"the content is {kind}: it must be an object that maps each pipeline's name to its options"
+        )
     if not found:
-        raise UnreadableError("it names no pipeline: write a name, and its options; or set the option to nothing")
+        raise UnreadableError(
+            "the object contains no pipeline: write a name and its options, or leave the option empty"
+        )
     return found
 
 
@@ -108,22 +116,22 @@ def _parsed(text: str | bytes, load: Any) -> Any:
     try:
         return load(text)
     except json.JSONDecodeError as error:
-        raise UnreadableError(f"line {error.lineno}, column {error.colno}: {error.msg}: mend the JSON") from None
+        raise UnreadableError(f"line {error.lineno}, column {error.colno}: {error.msg}: fix the JSON") from None
     except yaml.constructor.ConstructorError as error:
         problem = error.problem or error.context or ""
-        # It repeats the tag, which may be a value that begins so.
-        problem = "a tag of YAML that is not known here" if "could not determine a constructor" in problem else problem
-        raise UnreadableError(f"{_where(error)}{problem}: mend the YAML") from None
+        # The message repeats the tag, and a value that begins with ! is read as a tag.
+        problem = "unknown YAML tag" if "could not determine a constructor" in problem else problem
+        raise UnreadableError(f"{_where(error)}{problem}: fix the YAML") from None
     except yaml.MarkedYAMLError as error:
-        raise UnreadableError(f"{_where(error)}{error.problem or error.context}: mend the YAML") from None
+        raise UnreadableError(f"{_where(error)}{error.problem or error.context}: fix the YAML") from None
     except yaml.reader.ReaderError as error:
-        raise UnreadableError(f"character {error.position}: {error.reason}: mend the YAML") from None
+        raise UnreadableError(f"character {error.position}: {error.reason}: fix the YAML") from None
     except RecursionError:
-        raise UnreadableError("it is nested too deeply") from None
+        raise UnreadableError("the text is nested too deeply: pipelines need three levels") from None
     except _TwiceError as error:
-        raise UnreadableError(f"{error}: mend it") from None
-    except (AttributeError, ValueError):  # of Python, for a value that its tag does not fit; its text repeats the value
-        raise UnreadableError("a value does not fit its tag, such as !!int: mend the YAML") from None
+        raise UnreadableError(f"{error}: keep one") from None
+    except (AttributeError, ValueError):  # from Python, for a tag that does not fit; the error text repeats the value
+        raise UnreadableError("a value does not fit its tag, such as !!int: fix the YAML") from None
 
 
 def _where(error: yaml.MarkedYAMLError) -> str:
@@ -136,7 +144,7 @@ def _load_json(text: str | bytes) -> Any:
         found: dict[str, Any] = {}
         for key, value in pairs:
             if key in found:
-                raise _TwiceError(f"{key!r} stands there twice in one object")
+                raise _TwiceError(f"one object contains {key!r} twice")
             found[key] = _truth_as_text(value)
         return found
 
@@ -149,16 +157,16 @@ def _truth_as_text(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else value
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the one in C where there is one
-    """`yaml.safe_load`'s; of plain scalars, only null and the merge key are more than text."""
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the loader in C, if PyYAML has it
+    """The loader of `yaml.safe_load`, except that all plain scalars are text, other than null and the merge key."""
 
     yaml_implicit_resolvers: ClassVar = {
         first: [resolver for resolver in resolvers if resolver[0] in {_MERGE, _NULL}]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[str, Any]:  # noqa: ARG002  # the base's signature
-        """With the keys as they are written, null too."""
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[str, Any]:  # noqa: ARG002  # signature of the base class
+        """Build a mapping. Keys stay text as written, also `null`."""
         self.flatten_mapping(node)
         return {key.value: self.construct_object(value, deep=True) for key, value in node.value}
 
@@ -177,16 +185,16 @@ def _load_yaml(text: str | bytes) -> Any:
 
 
 def _check_depth(text: str | bytes) -> None:
-    """The parser in C ends the process when it runs out of stack."""
+    """Refuse deep nesting first: the parser in C ends the process when its stack is full."""
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > _DEEPEST:
-            raise yaml.MarkedYAMLError(problem="it is nested too deeply", problem_mark=event.start_mark)
+            raise yaml.MarkedYAMLError(problem="the text is nested too deeply", problem_mark=event.start_mark)
 
 
 def _check_keys(root: Any) -> None:
-    """Every key is a text and stands there once; before anything is merged, which gives keys a second time."""
+    """Check that each key is text and unique in its object. Merging would repeat keys, so this check comes first."""
     seen: set[int] = set()
     nodes = [root]
     while nodes:
@@ -205,7 +213,7 @@ def _check_keys(root: Any) -> None:
 
 def _check_key(key: Any, keys: set[str]) -> None:
     if not isinstance(key, yaml.ScalarNode):
-        raise yaml.MarkedYAMLError(problem="a name must be a text", problem_mark=key.start_mark)
+        raise yaml.MarkedYAMLError(problem="a name must be text", problem_mark=key.start_mark)
     if key.tag != _MERGE and key.value in keys:
-        raise yaml.MarkedYAMLError(problem=f"{key.value!r} stands there twice", problem_mark=key.start_mark)
+        raise yaml.MarkedYAMLError(problem=f"the name {key.value!r} is used twice", problem_mark=key.start_mark)
     keys.add(key.value)

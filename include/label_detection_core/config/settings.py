@@ -1,6 +1,6 @@
-"""The options of `[label_detection]`, checked.
+"""The options of the configuration section `[label_detection]`, and their checks.
 
-One definition serves the configuration file, environment variables, the trigger form and docs/options.md.
+The configuration file, environment variables, the trigger form and docs/options.md all use these definitions.
 """
 
 from __future__ import annotations
@@ -29,19 +29,20 @@ from label_detection_core.config.model_types import NamesModel, model_of
 from label_detection_core.config.wrong_value import wrong_value
 
 SECTION = "label_detection"
-#: The option that is no pipeline's own: `label_detection_core.config.pipelines` reads it.
+#: The option that describes all pipelines. `label_detection_core.config.pipelines` reads it.
 PIPELINES = "pipelines"
 _PIPELINES_DESCRIPTION = (
-    "Several pipelines, each with options of its own over these: JSON, or the path of a YAML file; empty: only one"
+    "Several pipelines, each with its own options, which override these: JSON, or the path of a YAML file. "
+    "Empty: one pipeline"
 )
 
-#: AWS: a standard topic; a FIFO one cannot send mail.
+#: AWS: the ARN of a standard topic. A FIFO topic cannot send mail.
 TOPIC_ARN = re.compile(r"arn:[a-z\d-]+:sns:(?P<region>[a-z\d-]+):\d{12}:[a-zA-Z0-9_-]{1,256}")
 _ROLE_ARN = re.compile(r"arn:[a-z\d-]+:iam::\d{12}:role/[\w+=,.@/-]+")
-#: AWS: 3-63 characters; lower-case letters, digits, dots and hyphens; begins and ends with a letter or digit.
+#: AWS: 3-63 characters: lower-case letters, digits, dots and hyphens. The first and the last are a letter or a digit.
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-#: AWS: endings of names that are no general purpose bucket's, and what each is. S3 announces uploads under the bucket's
-#: own name, and an alias of the source bucket would be another final bucket in name alone.
+#: AWS: endings of names that do not belong to a general purpose bucket → the resource. S3 events contain the bucket's
+#: own name, so an alias would not match them. And an alias of the source bucket, as final_bucket, is the source bucket.
 _NO_BUCKETS = {
     "--x-s3": "an S3 Express One Zone directory bucket, which announces no uploads",
     "--xa-s3": "an access point of an S3 Express One Zone directory bucket",
@@ -50,17 +51,17 @@ _NO_BUCKETS = {
     ".mrap": "a multi-Region access point's alias",
     "--table-s3": "an S3 table bucket",
 }
-#: AWS: storage classes whose objects can be read at once.
+#: AWS: storage classes whose objects can be read without a restore.
 StorageClass = Literal["STANDARD", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"]
-#: `min_confidence`: the service's own thresholds hold.
+#: The value of `min_confidence` that keeps the service's own thresholds.
 MODEL = "model"
-#: Below it, nearly everything is a label: who sets it has thought of a scale of 0-1.
+#: A `min_confidence` up to this value lets nearly all labels through. Probably the user meant a scale of 0-1.
 _ODD_CONFIDENCE = 1.0
 _PRESETS = {"@once", "@continuous", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly"}
 
 
 class SettingsError(ValueError):
-    """Options are missing or wrong; a line for each, naming it and what to set. `by_option`: those about one option."""
+    """Options are missing or wrong. `problems`: one line each, with the cure; `by_option`: option → its line."""
 
     def __init__(self, problems: list[str], by_option: Mapping[str, str] | None = None) -> None:
         super().__init__("\n".join(problems))
@@ -69,18 +70,18 @@ class SettingsError(ValueError):
 
 
 class OptionPlace:
-    """Where options are set, as an error says it: the section, for all that run by it."""
+    """The place where options are set, for error messages; here the configuration section."""
 
     def name(self, option: str) -> str:
-        """An option, and whose it is."""
+        """Return the option with its section or pipeline."""
         return f"[{SECTION}] {option}"
 
     def where(self, option: str) -> str:
-        """Where an option is set that is."""
+        """Return where to change an option that is set."""
         return environment_name(option)
 
     def where_missing(self, option: str) -> str:
-        """What to do about one that is missing."""
+        """Return how to set an option that is missing."""
         return f"set {environment_name(option)}"
 
 
@@ -102,23 +103,23 @@ def _schedule(value: str) -> str:
 def _timezone(value: str) -> str:
     try:
         return ZoneInfo(value).key
-    except (KeyError, OSError, ValueError):  # none of that name; a folder of zones; a path that leads elsewhere
+    except (KeyError, OSError, ValueError):  # unknown name; a folder of zones; a path outside the database
         raise ValueError("must be the IANA name of a time zone, such as Europe/Zurich or UTC") from None
 
 
 def _bucket(value: str) -> str:
     if value.startswith("arn:"):
-        raise ValueError("must be the name of an S3 bucket, and is an ARN: give the bucket's own name")
+        raise ValueError("must be the name of an S3 bucket, not an ARN: use the bucket's own name")
     for ending, what in _NO_BUCKETS.items():
         if value.endswith(ending):
             raise ValueError(
-                f"must be the name of a general purpose S3 bucket, and is {what}: give such a bucket's name"
+                f"must be the name of a general purpose S3 bucket, but is {what}: use the name of such a bucket"
             )
     return value
 
 
 def _confidence(value: Any) -> Any:
-    """The value unchanged if it can be a number; `model` in small letters; else ValueError."""
+    """Return a number unchanged, and `model` in lower case. :raises ValueError: for any other value."""
     if isinstance(value, str) and value.strip().lower() == MODEL:
         return MODEL
     try:
@@ -134,8 +135,8 @@ def _storage_class(value: Any) -> Any:
     readable = StorageClass.__args__  # type: ignore[attr-defined]
     if value is not None and value not in readable:
         raise ValueError(
-            f"must be empty (each copy keeps the class of its original) or one of {', '.join(readable)}: of another "
-            "class, S3 has no objects, or gives them out only after hours"
+            f"must be empty (each copy keeps the class of its original) or one of {', '.join(readable)}: S3 does not "
+            "know other classes, or needs hours to restore their objects"
         )
     return value
 
@@ -143,14 +144,14 @@ def _storage_class(value: Any) -> Any:
 def _is_cron(value: str) -> bool:
     try:
         return len(value.split()) == 5 and croniter(value).get_next() > 0
-    except CroniterError:  # also when it never comes to pass, such as 30 February
+    except CroniterError:  # also for a date that never comes, such as 30 February
         return False
 
 
 _QueueUrl = Annotated[
     str,
     _matching(
-        # No login, no query: the settings go along with the run, for all to see.
+        # No login and no query: every user of Airflow can read the settings of a run.
         re.compile(r"https?://[^\s/@?#]+/[^\s@?#]+"),
         "the URL of an SQS queue, as `aws sqs get-queue-url` prints it",
     ),
@@ -160,7 +161,7 @@ _Bucket = Annotated[
     AfterValidator(_bucket),
     _matching(
         _BUCKET,
-        "the name of an S3 bucket: 3 to 63 small letters, digits, dots and hyphens, without s3:// and without a path",
+        "the name of an S3 bucket: 3 to 63 lower-case letters, digits, dots and hyphens, without s3:// and path",
     ),
 ]
 _Confidence = Annotated[
@@ -170,8 +171,8 @@ _Confidence = Annotated[
 ]
 _ModelArn = Annotated[str, AfterValidator(lambda value: model_of(value).arn)]
 _ClassNames = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(class_names.read)]
-#: Airflow: what a connection's id may be made of, without #. A connection's URI has ://, its JSON has braces. AWS: an
-#: access key's id has 20 characters, its secret 40.
+#: Airflow: the characters of a connection id, except #. A connection's URI contains ://, and its JSON contains braces.
+#: AWS: an access key id has 20 characters, a secret access key 40.
 _ConnectionId = Annotated[
     str,
     _matching(
@@ -179,7 +180,7 @@ _ConnectionId = Annotated[
             r"(?!.*://)(?!(?:AKIA|ASIA)[A-Z\d]{16}\b)(?!(?=.*[A-Z])(?=.*[a-z])(?=.*\d)[A-Za-z\d/]{40}$)"
             r"[\w!()\-.:/\\]{1,250}"
         ),
-        "the id of an Airflow connection, not the connection itself and no access key",
+        "the id of an Airflow connection, not a connection URI or an access key",
     ),
 ]
 _TopicArn = Annotated[
@@ -189,148 +190,171 @@ _RoleArn = Annotated[str, _matching(_ROLE_ARN, "the ARN of an IAM role: arn:aws:
 
 
 class Settings(NamesModel):
-    """Every option of a pipeline. Fields marked `run=True` can also be given for one run."""
+    """All options of a pipeline, checked. Fields marked `run=True` can also be set for one run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    queue_url: _QueueUrl = Field(description="The SQS queue that S3 fills")
-    source_bucket: _Bucket = Field(description="Where images are uploaded; they are deleted there once labelled")
-    final_bucket: _Bucket = Field(description="Where images, label documents and reports go; another bucket")
+    queue_url: _QueueUrl = Field(description="The URL of the SQS queue that receives the events of the source bucket")
+    source_bucket: _Bucket = Field(
+        description="The bucket for uploads; a picture is deleted there after it was labelled"
+    )
+    final_bucket: _Bucket = Field(
+        description="The bucket for labelled pictures, label documents and reports; not the source bucket"
+    )
     model_arn: _ModelArn = Field(
-        description="The model: a Rekognition Custom Labels project version, a SageMaker endpoint configuration, or a "
-        "Lookout for Vision model"
+        description="The ARN of the model: a Rekognition Custom Labels project version, a SageMaker endpoint "
+        "configuration, or a Lookout for Vision model"
     )
     schedule: Annotated[str, AfterValidator(_schedule)] = Field(
-        "0 */2 * * *", description="Cron or Airflow preset; empty: only when triggered"
+        "0 */2 * * *", description="When runs start: a cron expression or an Airflow preset. Empty: only when triggered"
     )
     timezone: Annotated[str, AfterValidator(_timezone)] | None = Field(
-        None, description="The time zone of `schedule`, by its IANA name, such as `Europe/Zurich`"
+        None, description="The time zone of `schedule`: an IANA name such as `Europe/Zurich`"
     )
     paused_upon_creation: bool = Field(
-        False, description="Whether the DAG is paused when Airflow sees it for the first time; never the watchdog"
+        False, description="Whether new DAGs are paused when Airflow first sees them. The watchdog never is"
     )
     wait_minutes: float = Field(
         5,
         ge=0,
         le=720,
-        description="How long an empty queue is watched before the run is skipped",
+        description="How many minutes a run waits for messages on an empty queue; then it is skipped",
         json_schema_extra={"run": True},
     )
     min_confidence: _Confidence = Field(
         70,
         validate_default=True,
-        description="Labels the model is less sure of are left out, 0-100; `model`: the model's own thresholds hold",
+        description="The lowest confidence of a label that is kept, 0-100. `model`: the model's own thresholds",
         json_schema_extra={"run": True},
     )
     class_names: _ClassNames = Field(
         (),
-        description="What the classes are called of a model that numbers them, from 0 on: with commas, as a JSON "
-        "list, or as the model's `id2label`",
+        description="The class names, from class 0 on, for a model that answers with class numbers: names with commas "
+        "between them, a JSON list, or the model's `id2label`",
     )
     max_model_minutes: float = Field(
         60,
         ge=0.01,
         le=720,
-        description="From the start request until workers stop receiving; what is left waits for the next run",
+        description="Minutes from the start request until the tasks stop receiving messages. Remaining messages wait "
+        "for the next run",
         json_schema_extra={"run": True},
     )
     target_minutes: float = Field(
         30,
         ge=0.01,
         le=720,
-        description="How long the running model may take for a run's backlog; with more, the plan asks for more units",
+        description="In how many minutes the running model should label the backlog. For a larger backlog, the plan "
+        "asks for more units",
         json_schema_extra={"run": True},
     )
     min_inference_units: int = Field(
         1,
         ge=1,
         le=100,
-        description="The fewest inference units a run asks for",
+        description="The fewest inference units that a run asks for",
         json_schema_extra={"run": True},
     )
     max_inference_units: int = Field(
         1,
         ge=1,
         le=100,
-        description="The most; the plan picks by the backlog. Where set, AWS may add units up to it by itself",
+        description="The most inference units that a run asks for; the plan chooses by the backlog. If set, AWS may "
+        "add units up to this number",
         json_schema_extra={"run": True},
     )
     images_per_second_per_unit: float = Field(
         5,
         ge=0.1,
         le=1000,
-        description="What one inference unit is expected to do; the tasks begin there and find what it really does",
+        description="Expected pictures per second of one inference unit. The tasks start at this rate and adjust it",
         json_schema_extra={"run": True},
     )
     max_tasks: int = Field(
-        4, ge=1, le=100, description="Most mapped analysis tasks of a run", json_schema_extra={"run": True}
+        4,
+        ge=1,
+        le=100,
+        description="The most parallel `analyse_images` tasks of a run",
+        json_schema_extra={"run": True},
     )
     price_per_unit_hour: float = Field(
-        4.00, ge=0, allow_inf_nan=False, description="USD, for the report", json_schema_extra={"run": True}
+        4.00,
+        ge=0,
+        allow_inf_nan=False,
+        description="The price of one inference unit for one hour in USD, for the report",
+        json_schema_extra={"run": True},
     )
     max_receives: int = Field(
         5,
         ge=1,
         le=1000,
-        description="Which delivery rejects an image that the model fails on, if it still answers for another one",
+        description="On which delivery a picture that the model fails at is rejected, if the model still labels "
+        "another picture",
         json_schema_extra={"run": True},
     )
     final_storage_class: Annotated[StorageClass | None, BeforeValidator(_storage_class)] = Field(
         None,
-        description="The storage class of images in the final bucket: one of S3's that can be read at once, such as "
-        "`STANDARD_IA`; empty: each copy keeps the class of its original",
+        description="The storage class of pictures in the final bucket. It must be readable without a restore, such as "
+        "`STANDARD_IA`. Empty: each copy keeps the class of its original",
     )
     aws_conn_id: _ConnectionId = Field(
-        "aws_default", description="The Airflow connection; its credentials are used, and its `config_kwargs`"
+        "aws_default",
+        description="The id of the Airflow connection to AWS; its credentials and its `config_kwargs` are used",
     )
     watchdog_grace_minutes: float = Field(
         15,
         ge=0,
         le=1440,
-        description="How long after `max_model_minutes` a run may need to end; then the watchdog and the switch act",
+        description="How many minutes a run may take to end after `max_model_minutes`. Then the watchdog and the dead "
+        "man's switch stop the model",
     )
     sns_topic_arn: _TopicArn | None = Field(
-        None, description="Where a failed run, a failed stop and the watchdog are announced; empty: nowhere"
+        None,
+        description="The ARN of the SNS topic for notices of failed runs, failed stops and the watchdog. Empty: none",
     )
     dead_man_switch_role_arn: _RoleArn | None = Field(
         None,
-        description="The role with which EventBridge Scheduler stops a model that a run has left on; empty: no switch",
+        description="The ARN of the role with which EventBridge Scheduler stops a model that a run left on (the dead "
+        "man's switch). Empty: no switch",
     )
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
         if self.final_bucket == self.source_bucket:
-            raise ValueError("final_bucket is the source bucket too: a copy would announce itself; set another bucket")
+            raise ValueError(
+                "final_bucket is also the source bucket: S3 would announce each copy as a new picture; "
+                "set another bucket"
+            )
         if self.max_inference_units < self.min_inference_units:
             raise ValueError(
                 f"max_inference_units is {self.max_inference_units}, less than min_inference_units "
-                f"({self.min_inference_units}): raise the one or lower the other"
+                f"({self.min_inference_units}): raise max_inference_units or lower min_inference_units"
             )
         return self
 
     @property
     def least_confidence(self) -> float | None:
-        """`min_confidence` as a model hook takes it: 0-100; None: the model's own thresholds hold."""
+        """`min_confidence` for a model hook: 0-100, or None for the model's own thresholds."""
         return None if self.min_confidence == MODEL else float(self.min_confidence)
 
     def doubts(self) -> list[str]:
-        """Warnings about values that are allowed and probably a mistake; a line for each."""
+        """Return a warning for each value that is allowed but probably a mistake."""
         least = self.least_confidence
         if least is not None and 0 < least <= _ODD_CONFIDENCE:
             return [
-                f"min_confidence is {least:g}: values are 0-100, and {least:g} lets nearly everything through; set "
-                f"{least * 100:g} if that is meant, or 0 for everything"
+                f"min_confidence is {least:g}: the scale is 0-100, so {least:g} keeps nearly all labels; set "
+                f"{least * 100:g} if you meant that, or 0 to keep all labels"
             ]
         return []
 
     @property
     def region(self) -> str:
-        """The model's Region, which the images and the queue must be in too (AWS: Rekognition reads S3 there)."""
+        """The Region of the model. The images and the queue must be in it too (AWS: Rekognition reads S3 there)."""
         return self.model.region
 
 
 def run_options() -> dict[str, FieldInfo]:
-    """The options that can be given for one run."""
+    """Return the options that can be set for one run."""
     return {
         name: field
         for name, field in Settings.model_fields.items()
@@ -339,18 +363,18 @@ def run_options() -> dict[str, FieldInfo]:
 
 
 def environment_name(option: str) -> str:
-    """The environment variable that sets an option: Airflow's own rule for its configuration."""
+    """Return the environment variable that sets an option, by Airflow's rule."""
     return f"AIRFLOW__{SECTION.upper()}__{option.upper()}"
 
 
 def load(
     read: Callable[[str], Any], params: Mapping[str, Any] | None = None, place: OptionPlace | None = None
 ) -> Settings:
-    """All options, from the configuration (`read(option)`, None when not set) and a run's params (None: as configured).
+    """Return all options, checked. An empty value counts as not set; an empty `schedule` means manually only.
 
-    An empty value counts as not set, except for `schedule`, where it means manually only.
-
-    :param place: where the options stand, for the errors; the section unless given.
+    :param read: returns the configured value of an option; None if it is not set.
+    :param params: the params of a run, which override the configuration; None leaves an option as configured.
+    :param place: where the options are set, for error messages; the section by default.
     :raises SettingsError: with one line per option that is missing or wrong.
     """
     values: dict[str, Any] = {}
@@ -370,7 +394,7 @@ def load(
 
 
 def load_some(values: Mapping[str, Any], place: OptionPlace) -> dict[str, Any]:
-    """Options by their names, each checked alone. :raises SettingsError: with a line for each that is wrong."""
+    """Return the given options, each checked alone. :raises SettingsError: with one line per wrong option."""
     found, lines = {}, {}
     for option, value in values.items():
         try:
@@ -384,7 +408,7 @@ def load_some(values: Mapping[str, Any], place: OptionPlace) -> dict[str, Any]:
 
 
 def load_option(option: str, read: Callable[[str], Any]) -> Any:
-    """One option that has a default, checked alone: the default when it is not set, or wrong."""
+    """Return one option that has a default. If it is not set or wrong, return the default."""
     described = Settings.model_fields[option]
     value = read(option)
     value = value.strip() if isinstance(value, str) else value
@@ -402,17 +426,17 @@ def _check(option: str, value: Any) -> Any:
 
 
 def described_options() -> dict[str, str]:
-    """Every option of the section by its name, with what it means."""
+    """Return every option of the section with its description."""
     described = {name: field.description or "" for name, field in Settings.model_fields.items()}
     return {**described, PIPELINES: _PIPELINES_DESCRIPTION}
 
 
-#: Of options without a default of their own.
+#: The table's text for defaults that are not a plain value.
 _DEFAULTS = {"final_storage_class": "empty", "timezone": "Airflow's `default_timezone`"}
 
 
 def options_table() -> str:
-    """The options as a Markdown table, for docs/options.md and the DAG's page."""
+    """Return the options as a Markdown table, for docs/options.md and the DAG's page."""
     lines = ["| option | default | for one run | |", "|---|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = _DEFAULTS.get(name) or (
@@ -424,7 +448,7 @@ def options_table() -> str:
 
 
 def _line(problem: Any, given: Mapping[str, Any], place: OptionPlace) -> str:
-    """One line for one of pydantic's problems: the option, what is wrong, what to set and where."""
+    """Return one error line: the option, what is wrong, what to set and where."""
     if not problem["loc"]:
         return place.name(str(problem["ctx"]["error"]))
     option = str(problem["loc"][0])

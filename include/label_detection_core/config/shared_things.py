@@ -1,4 +1,4 @@
-"""What two pipelines cannot share: a model, a queue, a final bucket."""
+"""Finds models, queues and final buckets that two pipelines share, which is an error."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import replace
 from label_detection_core.config.model_types import model_of
 from label_detection_core.config.pipeline import Pipeline
 
-#: What two pipelines cannot share, and why.
+#: Options that must differ between two pipelines → the reason.
 _NOT_SHARED = {
-    "model_arn": "two runs would start and stop the model under each other",
-    "queue_url": "they would take each other's images",
-    "final_bucket": "their runs' reports have the same keys",
+    "model_arn": "each pipeline would stop the model while the other uses it",
+    "queue_url": "each pipeline would take pictures of the other",
+    "final_bucket": "the reports of both would have the same keys",
 }
-#: AWS: the Region in a queue's host, in the forms that it has and had: regional, FIPS, dual-stack, an interface VPC
-#: endpoint's (its own name and that of a zone), and the oldest.
+#: AWS: the Region in the host name of a queue's URL, in all current and old forms: regional, FIPS, dual-stack,
+#: interface VPC endpoint (its own name and the name per zone), and the oldest form.
 _SQS_HOSTS = (
     re.compile(r"(?:[a-z\d-]+\.)?sqs(?:-fips)?\.(?P<region>[a-z\d-]+)\.(?:vpce\.)?amazonaws\.com(?:\.cn)?"),
     re.compile(r"(?:[a-z\d-]+\.)?sqs(?:-fips)?\.(?P<region>[a-z\d-]+)\.api\.(?:aws|amazonwebservices\.com\.cn)"),
@@ -26,10 +26,10 @@ _OLD_SQS_HOST = "queue.amazonaws.com"  # AWS: us-east-1
 
 
 def compared(pipelines: list[Pipeline]) -> Iterator[Pipeline]:
-    """The pipelines, with what each has of another's among its problems.
+    """Yield the pipelines. A pipeline that shares a thing with an earlier one gets a line in its `problems`.
 
-    The first in the file has the right to a thing, also while something else is wrong with it: mending or breaking that
-    must not have another one take its images.
+    The first pipeline in the file keeps the thing, even while it has other errors. Otherwise, an error in the first
+    pipeline would let the second one take its images.
     """
     values = [_things(pipeline) for pipeline in pipelines]
     sources: dict[str, list[int]] = {}
@@ -42,19 +42,19 @@ def compared(pipelines: list[Pipeline]) -> Iterator[Pipeline]:
             if option in has:
                 other = first.setdefault((option, has[option]), pipeline)
                 if other is not pipeline:
-                    problems.append(f"{pipeline.place.name(option)} is that of {other.name} too: {why}; set another")
+                    problems.append(f"{pipeline.place.name(option)} is also used by {other.name}: {why}; set another")
         others = [pipelines[one].name for one in sources.get(has.get("final_bucket", "-"), []) if one != number]
         if others:
             problems.append(
                 f"{pipeline.place.name('final_bucket')} is the source bucket of {others[0]}: "
-                "a copy would announce itself; set another"
+                "S3 would announce each copy as a new picture; set another bucket"
             )
         own = pipeline.own.model_copy(update={"problems": (*pipeline.own.problems, *problems)})
         yield replace(pipeline, own=own) if problems else pipeline
 
 
 def _things(pipeline: Pipeline) -> dict[str, str]:
-    """What it works on, in a form that is the same for the same thing; only what is right."""
+    """Return the valid options that name a shared thing, in a form that is equal for equal things."""
     if pipeline.own.unreadable:
         return {}
     right = pipeline.right()
@@ -67,10 +67,10 @@ def _things(pipeline: Pipeline) -> dict[str, str]:
 
 
 def _queue(url: str, model_arn: str | None) -> str:
-    """A queue by its Region, account and name, for every host that its URL may have.
+    """Return a queue as `<Region>/<account>/<name>`, equal for all URLs of one queue.
 
-    The Region is the host's. A host that says none, such as a company's own name for a VPC endpoint, means the model's
-    Region: the client sends to its own host there, and only account and name of the URL count.
+    The Region is in the host name. A host name without a Region, such as a company's own name for a VPC endpoint, means
+    the Region of the model: the client then uses its own host there, and only account and name of the URL count.
     """
     host, _, path = url.partition("://")[2].partition("/")
     host = host.lower().removesuffix(":443").removesuffix(":80")

@@ -1,17 +1,18 @@
-"""What an error may show of a wrong value, which may be a secret in the wrong place."""
+"""Returns the part of a wrong value that an error may show: the value may be a secret in the wrong option."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-#: Options that name things of AWS or Airflow: these are where secrets end up by mistake.
+#: Options that name things in AWS or Airflow. Users put secrets into these by mistake.
 _NAMES = {"aws_conn_id", "class_names", "dead_man_switch_role_arn", "final_bucket", "model_arn", "queue_url"}
 _NAMES |= {"sns_topic_arn", "source_bucket"}
-#: What a wrong value of another option may be for an error to show it: short words, which have no digits, or numbers,
-#: as a cron expression has them.
+#: An error shows wrong values of other options if they match: short words without digits, or numbers and signs as in
+#: a cron expression.
 _PLAIN = re.compile(r"(?=.{1,24}\Z)(?:@?[A-Za-z]{1,12}(?:[/_ -][A-Za-z]{1,12})*|[\d*/,. +-]+)", re.ASCII)
-#: What may be seen of any value: an ARN, the bucket of a path in S3, a URL's host. A web hook's path is a secret.
+#: The part of any value that an error shows: an ARN, the bucket of an S3 URL, or the host of a URL. The path of a URL
+#: is not shown, since the path of a web hook is a secret.
 _NO_SECRET = re.compile(
     r"arn:aws[a-z-]*:[a-z\d-]+:[a-z\d-]*:(?:\d{12})?:[\w:/.-]*|s3://[a-z\d.-]{1,63}|https?://[a-z\d.-]+(?::\d+)?(?=/)",
     re.ASCII,
@@ -19,7 +20,7 @@ _NO_SECRET = re.compile(
 
 
 def wrong_value(option: str, value: Any) -> str:
-    """A wrong value as text for an error, which all readers of the DAG and its logs see; `wrong` if it is not shown."""
+    """Return a wrong value as text for an error, which every reader of the logs sees; `wrong` if it may be a secret."""
     if isinstance(value, dict | list):
         return "{…}" if isinstance(value, dict) else "[…]"
     if not isinstance(value, str):

@@ -1,1 +1,1 @@
-"""Many images: the consumer of the queue, its pace, its journal."""
+"""Labels many images: the consumer of the queue, its pace, and its journal."""

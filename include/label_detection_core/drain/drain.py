@@ -1,8 +1,8 @@
-"""The drain: takes messages from the queue until it is empty, the model's time is up, or it is asked to stop.
+"""The drain: labels the images of the queue until it is empty, the model's time is up, or the drain is stopped.
 
-One receiver (the thread that calls `run`) and a bounded set of workers. The pace says how many messages to hold: those
-that are worked on and those whose turn is next. So memory does not grow with the backlog, and a killed consumer leaves
-few images waiting for their visibility timeout.
+There is one receiver (the thread that calls `run`) and a limited number of worker threads. The pace limits the number
+of held messages: those in work, and those that are next. So memory does not grow with the backlog, and a killed
+consumer leaves few messages to wait for their visibility timeout.
 """
 
 from __future__ import annotations
@@ -25,39 +25,42 @@ from label_detection_core.queue.messages import Message
 
 log = logging.getLogger(__name__)
 
-#: Every receive is a long poll of this many seconds. It asks all of SQS's servers and returns at once when one has a
-#: message; a short poll asks only some of them, so that an empty one says nothing.
+#: Every receive is a long poll of this many seconds. A long poll asks all of SQS's servers, and returns as soon as one
+#: has a message. A short poll asks only some servers, so an empty answer proves nothing.
 _POLL_SECONDS = 1
-#: Empty polls in a row after which the queue counts as empty. SQS's counts cannot show it: they may be a minute old.
+#: After this number of empty polls in a row the queue counts as empty. SQS's counts may be a minute old.
 _EMPTY_POLLS = 2
-#: A patient consumer takes the queue for empty once SQS has counted no message for this long. Each count is of another
-#: moment: for some seconds a message that comes back may be in none of them.
+#: With `patience`, the queue counts as empty after SQS has counted no message for this long. SQS takes each of its
+#: counts at another moment, so for some seconds a returning message may be in none of them.
 _NOTHING_SECONDS = 6.0
-#: How often to look which workers are free, while there is work for all of them.
+#: While all workers are busy, the drain checks for free ones at this interval, in seconds.
 _LOOK_SECONDS = 0.25
+#: Seconds between two calls of `on_progress`.
 _PROGRESS_SECONDS = 5.0
-#: After a stop: how long work in hand may take to end, before its messages are returned to the queue. Airflow
-#: sends SIGKILL 5 s after the signal that calls on_kill.
+#: After a stop, running work may take this long. Then its messages are returned to the queue. Airflow sends SIGKILL 5 s
+#: after the signal that calls on_kill.
 _STOP_GRACE_SECONDS = 2.0
-#: After the deadline, or when a worker failed, the others may end what they hold for so long, with the model on.
+#: After the deadline or a failure, the workers have this many seconds to finish their messages, with the model on.
 _GRACE_SECONDS = 120.0
-#: Trouble with SQS is sat out for so long. The loop does the waiting, not the client: a stop must not wait for that.
+#: For this long, transient SQS errors are retried. The loop waits between tries, not the client, so that a stop can
+#: interrupt the wait.
 _TROUBLE_SECONDS = 120.0
-#: How often the end of the journal is tried.
+#: How many times the last part of the journal is tried.
 _JOURNAL_TRIES = 5
-#: So many messages that SQS fails to delete: going on would hold more and more.
+#: With more finished messages than this that SQS fails to delete, the drain ends: it would hold more and more.
 _UNDELETED = 5 * BATCH
 
 
 class Drain:
     """A consumer of the queue.
 
-    :param pace: how often the model is asked; the labeller's `detect` keeps it.
-    :param workers: threads at most; each works on one message at a time.
-    :param deadline: seconds since the epoch; then no more messages are received.
-    :param on_progress: called every few seconds with the tally so far.
-    :param patience: seconds from the start in which an empty queue does not end the drain while SQS counts messages
-        that others hold. A retry needs it: what its killed predecessor held comes back with its visibility timeout.
+    :param pace: the request rate for the model; the labeller's `detect` waits for it.
+    :param workers: the most worker threads; each works on one message at a time.
+    :param deadline: in seconds since 1970; after it no more messages are received.
+    :param on_progress: called every few seconds with the tally.
+    :param patience: for this many seconds after the start, an empty queue does not end the drain while SQS counts
+        messages in flight. A retry needs this: messages of its killed predecessor become visible after their visibility
+        timeout.
     """
 
     def __init__(
@@ -82,15 +85,15 @@ class Drain:
         self._in_flight = InFlight(queue)
         self._working: set[Future[None]] = set()
         self._returned = Returned()
-        self._patient_until = 0.0  # on time.monotonic()
-        self._nothing_since: float | None = None  # the same: SQS counts nothing
+        self._patient_until = 0.0  # by time.monotonic()
+        self._nothing_since: float | None = None  # by time.monotonic(): since then SQS has counted no message
         self._empty_polls = 0  # in a row
         self._stop = SignalSafeEvent()
         self._worker = MessageWorker(labeller, journal, pace, self._stop)
 
     @property
     def tally(self) -> Tally:
-        """What was done so far."""
+        """The number of images per outcome until now."""
         return self._worker.tally
 
     def stop(self) -> None:
@@ -101,7 +104,7 @@ class Drain:
     def run(self) -> Tally:
         """Work until the queue is empty, the deadline has passed, or `stop` was called.
 
-        :raises DrainError: when a service fails for reasons that are not an image's; RefusedError: when it refuses.
+        :raises DrainError: when a service fails and no image is to blame; RefusedError: when it refuses permanently.
         """
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="labeller")
         try:
@@ -110,7 +113,7 @@ class Drain:
                     self._receive_all(pool)
                 except (DrainError, *aws_errors.AWS_ERRORS):
                     raise
-                except BaseException:  # Airflow raises a task's time-out in this thread: no time for a grace
+                except BaseException:  # Airflow raises the task's time-out in this thread: no time to finish
                     self.stop()
                     raise
                 finally:
@@ -135,23 +138,27 @@ class Drain:
             except aws_errors.AWS_ERRORS as error:
                 if not aws_errors.is_transient(error) or time.monotonic() - well_at > _TROUBLE_SECONDS:
                     raise
-                log.warning("trouble with the queue: %s; trying again", error)
+                log.warning("the call to the queue failed: %s; trying again", error)
                 self._stop.wait(_POLL_SECONDS)
             if self._in_flight.undeleted > _UNDELETED:
-                raise DrainError(f"SQS has not deleted {self._in_flight.undeleted} messages: see the log above")
+                raise DrainError(f"SQS failed to delete {self._in_flight.undeleted} messages: see the log above")
             self._write_journal(self._journal.write_if_due)
             if time.monotonic() - progress_at >= _PROGRESS_SECONDS:
                 progress_at = time.monotonic()
                 self._on_progress(self.tally)
-        log.info("asked to stop" if self._stop.is_set() else "the model's time is up: the rest waits for the next run")
+        log.info(
+            "stopped on request"
+            if self._stop.is_set()
+            else "the model's time is up: messages that are left wait for the next run"
+        )
 
     def _receive_and_delete(self, pool: ThreadPoolExecutor) -> bool:
-        """One turn with the queue; whether the drain is at its end."""
+        """Receive messages or wait for workers; delete finished messages. Return whether the drain is at its end."""
         self._collect(timeout=0.0)
         most = min(self._workers, self._pace.images_at_once())
         room = most - len(self._working)
         if self._working and room < min(BATCH, max(most // 2, 1)):
-            self._collect(timeout=_LOOK_SECONDS)  # a receive for each single image would double the calls to SQS
+            self._collect(timeout=_LOOK_SECONDS)  # one receive per image would double the calls to SQS
         elif self._receive(pool, room):
             self._empty_polls = 0
         else:
@@ -161,20 +168,20 @@ class Drain:
         return False
 
     def _is_at_end(self) -> bool:
-        """Whether nothing is left to do here, after an empty poll. What other consumers hold is theirs."""
+        """Whether nothing is left to do, after an empty poll. Messages that other consumers hold do not count."""
         self._collect(timeout=0.0)
         if self._in_flight.delete_done():
-            return False  # SQS may have missed a delete on one of its servers: the next poll tells
+            return False  # one of SQS's servers may have missed a delete: poll again
         if self._working or self._empty_polls < _EMPTY_POLLS or self._returned.is_one_awaited():
             return False
         if time.monotonic() < self._patient_until and not self._is_nothing_counted():
-            return False  # what comes back later than the counts say is left to the next run
+            return False  # messages that return after this are left to the next run
         if left := self._returned.left():
-            log.warning("%d messages that failed come back too late: left to the next run", left)
+            log.warning("%d failed messages become visible too late for this run: the next run tries them again", left)
         return True
 
     def _is_nothing_counted(self) -> bool:
-        """Whether SQS has counted no message, waiting or in flight, for some seconds."""
+        """Whether SQS has counted no message for some seconds, neither visible nor in flight."""
         depth, now = self._queue.depth(), time.monotonic()
         if depth.visible or depth.in_flight:
             self._nothing_since = None
@@ -183,11 +190,11 @@ class Drain:
         return now - self._nothing_since >= _NOTHING_SECONDS
 
     def _write_journal(self, write: Callable[[], None]) -> bool:
-        """The journal is for the report alone: trouble with it ends no drain. Its lines wait for the next part."""
+        """Write to the journal. Return False for an AWS error: only the report needs it, so the drain goes on."""
         try:
             write()
         except aws_errors.AWS_ERRORS as error:
-            log.error("the run's journal could not be written, its report may lack images: %s", error)
+            log.error("the run's journal could not be written, so the report may lack pictures: %s", error)
             return False
         return True
 
@@ -197,11 +204,11 @@ class Drain:
                 return
 
     def _receive(self, pool: ThreadPoolExecutor, most: int) -> bool:
-        """Give messages to workers; whether there were any to work on."""
+        """Receive messages and start work on them. Return whether there was any to work on."""
         before = len(self._working)
         for message in self._queue.receive(most, _POLL_SECONDS):
             if not self._in_flight.hold(message):
-                log.info("message %s was delivered twice; it is worked on once", message.id)
+                log.info("message %s was delivered twice; the second delivery is not worked on", message.id)
             elif self._returned.is_in_time(message):
                 self._working.add(pool.submit(self._work, message))
             else:
@@ -209,7 +216,7 @@ class Drain:
         return len(self._working) > before
 
     def _collect(self, timeout: float) -> None:
-        """Note which workers are free again, waiting up to `timeout` seconds for the first; raises what one raised."""
+        """Wait up to `timeout` seconds for a worker to finish; collect all that have. Raises a worker's exception."""
         finished, self._working = wait(self._working, timeout=timeout, return_when=FIRST_COMPLETED)
         for future in finished:
             future.result()
@@ -220,8 +227,8 @@ class Drain:
         while self._working:
             grace = _STOP_GRACE_SECONDS if self._stop.is_set() else _GRACE_SECONDS
             if time.monotonic() - started > grace:
-                log.warning("%d messages are still being worked on; they are returned to the queue", len(self._working))
-                self.stop()  # a worker in a message of many images goes no further
+                log.warning("%d messages are still in work; they are returned to the queue", len(self._working))
+                self.stop()  # a worker with a message of many images starts no further image
                 break
             try:
                 self._collect(timeout=0.2)
@@ -231,11 +238,11 @@ class Drain:
             raise error
 
     def _work(self, message: Message) -> None:
-        """In a worker thread. A message is deleted when each of its images has an outcome."""
+        """Handle one message, in a worker thread. It is finished when each of its images has a final outcome."""
         begun = time.monotonic()
         hidden = self._worker.work(message)
         if hidden is not None and self._stop.is_set():
-            return  # it is returned to the queue with the rest
+            return  # returned to the queue at the end, with the others
         took = time.monotonic() - begun
         self._returned.worked(message, took, hidden)
         if hidden is None:

@@ -1,4 +1,4 @@
-"""A line of a run's journal: what became of an image, or of a message without one, in one delivery."""
+"""A line of a run's journal: the outcome of an image, or of a message without an image, in one delivery."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import time
 from datetime import datetime
 from typing import Any, Self
 
+from pydantic import Field
+
 from label_detection_core.drain.pace import Calls
 from label_detection_core.labelling.decisions import Result
 from label_detection_core.labelling.documents import Anomaly, Failure
@@ -14,38 +16,36 @@ from label_detection_core.stored import Count, Lenient, Number, Part, Stored, no
 
 
 class LineSource(Part):
-    """The version of an object that a message announced."""
+    """The version of the source object that a message announced."""
 
-    bucket: str
-    key: str
-    etag: str | None = None
+    bucket: str = Field(description="the source bucket")
+    key: str = Field(description="key in the source bucket")
+    etag: str | None = Field(default=None, description="ETag of the version")
 
 
 class JournalLine(Stored):
-    """As it is stored. Earlier versions did not write all of the fields that have a default.
+    """A line in the journal. Earlier versions did not write all fields that have a default."""
 
-    `labels`: as in documents; `seconds`: what the model's answer took; `throttled`: sends; `worked`: seconds of work,
-    without waiting for a turn; `lag`: seconds since the announcement; `task`: the analysis task, from 0.
-    """
-
-    outcome: str
+    outcome: str = Field(description="labelled, rejected, unreadable, ignored or failed")
     source: LineSource | None = None
-    image: str | None = None
-    labels: list[dict[str, Any]]
+    image: str | None = Field(default=None, description="key in the final bucket")
+    labels: list[dict[str, Any]] = Field(description="the labels, as in the label document")
     anomaly: Lenient[Anomaly | None] = None
     error: Lenient[Failure | None] = None
-    reason: str | None = None
-    ignored: str | None = None
-    seconds: Lenient[Number | None] = None
-    throttled: Lenient[Count] = 0
-    worked: Lenient[Number | None] = None
-    lag: Lenient[Number | None] = None
-    task: Lenient[Count] = 0
-    at: Lenient[str | None] = None
+    reason: str | None = Field(default=None, description="why the image has this outcome")
+    ignored: str | None = Field(default=None, description="why there was nothing to do")
+    seconds: Lenient[Number | None] = Field(default=None, description="how long the model's answer took, in seconds")
+    throttled: Lenient[Count] = Field(default=0, description="number of throttled requests")
+    worked: Lenient[Number | None] = Field(
+        default=None, description="seconds of work, without the wait for the request rate"
+    )
+    lag: Lenient[Number | None] = Field(default=None, description="seconds from the announcement to this outcome")
+    task: Lenient[Count] = Field(default=0, description="number of the analysis task in its run, from 0")
+    at: Lenient[str | None] = Field(default=None, description="when the line was written, UTC")
 
     @property
     def moment(self) -> datetime | None:
-        """When it was written; None: the line does not say."""
+        """When the line was written; None if it has no valid time."""
         try:
             found = datetime.fromisoformat(self.at or "")
         except ValueError:
@@ -54,7 +54,7 @@ class JournalLine(Stored):
 
     @classmethod
     def of(cls, result: Result, calls: Calls | None, announced_at: float | None, task: int) -> Self:
-        """What is written for a result; `announced_at`: seconds since 1970."""
+        """Make the line for a result. `announced_at`: when the message was sent, in seconds since 1970."""
         source, error = result.source, result.error
         return cls(
             outcome=result.outcome.value,
@@ -75,10 +75,10 @@ class JournalLine(Stored):
 
     @classmethod
     def parse(cls, text: bytes) -> Self | None:
-        """From its text; None: it is not the journal's."""
+        """Read a line. Return None if it is not a valid line of a journal."""
         line = super().parse(text)
         return line if line and all(isinstance(label.get("Name"), str) for label in line.labels) else None
 
     def to_text(self) -> str:
-        """In one line, without its end."""
+        """Return the line as JSON text, without a line break."""
         return json.dumps(self.to_dict(), ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""One message in a worker thread: each image and each problem of it to its outcome, counted and noted."""
+"""Handles one message in a worker thread: its images and problems get their outcomes, in the tally and the journal."""
 
 from __future__ import annotations
 
@@ -25,32 +25,34 @@ from label_detection_core.queue.messages import ImageRef, Message
 
 log = logging.getLogger(__name__)
 
-#: Failed images in a row after which a service counts as down, and going on would only use up their deliveries.
+#: After this number of failed images in a row, a service counts as down. To go on would only use up deliveries.
 _FAILURES_IN_A_ROW = 20
-#: Threads that help with messages of several images, beside the worker threads themselves.
+#: The number of threads that help the workers with messages of several images.
 _HELPERS = 16
-#: A message of more images is looked through before the model is asked: it may be old, and its images gone.
+#: In a message of more images, HEAD checks each image before the model is asked: the message may be old.
 _MANY = 10
-#: Seconds to wait, at the end of the queue, for lines of other tasks' journals. A task writes its lines every 10 s.
+#: Seconds to wait, at the end of the queue, for lines of other tasks in the journal. A task writes its lines every 10
+#: s.
 _OTHERS_SECONDS = 12.0
+#: Seconds between two reads of the journal.
 _LOOK_SECONDS = 2.0
-#: For how many messages of several images it is remembered which of their images are done, when they come back.
+#: The number of returned messages for which the worker remembers the finished images.
 _REMEMBERED = 1000
-#: Parts of the run's journal that are read to find an image that was labelled.
+#: The most parts of the run's journal that are read to find a labelled image.
 _PARTS = 50
 
 
 class DrainError(Exception):
-    """The drain cannot go on, and no image is to blame. What it held is back on the queue."""
+    """The drain cannot go on, and no image is to blame. Its messages were returned to the queue."""
 
 
 class RefusedError(DrainError):
-    """A service refuses for good, such as access denied, or nothing went well: trying again now would not help."""
+    """A service refuses permanently, such as access denied, or nothing succeeded. A retry now would not help."""
 
 
 @dataclass(frozen=True)
 class Tally:
-    """What a consumer did, in images; a message that announced no image of ours counts as one."""
+    """The number of images per outcome. A message without an image of the source bucket counts as one image."""
 
     labelled: int = 0
     rejected: int = 0
@@ -59,12 +61,12 @@ class Tally:
     unreadable: int = 0
 
     def __str__(self) -> str:
-        """In words, for the grid: `28 labelled, 5 rejected`."""
+        """Return a text for Airflow's grid, such as `28 labelled, 5 rejected`."""
         return ", ".join(f"{n} {name}" for name, n in vars(self).items() if n) or "nothing to do"
 
 
 class MessageWorker:
-    """Handles messages, in several threads at once. `stop`: when set, a message of many images goes no further."""
+    """Handles messages, in several threads. After `stop` is set, it starts no further image of a message."""
 
     def __init__(self, labeller: Labeller, journal: Journal, pace: Pace, stop: SignalSafeEvent) -> None:
         self._labeller = labeller
@@ -73,23 +75,24 @@ class MessageWorker:
         self._pace = pace
         self._stop = stop
         self._side_by_side = SideBySide(_HELPERS)
-        self._done: dict[str, set[ImageRef]] = {}  # by the id of a message that was returned to the queue
+        self._done: dict[str, set[ImageRef]] = {}  # by message id: the finished images of returned messages
         self._counts: Counter[Outcome] = Counter()
-        self._failing: set[str] = set()  # since the last image that did not fail
+        self._failing: set[str] = set()  # different failures since the last success
         self._last_failure: Error | None = None
         self._lock = threading.Lock()
         self._deciding = threading.Lock()
 
     @property
     def tally(self) -> Tally:
-        """What was done so far."""
+        """The number of images per outcome until now."""
         with self._lock:
             return Tally(**{outcome.value: n for outcome, n in self._counts.items()})
 
     def work(self, message: Message) -> float | None:
-        """None: each image of the message has its outcome. Else: after how many seconds it has to come again.
+        """Handle a message.
 
-        :raises DrainError: when a service fails for reasons that are not an image's; RefusedError: when it refuses.
+        :return: None if each image has a final outcome, else the seconds after which the message must return.
+        :raises DrainError: when a service fails and no image is to blame; RefusedError: when it refuses permanently.
         """
         contents = messages.read(message.body)
         try:
@@ -98,14 +101,14 @@ class MessageWorker:
             raise service_error(error, _names(message, contents)) from error
         except DrainError:
             raise
-        except Exception as error:  # whatever it is, one message must not end every consumer
-            log.warning("%s failed", _names(message, contents), exc_info=True)
+        except Exception as error:  # one message with an unknown error must not end every consumer
+            log.warning("%s failed with an unexpected error", _names(message, contents), exc_info=True)
             return self._give_up_or_not(message, Error(type(error).__name__, str(error)))
 
     def conclude(self) -> None:
-        """At the end of the queue.
+        """Check the result at the end of the queue.
 
-        :raises RefusedError: when nothing went well, neither here nor in another task of the run, and something failed.
+        :raises RefusedError: when something failed, and nothing succeeded in any task of the run.
         """
         if self._stop.is_set():
             return
@@ -114,10 +117,10 @@ class MessageWorker:
         went_well = tally.labelled or tally.rejected or tally.unreadable
         if self._last_failure and not went_well and not self._has_run_labelled(_OTHERS_SECONDS):
             last = _shown(str(self._last_failure))
-            raise RefusedError(f"nothing was labelled, and {tally.failed} deliveries failed; the last error: {last}")
+            raise RefusedError(f"no picture was labelled, and {tally.failed} deliveries failed; the last error: {last}")
 
     def _handle(self, message: Message, contents: messages.Contents) -> float | None:
-        """Bring each image and each problem of a message to its outcome, or say when it has to come again."""
+        """Handle each image and each problem of a message. Return as `work` does."""
         ours = dict.fromkeys(image for image in contents.images if image.bucket == self._labeller.source_bucket)
         foreign = sorted({image.bucket for image in contents.images} - {self._labeller.source_bucket})
         if ours:
@@ -127,10 +130,10 @@ class MessageWorker:
         done = self._done.pop(message.id, set())
         results = self._label_all([image for image in ours if image not in done], message)
         if len(results) + len(done) < len(ours):
-            return 0.0  # asked to stop
+            return 0.0  # stopped
         unreadable = [result for result in results.values() if result.outcome is Outcome.UNREADABLE]
         if seconds := [result.retry_seconds for result in results.values() if result.outcome is Outcome.FAILED]:
-            for result in unreadable:  # its message is kept when all others are done
+            for result in unreadable:  # the message is kept once the other images are done
                 self._note(replace(result, outcome=Outcome.FAILED, is_own=True))
             if len(self._done) < _REMEMBERED:
                 self._done[message.id] = done | {image for image, result in results.items() if result.is_final}
@@ -141,7 +144,7 @@ class MessageWorker:
         return None
 
     def _label_all(self, images: Iterable[ImageRef], message: Message) -> dict[ImageRef, Result]:
-        """The results of those images that were worked on, several at a time, those of one key one after the other."""
+        """Label images in parallel, but those of one key one after the other. Return the results of those worked on."""
         by_key: dict[str, list[ImageRef]] = {}
         for image in images:
             by_key.setdefault(image.key, []).append(image)
@@ -153,7 +156,7 @@ class MessageWorker:
                 if self._stop.is_set():
                     return
                 result = self._label(image, message, look_first=many)
-                results[image] = replace(result, labels=[])  # there may be thousands
+                results[image] = replace(result, labels=[])  # an image may have thousands of labels
 
         self._side_by_side.each(label, by_key.values())
         return results
@@ -161,22 +164,22 @@ class MessageWorker:
     def _label(self, image: ImageRef, message: Message, *, look_first: bool) -> Result:
         with self._pace.image() as calls:
             result = self._labeller.label(image, message.receives, look_first=look_first)
-        if result.outcome is not Outcome.UNREADABLE:  # else: noted once its message is kept
+        if result.outcome is not Outcome.UNREADABLE:  # else: noted after its message is kept
             self._note(result, calls, message.sent_at)
         if result.is_own:
             self._end_if_all_are_refused()
         return result
 
     def _may_be_ours(self, message: Message) -> bool:
-        """Whether a message about another bucket may show that source_bucket is wrong, instead of the message."""
+        """Whether, for a message about another bucket, the option source_bucket may be wrong instead of the message."""
         settled = self._doubts.is_settled(Doubt.BUCKET)
         return not settled and message.receives < self._labeller.max_receives
 
     def _return_foreign(self, message: Message, foreign: list[str]) -> float:
-        words = messages.Notes()
+        buckets = messages.Notes()
         for bucket in foreign:
-            words.append(repr(bucket))
-        error = Error("ForeignBucket", f"objects of {words}, where source_bucket is {self._labeller.source_bucket!r}")
+            buckets.append(repr(bucket))
+        error = Error("ForeignBucket", f"objects of {buckets}, but source_bucket is {self._labeller.source_bucket!r}")
         before = self._doubts.note(Doubt.BUCKET, f"message {message.id}", error)
         seconds = UNDECIDED_SECONDS if before else SHORT_SECONDS
         self._note(Result(Outcome.FAILED, None, error=error, reason=f"message {message.id}", is_own=True))
@@ -184,7 +187,7 @@ class MessageWorker:
         return seconds
 
     def _give_up_or_not(self, message: Message, error: Error) -> float | None:
-        """A message that fails for no known reason is kept as rejected after `max_receives`; its object stays."""
+        """Handle a message with an unexpected error. After `max_receives` deliveries it is kept as rejected."""
         if message.receives < self._labeller.max_receives:
             self._note(Result(Outcome.FAILED, None, error=error, reason=f"message {message.id}"))
             return retry_seconds(message.receives)
@@ -192,21 +195,21 @@ class MessageWorker:
         return None
 
     def _keep(self, message: Message, problem: Error | None, unreadable: list[Result]) -> None:
-        """Keep a message that has a problem, or announces images that cannot be read: one document, then the counts."""
+        """Write the document of a message with a problem or unreadable images; then count its outcomes."""
         if not problem and not unreadable:
             return
-        words = messages.Notes([problem.message] if problem else [])
+        notes = messages.Notes([problem.message] if problem else [])
         for result in unreadable:
-            words.append(f"{result.source.url}: {result.error}" if result.source else str(result.error))
+            notes.append(f"{result.source.url}: {result.error}" if result.source else str(result.error))
         first = problem or unreadable[0].error
-        self._labeller.keep_message(message, Error(first.code if first else "", str(words)))
+        self._labeller.keep_message(message, Error(first.code if first else "", str(notes)))
         if problem:
             self._note(Result(Outcome.REJECTED, None, error=problem, reason=f"message {message.id}"))
         for result in unreadable:
             self._note(replace(result, reason=f"message {message.id} is kept"))
 
     def _end_if_all_are_refused(self, at_least: int = ENOUGH, others_seconds: float = 0.0) -> None:
-        """:raises RefusedError: when `at_least` this many were refused, and nothing shows that others are not."""
+        """:raises RefusedError: when at least `at_least` were refused, and nothing shows that others are accepted."""
         with self._deciding:
             for doubt in self._doubts.counted(at_least):
                 few = at_least < ENOUGH
@@ -214,11 +217,11 @@ class MessageWorker:
                     raise RefusedError(_shown(self._doubts.text(doubt)))
 
     def _has_run_labelled(self, seconds: float) -> bool:
-        """Whether any task of the run has labelled an image; looks again until `seconds` are over."""
+        """Whether any task of the run has labelled an image. Checks again for up to `seconds`."""
         until = time.monotonic() + seconds
         while not (found := self._is_labelled_in_journal()) and time.monotonic() < until:
             if self._stop.wait(_LOOK_SECONDS):
-                return True  # asked to stop: no longer of interest
+                return True  # stopped: the answer does not matter any more
         if found:
             self._doubts.settle(*Doubt)
         return found
@@ -254,10 +257,10 @@ class MessageWorker:
     def _count(self, result: Result) -> None:
         """Count an outcome.
 
-        A failure that is the image's own does not count against the services. Of others, once something was labelled,
-        only different images count: a few that fail each time they come must not end the drain.
+        A failure with `is_own` does not count against the services. Once an image was labelled, only failures of
+        different images count: a few images that fail at every delivery must not end the drain.
 
-        :raises DrainError: when too many failed in a row.
+        :raises DrainError: when too many images failed in a row.
         """
         with self._lock:
             self._counts[result.outcome] += 1
@@ -269,29 +272,29 @@ class MessageWorker:
                 again = "" if self._counts[Outcome.LABELLED] else f" {self._counts[Outcome.FAILED]}"
                 self._failing.add(what + again)
             if len(self._failing) >= _FAILURES_IN_A_ROW:
-                raise DrainError(f"{_FAILURES_IN_A_ROW} images in a row failed; the last errors are in the log above")
+                raise DrainError(f"{_FAILURES_IN_A_ROW} pictures in a row failed; the last errors are in the log above")
 
 
 def service_error(error: Exception, what: str) -> DrainError:
-    """What a call's failure means for the drain."""
+    """Return the error that ends the drain because a call failed. `what`: the thing that the call was about."""
     kind = DrainError if aws_errors.is_transient(error) else RefusedError
     return kind(f"{error} ({what})")
 
 
 def _names(message: Message, contents: messages.Contents) -> str:
-    """Which message and images an error is about, for a log."""
+    """Return the message id and the first images, for a log line."""
     images = ", ".join(_shown(image.url) for image in contents.images[:3])
     return f"message {message.id}: {images or 'no image'}"
 
 
 def _shown(text: str) -> str:
-    """For logs and errors: a line break or an escape sequence in a key is shown, not obeyed."""
+    """Escape control characters, such as line breaks and escape sequences in a key, for logs and errors."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _problem(unknown: messages.Notes, foreign: list[str]) -> Error | None:
-    """What is wrong with a message as a whole, if anything."""
-    words = messages.Notes([str(unknown)] if unknown else [])
+    """Return the problem with a message, if any. `foreign`: other buckets that it names."""
+    notes = messages.Notes([str(unknown)] if unknown else [])
     for bucket in foreign:
-        words.append(f"{bucket!r} is not the source bucket; its object was not touched")
-    return Error("UnknownMessage" if unknown else "ForeignBucket", str(words)) if words else None
+        notes.append(f"{bucket!r} is not the source bucket; its object was not touched")
+    return Error("UnknownMessage" if unknown else "ForeignBucket", str(notes)) if notes else None

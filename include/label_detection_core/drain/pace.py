@@ -1,10 +1,12 @@
-"""The pace: how often a consumer asks the model, and how many images it works on at once.
+"""The pace: the rate at which a consumer asks the model, and the number of images that it works on at the same time.
 
-Nobody says what a model can do: units and latency are a guess, other consumers ask the same model, and AWS may add
-units. So the rate starts near the guess, grows while nothing is throttled, and steps back when something is. The growth
-is TCP CUBIC's (RFC 9438), as in botocore's `adaptive` mode: back to just below the rate that was too high, a while
-there, then ever faster beyond it. What differs is the scale. botocore's is made for hundreds of calls a second: at five
-a second its steps are so large that one call in ten is throttled, and it first slows down when it is.
+The capacity of a model is unknown: the rate per unit is a guess, other consumers ask the same model, and AWS may add
+units. So the rate starts near the guess, grows while no request is throttled, and steps back when one is.
+
+The growth is that of TCP CUBIC (RFC 9438), as in botocore's `adaptive` mode: the rate steps back to just below the rate
+that was too high, stays near that for a while, then grows faster and faster. Only the scale differs. botocore's mode is
+made for hundreds of calls per second. At five per second its steps are so large that one call in ten is throttled, and
+it slows down only after the first throttled call.
 """
 
 from __future__ import annotations
@@ -17,42 +19,46 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-#: Growth of the rate while nothing was throttled yet, a second; after some seconds without, the guess was too low, and
-#: it grows faster and faster: twice as much in 22 s, five times in 34.
+#: The relative growth of the rate per second before the first throttled call. After some seconds without one, the guess
+#: was too low, and the rate grows faster and faster: it doubles in 22 s, and is five times as high in 34 s.
 _GROWTH = 0.02
 _PATIENT_SECONDS = 12.0
 _FASTER = 0.002
 _MOST_IMPATIENT_SECONDS = 60.0
-#: A long wait for a turn says less than a short one of how well it goes.
+#: At most this much of the time between two calls counts as growth time: a long wait shows less than a short one.
 _LONGEST_STEP_SECONDS = 5.0
-#: The lowest rate, a second: a send is signed before it waits for its turn, and AWS takes a signature for five minutes.
+#: The lowest rate, in calls per second. A request is signed before it waits for its turn, and AWS accepts a signature
+#: for five minutes.
 _SLOWEST = 0.05
-#: What is left of the rate after a throttled call, and where the growth is slowest: just below what was too much.
+#: Shares of the rate that was throttled: where the rate continues after the step back, and where its growth is slowest.
 _STEP_BACK = 0.9
 _PLATEAU = 0.95
-#: From a step back to the middle of the plateau: so many seconds, and so many images. Each way there and beyond ends
-#: with a throttled call, which is to be one in a hundred at most.
+#: The least time and the least number of images from a step back to the middle of the plateau. Each cycle ends with a
+#: throttled call, and at most one call in a hundred should be throttled.
 _PLATEAU_SECONDS = 15.0
 _PLATEAU_IMAGES = 60.0
-#: A caller that comes late may catch up on so much: the machine was busy, and the model has saved that up.
+#: A late caller may make up for this many seconds: the machine was busy, and the model has unused capacity.
 _CATCH_UP_SECONDS = 0.25
-#: Images are taken from the queue so long before their turn, so that the model waits for none of them.
+#: Images are received this many seconds before their turn, so that the model never waits for one.
 AHEAD_SECONDS = 0.5
-#: A model that queues what it cannot do at once answers later and later, and throttles nothing. So no more images are
-#: held than were answered in so many seconds: then none waits much longer. SageMaker gives up after 60.
+#: An overloaded model may queue requests instead of throttling them, and then answers later and later. So a consumer
+#: holds at most as many images as were answered in the last this many seconds. SageMaker's time-out is 60 seconds.
 _LONGEST_ANSWER_SECONDS = 20.0
-_MOST_ANSWERS = 1000  # more are more than any consumer has threads
-#: Before that is known: as many as would do, were an image to take at most so long.
+_MOST_ANSWERS = 1000  # more than the threads of any consumer
+#: Before the first answers, the number of images is computed for at most this many seconds per image.
 _FIRST_SECONDS_PER_IMAGE = 2.0
-#: How much the newest image counts in the mean of how long one takes.
+#: The weight of the newest image in the moving average of seconds per image.
 _NEWEST = 0.1
 
 
 @dataclass
 class Calls:
-    """What the model was asked for one image.
+    """The calls to the model for one image.
 
-    `throttled`: sends; in seconds: what the last answer took, the wait for its turn, and all the rest of its way.
+    :param seconds: the duration of the last answer.
+    :param throttled: the number of throttled requests.
+    :param waited: seconds of waiting for the request rate.
+    :param worked: seconds of all other work on the image.
     """
 
     seconds: float | None = None
@@ -62,10 +68,10 @@ class Calls:
 
 
 class Pace:
-    """One consumer's pace. Safe to use from several threads, of which each has its own images and calls.
+    """The pace of one consumer. Safe to use from several threads; each thread has its own image and calls.
 
-    :param images_per_second: where to begin: this consumer's share of what the model is expected to do.
-    :param seconds_per_image: how long an image is worked on, but for waiting for its turn; measured from then on.
+    :param images_per_second: the first rate: this consumer's share of the expected rate of the model.
+    :param seconds_per_image: the first guess of the work per image, without the wait for its turn; then it is measured.
     """
 
     def __init__(
@@ -82,17 +88,17 @@ class Pace:
         self._own = threading.local()
         self._ended = threading.Event()
         self._sleep = sleep or self._ended.wait
-        self._too_much: float | None = None  # the rate at the last step back
+        self._too_much: float | None = None  # the rate that was throttled last
         self._answered_since = True
         self._stepped_back_at = -math.inf
-        self._grown = 0.0  # seconds since then in which the rate, not the callers, was the limit
+        self._grown = 0.0  # seconds since the step back in which the rate, not the callers, was the limit
         self._next = self._asked_at = clock()
-        self._answers: deque[float] = deque(maxlen=_MOST_ANSWERS)  # when the last ones came
+        self._answers: deque[float] = deque(maxlen=_MOST_ANSWERS)  # times of the last answers
         self._at_first = self._at_once(min(seconds_per_image, _FIRST_SECONDS_PER_IMAGE))
 
     @property
     def images_per_second(self) -> float:
-        """The rate now."""
+        """The current rate."""
         return max(self._rate(), _SLOWEST)
 
     def _rate(self) -> float:
@@ -104,7 +110,7 @@ class Pace:
         return plateau * (1 + (1 - _STEP_BACK / _PLATEAU) * (self._grown / seconds - 1) ** 3)
 
     def images_at_once(self) -> int:
-        """How many images to hold, so that there is always one whose turn it is (Little's law)."""
+        """Return how many images to hold so that one is always ready when its turn comes (Little's law)."""
         with self._lock:
             self._forget_answers()
             return min(self._at_once(self._seconds_per_image), max(self._at_first, len(self._answers)))
@@ -132,10 +138,11 @@ class Pace:
         calls.waited += self._own.sent_at - now
 
     def answered(self, *, throttled: bool) -> None:
-        """The model has answered the calling thread.
+        """Note an answer of the model to the calling thread.
 
-        Of several calls that are throttled at once the rate falls only once, and not again before one was answered: a
-        model that throttles everything for a while, as one that is adding units, says nothing about its rate.
+        When several calls are throttled at the same time, the rate falls only once, and not again before a call
+        succeeds. A model that throttles everything for a while, for example while it adds units, shows nothing about
+        its rate.
         """
         calls = self._calls()
         if not throttled:
@@ -149,14 +156,15 @@ class Pace:
         with self._lock:
             if self._answered_since and self._own.sent_at > self._stepped_back_at:
                 self._answered_since = False
-                # The first time it has passed what the model does by more: it grew faster, and a burst was saved up.
+                # The first time, the rate is further above the capacity: it grew faster, and the model had saved a
+                # burst.
                 self._too_much = self.images_per_second * (_STEP_BACK if self._too_much is None else 1.0)
                 self._stepped_back_at = self._clock()
                 self._grown = 0.0
 
     @contextmanager
     def image(self) -> Iterator[Calls]:
-        """One image on its way, in the calling thread; the calls are complete when it has ended."""
+        """Measure the work on one image in the calling thread. The calls are complete at the end of the block."""
         calls = self._own.calls = Calls()
         started = self._clock()
         yield calls
@@ -165,20 +173,20 @@ class Pace:
             self._seconds_per_image += _NEWEST * (calls.worked - self._seconds_per_image)
 
     def pause(self, seconds: float) -> bool:
-        """Wait in the calling thread before a call is sent again. False, at once: the pace has ended."""
+        """Wait before a call is repeated. Return False if the pace has ended; then do not repeat it."""
         if not self.ended:
             self._sleep(seconds)
         return not self.ended
 
     def end(self) -> None:
-        """Nobody waits any longer."""
+        """End all present and future waits."""
         self._ended.set()
 
     @property
     def ended(self) -> bool:
-        """Whether the consumer was asked to stop."""
+        """Whether `end` was called."""
         return self._ended.is_set()
 
     def _calls(self) -> Calls:
-        calls: Calls = getattr(self._own, "calls", None) or Calls()  # a call that is made for no image counts nowhere
+        calls: Calls = getattr(self._own, "calls", None) or Calls()  # a call without an image is not counted
         return calls

@@ -1,4 +1,4 @@
-"""The messages that one consumer returned to the queue, and whether the model may stay on until they come back."""
+"""The messages that a consumer returned to the queue, and whether the model may run until they become visible."""
 
 from __future__ import annotations
 
@@ -10,39 +10,38 @@ from dataclasses import dataclass, replace
 
 from label_detection_core.queue.messages import Message
 
-#: The model stays on for returned messages alone until this long after the last outcome of any other message. With the
-#: last polls and the stop request that is about a minute.
+#: If only returned messages are left, the model keeps running for this long after the last outcome of another message.
+#: With the last polls and the stop request, this is about a minute.
 BUDGET_SECONDS = 55.0
-#: A message that came back too late is hidden for this long, so that it does not come back during the last polls.
+#: A message that returned too late is made invisible for this long, so that it does not return during the last polls.
 HIDDEN_SECONDS = 30.0
-#: A message that could be received for this long, and was not, is with another consumer.
+#: If a message was visible for this long and this consumer did not receive it, another consumer has it.
 _TAKEN_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
 class _Return:
-    """`back_at`: when the message can be received again, on the clock; infinite while this consumer works on it."""
+    """`back_at`: when the message becomes visible, by the clock; infinite while this consumer works on it."""
 
     back_at: float
-    took: float  # seconds of work before it was returned; the next delivery is expected to take as long
+    took: float  # seconds of work in this delivery; the next one is expected to take as long
 
 
 class Returned:
-    """What a consumer knows of the messages that it returned. Safe to use from several threads.
+    """The messages that a consumer returned to the queue. Safe to use from several threads.
 
-    All of them together share one budget: an image that fails every time, or several, keep the model on for a minute
-    at most.
+    All of them share one time budget. So images that fail at every delivery keep the model on for at most a minute.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._returns: dict[str, _Return] = {}  # by message id
-        self._others: set[str] = set()  # receipt handles: in work, and not returned before
-        self._others_at = clock()  # when the last of them came to its outcome
+        self._others: set[str] = set()  # receipt handles of messages in work that were never returned
+        self._others_at = clock()  # when the last of these got its outcome
         self._lock = threading.Lock()
 
     def is_in_time(self, message: Message) -> bool:
-        """Whether to work on a message that was received now; if not, hide it for `HIDDEN_SECONDS`."""
+        """Whether to work on a received message. If not, the caller must return it with `HIDDEN_SECONDS`."""
         with self._lock:
             known = self._returns.get(message.id)
             if known is None:
@@ -54,28 +53,29 @@ class Returned:
             return in_time
 
     def worked(self, message: Message, took: float, hidden: float | None) -> None:
-        """Note a message that was worked on for `took` seconds.
+        """Note a message that was worked on.
 
-        :param hidden: seconds for which it was returned to the queue; None: it has its outcome.
+        :param took: seconds of work.
+        :param hidden: seconds until the returned message becomes visible; None: the message is finished.
         """
         with self._lock:
             now = self._clock()
             known = self._returns.pop(message.id, None)
             self._others.discard(message.receipt_handle)
             if hidden is not None:
-                self._returns = self._out(now)  # else it would grow with the backlog
+                self._returns = self._out(now)  # forget old ones, or the dict grows with the backlog
                 self._returns[message.id] = _Return(now + hidden, took)
             elif known is None:
                 self._others_at = now
 
     def is_one_awaited(self) -> bool:
-        """Whether one comes back, and can be worked on again, within the budget."""
+        """Whether a returned message becomes visible, and can be worked on again, within the budget."""
         with self._lock:
             out = self._out(self._clock()).values()
             return any(self._is_in_budget(one.back_at, one) for one in out)
 
     def left(self) -> int:
-        """How many are still to come back."""
+        """Return the number of returned messages that no consumer has received again yet."""
         with self._lock:
             return len(self._out(self._clock()))
 
@@ -83,5 +83,5 @@ class Returned:
         return begin + one.took <= self._others_at + BUDGET_SECONDS
 
     def _out(self, now: float) -> dict[str, _Return]:
-        """Those that no other consumer has taken."""
+        """Return the messages that no other consumer has taken."""
         return {id_: one for id_, one in self._returns.items() if one.back_at + _TAKEN_SECONDS > now}

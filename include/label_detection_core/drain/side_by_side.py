@@ -1,4 +1,4 @@
-"""Several things of one worker done at the same time, with a bounded number of threads that all workers share."""
+"""Runs the parts of one worker's job in parallel, with a limited number of threads that all workers share."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ T = TypeVar("T")
 
 
 class SideBySide:
-    """At most `helpers` threads help those that call `each`. Safe to use from several threads."""
+    """A pool of at most `helpers` threads, which help the callers of `each`. Safe to use from several threads."""
 
     def __init__(self, helpers: int) -> None:
         self._helpers = helpers
         self._pool = ThreadPoolExecutor(helpers, thread_name_prefix="helper")
 
     def each(self, work: Callable[[T], None], things: Iterable[T]) -> None:
-        """Do `work` for each thing. The calling thread works too: it never waits for a helper that is busy elsewhere.
+        """Call `work` for each thing. The calling thread works too, so it never waits for busy helpers.
 
-        :raises BaseException: what `work` raised first; things that were not begun then are left.
+        :raises BaseException: the first exception of `work`. Things that were not started by then are skipped.
         """
         todo = deque(things)
 

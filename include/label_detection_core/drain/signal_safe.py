@@ -1,4 +1,4 @@
-"""What a signal handler may use while the thread that it interrupts is using it too."""
+"""An event that is safe in a signal handler, even if the interrupted thread is using the event."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from contextlib import suppress
 
 
 class SignalSafeEvent:
-    """`threading.Event`, as far as it is used here, without the lock that a handler would wait for, for ever.
+    """A `threading.Event` without `clear`, made with a pipe instead of a lock.
 
-    A handler runs in the main thread, between any two steps of it, also while that thread is inside `wait` and holds
-    the lock of a `threading.Event`. A pipe has none: there is something to read once it was set.
+    A signal handler interrupts the main thread at any point, even inside `wait`, where the thread holds the lock of a
+    `threading.Event`. Then the handler would wait for this lock forever. A pipe has no lock: once the event is set, the
+    pipe has a byte to read.
     """
 
     def __init__(self) -> None:
@@ -21,16 +22,16 @@ class SignalSafeEvent:
         weakref.finalize(self, _close, self._reads, self._writes)
 
     def set(self) -> None:
-        """Let every `wait`, now and later, return at once."""
-        with suppress(BlockingIOError):  # it was set so often that the pipe is full
+        """Set the event. Every present and future `wait` returns immediately."""
+        with suppress(BlockingIOError):  # the pipe is full after very many calls
             os.write(self._writes, b".")
 
     def is_set(self) -> bool:
-        """Whether it was set."""
+        """Whether the event is set."""
         return self.wait(0)
 
     def wait(self, timeout: float) -> bool:
-        """Wait up to `timeout` seconds until it is set; whether it is."""
+        """Wait up to `timeout` seconds for the event. Return whether it is set."""
         poll = select.poll()
         poll.register(self._reads, select.POLLIN)
         return bool(poll.poll(timeout * 1000))

@@ -1,1 +1,1 @@
-"""One image on its way from the source bucket to the final one."""
+"""Labels one image and moves it from the source bucket to the final bucket."""

@@ -1,4 +1,4 @@
-"""What Amazon Lookout for Vision answered about an image, and its successor does, as labels and an anomaly."""
+"""Converts answers of Amazon Lookout for Vision, and of its successor, into labels and an anomaly."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from PIL import Image, ImageChops
 
 from label_detection_core.labelling.labels import Anomaly, Detection
 
-#: Lookout's name for all that is no anomaly.
+#: Lookout's name for the normal part of an image.
 _BACKGROUND = "background"
-#: What an anomaly is called by a model that does not tell kinds of them apart.
+#: The label of an anomaly if the model has no anomaly types.
 _UNNAMED = "anomaly"
-#: Pixels of a mask's longer side that are looked at. The whole of a large one takes megabytes, in every thread.
+#: A larger mask is reduced to this number of pixels on its longer side, since a large one takes megabytes per thread.
 _SIDE = 1024
 _ONE_AT_A_TIME = threading.Lock()
 
 
 def detection_of(result: Mapping[str, Any], min_confidence: float | None) -> Detection:
-    """A `DetectAnomalyResult`: its answer on the image is kept whatever it is, and has a label for each anomaly.
+    """Convert a `DetectAnomalyResult`. The anomaly is always kept; each type of anomaly in it becomes a label.
 
-    Lookout is sure of the answer, not of each anomaly in it: they all have its confidence, 0-100 here, and it 0-1.
+    Lookout has one confidence for the whole answer (0-1), not one per anomaly. So every label gets it (0-100).
 
-    :param min_confidence: an anomaly that is less sure has no labels; None: each has them.
+    :param min_confidence: 0-100; an anomaly with a lower confidence gets no labels. None: it always gets them.
     """
     least = 0.0 if min_confidence is None else min_confidence
     anomaly = Anomaly(bool(result["IsAnomalous"]), round(float(result["Confidence"]) * 100, 4))
@@ -44,14 +44,14 @@ def _label(found: Mapping[str, Any], confidence: float, mask: Image.Image | None
     label = {"Name": str(found["Name"]), "Confidence": confidence}
     where = dict(found.get("PixelAnomaly") or {})
     if where:
-        label["PixelAnomaly"] = where  # as it was answered: the share of the image, 0-1, the colour in the mask
+        label["PixelAnomaly"] = where  # unchanged: the share of the image, 0-1, and the colour in the mask
     if mask and "Color" in where and (box := _box(mask, str(where["Color"]))):
         label["Geometry"] = {"BoundingBox": box}
     return label
 
 
 def _small(mask: bytes | str) -> Image.Image:
-    """A mask as pixels, made smaller: at most `_SIDE` a side. A text is base64, as blobs in JSON are."""
+    """Return a mask as pixels, at most `_SIDE` per side. A mask is bytes, or base64 text as in JSON."""
     mask = base64.b64decode(mask) if isinstance(mask, str) else mask
     with _ONE_AT_A_TIME, Image.open(BytesIO(mask), formats=("PNG",)) as picture:
         step = -(-max(picture.size) // _SIDE)
@@ -60,7 +60,7 @@ def _small(mask: bytes | str) -> Image.Image:
 
 
 def _box(pixels: Image.Image, color: str) -> dict[str, float] | None:
-    """What a colour covers of the mask, in ratios of its size; None: nothing."""
+    """Return the bounding box of a colour in the mask, in ratios of its size; None if no pixel has the colour."""
     red, green, blue = ImageChops.difference(pixels, Image.new("RGB", pixels.size, color)).split()
     unlike = ImageChops.lighter(ImageChops.lighter(red, green), blue)
     if not (edges := unlike.point(lambda value: 0 if value else 255).getbbox()):

@@ -1,7 +1,7 @@
-"""Asking the model for an image's labels, and who is to blame when it fails: the image, or the service.
+"""Asks the model for an image's labels, and finds out whether the image or the service caused a failure.
 
-An image that the model fails at again and again is to blame if the model answers for another one, which it has labelled
-before. In one delivery an image is asked about at most twice.
+If the model fails repeatedly at one image, but still labels an image that it has labelled before, the first image is to
+blame. Within one delivery, the model is asked at most twice about an image.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from label_detection_core.labelling.labels import Detection, Error
 from label_detection_core.labelling.object_access import NothingThereError, ObjectAccess
 from label_detection_core.queue.messages import ImageRef
 
-#: Detects labels: `(image, min_confidence 0-100; None: the model's own thresholds)`. Raises the three errors below, or
-#: lets an error through that is not the image's fault (access denied, the model is not running).
+#: Detects labels: `(image, min_confidence)`, with `min_confidence` 0-100, or None for the model's own thresholds.
+#: Raises ImageRefusedError, ImageUnreadableError or TryAgainError, or an AWS error that the image did not cause (access
+#: denied, the model is not running).
 Detect = Callable[[ImageRef, float | None], Detection]
 
 
@@ -32,9 +33,9 @@ class DetectError(Exception):
 
 
 class ImageRefusedError(DetectError):
-    """The model will never take this image: format, size, content.
+    """The model will never accept this image, because of its format, size or content.
 
-    `doubtful`: by its code the request may be wrong instead, for this image or for all.
+    `doubtful`: the error code may also mean that the request is wrong, for this image or for all images.
     """
 
     def __init__(self, error: Error, *, doubtful: bool = False) -> None:
@@ -43,25 +44,25 @@ class ImageRefusedError(DetectError):
 
 
 class ImageUnreadableError(DetectError):
-    """The service could not read the object: gone by now, or something is wrong between the service and the bucket."""
+    """The service could not read the object: it was deleted, or the service has no access to the bucket."""
 
 
 class TryAgainError(DetectError):
-    """The call may work later. `throttled`: the service was only asked too often, the image is not to blame."""
+    """The call may succeed later. `throttled`: the service limits the request rate, so the image is not to blame."""
 
     def __init__(self, error: Error, *, throttled: bool) -> None:
         super().__init__(error)
         self.throttled = throttled
 
 
-#: Calls by which a hook reads an image itself, to send it to its service.
+#: S3 calls with which a hook reads an image, to send its bytes to the service.
 _READS = {"GetObject", "HeadObject"}
 
 
 class Asker:
     """Asks the model. Safe to use from several threads.
 
-    :param max_receives: the delivery from which on an image can be to blame.
+    :param max_receives: from this delivery on, an image can be to blame for a failure.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class Asker:
         self._max_receives = max_receives
 
     def ask(self, image: ImageRef, receives: int) -> Detection:
-        """Ask the model, at most twice, until it is clear that the image is to blame: then ImageRefusedError."""
+        """Ask the model, at most twice. :raises ImageRefusedError: also when the image is to blame for failures."""
         try:
             return self._ask(image)
         except TryAgainError as again:
@@ -83,16 +84,16 @@ class Asker:
             if not decisions.is_to_blame(receives, self._max_receives, labels_another=self._labels_another()):
                 raise
         try:
-            return self._ask(image)  # the trouble may just have ended
+            return self._ask(image)  # the service may have recovered by now
         except TryAgainError as again:
             if again.throttled:
                 raise
             raise ImageRefusedError(again.error) from again
 
     def _labels_another(self) -> bool:
-        """Whether the model answers for the image labelled last. :raises TryAgainError: when it fails there too."""
+        """Whether the model answers for the image it labelled last. :raises TryAgainError: when that fails too."""
         if known := self._doubts.last_labelled:
-            with contextlib.suppress(ImageRefusedError, ImageUnreadableError, NothingThereError):  # changed or taken
+            with contextlib.suppress(ImageRefusedError, ImageUnreadableError, NothingThereError):  # changed or deleted
                 self._ask(known)
                 return True
         return False
@@ -101,7 +102,7 @@ class Asker:
         try:
             return self._detect(image, self._min_confidence)
         except ImageUnreadableError:
-            self._access.read_a_byte(image)  # S3 says better what is wrong, if it is wrong for us too
+            self._access.read_a_byte(image)  # if S3 refuses us too, its error is more precise
             raise
         except aws_errors.AWS_ERRORS as error:
             if aws_errors.is_transient(error):

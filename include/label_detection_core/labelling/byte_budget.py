@@ -1,4 +1,4 @@
-"""Room in memory, counted in bytes, that threads share: first come, first served."""
+"""A limit on the bytes that all threads together hold in memory. Threads get their turn in order of arrival."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-#: Between two looks whether a thread that waits should give up.
+#: Seconds between two checks whether a waiting thread gives up.
 _LOOK_SECONDS = 0.5
 
 
@@ -16,7 +16,7 @@ class NoRoomError(Exception):
 
 
 class Room:
-    """What one thread holds of a budget, in bytes; `resize` may wait."""
+    """The bytes of the budget that one thread holds. `resize` may wait."""
 
     def __init__(self, budget: ByteBudget, gives_up: Callable[[], bool]) -> None:
         self._budget = budget
@@ -24,7 +24,7 @@ class Room:
         self.held = 0
 
     def resize(self, size: int) -> None:
-        """Hold `size` bytes. More than now: all is returned first, so that no two threads wait for each other.
+        """Hold `size` bytes. To get more, it first frees all that it holds, so that no two threads wait for each other.
 
         :raises NoRoomError: when the thread gives up.
         """
@@ -40,7 +40,7 @@ class Room:
 
 
 class ByteBudget:
-    """`most` bytes for all threads. One that wants more than all of it gets all of it, alone."""
+    """A budget of `most` bytes for all threads. A larger request gets the whole budget."""
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -50,9 +50,9 @@ class ByteBudget:
 
     @contextmanager
     def room(self, size: int, gives_up: Callable[[], bool] = lambda: False) -> Iterator[Room]:
-        """Hold `size` bytes, once there is room, until the end of the block.
+        """Wait for `size` bytes, and hold them until the end of the block.
 
-        :param gives_up: asked while the thread waits.
+        :param gives_up: called repeatedly while the thread waits; True ends the wait.
         :raises NoRoomError: when it gave up.
         """
         room = Room(self, gives_up)
@@ -63,7 +63,7 @@ class ByteBudget:
             room.resize(0)
 
     def take(self, size: int, gives_up: Callable[[], bool]) -> None:
-        """Wait until `size` bytes are free and all threads that came before have theirs."""
+        """Wait until all earlier threads have their bytes and `size` bytes are free; then take them."""
         turn = object()
         with self._changed:
             self._waiting.append(turn)

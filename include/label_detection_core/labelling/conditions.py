@@ -1,8 +1,7 @@
-"""Which conditional requests an S3 obeys. AWS obeys all; other S3s answer 501 to some, or ignore the condition.
+"""Finds out which conditional requests an S3 server supports. AWS supports all. Others answer 501 or ignore conditions.
 
-A copy is made for one version of an object (`CopySourceIfMatch`), and so is a delete (`IfMatch`). Where S3 does not
-obey, the version is looked at with HEAD instead: an object that is overwritten between that look and the call is then
-not noticed by the call.
+Copies and deletes are for one version of an object only (`CopySourceIfMatch`, `IfMatch`). If the server does not
+support a condition, HEAD checks the version instead. Then an overwrite between HEAD and the call is not noticed.
 """
 
 from __future__ import annotations
@@ -18,39 +17,39 @@ from label_detection_core import aws_errors
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-#: An eTag that no object has.
+#: An eTag that matches no object.
 _OTHER = '"00000000000000000000000000000000"'
 _UNMET = 412
 
 
 class Conditions(BaseModel, frozen=True):
-    """Whether an S3 obeys conditional copies and conditional deletes."""
+    """Whether an S3 server supports conditional copies and conditional deletes."""
 
     copies: bool = True
     deletes: bool = True
 
     def warnings(self) -> list[str]:
-        """Which guarantee is weaker on this S3; empty where all conditions are obeyed."""
+        """Return a text for each weaker guarantee on this S3 server; empty if it supports all conditions."""
         found = []
         if not self.copies:
             found.append(
-                "this S3 does not obey the condition of a copy (x-amz-copy-source-if-match): the version is looked at "
-                "before and after the copy instead, and a copy of another version, told by its eTag, is removed"
+                "this S3 server does not support conditional copies (x-amz-copy-source-if-match): the version is "
+                "checked before and after the copy instead, and a copy with the eTag of another version is removed"
             )
         if not self.deletes:
             found.append(
-                "this S3 does not obey the condition of a delete (If-Match): the version is looked at right before "
+                "this S3 server does not support conditional deletes (If-Match): the version is checked right before "
                 "the delete instead; a picture that is overwritten in the milliseconds between is deleted unlabelled"
             )
         return found
 
 
 def probe(s3: S3Client, bucket: str, key: str) -> Conditions:
-    """Try a copy and a delete whose conditions are not met, with a small object of ours, which is removed again.
+    """Try a copy and a delete with conditions that do not match. Uses a small test object at `key`, and removes it.
 
-    A call for which a permission is missing (403) shows nothing: the condition then counts as obeyed, as on AWS.
+    If a permission is missing (403), the condition counts as supported, as on AWS.
 
-    :raises botocore.exceptions.ClientError: when the object cannot be written, or the service is in trouble.
+    :raises botocore.exceptions.ClientError: when the object cannot be written, or the service fails.
     """
     copy = f"{key}-copy"
     s3.put_object(Bucket=bucket, Key=key, Body=b"Does this S3 obey conditional requests?\n")
@@ -58,7 +57,7 @@ def probe(s3: S3Client, bucket: str, key: str) -> Conditions:
         return Conditions(copies=_copy_obeys(s3, bucket, key, copy), deletes=_delete_obeys(s3, bucket, key))
     finally:
         for name in (key, copy):
-            with suppress(*aws_errors.AWS_ERRORS):  # a leftover of some bytes disturbs nothing
+            with suppress(*aws_errors.AWS_ERRORS):  # a leftover of a few bytes does no harm
                 s3.delete_object(Bucket=bucket, Key=name)
 
 
@@ -79,7 +78,7 @@ def _delete_obeys(s3: S3Client, bucket: str, key: str) -> bool:
 
 
 def _is_obeyed(error: ClientError) -> bool:
-    """Whether an error shows that the condition is obeyed. :raises botocore.exceptions.ClientError: one that passes."""
+    """Whether an error shows that conditions are supported. :raises botocore.exceptions.ClientError: if transient."""
     if aws_errors.is_transient(error):
         raise error
     return aws_errors.status(error) in {_UNMET, 403}

@@ -1,7 +1,7 @@
-"""What becomes of an image, given what S3 and the model answered. Nothing here calls them: `labeller` does.
+"""Decides the outcome of an image from the answers of S3 and the model. Makes no calls: `labeller` does.
 
-Labelled wins over rejected. A refusal, or a failure, is the image's own trouble only when it is known that our side is
-well (see `doubts`), or after many deliveries.
+Labelled wins over rejected. A refusal or a failure is blamed on the image only when the task's permissions, requests
+and settings are known to be right (see `doubts`), or after many deliveries.
 """
 
 from __future__ import annotations
@@ -16,21 +16,23 @@ from label_detection_core.queue.messages import Ignored, ImageRef
 
 
 class Outcome(StrEnum):
-    """What became of an image in this delivery."""
+    """The outcome of an image in one delivery of its message."""
 
     LABELLED = "labelled"
     REJECTED = "rejected"
-    UNREADABLE = "unreadable"  # S3 refuses the object to us; it stays where it is, its message is kept
-    IGNORED = "ignored"  # nothing to do: gone, or overwritten and left for its own event
-    FAILED = "failed"  # back to the queue; another delivery will try again
+    UNREADABLE = "unreadable"  # S3 refuses access; the object stays in the source bucket, and its message is kept
+    IGNORED = "ignored"  # nothing to do: deleted, or overwritten (the new version has its own event)
+    FAILED = "failed"  # returned to the queue; the next delivery tries again
 
 
 @dataclass(frozen=True)
 class Result:
-    """An image's outcome, and its details. `image_key` is its key in the final bucket.
+    """The outcome of an image, with details.
 
-    `source` is None for a message that announced no image of ours. For a failed one, `retry_seconds` is how long its
-    message is hidden; with `is_own` the failure does not count against the services: the image may be to blame.
+    :param source: None for a message that announced no image of the source bucket.
+    :param image_key: the image's key in the final bucket.
+    :param retry_seconds: for a failed image: how long its message stays invisible.
+    :param is_own: for a failed image: it may be to blame, so the failure does not count against the services.
     """
 
     outcome: Outcome
@@ -39,89 +41,89 @@ class Result:
     labels: list[dict[str, Any]] = field(default_factory=list)
     error: Error | None = None
     reason: str | None = None
-    anomaly: dict[str, Any] | None = None  # as its document has it
+    anomaly: dict[str, Any] | None = None  # in the form of the label document
     ignored: Ignored | None = None
     retry_seconds: float = 0.0
     is_own: bool = False
 
     @property
     def is_final(self) -> bool:
-        """Whether the image has its outcome, so that its message need not come again for it."""
+        """Whether this outcome is final, so that the message is no longer needed for this image."""
         return self.outcome in {Outcome.LABELLED, Outcome.REJECTED, Outcome.IGNORED}
 
 
-#: How long a message is hidden after its first delivery, in seconds; then four times as long each time, at most 900.
+#: After its first delivery, a failed message stays invisible for this many seconds, then four times longer each time.
 SHORT_SECONDS = 2.0
 _GROWTH = 4
 _LONGEST_SECONDS = 900.0
-#: How long it is hidden when it is refused again and the cause is not known: longer than a drain keeps the model on.
+#: The same for a repeated refusal whose cause is unknown. It is longer than a drain waits for returned messages.
 UNDECIDED_SECONDS = 60.0
 
 
 def retry_seconds(receives: int) -> float:
-    """How long a message that failed is hidden, by its deliveries: 2, 8, 32, 128, 512, 900 seconds.
+    """Return how long a failed message stays invisible: 2, 8, 32, 128, 512, then 900 seconds, by its deliveries.
 
-    An outage of minutes uses up few of its deliveries, and the first ones come within the same run.
+    So an outage of some minutes uses up few deliveries, and the first retries are within the run.
     """
     return float(min(SHORT_SECONDS * _GROWTH ** min(max(receives, 1) - 1, 10), _LONGEST_SECONDS))
 
 
-#: While the model has labelled no image to try again, another may fail for `max_receives` times this many deliveries.
+#: While no labelled image exists as a comparison, an image may fail for `max_receives` times this many deliveries.
 IN_DOUBT = 10
 
 
 def labelled(keys: Keys, found: Detection) -> Result:
-    """The model has answered, and all is written."""
+    """The image is labelled, and all files are written."""
     anomaly = found.anomaly.to_dict() if found.anomaly else None
     return Result(Outcome.LABELLED, keys.source, keys.labelled.image.key, found.labels, anomaly=anomaly)
 
 
 def rejected(keys: Keys, error: Error, earlier: Detection | None) -> Result:
-    """The model refuses it for good. `earlier`: what it answered in another delivery: labelled wins."""
+    """The model refuses the image permanently. `earlier`: labels from another delivery, which win."""
     if earlier:
         return labelled(keys, earlier)
     return Result(Outcome.REJECTED, keys.source, keys.rejected.image.key, error=error)
 
 
 def ignored(image: ImageRef, why: Ignored) -> Result:
-    """There is nothing to do."""
+    """There is nothing to do for the image."""
     return Result(Outcome.IGNORED, image, reason=str(why), ignored=why)
 
 
 def failed(
     image: ImageRef, error: Error, receives: int, *, soon: bool = False, is_own: bool = False, reason: str | None = None
 ) -> Result:
-    """Back to the queue; `soon`: in seconds, however often it has come."""
+    """Return the message to the queue; with `soon` for a few seconds only, whatever its number of deliveries."""
     seconds = SHORT_SECONDS if soon else retry_seconds(receives)
     return Result(Outcome.FAILED, image, error=error, reason=reason, retry_seconds=seconds, is_own=is_own)
 
 
 def undecided(image: ImageRef, error: Error, before: bool) -> Result:
-    """Back to the queue, while it is not known who is to blame; `before`: it has come to this task already."""
+    """Return the message to the queue: the cause is not known yet. `before`: this task has seen the refusal before."""
     seconds = UNDECIDED_SECONDS if before else SHORT_SECONDS
     return Result(Outcome.FAILED, image, error=error, retry_seconds=seconds, is_own=True)
 
 
 def may_be_to_blame(receives: int, max_receives: int, *, throttled: bool) -> bool:
-    """Whether an image that the model fails at may be the cause: then the model is tried with another one."""
+    """Whether a failure may be the image's fault. Then the model is tried with another image."""
     return not throttled and receives >= max_receives
 
 
 def is_to_blame(receives: int, max_receives: int, *, labels_another: bool) -> bool:
-    """Whether it is, if it fails once more."""
+    """Whether the image is to blame if the model fails at it once more."""
     return labels_another or receives >= max_receives * IN_DOUBT
 
 
 def is_believed(receives: int, max_receives: int, *, was_taken: bool) -> bool:
-    """Whether a refusal is believed of an image that the model has labelled before (`was_taken`)."""
+    """Whether to believe a refusal. `was_taken`: the model has labelled this image before."""
     return not was_taken or receives >= max_receives * IN_DOUBT
 
 
 def is_the_images(receives: int, max_receives: int, *, before: bool, many: bool) -> bool:
-    """Whether a refusal that may be about every request is this image's trouble, while no request went well.
+    """Whether the image is to blame for a refusal that may concern all requests, while no request has succeeded yet.
 
-    :param before: the image was refused in this task before.
-    :param many: so were too many others.
+    :param before: this task has seen a refusal of the image before.
+    :param many: too many other images were refused as well.
     """
     return before and receives >= max_receives and not many
 
@@ -129,14 +131,15 @@ def is_the_images(receives: int, max_receives: int, *, before: bool, many: bool)
 def unreadable(
     image: ImageRef, error: Error, receives: int, max_receives: int, *, certain: bool, evidence: bool, before: bool
 ) -> Result:
-    """An object that cannot be read: again a while later; in the end it is left where it is.
+    """Decide about an object that cannot be read: try again later, and finally leave it where it is.
 
-    Its message must be kept by the caller. While it is not known whether the object is to blame, its next delivery
-    comes soon: another image may have been labelled by then.
+    The caller must keep the message. While the cause is unknown, the next delivery comes soon: by then, another image
+    may have been labelled.
 
     :param certain: the object is to blame.
-    :param evidence: it is not certain, but something shows that our side is well; looked for from `max_receives` on.
-    :param before: the image was refused in this task before.
+    :param evidence: not certain, but something shows that permissions and settings are right; checked from
+        `max_receives` on.
+    :param before: this task has seen a refusal of the image before.
     """
     if receives >= max_receives and (certain or evidence):
         return Result(Outcome.UNREADABLE, image, error=error)
@@ -144,19 +147,19 @@ def unreadable(
 
 
 class Begun(Enum):
-    """What a copy in the final bucket shows of an image whose source is gone."""
+    """The state of the copy in the final bucket of an image whose source object is gone."""
 
-    NOTHING = auto()  # there is none
-    CUT_OFF = auto()  # a delivery was killed before it wrote the document
-    OTHERS = auto()  # it may be another version's, which has an event of its own
-    ENDED = auto()  # its document stands
+    NOTHING = auto()  # no copy
+    CUT_OFF = auto()  # a copy without a document: a delivery was killed between the two
+    OTHERS = auto()  # the copy may be of another version, which has its own event
+    ENDED = auto()  # the document exists
 
 
 def begun(image: ImageRef, etag: str | None, *, has_document: bool, is_copy_of_version: bool) -> Begun:
-    """What an earlier delivery has begun.
+    """Return how far an earlier delivery came.
 
-    :param etag: the copy's, None: there is none.
-    :param is_copy_of_version: S3 copies the very version that it is asked for, or nothing.
+    :param etag: the eTag of the copy; None if there is no copy.
+    :param is_copy_of_version: S3 supports conditional copies, so a copy is always of the requested version.
     """
     if not etag:
         return Begun.NOTHING

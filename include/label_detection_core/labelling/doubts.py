@@ -1,12 +1,13 @@
-"""Refusals that may have two causes: the image, or this pipeline's permissions, request or settings.
+"""Counts refusals whose cause is unknown: the image, or this pipeline's permissions, requests or settings.
 
-As soon as a task knows that its calls are well, a refusal is the image's own trouble. Until then the images go back to
-the queue, so that others get their turn, and the task counts them. Counted are **different** images (or messages), not
-deliveries: a few odd ones that come again and again never end a task. Twenty different ones of one kind, and none that
-went well, do: then the cause is most likely ours, and each further image would only use up its deliveries. So would
-twenty odd images at the head of a queue with good ones behind them; therefore the task first looks for other evidence
-(see `MessageWorker`): an image that another task of the run has labelled, another object that S3 lets it read, a key
-without an object that S3 answers with 404.
+Once a call of the task has succeeded, a further refusal is the image's fault. Until then, refused images return to the
+queue, so that other images get their turn, and the task counts them. It counts **different** images (or messages), not
+deliveries, so that a few bad images that return again and again never end a task.
+
+Twenty different refusals of one type without a success end the task: then the cause is most likely the pipeline, and
+each further image would only use up its deliveries. But a queue may also begin with twenty bad images and have good
+ones behind them. So the task first looks for other evidence (see `MessageWorker`): an image that another task of the
+run has labelled, another object that S3 lets it read, or a key without an object, for which S3 answers 404.
 """
 
 from __future__ import annotations
@@ -18,71 +19,71 @@ from enum import Enum
 from label_detection_core.labelling.labels import Error
 from label_detection_core.queue.messages import ImageRef
 
-#: When this many different images were refused and none went well, the task ends.
+#: The task ends after refusals of this many different images without a success.
 ENOUGH = 20
 
 
 class Doubt(Enum):
-    """What was refused. The value is the text of the error: the possible causes, and what to do."""
+    """A refusal with several possible causes. The value is the error text: the causes, and what to do."""
 
     OBJECT = (
-        "S3 does not let this task read any of {count} objects. Either its role lacks a permission (s3:GetObject on "
-        "the source bucket, kms:Decrypt on its KMS key), or it is these objects' own trouble (uploaded by another "
-        "account, denied by a policy, encrypted with a KMS key that is disabled)"
+        "S3 does not let this task read any of {count} objects. Either the task's role lacks a permission "
+        "(s3:GetObject on the source bucket, kms:Decrypt on the bucket's KMS key), or the cause is in these objects "
+        "(uploaded by another account, denied by a policy, encrypted with a disabled KMS key)"
     )
     DELETE = (
-        "S3 does not let this task delete any of {count} labelled objects. Either its role lacks s3:DeleteObject on "
-        "the source bucket, or these objects may not be deleted (a policy, a legal hold)"
+        "S3 does not let this task delete any of {count} labelled objects. Either the task's role lacks "
+        "s3:DeleteObject on the source bucket, or these objects may not be deleted (a policy, a legal hold)"
     )
     MODEL = (
         "the model's service cannot read any of {count} objects that S3 lets this task read. Check that the bucket's "
-        "policy lets it read (a condition such as aws:SourceVpce or aws:SourceIp shuts it out), that the policy of the "
-        "bucket's KMS key does, and that the bucket is in the model's Region"
+        "policy lets the service read (a condition such as aws:SourceVpce or aws:SourceIp excludes it), that the "
+        "policy of the bucket's KMS key does too, and that the bucket is in the model's Region"
     )
     REQUEST = (
-        "the model's service refuses each of {count} requests. Either something is wrong with every request (see "
-        "min_confidence, class_names and the request_... options), or with these images"
+        "the model's service refuses each of {count} requests. Either every request is wrong (check min_confidence "
+        "and class_names), or these pictures are the cause"
     )
     BUCKET = (
         "all of {count} messages announce objects of another bucket than source_bucket. Set source_bucket to the "
-        "bucket's own name, not to an access point or its alias, or queue_url to the queue of that bucket"
+        "bucket's own name, not to an access point or an alias, or set queue_url to the queue of source_bucket"
     )
 
 
-#: The doubts that a labelled image settles.
+#: The doubts that end when an image is labelled.
 OF_IMAGES = (Doubt.OBJECT, Doubt.DELETE, Doubt.MODEL, Doubt.REQUEST)
 
 
 class Doubts:
-    """What a task has seen refused while it does not know why. Safe to use from several threads."""
+    """The refusals in one task whose cause is unknown. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._seen: dict[Doubt, dict[str, Error]] = defaultdict(dict)
         self._settled: set[Doubt] = set()
         self._ended: dict[Doubt, set[str]] = defaultdict(set)
         self._lock = threading.Lock()
-        #: the copy of the image that was labelled last: with it the model can be tried
+        #: the copy of the image that was labelled last; the model can be tested with it
         self.last_labelled: ImageRef | None = None
 
     def labelled(self, copy: ImageRef) -> None:
-        """Note an image that was labelled, by its copy in the final bucket."""
+        """Note a labelled image. `copy`: the image in the final bucket."""
         self.last_labelled = copy
         self.settle(*OF_IMAGES)
 
     def settle(self, *doubts: Doubt) -> None:
-        """Note evidence that our side is well: such refusals are now the image's or message's own trouble."""
+        """End doubts: from now on, such a refusal is the fault of the image or message."""
         with self._lock:
             self._settled.update(doubts)
             for doubt in doubts:
                 self._seen.pop(doubt, None)
 
     def is_settled(self, doubt: Doubt) -> bool:
-        """Whether such a refusal is the image's or the message's own trouble."""
+        """Whether such a refusal is the fault of the image or message."""
         with self._lock:
             return doubt in self._settled
 
     def note(self, doubt: Doubt, what: str, error: Error) -> bool:
-        """Count a refusal of an image or message; whether the same one was counted before."""
+        """Count a refusal of an image or message `what`. Return whether it was counted before."""
         with self._lock:
             seen = self._seen[doubt]
             before = what in seen
@@ -91,18 +92,18 @@ class Doubts:
             return before
 
     def end(self, doubt: Doubt, what: str) -> None:
-        """The image has its outcome after all: it still counts beside others, but alone it is no reason to fail."""
+        """Note that a counted image has its outcome. It still counts, but such images alone end no task."""
         with self._lock:
             if what in self._seen[doubt]:
                 self._ended[doubt].add(what)
 
     def seen(self, doubt: Doubt) -> dict[str, Error]:
-        """What was counted, in its order, with the error of each."""
+        """Return the counted images or messages, in order, with the error of each."""
         with self._lock:
             return dict(self._seen[doubt])
 
     def counted(self, at_least: int) -> list[Doubt]:
-        """Doubts, not settled, about at least that many images or messages, one of which has no outcome."""
+        """Return the open doubts about at least `at_least` images or messages, one of which has no outcome yet."""
         with self._lock:
             return [
                 doubt
@@ -111,9 +112,9 @@ class Doubts:
             ]
 
     def text(self, doubt: Doubt) -> str:
-        """For the error that ends the task: what was refused, the possible causes, and the first one with its error."""
+        """Return the text of the error that ends the task: the possible causes, and the first refusal."""
         with self._lock:
             seen = self._seen[doubt]
             what, error = next(iter(seen.items()), ("", None))
-            words = doubt.value.format(count=len(seen))
-        return f"{words}. The first: {what}: {error}. Nothing is lost: all are back on the queue"
+            causes = doubt.value.format(count=len(seen))
+        return f"{causes}. The first: {what}: {error}. No picture is lost: all messages are back on the queue"

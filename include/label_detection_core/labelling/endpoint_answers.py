@@ -1,15 +1,15 @@
-"""What SageMaker endpoints answer about an image, as labels of one shape: Amazon Rekognition's.
+"""Converts answers of SageMaker endpoints into labels in the format of Amazon Rekognition.
 
-Four formats are known by their shapes:
+Four formats are recognized by their shape:
 
 * the built-in object detector: `{"prediction": [[class, score 0-1, xmin, ymin, xmax, ymax in ratios], ...]}`;
 * the built-in image classifier: `[probability of class 0, of class 1, ...]`;
 * the Hugging Face toolkit: `[{"label": "...", "score": 0-1, "box": {"xmin", "ymin", "xmax", "ymax" in pixels}}, ...]`,
-  without `box` for an image as a whole;
+  without `box` for a label of the whole image;
 * the successor of Amazon Lookout for Vision (AWS Marketplace: Computer Vision Defect Detection Model):
-  `{"Source": ..., "IsAnomalous": true, "Confidence": 0-1}`, which `anomalies` reads as Lookout's own.
+  `{"Source": ..., "IsAnomalous": true, "Confidence": 0-1}`, which `anomalies` reads like an answer of Lookout.
 
-The built-in ones have numbers for classes: a label's `Name` is that number, for `naming` to name.
+The built-in algorithms answer with class numbers. Then the `Name` of a label is the number, and `naming` replaces it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pydantic import BaseModel, Field, StrictBool, TypeAdapter, ValidationError
 from label_detection_core.labelling import anomalies
 from label_detection_core.labelling.labels import Detection
 
-#: A little over 1 is one that was rounded.
+#: Rounding can make a score of 1 a little larger.
 _Score = Annotated[float, Field(ge=0, le=1.001, allow_inf_nan=False)]
 _Edge = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -46,7 +46,7 @@ class _Detections(BaseModel):
 
 
 class _Verdict(BaseModel):
-    """The names are Lookout's."""
+    """The answer of Lookout's successor, with its field names."""
 
     IsAnomalous: StrictBool
     Confidence: _Score
@@ -56,19 +56,18 @@ _ANSWER: TypeAdapter[Any] = TypeAdapter(_Detections | _Verdict | list[_Found] | 
 
 
 def detection_of(answer: bytes, width: int, height: int, min_confidence: float | None) -> Detection:
-    """What an endpoint answered for an image; `width` and `height`: the image's, in pixels.
+    """Convert the answer of an endpoint: labels by descending confidence (0-100), boxes in ratios of the image's size.
 
-    The labels are the surest first; confidence 0-100, boxes in ratios of the image's size.
-
-    :param min_confidence: labels that are less sure are left out; None: none is.
-    :raises ValueError: when the answer is in none of the four formats.
+    :param width: of the image, in pixels; `height` as well.
+    :param min_confidence: labels with a lower confidence are left out, 0-100; None keeps all.
+    :raises ValueError: when the answer has none of the four formats.
     """
     try:
         found = json.loads(answer)
         read = _ANSWER.validate_python(found)
     except (ValidationError, ValueError):
-        said = answer[:200].decode(errors="replace")
-        raise ValueError(f"its answer is in no format that is known: {said!r}") from None
+        begin = answer[:200].decode(errors="replace")
+        raise ValueError(f"its answer has no known format: {begin!r}") from None
     if isinstance(read, _Verdict):
         return anomalies.detection_of(found, min_confidence)
     least = 0.0 if min_confidence is None else min_confidence

@@ -1,4 +1,4 @@
-"""An image's bytes, for models that are sent them: read from S3, and looked at before they are sent."""
+"""Reads an image from S3, for models that receive the bytes, and checks it before it is sent."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
 
-_CONTENT_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "MPO": "image/jpeg"}  # MPO: several JPEGs in one file
+_CONTENT_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "MPO": "image/jpeg"}  # MPO: several JPEG images in one file
 _ORIENTATION = 0x0112
-_LYING = {5, 6, 7, 8}  # EXIF: turned by a quarter
-#: AWS: archived; encrypted with a key that only its owner has.
+_LYING = {5, 6, 7, 8}  # EXIF: rotated by 90 or 270 degrees
+#: AWS: the object is archived, or encrypted with a key that only the uploader has.
 _NEVER_READ = {"InvalidObjectState", "InvalidRequest"}
 _IHDR_ENDS = 33
 _CHUNK = 64 * 1024
-#: EXIF data is for JPEGs at first, where 64 KB are the most. A PNG with more chunks is made to keep a reader busy.
+#: Limits against PNG files that are made to keep a reader busy. EXIF was designed for JPEG, where it has at most 64 KB.
 _LONGEST_EXIF = 1024 * 1024
 _MOST_CHUNKS = 100_000
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -36,9 +36,10 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 @dataclass(frozen=True)
 class ImageBytes:
-    """A PNG or a JPEG. `content`: as an open file, at its beginning.
+    """A PNG or JPEG image.
 
-    `width` and `height`: pixels, as it is looked at, turned as its EXIF data says.
+    :param content: the file, open at its beginning.
+    :param width: in pixels, after the EXIF rotation; `height` as well.
     """
 
     content: mmap
@@ -50,11 +51,11 @@ class ImageBytes:
 def read_image(
     s3: S3Client, image: ImageRef, max_bytes: int, make_room: Callable[[int], None] = lambda _: None
 ) -> ImageBytes:
-    """The very version that the event named.
+    """Read the version of the image that the event names.
 
-    :param make_room: called with its size in bytes before it is read.
-    :raises ImageRefusedError: when it is no PNG or JPEG, or larger than `max_bytes`.
-    :raises ImageUnreadableError: when it is gone, another version lies there, or S3 will not give this one.
+    :param make_room: called with the size in bytes before the image is read.
+    :raises ImageRefusedError: when the file is not PNG or JPEG, or larger than `max_bytes`.
+    :raises ImageUnreadableError: when the object was deleted or overwritten, or S3 refuses it to every caller.
     """
     match: Any = {"IfMatch": f'"{image.etag}"'} if image.etag else {}
     try:
@@ -65,7 +66,7 @@ def read_image(
         raise
     with closing(answer["Body"]) as body:
         if answer["ContentLength"] > max_bytes:
-            size = f"{answer['ContentLength']:,} bytes; the model takes at most {max_bytes:,}"
+            size = f"the picture has {answer['ContentLength']:,} bytes; the model accepts at most {max_bytes:,}"
             raise ImageRefusedError(Error("ImageTooLargeException", size))
         make_room(answer["ContentLength"])
         content = _read(body, answer["ContentLength"])
@@ -75,7 +76,7 @@ def read_image(
 
 
 def _read(body: StreamingBody, size: int) -> mmap:
-    """The bytes, in memory outside the heap: that of a process with many threads keeps several times what they need."""
+    """Read the bytes into memory outside the heap: with many threads, the heap keeps several times the needed size."""
     content = mmap(-1, max(size, 1))
     for chunk in body.iter_chunks(_CHUNK):
         content.write(chunk)
@@ -83,7 +84,7 @@ def _read(body: StreamingBody, size: int) -> mmap:
 
 
 def _look_at(content: mmap) -> ImageBytes:
-    """Its header alone: what is wrong with its pixels the model finds out."""
+    """Read the header only. The model finds out whether the pixels are valid."""
     try:
         content.seek(0)
         with Image.open(cast("IO[bytes]", content), formats=("PNG", "JPEG")) as picture:
@@ -91,20 +92,20 @@ def _look_at(content: mmap) -> ImageBytes:
             content_type = _CONTENT_TYPES[str(picture.format)]
             is_png = picture.format == "PNG"
             orientation = _png_orientation(content) if is_png else picture.getexif().get(_ORIENTATION)
-    except Exception as error:  # whatever it is: Pillow says in many ways that it cannot make sense of a file
-        size = _png_size(content)  # it is strict about what a PNG may have beside its pixels
+    except Exception as error:  # Pillow raises many types for files that it cannot read
+        size = _png_size(content)  # Pillow also refuses a PNG for chunks other than its pixels
         if not size:
-            said = f"no PNG or JPEG to be read: {error}"
-            raise ImageRefusedError(Error("InvalidImageFormatException", said)) from error
+            why = f"the file is not a readable PNG or JPEG: {error}"
+            raise ImageRefusedError(Error("InvalidImageFormatException", why)) from error
         (width, height), content_type, orientation = size, "image/png", _png_orientation(content)
     return ImageBytes(content, content_type, *((height, width) if orientation in _LYING else (width, height)))
 
 
 def _png_orientation(content: mmap) -> int | None:
-    """What a PNG's EXIF data says of how it is looked at, 1-8; None: nothing that can be read.
+    """Return the EXIF orientation of a PNG, 1-8; None if it has none, or none that can be read.
 
-    The chunk may stand before the pixels or after them (PNG 3rd edition, 11.3.4.5). Pillow looks behind the pixels only
-    after it has decoded them all.
+    The EXIF chunk may be before or after the pixels (PNG 3rd edition, 11.3.4.5). Pillow reads chunks after the pixels
+    only once it has decoded all pixels.
     """
     for kind, data in _png_chunks(content):
         if kind == b"eXIf":
@@ -112,13 +113,13 @@ def _png_orientation(content: mmap) -> int | None:
             try:
                 exif.load(bytes(data[:_LONGEST_EXIF]))
                 return exif.get(_ORIENTATION)
-            except Exception:  # noqa: BLE001  # as above; an image is not refused for what stands beside its pixels
+            except Exception:  # noqa: BLE001  # as above; an image is not refused for its EXIF data
                 return None
     return None
 
 
 def _png_chunks(content: mmap) -> Iterator[tuple[bytes, memoryview]]:
-    """Name and data of each chunk, without decoding any."""
+    """Yield name and data of each chunk, not decoded."""
     whole, at = memoryview(content), len(_PNG)
     for _ in range(_MOST_CHUNKS):
         length, kind = int.from_bytes(whole[at : at + 4]), bytes(whole[at + 4 : at + 8])
@@ -130,7 +131,7 @@ def _png_chunks(content: mmap) -> Iterator[tuple[bytes, memoryview]]:
 
 
 def _png_size(content: mmap) -> tuple[int, int] | None:
-    """What a PNG's header says; None: it is none, or of more pixels than Pillow takes."""
+    """Return width and height of a PNG; None if it is not a PNG, or has more pixels than Pillow accepts."""
     if content[: len(_PNG)] != _PNG or content[12:16] != b"IHDR" or len(content) < _IHDR_ENDS:
         return None
     width, height = struct.unpack(">II", content[16:24])

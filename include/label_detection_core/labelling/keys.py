@@ -1,4 +1,4 @@
-"""Where an image and its document go in the final bucket: functions of bucket, key and eTag alone."""
+"""Keys of images and documents in the final bucket. They depend only on source bucket, key and eTag."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Self
 from label_detection_core.queue.messages import MAX_KEY_BYTES, ImageRef
 
 REJECTED = "rejected/"
-#: The folder for images whose source keys begin with one of the final bucket's own folders, so that no life-cycle rule
-#: and no reader of those folders finds a picture there.
+#: The folder for images whose source key begins like one of the final bucket's own folders. So no life-cycle rule and
+#: no reader of those folders finds a picture there.
 ASIDE = "_/"
 _OWN_FOLDERS = (REJECTED, "runs/", "reviews/", "exports/", ASIDE)
 _ID_DIGITS = 10
@@ -19,7 +19,7 @@ _DOCUMENT_SUFFIX = ".json"
 
 @dataclass(frozen=True)
 class Copy:
-    """An image in the final bucket, or its place there, and the key of the document beside it."""
+    """The place of an image in the final bucket, and the key of its document. The image may not exist yet."""
 
     image: ImageRef
     document_key: str
@@ -27,7 +27,7 @@ class Copy:
 
 @dataclass(frozen=True)
 class Keys:
-    """Where one version of an image lies, and where it ends: labelled or rejected."""
+    """The source of one version of an image, and its two possible places in the final bucket."""
 
     source: ImageRef
     labelled: Copy
@@ -35,7 +35,7 @@ class Keys:
 
     @classmethod
     def of(cls, image: ImageRef, final_bucket: str) -> Self:
-        """Of an image of the source bucket."""
+        """Return the keys for an image of the source bucket."""
         labelled, rejected = final_key(image), final_key(image, REJECTED)
         return cls(
             image,
@@ -45,16 +45,17 @@ class Keys:
 
 
 def final_key(image: ImageRef, prefix: str = "") -> str:
-    """The key of an image in the final bucket: `<prefix><key>-<id><suffix>`, a function of bucket, key and eTag alone.
+    """Return the key of an image in the final bucket: `<prefix><key>-<id><suffix>`.
 
-    `part.png` becomes `part-1f0c9a7be2.png`, `runs/part.png` `_/runs/part-….png`. Cut before the id where the image's
-    or its document's key would pass S3's 1,024 bytes.
+    The id depends only on source bucket, key and eTag. `part.png` becomes `part-1f0c9a7be2.png`, and `runs/part.png`
+    becomes `_/runs/part-….png`. If the key of the image or document would exceed S3's 1,024 bytes, it is cut before the
+    id.
     """
     return _with_id(image, prefix + ASIDE if image.key.startswith(_OWN_FOLDERS) else prefix)
 
 
 def is_final_key(key: str, image: ImageRef, prefix: str = "") -> bool:
-    """Whether a key is that of an image in the final bucket, or was for a version that put none under `_/`."""
+    """Whether `key` is the final key of an image, also by the rule of earlier versions, which had no folder `_/`."""
     return key in {final_key(image, prefix), _with_id(image, prefix)}
 
 
@@ -65,19 +66,19 @@ def _with_id(image: ImageRef, prefix: str) -> str:
         stem, suffix = name, ""
     tail = f"-{_digest(image)}{dot}{suffix}"
     room = MAX_KEY_BYTES - len(f"{prefix}{tail}{_DOCUMENT_SUFFIX}".encode())
-    if room < 0:  # a suffix as long as a key: no suffix at all, then
+    if room < 0:  # the suffix alone is too long: leave it out
         stem, tail = name, f"-{_digest(image)}"
         room = MAX_KEY_BYTES - len(f"{prefix}{tail}{_DOCUMENT_SUFFIX}".encode())
     return prefix + _cut(f"{folder}{slash}{stem}", room) + tail
 
 
 def document_key(image_key: str) -> str:
-    """The key of the document that belongs to an image's final key."""
+    """Return the key of the document for an image's final key."""
     return image_key + _DOCUMENT_SUFFIX
 
 
 def rejected_message_key(message_id: str) -> str:
-    """Where the document of a message without an image goes."""
+    """Return the key of the document for a message without an image."""
     return f"{REJECTED}messages/{message_id}{_DOCUMENT_SUFFIX}"
 
 
@@ -87,5 +88,5 @@ def _digest(image: ImageRef) -> str:
 
 
 def _cut(text: str, room: int) -> str:
-    """`text` in at most `room` bytes of UTF-8, no character cut in two."""
+    """Cut text to at most `room` bytes of UTF-8, between two characters."""
     return text.encode()[:room].decode(errors="ignore")

@@ -1,13 +1,17 @@
-"""One image's way: detect, copy, document, delete. Every step can be repeated; the document is the commit mark.
+"""Labels one image in four steps: detect, copy, write the document, delete the source.
 
-Labelled wins over rejected: whoever writes either looks afterwards whether the other stands too, and takes the
-rejection away. S3 is strongly consistent, so of two that write at once at least one sees the other. The labelled side
-looks once the source is deleted: from then on no rejection can begin, since it begins with a copy. A delivery that
-finds the source gone ends what one before it was killed at: a copy without document is labelled as it lies, and where
-both outcomes stand the rejection goes.
+Each step can be repeated. The document is the commit mark.
 
-What becomes of an image is decided in `decisions`, how the model is asked is in `asking`, the steps are in `s3_steps`,
-and what a refusal means before anything was labelled is in `doubts`.
+Labelled wins over rejected. A delivery that has written one outcome checks whether the other exists too, and removes
+the rejection. S3 is strongly consistent, so of two concurrent deliveries at least one sees the other. The labelling
+delivery checks after it has deleted the source. From then on no rejection can begin, since a rejection begins with a
+copy.
+
+A delivery that finds no source finishes the work of an earlier, killed delivery. It labels a copy that has no document,
+and if both outcomes exist, it removes the rejection.
+
+`decisions` chooses the outcome, `asking` asks the model, `s3_steps` calls S3, and `doubts` explains refusals before any
+image was labelled.
 """
 
 from __future__ import annotations
@@ -54,13 +58,13 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Labeller:
-    """Takes images from the source to the final bucket. Safe to call from several threads, and for one image twice.
+    """Labels images and moves them to the final bucket. Safe to call from several threads, and twice for one image.
 
-    :param max_receives: the delivery from which on an image that the model fails at is rejected, if the model answers
-        for one that it has labelled before; if that fails too, the model is in trouble, and no image is to blame. From
-        the same delivery on an object that cannot be read is given up as unreadable.
-    :param conditions: which conditional requests S3 obeys.
-    :param storage_class: of the images' copies; None: each keeps its original's.
+    :param max_receives: from this delivery on, an image that the model fails at is rejected, if the model still answers
+        for an image that it has labelled before. If it does not, the model is the cause, and no image is to blame. From
+        this delivery on, an object that cannot be read also gets the outcome unreadable.
+    :param conditions: the conditional requests that S3 supports.
+    :param storage_class: the storage class of copies; None: each copy keeps the class of its original.
     """
 
     s3: S3Client
@@ -85,10 +89,11 @@ class Labeller:
             object.__setattr__(self, name, part)
 
     def label(self, image: ImageRef, receives: int, *, look_first: bool = False) -> Result:
-        """Label one image of the source bucket. `receives` is how often its message was delivered, this time included.
+        """Label one image of the source bucket.
 
-        :param look_first: whether to look if the image is there before the model is asked.
-        :raises botocore.exceptions.ClientError: what is not the image's fault, such as access denied.
+        :param receives: the number of deliveries of its message, this one included.
+        :param look_first: whether to check that the image exists before the model is asked.
+        :raises botocore.exceptions.ClientError: when the image is not to blame, as for access denied.
         """
         try:
             if image.etag is None:
@@ -106,20 +111,20 @@ class Labeller:
             return self._unreadable(doubt, image, refusal.error, receives, to_all=refusal.to_all)
         except ImageUnreadableError as unreadable:
             return self._unreadable(Doubt.MODEL, image, unreadable.error, receives)
-        except aws_errors.AWS_ERRORS as error:  # S3's; what the model says is seen to nearer by
+        except aws_errors.AWS_ERRORS as error:  # from S3; errors of the model are handled in `_label`
             if not aws_errors.is_transient(error):
                 raise
             return decisions.failed(image, _said(error), receives, soon=aws_errors.is_throttle(error))
 
     def keep_message(self, message: Message, error: Error) -> None:
-        """Write a message's document: its body as it came, and why it will not be delivered again."""
+        """Write the document of a message: its unchanged body, and why the message is deleted from the queue."""
         self._steps.write(rejected_message_key(message.id), RejectedMessage.of(message, error, self.run))
 
     def has_evidence(self, doubt: Doubt, *, of_few: bool = False) -> bool:
-        """Whether something shows that a refusal was the image's own trouble; then the doubt is settled.
+        """Whether there is evidence that refusals are the fault of the images. If so, the doubt is settled.
 
-        Another object that S3 lets us read does. `of_few`: all that waited was seen, and few of it were refused: then a
-        key without an object does too.
+        Evidence is another object that S3 lets this task read. With `of_few` (the queue is empty, and few images were
+        refused), a 404 for a key without an object is evidence too.
         """
         if doubt is Doubt.OBJECT:
             seen = self.doubts.seen(doubt)
@@ -138,9 +143,9 @@ class Labeller:
             return self._end_what_was_begun(keys, receives, nothing.why)
 
     def _label(self, keys: Keys, lying: ImageRef, receives: int) -> Result:
-        """Label an image that lies (`lying`) in the source bucket, or as a copy in the final bucket."""
+        """Label an image. `lying`: where it is, in the source bucket or as a copy in the final bucket."""
         earlier = self._steps.read(keys.labelled) if receives > 1 else None
-        if earlier and earlier.is_of(self.model):  # by a delivery that ended before its last step
+        if earlier and earlier.is_of(self.model):  # from a delivery that ended before its last step
             found = earlier.detection
         else:
             try:
@@ -158,10 +163,10 @@ class Labeller:
         return decisions.labelled(keys, found)
 
     def _refused(self, keys: Keys, lying: ImageRef, refusal: ImageRefusedError, receives: int) -> Result:
-        """What becomes of an image that the model refuses."""
+        """Handle an image that the model refuses."""
         was_taken = lying == keys.source and self._was_taken_before(keys.labelled)
         if not decisions.is_believed(receives, self.max_receives, was_taken=was_taken):
-            return decisions.failed(keys.source, refusal.error, receives, reason="it was not refused before")
+            return decisions.failed(keys.source, refusal.error, receives, reason="the model accepted it before")
         if refusal.doubtful and not self.doubts.is_settled(Doubt.REQUEST):
             before = self.doubts.note(Doubt.REQUEST, keys.source.url, refusal.error)
             many = Doubt.REQUEST in self.doubts.counted(ENOUGH)
@@ -170,7 +175,7 @@ class Labeller:
         result = self._reject(keys, lying, refusal.error)
         self.doubts.end(Doubt.REQUEST, keys.source.url)
         self.doubts.settle(Doubt.OBJECT, Doubt.DELETE)
-        if not refusal.doubtful:  # the service has read it
+        if not refusal.doubtful:  # the service has read the image
             self.doubts.settle(Doubt.MODEL)
         return result
 
@@ -187,7 +192,7 @@ class Labeller:
     def _unreadable(
         self, doubt: Doubt, image: ImageRef, error: Error, receives: int, *, to_all: bool = False
     ) -> Result:
-        """What becomes of an object that cannot be read. `to_all`: S3 refuses it whoever asks."""
+        """Handle an object that cannot be read. `to_all`: S3 refuses every caller."""
         certain = to_all or self.doubts.is_settled(doubt)
         before = not certain and self.doubts.note(doubt, image.url, error)
         evidence = not certain and receives >= self.max_receives and self.has_evidence(doubt, of_few=before)
@@ -196,13 +201,15 @@ class Labeller:
         )
 
     def _was_taken_before(self, copy: Copy) -> bool:
-        """Whether the model has labelled this very version, for a delivery that was killed before its document, or is
-        still at work: a copy is made only then. Refused now, it is asked about again: rejected, the copy would stay.
+        """Whether the model has labelled this version before, in a delivery that was killed or is still running.
+
+        A copy without a document shows this. If the model refuses the image now, it is asked again later: with a
+        rejection, the copy would stay.
         """
         return bool(self._steps.etag(copy.image)) and not self._steps.has_document(copy)
 
     def _end_what_was_begun(self, keys: Keys, receives: int, why: Ignored) -> Result:
-        """End the way of an image whose source is gone, if a delivery before this one was killed on it."""
+        """Finish an image whose source is gone, if an earlier delivery was killed while working on it."""
         for copy in (keys.labelled, keys.rejected):
             match self._begun(keys, copy, etag := self._steps.etag(copy.image)):
                 case Begun.CUT_OFF:
@@ -220,9 +227,9 @@ class Labeller:
 
 
 def _decoded(image: ImageRef) -> ImageRef | None:
-    """The same version under the key decoded once more, None when that is no other key.
+    """Return the image with its key decoded once more; None if that does not change the key.
 
-    LocalStack percent-encodes keys in EventBridge events, AWS does not; forwarders of events encode twice.
+    LocalStack percent-encodes keys in EventBridge events (AWS does not), and some forwarders of events encode twice.
     """
     try:
         key = unquote_plus(image.key, errors="strict")

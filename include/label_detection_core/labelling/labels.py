@@ -1,4 +1,4 @@
-"""What a model answers about an image, and who asked it: values, of which documents and journal lines are made."""
+"""Values for documents and journal lines: a model's answer about an image, the model, and the run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Error:
-    """Why an image or a message was rejected: a service's code, or one of ours, and words."""
+    """Why an image or a message was rejected: an error code of a service or of this package, and a message."""
 
     code: str
     message: str
@@ -19,22 +19,22 @@ class Error:
 
 @dataclass(frozen=True)
 class Anomaly:
-    """A model's word on a whole image: whether something is wrong with it. `confidence`: 0-100, of that answer."""
+    """A model's answer about a whole image: whether it shows an anomaly, and the confidence of that answer, 0-100."""
 
     is_anomalous: bool
     confidence: float
 
     def to_dict(self) -> dict[str, Any]:
-        """As documents and journal lines have it."""
+        """Return the JSON object for documents and journal lines."""
         return {"IsAnomalous": self.is_anomalous, "Confidence": self.confidence}
 
 
 @dataclass(frozen=True)
 class Detection:
-    """What a model says of an image. `labels`: as in Amazon Rekognition's answers; `anomaly`: only if it is asked that.
+    """A model's answer about an image. `anomaly`: None if the model does not detect anomalies.
 
-    A label has `Name`, `Confidence` (0-100) and, if it is somewhere in the image, `Geometry` with a `BoundingBox` in
-    ratios of the image's size.
+    A label has the fields of Amazon Rekognition: `Name`, `Confidence` (0-100) and, for a part of the image, `Geometry`
+    with a `BoundingBox` in ratios of the image's size.
     """
 
     labels: list[dict[str, Any]]
@@ -43,9 +43,9 @@ class Detection:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """The model that was asked, and the confidence (0-100) below which its labels were left out.
+    """The model that was asked.
 
-    `min_confidence` None: the model's own thresholds held.
+    `min_confidence`: labels with a lower confidence were left out, 0-100; None: the model's own thresholds.
     """
 
     arn: str
@@ -54,7 +54,7 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class RunInfo:
-    """The task that writes a document. `map_index` counts the run's analysis tasks from 0."""
+    """The task that writes a document. `map_index`: the number of the analysis task in the run, from 0."""
 
     dag_id: str
     run_id: str

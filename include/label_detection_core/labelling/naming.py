@@ -1,4 +1,4 @@
-"""Names for the labels of models that only number them."""
+"""Replaces class numbers by class names in a model's labels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from label_detection_core.queue.messages import ImageRef
 
 
 def naming(detect: Detect, class_names: Sequence[str]) -> Detect:
-    """The same, with names for numbers. A number that is beyond the names stays one: nothing is lost by it."""
+    """Return a `Detect` that replaces class numbers by names. A number without a name stays a number."""
     if not class_names:
         return detect
 

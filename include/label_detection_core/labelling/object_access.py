@@ -1,8 +1,8 @@
-"""Whether S3 lets this task read an object, and what a refusal means.
+"""Finds out whether S3 lets this task read an object, and what a refusal means.
 
-When S3 refuses a call about the source bucket, that is an `ObjectRefusedError`: the object's own trouble, or a
-permission that is missing for all objects. When it refuses one about the final bucket, no image is to blame: the error
-is raised as it is. A copy is about both buckets, so then one byte of the source is read to find out.
+If S3 refuses a call for the source bucket, this is an `ObjectRefusedError`: either the object is the cause, or a
+permission is missing for all objects. If S3 refuses a call for the final bucket, no image is to blame, and the error is
+raised unchanged. A copy concerns both buckets, so one byte of the source is read to find out which one refused.
 """
 
 from __future__ import annotations
@@ -24,21 +24,22 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: AWS: the largest object that CopyObject copies, bytes.
+#: AWS: the largest object that CopyObject copies, in bytes.
 _MOST_COPIED = 5 * 1024**3
-#: AWS: archived; encrypted with a key that only its uploader has (SSE-C). S3 refuses these to every caller.
+#: AWS: error codes with which S3 refuses every caller: the object is archived, or only the uploader has the key
+#: (SSE-C).
 _REFUSED_TO_ALL = {"InvalidObjectState", "ObjectNotInActiveTierError", "InvalidRequest"}
-#: The answer to HEAD has no body: botocore then takes the HTTP status as the error's code.
+#: An answer to HEAD has no body. Then botocore uses the HTTP status as the error code.
 _REFUSED = {*_REFUSED_TO_ALL, "AccessDenied", "AllAccessDisabled", "EntityTooLarge", "403", "400"}
-#: S3: how the codes of KMS's errors begin, such as of a key that is disabled or pending deletion.
+#: S3: the prefix of error codes of KMS, such as for a key that is disabled or pending deletion.
 _OF_KMS = "KMS."
-#: How many other objects of the source bucket are tried, and from how many listed ones they are picked.
+#: The number of other objects of the source bucket that are tried, and of the listed objects that they are drawn from.
 _OTHERS_TRIED = 20
 _OTHERS_LISTED = 1000
 
 
 class NothingThereError(Exception):
-    """The version that the event named is not there any more; `why`: gone or overwritten."""
+    """The version that the event names does not exist any more. `why`: gone or overwritten."""
 
     def __init__(self, why: Ignored) -> None:
         super().__init__(str(why))
@@ -48,7 +49,7 @@ class NothingThereError(Exception):
 class ObjectRefusedError(Exception):
     """S3 refuses an object of the source bucket.
 
-    `to_all`: it refuses it whoever asks, as an archived one; `is_delete`: it can be read, but not deleted.
+    `to_all`: S3 refuses every caller, as for an archived object. `is_delete`: the object can be read but not deleted.
     """
 
     def __init__(self, error: Error, *, to_all: bool = False, is_delete: bool = False) -> None:
@@ -59,37 +60,38 @@ class ObjectRefusedError(Exception):
 
 
 class ObjectAccess:
-    """Reads a byte of an object to find out. Safe to use from several threads."""
+    """Tests access to objects by reading one byte. Safe to use from several threads."""
 
     def __init__(self, s3: S3Client, source_bucket: str) -> None:
         self._s3 = s3
         self._source_bucket = source_bucket
 
     def read_a_byte(self, image: ImageRef) -> int:
-        """The size of this very version, read as the copy and the model's service read it.
+        """Read one byte of this version, which needs the rights that a copy needs. Return the object's size in bytes.
 
-        :raises NothingThereError: when it is not there; ObjectRefusedError: when S3 refuses it.
+        :raises NothingThereError: when the version does not exist; ObjectRefusedError: when S3 refuses to read it.
         """
         match: Any = {"IfMatch": f'"{image.etag}"'} if image.etag else {}
         try:
             answer = self._s3.get_object(Bucket=image.bucket, Key=image.key, Range="bytes=0-0", **match)
         except ClientError as error:
             raise_if_not_there(error)
-            if aws_errors.status(error) == 416:  # it has no first byte: it is empty
+            if aws_errors.status(error) == 416:  # an empty object has no first byte
                 return 0
             if image.bucket == self._source_bucket and _may_be_its_own(error):
                 to_all = aws_errors.code(error) in _REFUSED_TO_ALL
                 raise ObjectRefusedError(_said(error), to_all=to_all) from error
             raise
         answer["Body"].close()
-        if image.etag and answer["ETag"].strip('"') != image.etag:  # an S3 that ignores the condition
+        if image.etag and answer["ETag"].strip('"') != image.etag:  # this S3 server ignores the condition
             raise NothingThereError(Ignored.OVERWRITTEN)
         return int(answer.get("ContentRange", "").rpartition("/")[2] or 0)
 
     def refusal(self, image: ImageRef, error: ClientError) -> ObjectRefusedError | None:
-        """Whether an error of a call means that S3 refuses this object; else None. Reads one byte of it to tell.
+        """Return the refusal if S3's error is about this object, else None. Reads one byte of the object to find out.
 
-        :raises NothingThereError: when it is not there; botocore.exceptions.ClientError: when nothing can be read now.
+        :raises NothingThereError: when the version does not exist.
+        :raises botocore.exceptions.ClientError: when the test read fails for another reason.
         """
         if image.bucket != self._source_bucket or not _may_be_its_own(error):
             return None
@@ -99,18 +101,18 @@ class ObjectAccess:
             return refusal
         is_copy = error.operation_name == "CopyObject"
         if is_copy and aws_errors.code(error) not in _REFUSED_TO_ALL:
-            return None  # S3 lets us read it: the final bucket refuses the copy, or the role lacks the rights on tags
+            return None  # readable: the final bucket refuses the copy, or the role lacks a right on tags
         return ObjectRefusedError(
             _said(error), to_all=is_copy and size > _MOST_COPIED, is_delete=error.operation_name == "DeleteObject"
         )
 
     def may_read(self, refused: Mapping[str, Error]) -> bool:
-        """Whether the role may read the source bucket, as a key without an object shows.
+        """Whether the role may read the source bucket, tested with a key that has no object.
 
-        AWS: GetObject is answered with 404 for it if s3:GetObject and s3:ListBucket are allowed, else with 403. That
-        says nothing of KMS keys. https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+        AWS: GetObject for such a key returns 404 if s3:GetObject and s3:ListBucket are allowed, else 403. This test
+        shows nothing about KMS keys. https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
 
-        :param refused: the URLs of the objects that S3 refuses, and what it says of each.
+        :param refused: URL → error, for the objects that S3 refuses.
         """
         if any("kms" in str(error).lower() for error in refused.values()):
             return False
@@ -121,11 +123,11 @@ class ObjectAccess:
         except NothingThereError:
             return True
         except (ObjectRefusedError, *aws_errors.AWS_ERRORS) as error:
-            log.warning("a key without an object may not be read either: %s", error)
+            log.warning("S3 also refuses to read a key that has no object: %s", error)
         return False
 
     def can_read_another(self, but: Container[str]) -> bool:
-        """Whether S3 lets us read some object of the source bucket; `but`: the URLs of those that it refuses."""
+        """Whether S3 lets this task read any other object of the source bucket. `but`: URLs of the refused objects."""
         try:
             listed = self._s3.list_objects_v2(Bucket=self._source_bucket, MaxKeys=_OTHERS_LISTED).get("Contents", [])
         except aws_errors.AWS_ERRORS as error:
@@ -143,7 +145,7 @@ class ObjectAccess:
 
 
 def raise_if_not_there(error: ClientError) -> None:
-    """:raises NothingThereError: when S3 says that the version is gone, or overwritten."""
+    """:raises NothingThereError: when the error means that the version was deleted or overwritten."""
     if aws_errors.status(error) == 404 and aws_errors.code(error) != "NoSuchBucket":
         raise NothingThereError(Ignored.GONE) from error
     if aws_errors.status(error) == 412:
@@ -151,7 +153,7 @@ def raise_if_not_there(error: ClientError) -> None:
 
 
 def _may_be_its_own(error: ClientError) -> bool:
-    """Whether a refusal may be about one object alone; wrong or expired credentials are not."""
+    """Whether an error may concern one object only, unlike wrong or expired credentials."""
     code = aws_errors.code(error)
     return not aws_errors.is_transient(error) and (code in _REFUSED or code.startswith(_OF_KMS))
 

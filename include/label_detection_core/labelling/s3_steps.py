@@ -1,6 +1,6 @@
-"""The S3 steps of one image's way: look, copy, write the document, delete. Each can be repeated.
+"""The S3 calls for one image: HEAD, copy, write the document, delete. Each can be repeated.
 
-Which step comes next, `labeller` knows; which outcome an image has, `decisions`.
+`labeller` chooses the next step, and `decisions` the outcome.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Storage classes that a copy keeps from its original: those that S3 reads without a restore. The copy of an archived
-#: object that was restored is in STANDARD, so that people can look at it.
+#: Storage classes that a copy keeps from its original: those that S3 reads without a restore. The copy of a restored
+#: archived object is in STANDARD, so that people can look at it.
 _KEPT_CLASSES = {"REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"}
 
 
 class S3Steps:
-    """Objects of the source and the final bucket. Safe to use from several threads.
+    """Calls for objects of the source and the final bucket. Safe to use from several threads.
 
-    `storage_class`: of the copies; None: each has its original's.
+    `storage_class`: the storage class of copies; None: each copy keeps the class of its original.
     """
 
     def __init__(
@@ -45,12 +45,12 @@ class S3Steps:
         self.conditions = conditions
 
     def etag(self, image: ImageRef) -> str | None:
-        """An object's eTag without quotes; None when there is none."""
+        """Return an object's eTag without quotes; None if the object does not exist."""
         head = self._head(image)
         return head["ETag"].strip('"') if head else None
 
     def look(self, image: ImageRef) -> HeadObjectOutputTypeDef:
-        """What S3 knows of this very version. :raises NothingThereError: when it is not there."""
+        """Return the HEAD of this version. :raises NothingThereError: when it does not exist."""
         head = self._head(image)
         if not head:
             raise NothingThereError(Ignored.GONE)
@@ -59,11 +59,11 @@ class S3Steps:
         return head
 
     def copy(self, image: ImageRef, final: Copy) -> None:
-        """Copy this very version: content type, metadata and tags go along (S3's defaults).
+        """Copy this version, with content type, metadata and tags (S3's defaults).
 
-        On an S3 without conditional copies another version may have been copied when NothingThereError is raised.
+        On an S3 server without conditional copies, NothingThereError may be raised after another version was copied.
 
-        :raises NothingThereError: when it is not there; ObjectRefusedError: when S3 refuses it.
+        :raises NothingThereError: when the version does not exist; ObjectRefusedError: when S3 refuses it.
         """
         if (image.bucket, image.key) == (final.image.bucket, final.image.key):
             return
@@ -86,33 +86,33 @@ class S3Steps:
         self._s3.put_object(Bucket=self._final_bucket, Key=key, Body=document.to_json(), ContentType="application/json")
 
     def read(self, copy: Copy) -> LabelDocument | None:
-        """The label document that an earlier delivery has written, if any."""
+        """Return the label document of an earlier delivery; None if there is none."""
         try:
             answer = self._s3.get_object(Bucket=self._final_bucket, Key=copy.document_key)
-        except ClientError as error:  # by status: S3's XML about a key with control characters cannot be parsed
+        except ClientError as error:  # by status: botocore cannot parse S3's XML about a key with control characters
             if aws_errors.status(error) == 404 and aws_errors.code(error) != "NoSuchBucket":
                 return None
             raise
         return LabelDocument.parse(answer["Body"].read())
 
     def has_document(self, copy: Copy) -> bool:
-        """Whether a document lies beside a copy."""
+        """Whether the document of a copy exists."""
         return bool(self.etag(ImageRef(self._final_bucket, copy.document_key)))
 
     def remove(self, copy: Copy) -> None:
-        """Take an image and its document out of the final bucket."""
-        for key in (copy.document_key, copy.image.key):  # the image last: while it stands, this is done again
+        """Delete an image and its document from the final bucket."""
+        for key in (copy.document_key, copy.image.key):  # the image last: while it exists, the delete is repeated
             self._s3.delete_object(Bucket=self._final_bucket, Key=key)
 
     def remove_if_there(self, copy: Copy) -> None:
-        """Take it out if it stands."""
+        """Delete an image and its document from the final bucket, if the image exists."""
         if self.etag(copy.image):
             self.remove(copy)
 
     def delete_source(self, image: ImageRef) -> None:
-        """Delete the version that was looked at. One that was overwritten meanwhile is left for its own event.
+        """Delete this version. If it was overwritten meanwhile, the new version stays and has its own event.
 
-        :raises ObjectRefusedError: when S3 refuses it.
+        :raises ObjectRefusedError: when S3 refuses the delete.
         """
         try:
             if self.conditions.deletes:
@@ -155,6 +155,6 @@ class S3Steps:
         raise error
 
     def _weaken(self, **obeyed: bool) -> None:
-        """Stop sending a condition that S3 answers with 501, although the probe found it obeyed; warn of it."""
+        """Stop sending a condition that S3 answered with 501, although the probe found it supported. Log a warning."""
         self.conditions = self.conditions.model_copy(update=obeyed)
         log.warning("; ".join(Conditions(**obeyed).warnings()))

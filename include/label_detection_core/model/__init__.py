@@ -1,1 +1,1 @@
-"""Who holds a model, and what is known of its earlier runs."""
+"""The lease on a model, and its history from earlier runs."""

@@ -1,4 +1,4 @@
-"""What earlier runs have seen of a model: how long it starts, and how long an image takes."""
+"""Measurements of earlier runs with a model: the duration of its starts, and the seconds per image."""
 
 from __future__ import annotations
 
@@ -6,24 +6,26 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-#: What the names of all histories begin with.
+#: The prefix of the Airflow Variables that keep histories.
 HISTORY_PREFIX = "label_detection_experience."
+#: The number of starts that are remembered.
 _STARTS = 10
-#: Seconds between two looks at a model that starts. AWS's own waiter looks every 30.
+#: Limits, in seconds, of the interval between two polls of a starting model. The AWS waiter polls every 30 seconds.
 _SHORTEST, _LONGEST = 1.0, 10.0
-#: Without a history: between two looks, this share of the time that has passed.
+#: Without a history, the interval is this share of the time since the start request.
 _SHARE = 0.05
-#: Around the starts that were seen: from so much before the quickest to so much after the slowest.
+#: The model is polled often from this share of the shortest known start to this multiple of the longest.
 _EARLY, _LATE = 0.9, 1.2
 
 
-#: Seconds. AWS lets nothing run for longer; an image that takes longer than that says nothing about the next.
+#: Seconds, at most a day.
 _Start = Annotated[float, Field(ge=0, le=86_400)]
+#: A longer time is stored as this: it says nothing about the next image.
 _MOST_SECONDS_PER_IMAGE = 60.0
 
 
 class History(BaseModel):
-    """One model's. `start_seconds`: the last starts, from the request until it was running, the newest last."""
+    """The history of one model. `start_seconds`: from the request until it ran, for the last starts, newest last."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -32,11 +34,11 @@ class History(BaseModel):
 
     @property
     def start_range(self) -> tuple[float, float] | None:
-        """The quickest and the slowest of the last starts."""
+        """The shortest and the longest of the last starts, in seconds; None without a known start."""
         return (min(self.start_seconds), max(self.start_seconds)) if self.start_seconds else None
 
     def learn(self, start_seconds: float | None, seconds_per_image: float | None) -> Self:
-        """With what one more run has seen; None: it has not."""
+        """Return the history with the values of one more run. A value is None if the run did not measure it."""
         starts = (*self.start_seconds, start_seconds) if start_seconds is not None else self.start_seconds
         return self.model_copy(
             update={
@@ -49,10 +51,14 @@ class History(BaseModel):
 
 
 def seconds_to_next_look(elapsed: float, usual: tuple[float, float] | None) -> float:
-    """How long to wait before looking again at a model that has been starting for `elapsed` seconds.
+    """Return the seconds to wait before the next poll of a starting model.
 
-    Every second around the time that it `usual`ly takes: at five units each second is half a cent. Rarely before, and
-    after it less and less often. A model that fails to start is so noticed within ten seconds.
+    The model is polled every second around the time at which it usually becomes ready: with five units, each second
+    costs half a cent. Before that time it is polled rarely, and after it less and less often. A failed start is noticed
+    within ten seconds.
+
+    :param elapsed: seconds since the start request.
+    :param usual: the shortest and the longest known start, in seconds; None if none is known.
     """
     if usual is None:
         return min(max(elapsed * _SHARE, _SHORTEST), _LONGEST / 2)

@@ -1,4 +1,4 @@
-"""Who holds the model, until when: one JSON value per model, found without the run that took it."""
+"""The lease on a model: which run holds it, and until when. One JSON value per model, readable without that run."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pydantic import AwareDatetime, ConfigDict, ValidationError
 from label_detection_core.config.model_types import NamesModel
 from label_detection_core.config.pipeline import WATCHDOG_DAG
 
-#: What the names of all leases begin with.
+#: The prefix of the Airflow Variables that keep leases.
 LEASE_PREFIX = "label_detection_lease."
-#: A watchdog looks every ten minutes, and stops a model within eight. What is still there after three looks seems to
-#: have none that can stop it.
+#: The watchdog runs every ten minutes and needs at most eight to stop a model. If a lease still exists after three of
+#: its runs, probably no watchdog can stop the model.
 _ABANDONED = timedelta(minutes=30)
-#: Airflow: the longest key of a Variable. AWS: a project's and a version's name have up to 255 characters each.
+#: Airflow: the longest key of a Variable. It can be too short: AWS allows 255 characters each for project and version.
 _NAME_LIMIT = 250
 
 
 class Lease(NamesModel):
-    """A run's claim to a model that it switches on, and off by `until`; with all that is needed to do so without it."""
+    """The lease of a run on a model: the run must stop it by `until`. Others can stop it with the lease alone."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,16 +33,16 @@ class Lease(NamesModel):
     units: int
     aws_conn_id: str = "aws_default"
     sns_topic_arn: str | None = None
-    dead_man_switch: bool = False  # whether one was to be made, or an earlier run left one
-    start_asked: bool = False  # whether the holder has asked for the model since, or was about to
-    watchdog_dag_id: str = WATCHDOG_DAG  # the one that acts on it; leases of earlier versions name none
+    dead_man_switch: bool = False  # whether this run makes a switch, or an earlier run left one
+    start_asked: bool = False  # whether the run has sent the start request, or is about to
+    watchdog_dag_id: str = WATCHDOG_DAG  # the watchdog for this lease; leases of earlier versions lack this field
 
     def is_of(self, dag_id: str, run_id: str) -> bool:
-        """Whether it is this run's."""
+        """Whether this run holds the lease."""
         return (self.dag_id, self.run_id) == (dag_id, run_id)
 
     def held_against(self, dag_id: str, now: datetime) -> bool:
-        """Whether another DAG than `dag_id` holds the model now. A run takes its predecessor's place."""
+        """Whether another DAG holds the model now. A run may take over the lease of an earlier run of its own DAG."""
         return self.dag_id != dag_id and not self.has_expired(now)
 
     def has_expired(self, now: datetime) -> bool:
@@ -50,12 +50,12 @@ class Lease(NamesModel):
         return now >= self.until
 
     def seems_abandoned(self, now: datetime) -> bool:
-        """Whether the watchdog that it names has not acted: it is paused, broken or was never there, or it cannot."""
+        """Whether the watchdog has not acted on the expired lease: it is paused, broken or missing, or it fails."""
         return now >= self.until + _ABANDONED
 
 
 def lease_of(name: str, text: str) -> Lease:
-    """The lease that is stored under a name. :raises ValueError: when it is none: somebody has edited it."""
+    """Read the lease in the Variable `name`. :raises ValueError: when the text is not a lease of that name."""
     try:
         lease = Lease.model_validate_json(text)
     except ValidationError as error:
@@ -68,7 +68,7 @@ def lease_of(name: str, text: str) -> Lease:
 
 
 def watchdog_of(text: str) -> str | None:
-    """The DAG of the watchdog that a stored lease names, also one that is broken otherwise; None: it names none."""
+    """Return the watchdog DAG id in a stored lease, even if the rest is invalid; None if it cannot be read."""
     try:
         stored = json.loads(text)
     except (ValueError, RecursionError):
@@ -78,20 +78,20 @@ def watchdog_of(text: str) -> str | None:
 
 
 def lease_name(model_arn: str) -> str:
-    """The name that a model's lease is kept under."""
+    """Return the name of the Variable that keeps the lease on a model."""
     return variable_name(LEASE_PREFIX, model_arn)
 
 
 def variable_name(prefix: str, model_arn: str) -> str:
-    """The name of a Variable about a model: letters, digits, dots, hyphens and underscores."""
+    """Return the name of a Variable about a model, made of letters, digits, dots, hyphens and underscores."""
     kept = (c if c.isalnum() or c in "-_." else "." for c in model_arn.split(":", 5)[-1])
     name = prefix + "".join(kept)
     if len(name) <= _NAME_LIMIT and ":rekognition:" in model_arn:
-        return name  # it ends in digits of its own; other models have names that another Region may have too
+        return name  # unique: it ends with its own number. Other models may have one name in two Regions
     digest = hashlib.sha256(model_arn.encode()).hexdigest()[:32]
     return f"{name[: _NAME_LIMIT - len(digest) - 1]}.{digest}"
 
 
 def lease_until(since: datetime, max_model_minutes: float, grace_minutes: float) -> datetime:
-    """When a lease that starts at `since` ends by itself: the deadline, and what a run may need to end after it."""
+    """Return when a lease expires: after the model's time and the minutes that the run needs to end."""
     return since + timedelta(minutes=max_model_minutes + grace_minutes)

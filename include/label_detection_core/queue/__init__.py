@@ -1,1 +1,1 @@
-"""Messages, what they announce, and those that are in flight."""
+"""SQS messages, the events in them, and the messages in flight."""

@@ -1,8 +1,8 @@
-"""The events in a queue message, taken out of what other services put around them.
+"""Takes the events in a queue message out of their envelopes.
 
-An S3 event reaches a queue directly, or through SNS, EventBridge, EventBridge Pipes, a Lambda function or a Step
-Functions execution that failed, another queue, or a script that sends messages again. Each adds an envelope, and
-envelopes lie in one another.
+An S3 event reaches a queue directly, or through SNS, EventBridge, EventBridge Pipes, a failed Lambda function or Step
+Functions execution, another queue, or a script that sends messages again. Each adds an envelope, and envelopes are
+nested.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-#: Envelopes around one event. Real ones need up to ten; each quoting doubles a text's backslashes, so that 1 MiB, the
-#: largest SQS message, has room for about twenty that are texts.
+#: The most envelopes around one event. Real messages have up to ten. The largest SQS message, 1 MiB, has room for about
+#: twenty envelopes that are texts, since each level of quoting doubles the backslashes.
 _MOST_LAYERS = 32
-#: Characters that say where in a message something lies.
+#: The most characters of a place in a message, such as `record 2`.
 _MOST_OF_PLACE = 60
-#: What may stand before JSON: white space, a byte-order mark, and what its bytes become when they are read as Latin-1.
+#: Characters to skip before JSON: white space, and a byte-order mark, in UTF-8 or read as Latin-1.
 _BEFORE = " \t\r\n\ufeff\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
 class Found:
-    """What lies in the innermost envelope; `where`: its place in the message, such as `record 2`, empty: all of it."""
+    """The content of an innermost envelope. `where`: its place, such as `record 2`; empty for the whole message."""
 
     content: Any
     where: str
@@ -32,22 +32,22 @@ class Found:
 
 @dataclass(frozen=True)
 class Unopened:
-    """An envelope that could not be opened, and why."""
+    """An envelope that could not be opened, and the reason."""
 
     problem: str
     where: str
 
 
 def opened(body: str) -> Iterator[Found | Unopened]:
-    """Everything that a message's body holds, in its order. Never raises."""
+    """Yield the contents of a message's body, in their order. Never raises."""
     yield from _open(body, "", 0)
 
 
 def _open(value: Any, where: str, layers: int) -> Iterator[Found | Unopened]:
     if layers > _MOST_LAYERS:
-        yield Unopened(f"more than {_MOST_LAYERS} envelopes around it", where)
+        yield Unopened(f"more than {_MOST_LAYERS} nested envelopes", where)
         return
-    if not isinstance(value, str | dict | list):  # said at once: a message has room for half a million numbers
+    if not isinstance(value, str | dict | list):  # first, for speed: a message may contain half a million numbers
         yield Found(value, where)
     elif isinstance(value, str):
         text = value.lstrip(_BEFORE)
@@ -72,7 +72,7 @@ def _open(value: Any, where: str, layers: int) -> Iterator[Found | Unopened]:
 
 
 def _out_of_base64(text: str) -> str | None:
-    """What was encoded as Base64, as some SQS libraries do with every body; None: it is something else."""
+    """Decode Base64, in which some SQS libraries encode every body; None if the text is not Base64."""
     try:
         return base64.b64decode("".join(text.split()), validate=True).decode() or None
     except ValueError:
@@ -80,7 +80,7 @@ def _out_of_base64(text: str) -> str | None:
 
 
 def _several(value: Any) -> tuple[str, list[Any]] | None:
-    """What an envelope around several events calls each of them, and the events."""
+    """Return the contents of an envelope around several events, and the name for one of them; None for other values."""
     match value:
         case {"Records": [_, *_] as records}:  # S3 itself; Lambda's events from SQS and SNS; CloudTrail's log files
             return "record", records
@@ -92,13 +92,13 @@ def _several(value: Any) -> tuple[str, list[Any]] | None:
 
 
 def _single(value: Any) -> Any:
-    """What lies in an envelope around one content: an object, a list or JSON as text; None: it is no envelope."""
+    """Return the content of an envelope around one event: an object, a list or JSON text; None for other values."""
     match value:
         case (
             {"Type": "Notification", "Message": (str() | dict() | list()) as inner}  # SNS
-            | {"Sns": {"Message": (str() | dict() | list()) as inner}}  # SNS, as Lambda gets it
-            | {"eventSource": "aws:sqs", "body": (str() | dict() | list()) as inner}  # SQS, as Lambda gets it
-            | {"messageId": str(), "body": (str() | dict() | list()) as inner}  # the same through Pipes
+            | {"Sns": {"Message": (str() | dict() | list()) as inner}}  # SNS, in a Lambda event
+            | {"eventSource": "aws:sqs", "body": (str() | dict() | list()) as inner}  # SQS, in a Lambda event
+            | {"messageId": str(), "body": (str() | dict() | list()) as inner}  # SQS, through EventBridge Pipes
             | {"MessageId": str(), "Body": (str() | dict() | list()) as inner}  # SQS's ReceiveMessage
             | {"requestPayload": (str() | dict() | list()) as inner}  # the destination of a Lambda function
             | {"executionArn": str(), "input": (str() | dict() | list()) as inner}  # a Step Functions execution

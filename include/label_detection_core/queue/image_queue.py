@@ -1,4 +1,4 @@
-"""The queue as a consumer uses it: depth, receive, keep alive, delete in batches, return."""
+"""The SQS queue: count, receive, extend the visibility timeout, return and delete messages, in batches."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: SQS: the most messages of a receive, and the most entries of a batch.
+#: SQS: the most messages per receive, and the most entries per batch request.
 BATCH = 10
-#: How long a killed consumer's images wait.
+#: The visibility timeout. Messages of a killed consumer become visible again after it.
 VISIBILITY_SECONDS = 60
-#: AWS: the longest visibility timeout.
+#: AWS: the longest visibility timeout, in seconds.
 _MAX_HIDDEN_SECONDS = 43_200
 _COUNTS = (
     "ApproximateNumberOfMessages",
@@ -30,11 +30,11 @@ _COUNTS = (
 
 @dataclass(frozen=True)
 class Depth:
-    """A queue's counts of messages. SQS: they may be a minute old.
+    """The message counts of a queue. SQS: a count may be a minute old.
 
     :param visible: messages that can be received now.
-    :param in_flight: messages that a consumer holds, or returned with a delay.
-    :param delayed: messages that were sent with a delay, or to a queue with `DelaySeconds`, and cannot be received yet.
+    :param in_flight: messages that a consumer holds, or has returned with a delay.
+    :param delayed: messages that cannot be received yet because of a `DelaySeconds` of the message or the queue.
     """
 
     visible: int
@@ -43,12 +43,12 @@ class Depth:
 
     @classmethod
     def from_attributes(cls, attributes: Mapping[Any, str]) -> Depth:
-        """From GetQueueAttributes' answer."""
+        """Read the counts from an answer of GetQueueAttributes."""
         return cls(*(int(attributes.get(name, 0)) for name in _COUNTS))
 
     @staticmethod
     def attribute_names() -> list[Any]:
-        """What to ask GetQueueAttributes for."""
+        """Return the attribute names for GetQueueAttributes."""
         return list(_COUNTS)
 
 
@@ -56,7 +56,7 @@ class Depth:
 class ImageQueue:
     """One SQS queue. Safe to use from several threads.
 
-    `visibility_seconds`: until a message without a heartbeat can be received again.
+    `visibility_seconds`: the visibility timeout of received messages.
     """
 
     sqs: SQSClient
@@ -64,12 +64,12 @@ class ImageQueue:
     visibility_seconds: int = VISIBILITY_SECONDS
 
     def depth(self) -> Depth:
-        """The queue's depth now."""
+        """Return the message counts of the queue."""
         answer = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=Depth.attribute_names())
         return Depth.from_attributes(answer["Attributes"])
 
     def receive(self, most: int, wait_seconds: int) -> list[Message]:
-        """At most `most` messages (and at most 10), waiting up to `wait_seconds` (0-20) for the first."""
+        """Receive at most `most` messages (SQS: at most 10). Wait up to `wait_seconds` (0-20) for the first one."""
         answer = self.sqs.receive_message(
             QueueUrl=self.url,
             MaxNumberOfMessages=min(most, BATCH),
@@ -80,13 +80,13 @@ class ImageQueue:
         return [Message.from_sqs(message) for message in answer.get("Messages", [])]
 
     def keep(self, messages: Sequence[Message]) -> None:
-        """Hide messages for `visibility_seconds` from now."""
+        """Extend the visibility timeout of messages to `visibility_seconds` from now."""
         self._hide(messages, self.visibility_seconds)
 
     def give_back(self, messages: Sequence[Message], seconds: float = 0) -> bool:
-        """Return messages to the queue: they can be received again after `seconds` (AWS: 12 hours at most).
+        """Return messages to the queue. They can be received again after `seconds` (AWS: at most 12 hours).
 
-        False: SQS refused it for some, and they return by themselves within `visibility_seconds`.
+        :return: False if SQS refused some. Those become visible when their visibility timeout ends.
         """
         return self._hide(messages, min(math.ceil(seconds), _MAX_HIDDEN_SECONDS))
 
@@ -103,7 +103,8 @@ class ImageQueue:
             for failure in answer.get("Failed", []):
                 done = False
                 log.warning(
-                    "message %s could not be hidden for %d s: %s; it returns by itself",
+                    "the visibility timeout of message %s could not be set to %d s: %s; the message becomes visible "
+                    "when its current timeout ends",
                     batch[int(failure["Id"])].id,
                     seconds,
                     failure.get("Message", failure["Code"]),
@@ -111,7 +112,7 @@ class ImageQueue:
         return done
 
     def delete(self, messages: Sequence[Message]) -> list[Message]:
-        """Delete messages; those that SQS failed to delete are returned, to be tried again."""
+        """Delete messages. Return those that SQS failed to delete and that can be tried again."""
         failed = []
         for batch in _batches(messages):
             answer = self.sqs.delete_message_batch(
@@ -120,9 +121,9 @@ class ImageQueue:
             )
             for failure in answer.get("Failed", []):
                 message = batch[int(failure["Id"])]
-                if failure["SenderFault"]:  # the receipt handle is no longer good: it will be delivered again
+                if failure["SenderFault"]:  # the receipt handle has expired: SQS delivers the message again
                     log.warning(
-                        "message %s could not be deleted: %s",
+                        "message %s could not be deleted, and will be delivered again: %s",
                         message.id,
                         failure.get("Message", failure["Code"]),
                     )

@@ -1,4 +1,4 @@
-"""The messages that a consumer has received and not yet deleted or returned: a heartbeat keeps them invisible."""
+"""The messages that a consumer has received and not yet deleted or returned. A heartbeat keeps them invisible."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from label_detection_core.queue.messages import Message
 
 log = logging.getLogger(__name__)
 
-#: So many heartbeats in a visibility timeout: two may fail.
+#: Heartbeats per visibility timeout. Two of them may fail.
 _HEARTBEATS = 3
 
 
 class InFlight:
-    """One consumer's messages in flight. As a context manager it keeps them alive, and returns the rest to the queue.
+    """The messages in flight of one consumer. Safe to use from several threads.
 
-    Safe to use from several threads.
+    Use it as a context manager: inside, a heartbeat extends the visibility timeouts. At the end, finished messages are
+    deleted, and all others are returned to the queue.
     """
 
     def __init__(self, queue: ImageQueue) -> None:
         self._queue = queue
-        self._held: dict[str, Message] = {}  # by receipt handle: a message that was delivered twice has two
-        self._done: dict[str, Message] = {}  # worked on, to be deleted
-        self._lock = threading.Lock()  # of the two dicts
-        self._calls = threading.Lock()  # a message is not kept while it is being deleted
+        self._held: dict[str, Message] = {}  # by receipt handle: a message that was delivered twice has two handles
+        self._done: dict[str, Message] = {}  # finished, not deleted yet
+        self._lock = threading.Lock()  # guards the two dicts
+        self._calls = threading.Lock()  # no heartbeat for a message while it is being deleted
         self._ended = threading.Event()
         self._heartbeat = threading.Thread(target=self._keep_alive, name="visibility heartbeat", daemon=True)
 
@@ -47,14 +48,15 @@ class InFlight:
 
     @property
     def undeleted(self) -> int:
-        """How many messages are done and not deleted yet."""
+        """The number of finished messages that are not deleted yet."""
         with self._lock:
             return len(self._done)
 
     def hold(self, message: Message) -> bool:
-        """From now on the message is ours; whether to work on it.
+        """Hold a received message. Return whether to work on it.
 
-        False: it is in hand already. SQS may deliver a message twice. The second delivery shares the end of the first.
+        SQS may deliver a message twice. If an earlier delivery is held already, this returns False, and both deliveries
+        end together.
         """
         with self._lock:
             first = self._deliveries(message)
@@ -64,14 +66,14 @@ class InFlight:
             return not first
 
     def done(self, message: Message) -> None:
-        """The message has done its duty and is deleted with the next batch."""
+        """Mark a message as finished. It is deleted with the next batch."""
         with self._lock:
             self._done.update({m.receipt_handle: m for m in self._deliveries(message)})
 
     def give_back(self, *messages: Message, seconds: float = 0) -> bool:
-        """Make messages visible again after `seconds`.
+        """Return messages to the queue. They become visible after `seconds`.
 
-        False: some calls failed; those messages return by themselves within the visibility timeout.
+        :return: False if some calls failed. Those messages become visible when their visibility timeout ends.
         """
         with self._calls, self._lock:
             ours = {m.receipt_handle: m for message in messages for m in self._deliveries(message)}
@@ -81,15 +83,17 @@ class InFlight:
             return self._queue.give_back(list(ours.values()), seconds)
         except aws_errors.AWS_ERRORS as error:
             log.warning(
-                "messages that could not be returned to the queue, and reappear by themselves: %d: %s", len(ours), error
+                "%d messages could not be returned to the queue: %s; they become visible when their timeout ends",
+                len(ours),
+                error,
             )
             return False
 
     def delete_done(self, at_least: int = 1) -> bool:
-        """Delete what is done, if there are `at_least` so many. What SQS fails to delete is tried again later.
+        """Delete finished messages, if there are at least `at_least`. Failed deletes are tried again at a later call.
 
-        :return: whether some were deleted.
-        :raises botocore.exceptions.ClientError: when SQS refuses for good, such as access denied.
+        :return: whether any message was deleted.
+        :raises botocore.exceptions.ClientError: when SQS refuses permanently, such as access denied.
         """
         with self._calls:
             with self._lock:
@@ -101,7 +105,7 @@ class InFlight:
             except aws_errors.AWS_ERRORS as error:
                 if not aws_errors.is_transient(error):
                     raise
-                log.warning("%d messages could not be deleted: %s; they are tried again", len(done), error)
+                log.warning("%d messages could not be deleted: %s; will try again", len(done), error)
                 return False
             with self._lock:
                 for message in done:
@@ -111,7 +115,7 @@ class InFlight:
             return len(failed) < len(done)
 
     def delete_full_batches(self) -> None:
-        """Delete what is done once it fills a batch."""
+        """Delete finished messages if they fill a batch."""
         self.delete_done(at_least=BATCH)
 
     def _deliveries(self, message: Message) -> list[Message]:
@@ -125,4 +129,4 @@ class InFlight:
                 try:
                     self._queue.keep(held)
                 except aws_errors.AWS_ERRORS as error:
-                    log.warning("visibility of %d messages could not be extended: %s", len(held), error)
+                    log.warning("the visibility timeout of %d messages could not be extended: %s", len(held), error)

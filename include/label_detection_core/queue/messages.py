@@ -1,8 +1,8 @@
-"""A queue message, and the images it announces.
+"""Queue messages, and the images that they announce.
 
-An event has one of three shapes: S3's own record, EventBridge's, or CloudTrail's record of an API call. See "Event
-message structure" and "EventBridge event message structure" in the Amazon S3 user guide, and "Amazon S3 CloudTrail
-events" there. What other services put around an event, `envelopes` opens.
+An event has one of three shapes: a record of S3, an event of EventBridge, or CloudTrail's record of an API call. See
+"Event message structure", "EventBridge event message structure" and "Amazon S3 CloudTrail events" in the Amazon S3 user
+guide. `envelopes` removes the envelopes of other services.
 """
 
 from __future__ import annotations
@@ -16,29 +16,30 @@ from urllib.parse import unquote_plus
 
 from label_detection_core.queue.envelopes import Found, opened
 
-#: AWS: the longest key of an S3 object, bytes of UTF-8.
+#: AWS: the longest key of an S3 object, in bytes of UTF-8.
 MAX_KEY_BYTES = 1024
-_MAX_BUCKET = 255  # AWS: characters of a name, in us-east-1 before 2018; 63 since
-_MAX_ETAG = 128  # AWS: 32 hex digits, and the number of parts; more would not fit into a header
+_MAX_BUCKET = 255  # AWS: characters of a bucket name, in us-east-1 before 2018; now 63
+_MAX_ETAG = 128  # AWS: 32 hex digits and the number of parts. A longer one would not fit into a header
 _MAX_VERSION_ID = 1024  # AWS: bytes
-#: Of what is wrong with a message only so much is said: whoever wrote it may have meant it to be long.
+#: Limits for the list of problems with one message, since anyone may have written it: the number of problems, and the
+#: characters of each.
 _PROBLEMS = 10
 _WORDS = 200
-#: Ignored events of one message that are listed one by one.
+#: The most ignored events of one message that are listed one by one; the rest is only counted.
 _MOST_IGNORED = 2000
-#: API calls that put an object into a bucket, as EventBridge's `reason` and CloudTrail's `eventName` have them; letters
-#: alone, since `POST Object` is written in more than one way.
+#: API calls that create an object, from EventBridge's `reason` and CloudTrail's `eventName`. Only letters are compared,
+#: since `POST Object` has several spellings.
 _ARRIVAL_CALLS = {"putobject", "postobject", "copyobject", "completemultipartupload"}
 _REMOVAL_CALLS = {"deleteobject", "deleteobjects", "lifecycleexpiration"}
-#: EventBridge's `detail-type`: the objects that can be read from now on.
+#: EventBridge: values of `detail-type` after which an object can be read.
 _ARRIVAL_KINDS = {"Object Created", "Object Restore Completed"}
 
 
 @dataclass(frozen=True)
 class ImageRef:
-    """One version of one S3 object, as an event names it.
+    """One version of one S3 object, from an event.
 
-    `etag` is without quotes; None when the event does not say (then: whatever is there). `size` is in bytes.
+    `etag` has no quotes; if the event has none, it is None, which means the version that is there. `size`: bytes.
     """
 
     bucket: str
@@ -49,15 +50,16 @@ class ImageRef:
 
     @property
     def url(self) -> str:
-        """The object's S3 URL, as it is: not for a log."""
+        """The S3 URL of the object. The key in it is not escaped, so do not log it as it is."""
         return f"s3://{self.bucket}/{self.key}"
 
 
 @dataclass(frozen=True)
 class Message:
-    """A message as it was received from SQS.
+    """A message from SQS.
 
-    `receives` counts this delivery too; `sent_at`: when it came to the queue, in seconds since 1970, None: not known.
+    `receives`: the number of deliveries, this one included. `sent_at`: when the message was sent, in seconds since
+    1970; None if unknown.
     """
 
     id: str
@@ -68,7 +70,7 @@ class Message:
 
     @classmethod
     def from_sqs(cls, received: Mapping[str, Any]) -> Message:
-        """From an entry of ReceiveMessage's `Messages`, asked for with ApproximateReceiveCount and SentTimestamp."""
+        """Read an entry of `Messages` from ReceiveMessage with ApproximateReceiveCount and SentTimestamp."""
         attributes = received.get("Attributes", {})
         sent = attributes.get("SentTimestamp")
         return cls(
@@ -82,13 +84,13 @@ class Message:
 
 @dataclass
 class Notes:
-    """What is to be said of a message: the first few, none of them long, and how many more there are."""
+    """A short list of texts about a message: the first ones, each cut to a limit, and the number of others."""
 
     first: list[str] = field(default_factory=list)
     more: int = 0
 
     def append(self, words: str) -> None:
-        """Take one more."""
+        """Add a text."""
         if len(self.first) < _PROBLEMS:
             self.first.append(words if len(words) <= _WORDS else f"{words[:_WORDS]}…")
         else:
@@ -102,7 +104,7 @@ class Notes:
 
 
 class Ignored(StrEnum):
-    """Why an event or an image asks for nothing."""
+    """Why there is nothing to do for an event or an image."""
 
     TEST_EVENT = "test event"
     REMOVED = "removed"
@@ -113,7 +115,7 @@ class Ignored(StrEnum):
 
 @dataclass(frozen=True)
 class IgnoredEvent:
-    """An event that asks for nothing: why, its own name, and the image that it names, if it does."""
+    """An event for which there is nothing to do: the reason, its name, and its image, if any."""
 
     why: Ignored
     event: str
@@ -122,9 +124,9 @@ class IgnoredEvent:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a message's body says: images to look at, events that ask for nothing, and what could not be understood.
+    """The contents of a message's body: images, ignored events, and problems of parts that could not be understood.
 
-    `more_ignored`: ignored events beyond those that are listed.
+    `more_ignored`: the number of ignored events that are not in `ignored`.
     """
 
     images: list[ImageRef] = field(default_factory=list)
@@ -139,7 +141,7 @@ class Contents:
             self.more_ignored[event.why] += 1
 
     def _add(self, event: Any) -> None:
-        """Take an event, out of its envelopes. :raises ValueError: what is wrong with it."""
+        """Add an event. :raises ValueError: when it is not valid."""
         said = _said(event)
         try:
             image = _image(said)
@@ -154,7 +156,7 @@ class Contents:
 
 
 def read(body: str) -> Contents:
-    """The images in a message's body. Never raises: what is not understood is a problem, in words."""
+    """Read a message's body. Never raises: what cannot be understood becomes a text in `problems`."""
     contents = Contents()
     for found in opened(body):
         try:
@@ -169,7 +171,7 @@ def read(body: str) -> Contents:
 
 
 class _Said(NamedTuple):
-    """The parts of an event, of any shape, as they came. `ignored`: None when an image has arrived."""
+    """The unchecked parts of an event of any shape. `ignored`: None if the event announces an image."""
 
     event: str
     ignored: Ignored | None
@@ -180,13 +182,13 @@ class _Said(NamedTuple):
     size: Any = None
 
     def text(self, name: str) -> str | None:
-        """A part that must be text; None: it is not there, or is something else."""
+        """Return a part that must be text; None if it is missing, empty or not text."""
         value = getattr(self, name)
         return value if isinstance(value, str) and value else None
 
 
 def _said(event: Any) -> _Said:
-    """:raises ValueError: when it is of no known shape."""
+    """:raises ValueError: when the event has no known shape."""
     if not isinstance(event, dict):
         raise ValueError("not an S3 event: not a JSON object")  # noqa: TRY004
     match event:
@@ -199,10 +201,10 @@ def _said(event: Any) -> _Said:
         case {"source": "aws.s3", "detail-type": str(kind), "detail": detail}:
             return _detail(kind, _why_not(kind in _ARRIVAL_KINDS, removed=kind == "Object Deleted"), detail)
         case {"eventVersion": str(version), "s3": {}} if version.split(".")[0] != "2":
-            raise ValueError(f"event version {version}, where 2.x is known")
+            raise ValueError(f"event version {version} of S3 is not supported: only 2.x is")
         case {"eventName": str(name), "s3": {"bucket": {"name": bucket}, "object": {"key": str(key), **rest}}}:
             return _record(name, bucket, key, rest)
-        case {"bucket": {"name": str()}, "object": {"key": str()}}:  # EventBridge's detail alone
+        case {"bucket": {"name": str()}, "object": {"key": str()}}:  # only the detail of an EventBridge event
             return _bare_detail(event)
         case {"Type": "SubscriptionConfirmation", "TopicArn": str(topic)}:
             raise ValueError(f"not an S3 event: the subscription to {topic} is not confirmed; open its SubscribeURL")
@@ -213,7 +215,7 @@ def _said(event: Any) -> _Said:
 
 
 def _record(name: str, bucket: Any, key: str, rest: Mapping[Any, Any]) -> _Said:
-    """One record of S3's own format: the key is form-encoded, once."""
+    """Read a record of S3. Its key is form-encoded once."""
     name = name.removeprefix("s3:")
     arrival = name.startswith("ObjectCreated") or name == "ObjectRestore:Completed"
     ignored = _why_not(arrival, removed=name.startswith(("ObjectRemoved", "LifecycleExpiration")))
@@ -222,32 +224,33 @@ def _record(name: str, bucket: Any, key: str, rest: Mapping[Any, Any]) -> _Said:
         decoded = unquote_plus(key, errors="strict")
     except UnicodeDecodeError as error:
         if ignored is None:
-            raise ValueError(f"the key is not UTF-8 once decoded: {error}") from error
+            raise ValueError(f"the decoded key is not valid UTF-8: {error}") from error
         decoded = None
     return _Said(name, ignored, bucket, decoded, rest.get("eTag"), rest.get("versionId"), rest.get("size"))
 
 
 def _detail(kind: str, ignored: Ignored | None, detail: Any) -> _Said:
-    """EventBridge's format: the key is **not** encoded, and the fields have other names."""
+    """Read an EventBridge event. Its key is **not** encoded, and its fields have other names than in a record."""
     match detail:
         case {"bucket": {"name": bucket}, "object": {"key": key, **rest}}:
             return _Said(kind, ignored, bucket, key, rest.get("etag"), rest.get("version-id"), rest.get("size"))
     if ignored is None:
-        raise ValueError(f"the detail of {kind!r} has no bucket, or no object with a key")
+        raise ValueError(f"the detail of the event {kind!r} has no bucket, or no object with a key")
     return _Said(kind, ignored)
 
 
 def _bare_detail(detail: dict[str, Any]) -> _Said:
-    """An EventBridge event of which a rule's input transformer left only the detail, which has to show what happened.
+    """Read the detail of an EventBridge event alone, as a rule's input transformer can leave it.
 
-    One that does not show it counts as an arrival: every object in the source bucket must be labelled.
+    The detail must show what happened. If it does not, it counts as an arrival, since every object in the source bucket
+    must be labelled.
     """
     reason = detail.get("reason")
     reason = reason if isinstance(reason, str) else ""
     call = _letters(reason)
     if "deletion-type" in detail or call in _REMOVAL_CALLS:
         return _detail("Object Deleted", Ignored.REMOVED, detail)
-    restored = "restore-expiry-time" in detail  # no other event with a storage class has it
+    restored = "restore-expiry-time" in detail  # no other event with a storage class has this field
     moved = any(name in detail for name in ("source-storage-class", "destination-storage-class"))
     moved = moved or "destination-access-tier" in detail
     arrival = call in _ARRIVAL_CALLS or restored or not (call or moved)
@@ -255,11 +258,11 @@ def _bare_detail(detail: dict[str, Any]) -> _Said:
 
 
 def _api_call(name: str, call: dict[str, Any]) -> _Said:
-    """CloudTrail's record of a call to S3: the key is **not** encoded. It has no eTag."""
+    """Read CloudTrail's record of a call to S3. Its key is **not** encoded, and it has no eTag."""
     asked, answered = call.get("requestParameters"), call.get("responseElements")
     asked = asked if isinstance(asked, dict) else {}
     version_id = answered.get("x-amz-version-id") if isinstance(answered, dict) else None
-    happened = not call.get("errorCode")  # a call that was refused is recorded too
+    happened = not call.get("errorCode")  # refused calls are recorded too
     ignored = _why_not(
         happened and _letters(name) in _ARRIVAL_CALLS, removed=happened and _letters(name) in _REMOVAL_CALLS
     )
@@ -277,7 +280,7 @@ def _letters(name: str) -> str:
 
 
 def _image(said: _Said) -> ImageRef:
-    """:raises ValueError: when S3 has no such object."""
+    """:raises ValueError: when S3 cannot have such an object."""
     bucket, key, etag, version_id = map(said.text, ("bucket", "key", "etag", "version_id"))
     try:
         sizes = [len((text or "").encode()) for text in (bucket, key, etag, version_id)]
@@ -285,11 +288,11 @@ def _image(said: _Said) -> ImageRef:
         raise ValueError("the bucket, the key, the eTag or the version id is not valid Unicode") from None
     if not bucket or not key or sizes[0] > _MAX_BUCKET or sizes[1] > MAX_KEY_BYTES:
         raise ValueError(
-            f"a key of {sizes[1]} bytes in a bucket with a name of {sizes[0]}; S3 has keys of 1 to {MAX_KEY_BYTES} "
-            f"bytes, and names of at most {_MAX_BUCKET}"
+            f"the key has {sizes[1]} bytes and the bucket's name {sizes[0]}; S3 allows keys of 1 to {MAX_KEY_BYTES} "
+            f"bytes and names of 1 to {_MAX_BUCKET}"
         )
     if sizes[2] > _MAX_ETAG or sizes[3] > _MAX_VERSION_ID:
-        raise ValueError("an eTag or a version id longer than S3 has them")
+        raise ValueError("the eTag or the version id is longer than S3 allows")
     size = said.size
     return ImageRef(
         bucket=bucket,
@@ -301,5 +304,5 @@ def _image(said: _Said) -> ImageRef:
 
 
 def _plain(etag: str) -> str:
-    """An eTag without what HTTP puts around it: quotes, and the W/ of a weak one."""
+    """Return an eTag without its quotes and without the `W/` of a weak eTag."""
     return etag.strip().removeprefix("W/").strip('"')

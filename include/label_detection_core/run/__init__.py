@@ -1,1 +1,1 @@
-"""A run of the pipeline: its plan, totals, report, notices and gallery."""
+"""One run of the pipeline: plan, totals, report, notices and gallery."""

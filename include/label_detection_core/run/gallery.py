@@ -1,7 +1,8 @@
-"""A run's images a page at a time, read from its journal: a run of a million opens as fast as one of ten.
+"""The images of a run, one page at a time, read from the run's journal.
 
-A page begins at a place in the journal and reads forward, part by part, until it is full, or it has read as much as one
-request may; it says where the next one begins.
+A page begins at a position in the journal and reads forward, part by part. It ends when it is full, or when it has read
+the number of parts that one request may read. It returns the position where the next page begins. So a run of a million
+images opens as fast as a run of ten.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ from label_detection_core.queue.messages import ImageRef
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-#: What one request reads at most: parts of the journal, each of some 200 lines.
+#: Parts of the journal that one request reads at most. A part has about 200 lines.
 PARTS = 20
-#: Labels of an image that a page has; its document has them all.
+#: Labels per image that a page shows at most. The image's label document has all of them.
 LABELS = 100
 _PLACE = re.compile(r"(\d{3,9}-[0-9a-f]{8}-\d{6}):(\d{1,9})", re.ASCII)
 _SUFFIX = ".jsonl"
 
 
 class Show(StrEnum):
-    """Which images. `ALL`: all but the ignored ones; `NOTHING`: labelled, and nothing was found in them."""
+    """Which images a page shows. `ALL`: every outcome except ignored. `NOTHING`: labelled, but without any label."""
 
     ALL = "all"
     LABELLED = "labelled"
@@ -44,16 +45,19 @@ class Show(StrEnum):
 
 @dataclass(frozen=True)
 class JournalPosition:
-    """A line of a run's journal: the part's name, and the line in it, from 0. As text: `<part>:<line>`."""
+    """A line of a run's journal: the part's name, and the line number in it, from 0. As text: `<part>:<line>`."""
 
     part: str
     line: int
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """From its text. :raises ValueError: when it is none."""
+        """Read a position from `<part>:<line>`.
+
+        :raises ValueError: when the text has another form.
+        """
         if not (match := _PLACE.fullmatch(text)):
-            raise ValueError("it is no place in a journal")
+            raise ValueError("not a position in a journal, which is <part>:<line>")
         return cls(match[1] + _SUFFIX, int(match[2]))
 
     def __str__(self) -> str:
@@ -62,7 +66,7 @@ class JournalPosition:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which images a page is to have: those with a label (`label`) of `least` to `most` confidence, 0-100."""
+    """A filter for images: the outcome, the name of a label (None: any), and the label's confidence, 0-100."""
 
     show: Show = Show.ALL
     label: str | None = None
@@ -70,7 +74,7 @@ class Wanted:
     most: float = 100
 
     def fits(self, line: JournalLine) -> bool:
-        """Whether an image's line is wanted."""
+        """Whether the image of a journal line passes the filter."""
         if self.show is Show.NOTHING and (line.outcome != "labelled" or line.labels):
             return False
         if self.show not in {Show.ALL, Show.NOTHING} and line.outcome != self.show:
@@ -83,9 +87,10 @@ class Wanted:
 
 @dataclass
 class Page:
-    """Images, in the journal's order; how many lines and parts were read for them, and where the next page begins.
+    """One page: the images in the order of the journal, and how much of the journal was read for them.
 
-    `next`: None when the journal ends here. `unreadable`: lines that are not the journal's.
+    `lines`, `parts`: lines and parts that were read. `unreadable`: lines that are not journal lines. `next`: where the
+    next page begins; None at the end of the journal.
     """
 
     images: list[dict[str, Any]] = field(default_factory=list)
@@ -96,7 +101,7 @@ class Page:
 
 
 class Parts:
-    """Parts that were read lately: they never change, and a page's pictures are all in one or two of them."""
+    """A cache of journal parts that were read recently. Parts never change, and one page needs only one or two."""
 
     def __init__(self, most_bytes: int = 16_000_000) -> None:
         self._most_bytes = most_bytes
@@ -105,7 +110,7 @@ class Parts:
         self._lock = Lock()
 
     def read(self, s3: S3Client, bucket: str, run_id: str, name: str) -> list[bytes]:
-        """A part's lines; botocore's errors when it is not there."""
+        """The lines of a part, from the cache or from S3. botocore's errors when the part does not exist."""
         key = bucket, run_id, name
         with self._lock:
             if key in self._kept:
@@ -116,7 +121,8 @@ class Parts:
             if key not in self._kept:
                 self._kept[key] = lines
                 self._bytes += sum(map(len, lines))
-            while self._bytes > self._most_bytes and len(self._kept) > 1:  # its pictures are asked for next
+            # The newest part always stays: its pictures are requested next.
+            while self._bytes > self._most_bytes and len(self._kept) > 1:
                 self._bytes -= sum(map(len, self._kept.popitem(last=False)[1]))
         return lines
 
@@ -131,14 +137,15 @@ class Gallery:
     parts: Parts = field(default_factory=Parts)
 
     def page(self, wanted: Wanted, begin: JournalPosition | None, size: int, most_parts: int = PARTS) -> Page:
-        """At most `size` images from a place on; fewer when `most_parts` were read. One delivered twice is there once.
+        """At most `size` images that pass the filter, from `begin` on; None: from the start of the journal.
 
-        Of an image that has several lines among those that were read, the last one counts.
+        The page has fewer images when `most_parts` parts were read before it was full. An image with several lines
+        (it was delivered twice) appears once: the latest of the lines that were read counts.
         """
         page = Page()
         found: dict[Any, dict[str, Any]] = {}
         latest: dict[Any, str] = {}
-        # Of all images a part or two fill a page; a name more than is needed costs the listing time.
+        # Without a filter, one or two parts fill a page. A list of more part names would only take longer.
         for name in self._names(begin, 2 if wanted == Wanted() else most_parts + 1):
             if page.parts == most_parts:
                 page.next = JournalPosition(name, 0)
@@ -158,7 +165,7 @@ class Gallery:
         return page
 
     def image(self, place: JournalPosition) -> dict[str, Any] | None:
-        """The image of a line; None: there is no such line, or it is of no image."""
+        """The image of a journal line; None when there is no such line, or when the line is about no image."""
         lines = self.parts.read(self.s3, self.bucket, self.run_id, place.part)
         line = JournalLine.parse(lines[place.line]) if place.line < len(lines) else None
         return _image(line, place) if line and _is_shown(line) else None
@@ -177,12 +184,12 @@ def _take(
     text: bytes,
     place: JournalPosition,
 ) -> None:
-    """Take a line into the page, instead of an earlier one of the same image."""
+    """Add a line to the page. It replaces an earlier line of the same image."""
     line = JournalLine.parse(text)
     if line is None:
         page.unreadable += 1
         return
-    # An image that was labelled is ignored when its message comes again: that hides no label.
+    # When the message of a labelled image comes again, its new line is `ignored`. That line must not hide the labels.
     if not _is_shown(line) or (line.outcome == "ignored") is not (wanted.show is Show.IGNORED):
         return
     image, at = line.source or line.reason, line.at or ""
@@ -196,12 +203,12 @@ def _take(
 
 
 def _is_shown(line: JournalLine) -> bool:
-    """Whether it tells of an image in the final bucket, or of an image or a message that never gets there."""
+    """Whether the line has an outcome that a page can show; a labelled image must have a key in the final bucket."""
     return line.outcome in {"rejected", "unreadable", "ignored"} or (line.outcome == "labelled" and bool(line.image))
 
 
 def _image(line: JournalLine, place: JournalPosition) -> dict[str, Any]:
-    """What a page shows of a line."""
+    """The fields of a line that a page shows."""
     return {
         "id": str(place),
         "outcome": line.outcome,
@@ -219,13 +226,13 @@ def _image(line: JournalLine, place: JournalPosition) -> dict[str, Any]:
 
 
 def _is_picture(line: JournalLine) -> bool:
-    """Whether its key is the one that its source has in the final bucket: then it is nothing else that lies there."""
+    """Whether the line's key is the final key of its source. Any other key could be an object that is not a picture."""
     if not line.source or not line.image:
         return False
     image = ImageRef(line.source.bucket, line.source.key, line.source.etag)
     try:
         return is_final_key(line.image, image, REJECTED if line.outcome == "rejected" else "")
-    except UnicodeEncodeError:  # half a surrogate pair: no object has such a key
+    except UnicodeEncodeError:  # a lone surrogate: no S3 key has one
         return False
 
 

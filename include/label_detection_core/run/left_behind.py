@@ -1,4 +1,4 @@
-"""Images that are still in the source bucket at the end of a run although a message that named them was deleted."""
+"""Images that are still in the source bucket at the end of a run, although a message that named them was deleted."""
 
 from __future__ import annotations
 
@@ -16,44 +16,49 @@ from label_detection_core.run.totals import NamedImage, NamedImages
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-#: Requests under way at the same time.
+#: Concurrent HEAD requests to S3.
 THREADS = 8
-#: Keys that a warning names, and characters of each that it shows.
+#: Keys that a warning names at most.
 _NAMED = 10
+#: Characters of each key that a warning shows at most.
 _MOST_OF_KEY = 200
 
 
 @dataclass(frozen=True)
 class LeftBehind:
-    """`images`: those that are still there; `not_looked_at`: how many S3 was not asked for; `problem`: if it failed."""
+    """The result of the check.
+
+    `images`: still in the source bucket. `not_looked_at`: number of images that were not checked. `problem`: the error
+    of S3 that ended the check; None when there was none.
+    """
 
     images: list[NamedImage]
     not_looked_at: int = 0
     problem: str | None = None
 
     def warnings(self, waiting: int | None) -> list[str]:
-        """Warnings for the report, a line each. `waiting`: messages that are still on the queue; None: not known."""
+        """Warnings for the report, one line each. `waiting`: messages still on the queue; None: not known."""
         said = []
         if self.images:
             why = ", ".join(sorted({image.why for image in self.images}))
-            queued = f"; {waiting} messages still wait on the queue and may announce them" if waiting else ""
+            queued = f". {waiting} messages still wait on the queue and may announce them" if waiting else ""
             said.append(
-                f"still in the source bucket, though a message that named it was ignored ({why}): "
-                f"{_names(self.images, 0)}{queued}. Run the backfill DAG to announce them again"
+                f"still in the source bucket, although a message that named the picture was ignored ({why}): "
+                f"{_names(self.images, 0)}{queued}. Run the backfill DAG to announce these pictures again"
             )
         if self.not_looked_at:
             why = f" because S3 failed ({self.problem})" if self.problem else ""
             said.append(
-                f"{self.not_looked_at} more images of ignored messages may still be in the source bucket: S3 was not "
-                f"asked for them{why}. Run the backfill DAG to announce those that are"
+                f"{self.not_looked_at} more pictures of ignored messages may still be in the source bucket: they were "
+                f"not checked{why}. Run the backfill DAG to announce those that are still there"
             )
         return said
 
 
 def find_left_behind(s3: S3Client, bucket: str, ignored: NamedImages) -> LeftBehind:
-    """Which ignored images of a bucket are in it now. Never fails for AWS's sake.
+    """Check which of the ignored images are in the bucket now. An AWS error is returned as `problem`, never raised.
 
-    An object that was written after its message was ignored does not count: that upload has another event.
+    An object that was written after its message was ignored does not count: that upload has its own event.
     """
     ours = [image for image in ignored.first if image.bucket == bucket]
     failed = Event()
@@ -78,14 +83,15 @@ def find_left_behind(s3: S3Client, bucket: str, ignored: NamedImages) -> LeftBeh
 
 
 def unreadable_warnings(unreadable: NamedImages) -> list[str]:
-    """Warnings for the report about objects that S3 refuses."""
+    """Warnings for the report about objects that S3 does not let the pipeline read; at most one."""
     if not unreadable.first:
         return []
     reasons = ", ".join(sorted({image.why.partition(":")[0] for image in unreadable.first}))
     return [
         f"S3 does not let this pipeline read these objects ({reasons}), so they stay where they are: "
         f"{_names(unreadable.first, unreadable.more)}. The report has the reason for each. Their messages are kept "
-        "under rejected/messages/ or in the dead-letter queue; run the backfill DAG once they can be read"
+        "under rejected/messages/ in the final bucket, or in the dead-letter queue. Remove the cause, then run the "
+        "backfill DAG to announce these objects again"
     ]
 
 
@@ -95,7 +101,8 @@ def _is_there(s3: S3Client, image: NamedImage) -> bool:
     except ClientError as error:
         if aws_errors.status(error) == 404:
             return False
-        if aws_errors.status(error) in {400, 403}:  # encrypted with a customer's key, or denied: it is there
+        # The object exists: 400 is encrypted with a customer's key (SSE-C), 403 is denied.
+        if aws_errors.status(error) in {400, 403}:
             return True
         raise
     return found["LastModified"] <= image.at

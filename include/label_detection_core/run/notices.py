@@ -1,4 +1,4 @@
-"""What is said to people by SNS when something is wrong: a subject, and plain text that says what to do."""
+"""Notices for people, sent by SNS when something is wrong: a subject, and plain text with what to do."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from label_detection_core.redaction import redact
 
 #: AWS: ASCII, less than 100 characters, no control characters.
 _SUBJECT_LIMIT = 99
-#: Characters of an error that are worth reading in a mail.
+#: Characters of an error that a notice quotes at most.
 _PROBLEM_LIMIT = 2000
 
 
 @dataclass(frozen=True)
 class Notice:
-    """A message to people."""
+    """A message for people: `subject` and `body` of an SNS message."""
 
     subject: str
     body: str
@@ -26,48 +26,53 @@ class Notice:
 
 @dataclass(frozen=True)
 class FailedTask:
-    """A task that failed for good. `problem` is None when it ended without a word."""
+    """A task that failed, with no retry left. `problem`: its error; None when it ended without one."""
 
     dag_id: str
     run_id: str
     task_id: str
     problem: str | None
-    base_url: str | None = None  # of Airflow's pages
+    base_url: str | None = None  # of the Airflow UI
 
     @property
     def link(self) -> str | None:
-        """The run's page."""
+        """Address of the run in the Airflow UI; None when `base_url` is None."""
         return _link(self.base_url, self.dag_id, self.run_id)
 
 
 @dataclass(frozen=True)
 class Stopped:
-    """A model that the watchdog took from the run that left it."""
+    """A model whose lease the watchdog ended, because its run did not."""
 
     lease: Lease
-    why: str  # the run deleted, ended, or its lease expired
-    by_us: bool  # else it was off, or on its way off
+    why: str  # why its run will not end the lease, such as: the run was deleted
+    by_us: bool  # False: the model was off already, or stopping
     at: datetime
     base_url: str | None = None
 
     def __str__(self) -> str:
         """One line for a log."""
         lease, over = self.lease, self.at - self.lease.until
-        late = f", {over.total_seconds() / 60:.0f} minutes over its time" if over.total_seconds() > 0 else ""
-        done = "stopped it" if self.by_us else "it was off already"
+        late = (
+            f", {over.total_seconds() / 60:.0f} minutes past the end of the lease" if over.total_seconds() > 0 else ""
+        )
+        done = "stopped the model" if self.by_us else "the model was off already"
         return (
-            f"{lease.model_arn}: left by run {lease.run_id} of DAG {lease.dag_id} ({self.why}), "
-            f"leased since {_time(lease.since)}{late}: {done}"
+            f"{lease.model_arn}: run {lease.run_id} of DAG {lease.dag_id} did not end its lease ({self.why}); "
+            f"leased since {_time(lease.since)}{late}; {done}"
         )
 
 
 def run_failed(task: FailedTask, model_arn: str | None, lease: Lease | None, *, lease_known: bool = True) -> Notice:
-    """A run that is red. `lease`: the run's own, when it has one still, and the model may be on.
+    """A run failed.
 
-    :param lease_known: False: the leases could not be read, so that it may have one.
+    :param lease: the lease of this run, if it still has one: then the model may be on.
+    :param lease_known: False when the leases could not be read: then the run may have one.
     """
     may_be_on = lease is not None or not lease_known
-    not_held = "The run does not hold the model: it was stopped, was never asked for, or another run has it by now."
+    not_held = (
+        "The run does not hold the model: the model was stopped, was never started, or is now held by another run."
+    )
     state = _may_be_on(lease) if may_be_on else [not_held]
     return _notice(
         f"{'THE MODEL MAY BE ON: run' if may_be_on else 'Run'} failed: {task.dag_id}",
@@ -75,54 +80,65 @@ def run_failed(task: FailedTask, model_arn: str | None, lease: Lease | None, *, 
         [*_facts(task, model_arn), *state],
         [
             *(_by_hand(model_arn) if may_be_on else []),
-            f"Open the log of the first task that failed ({task.task_id} itself, if no other did): it says what to "
-            "mend. Then start a run.",
-            "No image is lost: what is not labelled is in the source bucket and in the queue.",
+            f"Open the log of the first task that failed ({task.task_id}, if no other task failed). It names the cause "
+            "and what to do. Remove the cause, then start a run.",
+            "No picture is lost: pictures that are not labelled are still in the source bucket and in the queue.",
         ],
         task.link,
     )
 
 
 def stop_failed(task: FailedTask, model_arn: str | None, lease: Lease | None) -> Notice:
-    """A stop that failed for good. `lease`: the run's own; without it the watchdog does not know of the model."""
-    watchdog = "The watchdog DAG goes on trying every 10 minutes."
-    nobody = "No lease of this run was found: the watchdog may not know of the model, and does not stop it then."
+    """The task that stops the model failed, with no retry left. `lease`: of this run; None: it has none.
+
+    Without a lease, the watchdog does not know that it must stop the model.
+    """
+    watchdog = "The watchdog DAG tries again every 10 minutes."
+    nobody = "No lease of this run was found. Without a lease the watchdog does not stop the model: stop it yourself."
     return _notice(
         f"THE MODEL MAY BE ON: stop failed: {task.dag_id}",
-        ["THE MODEL COULD NOT BE STOPPED. It may still be running, and costs money.", "", *_problem(task.problem)],
+        [
+            "THE MODEL COULD NOT BE STOPPED. It may still be running, and then it costs money.",
+            "",
+            *_problem(task.problem),
+        ],
         [*_facts(task, model_arn), *_may_be_on(lease)],
-        [*_by_hand(model_arn), f"Then mend the cause. {watchdog if lease else nobody}"],
+        [*_by_hand(model_arn), f"Then remove the cause. {watchdog if lease else nobody}"],
         task.link,
     )
 
 
 def watchdog_acted(stopped: Stopped) -> Notice:
-    """A model that was left on, or at least not given up."""
+    """The watchdog ended a lease, and stopped the model if it was on."""
     lease = stopped.lease
-    done = "It was on; the watchdog has stopped it." if stopped.by_us else "It was off already, or on its way off."
+    stopped_it = "The model was on, and the watchdog stopped it."
+    done = stopped_it if stopped.by_us else "The model was off already, or was stopping."
     over = (stopped.at - lease.until).total_seconds() / 60
     return _notice(
-        f"Watchdog {'stopped' if stopped.by_us else 'found'} a model that {lease.dag_id} left",
-        [f"A run left its model, and the watchdog took it over. {done}"],
+        f"Watchdog stopped a model that {lease.dag_id} left on"
+        if stopped.by_us
+        else f"Watchdog ended a lease of {lease.dag_id}",
+        [f"A run did not end its lease on the model, so the watchdog ended it. {done}"],
         [
             f"Model: {lease.model_arn}",
-            f"Left by: run {lease.run_id} of DAG {lease.dag_id} ({stopped.why})",
+            f"Run: {lease.run_id} of DAG {lease.dag_id} ({stopped.why})",
             f"Leased: since {_time(lease.since)}, until {_time(lease.until)}",
-            f"Over its time: {over:.1f} minutes"
+            f"Past the end of the lease: {over:.1f} minutes"
             if over > 0
-            else "Over its time: no, the run was over or deleted before",
-            f"Found to be off: {_time(stopped.at)}",
+            else "Past the end of the lease: no; the watchdog ended it early, for the reason above",
+            f"Seen to be off: {_time(stopped.at)}",
         ],
         [
-            "Look why the run did not stop it: a paused DAG, a DAG file that does not parse, a stop marked as done.",
-            "The images that it left are in the queue: start a run, or wait for the next.",
+            "Find out why the run did not stop the model: the DAG may be paused, the DAG file may not parse, "
+            "or someone may have marked the task stop_model as done.",
+            "Pictures that the run did not label are still in the queue: start a run, or wait for the next one.",
         ],
         _link(stopped.base_url, lease.dag_id, lease.run_id),
     )
 
 
 def watchdog_failed(task: FailedTask, leases: list[Lease]) -> Notice:
-    """A watchdog that could not do its work. `leases`: those that there are."""
+    """The watchdog failed. `leases`: all leases that exist now."""
     held = [
         f"Leased: {lease.model_arn} since {_time(lease.since)} until {_time(lease.until)}, "
         f"by run {lease.run_id} of DAG {lease.dag_id}"
@@ -130,11 +146,11 @@ def watchdog_failed(task: FailedTask, leases: list[Lease]) -> Notice:
     ]
     return _notice(
         "THE WATCHDOG FAILED: a model may be on",
-        ["The watchdog could not do its work. A model may be running, and costs money.", "", *_problem(task.problem)],
+        ["The watchdog failed. A model may be running, and then it costs money.", "", *_problem(task.problem)],
         [f"DAG: {task.dag_id}, task {task.task_id}", f"Run: {task.run_id}", *held],
         [
             *_by_hand(*(lease.model_arn for lease in leases)),
-            "Then mend the cause. The watchdog tries again every 10 minutes.",
+            "Then remove the cause. The watchdog tries again every 10 minutes.",
         ],
         task.link,
     )
@@ -153,29 +169,29 @@ def _facts(task: FailedTask, model_arn: str | None) -> list[str]:
 
 def _problem(problem: str | None) -> list[str]:
     if not problem:
-        return ["Nothing was said: the task's process or its worker was lost, or Airflow ended it."]
+        return ["No error was recorded: the task's process or its worker was lost, or Airflow ended it."]
     text = redact(problem)
-    return [text if len(text) <= _PROBLEM_LIMIT else f"{text[:_PROBLEM_LIMIT]} … (the whole is in the log)"]
+    return [text if len(text) <= _PROBLEM_LIMIT else f"{text[:_PROBLEM_LIMIT]} … (the full text is in the task's log)"]
 
 
 def _may_be_on(lease: Lease | None) -> list[str]:
     if lease is None:
-        return ["May be on: since when is not known"]
+        return ["The model may be on; since when is not known"]
     units = f"{lease.units} inference unit{'s' if lease.units != 1 else ''}"
-    return [f"May be on: since {_time(lease.since)}, with {units}"]
+    return [f"The model may be on since {_time(lease.since)}, with {units}"]
 
 
 def _by_hand(*model_arns: str | None) -> list[str]:
-    """A line for each model; one to fill in where none is known."""
-    return [f"Stop the model manually now, if it is on: {stop_command(arn)}" for arn in model_arns or (None,)]
+    """One line per model; without a known model, one line for a person to complete."""
+    return [f"Stop the model manually now if it is on: {stop_command(arn)}" for arn in model_arns or (None,)]
 
 
 def stop_command(model_arn: str | None) -> str:
-    """What stops a model manually, as far as that is known."""
+    """The command that stops a model manually; for an unknown model type, where to stop it."""
     try:
         return model_of(model_arn or "").stop_command
     except UnknownModelError:
-        return f"in its service's console; its ARN is {model_arn or 'not known'}"
+        return f"in the console of its AWS service; the model's ARN is {model_arn or 'not known'}"
 
 
 def _time(at: datetime) -> str:

@@ -1,4 +1,4 @@
-"""How large a run is: inference units and tasks, from the backlog and from what earlier runs have seen."""
+"""The size of a run: inference units and mapped tasks, from the backlog and the measurements of earlier runs."""
 
 from __future__ import annotations
 
@@ -11,48 +11,50 @@ from label_detection_core.drain.pace import AHEAD_SECONDS
 from label_detection_core.labelling.conditions import Conditions
 from label_detection_core.model.history import History
 
-#: A task costs Airflow seconds; with fewer images than this it is not worth its start.
+#: A run has at most one task per this number of images, because starting a task takes Airflow seconds.
 _IMAGES_PER_TASK = 25
-#: What one task is given at most. `make bench` says what one core can do: more than twice that.
+#: Images per second that the plan expects from one task. `make bench`: one core reaches more than twice this rate.
 _IMAGES_PER_SECOND_PER_TASK = 50.0
-#: Of a backlog that is worth it, so many tasks at least: one lost with its worker must not leave the model idle until
-#: Airflow notices (300 s by default).
+#: Tasks at least, if the backlog has more than `_IMAGES_PER_TASK` images: when one task is lost with its worker, the
+#: other one keeps the model busy until Airflow notices the loss (after 300 s by default).
 _TASKS = 2
-#: Threads of a task at most. The pace says how many are at work.
+#: Threads per task at most. The pace decides how many of them work.
 MAX_WORKERS = 32
-#: Seconds that an image is worked on, when no run has measured it: a detect and four calls of S3.
+#: Seconds of work per image until a run has measured it: one detect call and four S3 calls.
 _SECONDS_PER_IMAGE = 0.5
-#: A start that takes the whole of `max_model_minutes` would leave no time at all: of it, this share is for the images.
+#: Share of `max_model_minutes` that is planned for images at least, however long the start of the model takes.
 _LEAST_SHARE = 0.25
 
 
 class Plan(BaseModel):
-    """The run's decisions. The settings go along, so that a change of configuration in the middle changes no run."""
+    """The decisions of a run, with its settings: a later change of the configuration does not affect the run."""
 
     model_config = ConfigDict(frozen=True)
 
     settings: Settings
-    backlog: int  # messages waiting when the plan was made; SQS: approximate
+    backlog: int  # messages that waited when the plan was made; SQS counts approximately
     units: int
-    max_units: int | None = None  # AWS may add units up to so many; None: it adds none
+    max_units: int | None = None  # AWS may add inference units up to this number; None: it adds none
     tasks: int
     seconds_per_image: float = _SECONDS_PER_IMAGE
-    start_seconds: tuple[float, float] | None = None  # the quickest and the slowest start of late; None: not known
+    start_seconds: tuple[float, float] | None = None  # shortest and longest recent start; None: not known
     reason: str
-    conditions: Conditions = Conditions()  # what the final bucket's S3 obeys
+    conditions: Conditions = Conditions()  # conditional requests that S3 of the final bucket obeys
 
     @property
     def images_per_second(self) -> float:
-        """What the units are expected to do."""
+        """Expected rate of all inference units together."""
         return self.units * self.settings.images_per_second_per_unit
 
 
 def make_plan(settings: Settings, backlog: int, history: History | None = None, fixed_units: int | None = None) -> Plan:
     """Size a run for `backlog` messages.
 
-    Units times time is the same money however it is cut, but each unit is paid for while the model starts, waits for
-    its first image and stops. So: the fewest units that label the backlog within `target_minutes`; or `fixed_units`,
-    where the model has so many whatever it is asked for.
+    Twice the units for half the time cost the same, but each unit is also paid for while the model starts, waits for
+    its first image and stops. So the plan takes the fewest units that label the backlog within `target_minutes`.
+
+    :param history: measurements of earlier runs; None: there are none.
+    :param fixed_units: the number of units that the model always has; None: the plan chooses.
     """
     history = history or History()
     seconds_per_image = history.seconds_per_image or _SECONDS_PER_IMAGE
@@ -61,7 +63,7 @@ def make_plan(settings: Settings, backlog: int, history: History | None = None, 
     wanted = max(math.ceil(backlog / (rate * 60 * minutes)), 1)
     units = fixed_units or min(max(wanted, settings.min_inference_units), settings.max_inference_units)
     may_grow = fixed_units is None and "max_inference_units" in settings.model_fields_set
-    allowed = f"{settings.min_inference_units} to {settings.max_inference_units} are allowed"
+    allowed = f"{settings.min_inference_units} to {settings.max_inference_units} unit(s) are allowed"
     return Plan(
         settings=settings,
         backlog=backlog,
@@ -71,15 +73,15 @@ def make_plan(settings: Settings, backlog: int, history: History | None = None, 
         seconds_per_image=seconds_per_image,
         start_seconds=history.start_range,
         reason=(
-            f"{backlog} messages at {rate:g} images/s per unit: {wanted} unit(s) would do in {minutes:.3g} minutes"
-            f", {f'the model has {fixed_units}' if fixed_units else allowed}; "
-            f"with {units} about {backlog / (units * rate * 60):.1f} minutes"
+            f"{backlog} messages, {rate:g} pictures per second per inference unit: {wanted} unit(s) can label them in "
+            f"{minutes:.3g} minutes; {f'the model has {fixed_units} unit(s)' if fixed_units else allowed}; "
+            f"{units} unit(s) need about {backlog / (units * rate * 60):.1f} minutes"
         ),
     )
 
 
 def _minutes_to_work(settings: Settings, history: History) -> float:
-    """`target_minutes`, or what the start leaves of `max_model_minutes`."""
+    """Minutes for labelling: `target_minutes`, or less if the start leaves less of `max_model_minutes`."""
     start_minutes = history.start_range[1] / 60 if history.start_range else 0.0
     left = settings.max_model_minutes - start_minutes
     return min(settings.target_minutes, max(left, settings.max_model_minutes * _LEAST_SHARE))

@@ -1,4 +1,4 @@
-"""A run in numbers, from its journal: `runs/<run id>/report.json`, and the same for people as `report.html`."""
+"""The report of a run, from its journal: `runs/<run id>/report.json` for programs, `report.html` for people."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from label_detection_core.run.stored_report import SCHEMA, StoredReport
 from label_detection_core.run.totals import Totals
 from label_detection_core.stored import WRITING
 
-#: Bars of the plot at most.
+#: Bars in the plot of the report at most.
 _BARS = 60
 
 
 class ModelUse(BaseModel):
-    """When the model was asked for, ran, was asked to stop, was off. None: did not happen, or is not known."""
+    """Times of the start request, of running, of the stop request and of off. None: did not happen, or not known."""
 
     units: int
     requested_at: AwareDatetime | None = None
@@ -33,7 +33,7 @@ class ModelUse(BaseModel):
 
 
 class Bar(NamedTuple):
-    """A piece of the run: when it began, in seconds since the model ran; images a second; sends that were throttled."""
+    """A bar of the plot. `begin`: seconds since the model was running. `throttled`: number of throttled sends."""
 
     begin: float
     images_per_second: float
@@ -41,10 +41,10 @@ class Bar(NamedTuple):
 
 
 class Report(BaseModel):
-    """What a run did, left, and cost.
+    """What a run labelled, what it left in the queue, and what it cost.
 
-    `minutes` counts from the start request until the model was off (else: until now), which is a little more than AWS
-    bills; `cost_usd` is that time for the units asked for.
+    `minutes` counts from the start request until the model was off, or until now if it is not known to be off. AWS
+    bills a little less. `cost_usd` is that time for the inference units that the run requested.
     """
 
     dag_id: str
@@ -56,52 +56,52 @@ class Report(BaseModel):
     model: ModelUse
     plan: Plan
     problems: list[str]
-    warnings: list[str] = []  # what went wrong beside the run, and did not fail it
+    warnings: list[str] = []  # problems that did not fail the run
 
     @property
     def minutes(self) -> float:
-        """How long the model was on."""
+        """Minutes that the model was on."""
         if self.model.requested_at is None:
             return 0.0
         return max(((self.model.stopped_at or self.ended_at) - self.model.requested_at).total_seconds() / 60, 0.0)
 
     @property
     def unit_minutes(self) -> float:
-        """What is paid for."""
+        """Minutes times inference units: the base of the cost."""
         return self.minutes * self.model.units
 
     @property
     def cost_usd(self) -> float:
-        """What that costs at the configured price."""
+        """Cost of `unit_minutes` at the configured price."""
         return self._usd(self.unit_minutes)
 
     @property
     def cost_per_1000_usd(self) -> float | None:
-        """For a thousand images; None: there were none."""
+        """Cost per 1,000 images; None when there were no images."""
         images = self._images
         return self.cost_usd / images * 1000 if images else None
 
     @property
     def running_seconds(self) -> float | None:
-        """From when the model was seen running until its end was asked for; None: not known."""
+        """Seconds from when the model was seen running until the stop request; None: not known."""
         begin, end = self.model.running_at, self.model.stop_asked_at
         return max((end - begin).total_seconds(), 0.0) if begin and end else None
 
     @property
     def images_per_second(self) -> float:
-        """What the units were expected to do."""
+        """Expected rate of all inference units together."""
         return self.model.units * self.plan.settings.images_per_second_per_unit
 
     @property
     def use(self) -> float | None:
-        """Images that the running model answered, of what it was expected to: 1 is all the time busy."""
+        """Images that the model answered while running, as a share of the expected number. 1: busy all the time."""
         if not self.running_seconds:
             return None
         return self._answered_since(self.model.running_at) / (self.running_seconds * self.images_per_second)
 
     @property
     def sample_minutes(self) -> float:
-        """How long the AWS sample's schedule would have had the model on for the same images."""
+        """Minutes that the model would have been on for these images with the schedule of the AWS sample."""
         start = 0.0
         if self.model.requested_at and self.model.running_at:
             start = (self.model.running_at - self.model.requested_at).total_seconds()
@@ -109,11 +109,11 @@ class Report(BaseModel):
 
     @property
     def sample_cost_usd(self) -> float:
-        """And what that would have cost, with as many units."""
+        """Cost of `sample_minutes` with the inference units of this run."""
         return self._usd(self.sample_minutes * self.model.units)
 
     def bars(self) -> list[Bar]:
-        """The time that the model ran, in equal pieces of whole seconds; empty when it is not known."""
+        """The bars of the plot: equal parts, in whole seconds, of the time that the model ran. Empty if not known."""
         begun_at, ended_at = self.model.running_at, self.model.stop_asked_at
         if not begun_at or not ended_at or ended_at < begun_at:
             return []
@@ -132,7 +132,7 @@ class Report(BaseModel):
         ]
 
     def stored(self) -> StoredReport:
-        """As it is stored."""
+        """The report in the form of `report.json`."""
         facts = self.model_dump(mode="json")
         totals, plan = facts["totals"], facts["plan"]
         wanted = ("backlog", "units", "max_units", "tasks", "seconds_per_image", "reason")
@@ -168,22 +168,22 @@ class Report(BaseModel):
         return StoredReport.model_validate(parts, context=WRITING)
 
     def to_json(self) -> dict[str, Any]:
-        """The stored report as JSON has it."""
+        """The content of `report.json`."""
         return self.stored().model_dump(mode="json", by_alias=True)
 
     def to_html(self) -> str:
-        """The report as a page that stands alone."""
+        """The report as an HTML page that loads no other file."""
         return _PAGES.get_template("report.html.jinja").render(report=self)
 
     def summary(self) -> str:
         """One line for a log."""
         outcomes = self.totals.images.model_dump().items()
-        images = ", ".join(f"{n} {outcome}" for outcome, n in outcomes if n) or "no images"
+        images = ", ".join(f"{n} {outcome}" for outcome, n in outcomes if n) or "no pictures"
         return f"{images}; model on for {self.minutes:.1f} minutes, about {self.cost_usd:.2f} USD"
 
     @property
     def _images(self) -> int:
-        """Since the start request: a run that was cleared has the images of its first time in its journal too."""
+        """Images answered since the start request. The journal of a cleared run also has those of its first attempt."""
         return self._answered_since(self.model.requested_at)
 
     def _answered_since(self, moment: datetime | None) -> int:

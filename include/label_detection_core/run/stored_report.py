@@ -1,4 +1,4 @@
-"""A run's `report.json`, as it is stored: what `Report` writes, and what pages read of any version's."""
+"""The stored form of `report.json`: `Report` writes it, and pages read it, also from other versions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from label_detection_core.run.totals import Calls, Counts, Lag, NamedImages
 from label_detection_core.stored import Count, Lenient, Maybe, Number, Part, Stored
 
 SCHEMA = "label-detection-report/1"
-#: Labels of a run that a list of runs shows: those on most images.
+#: Labels per run that a list of runs shows, the most frequent ones.
 _LABELS = 12
 
 
@@ -18,72 +18,82 @@ def _that_are_counts(value: Any) -> Any:
     return {name: count for name, count in value.items() if type(count) is int} if isinstance(value, dict) else value
 
 
-#: Images by name; an odd count is as if it were not there.
+#: Number of images by name. When read, a count that is not an integer is left out.
 Tally = Lenient[Annotated[dict[str, Count], BeforeValidator(_that_are_counts)]]
 
 
 class RunTimes(Part):
-    """Which run, and when."""
+    """DAG id, run id, begin and end of the run."""
 
-    dag_id: Lenient[str] = ""
-    run_id: Lenient[str] = ""
-    started_at: Lenient[str | None] = None
-    ended_at: Lenient[str | None] = None
+    dag_id: Lenient[str] = Field(default="", description="id of the DAG")
+    run_id: Lenient[str] = Field(default="", description="id of the DAG run")
+    started_at: Lenient[str | None] = Field(default=None, description="when the run started")
+    ended_at: Lenient[str | None] = Field(default=None, description="when the report was written")
 
 
 class Waiting(Part):
-    """The queue at the end, in messages."""
+    """Messages on the queue at the end of the run."""
 
-    visible: Count
-    in_flight: Count
-    delayed: Lenient[Count] = 0
+    visible: Count = Field(description="messages that wait")
+    in_flight: Count = Field(description="messages that a consumer holds")
+    delayed: Lenient[Count] = Field(default=0, description="messages with a delivery delay")
 
 
 class ModelCost(Part):
-    """When the model was asked for, ran and was off, and what that cost. None: did not happen, or is not known."""
+    """Times of the model's start, stop and end, its minutes and its cost. None: did not happen, or not known."""
 
-    arn: Lenient[str] = ""
-    units: Lenient[Count] = 0
-    requested_at: Lenient[str | None] = None
-    adopted: Lenient[StrictBool] = False
-    running_at: Lenient[str | None] = None
-    stop_asked_at: Lenient[str | None] = None
-    stopped_at: Lenient[str | None] = None
-    minutes: Lenient[Number | None] = None
-    unit_minutes: Lenient[Number | None] = None
-    cost_usd: Lenient[Number | None] = None
-    cost_per_1000_usd: Lenient[Number | None] = None
-    use: Lenient[Number | None] = None
+    arn: Lenient[str] = Field(default="", description="ARN of the model")
+    units: Lenient[Count] = Field(default=0, description="inference units")
+    requested_at: Lenient[str | None] = Field(default=None, description="when the model was asked for")
+    adopted: Lenient[StrictBool] = Field(default=False, description="whether the model was on already")
+    running_at: Lenient[str | None] = Field(default=None, description="when the model was running")
+    stop_asked_at: Lenient[str | None] = Field(default=None, description="when the stop request was accepted")
+    stopped_at: Lenient[str | None] = Field(default=None, description="when the model was off")
+    minutes: Lenient[Number | None] = Field(
+        default=None, description="minutes from the request until the model was off"
+    )
+    unit_minutes: Lenient[Number | None] = Field(default=None, description="the same minutes, times inference units")
+    cost_usd: Lenient[Number | None] = Field(
+        default=None, description="cost of the unit-minutes at `price_per_unit_hour`"
+    )
+    cost_per_1000_usd: Lenient[Number | None] = Field(
+        default=None, description="cost per 1,000 images that the model answered"
+    )
+    use: Lenient[Number | None] = Field(
+        default=None, description="images answered, as a share of what the units can do in the time, 0-1"
+    )
 
 
 class SampleCost(Part):
-    """What the AWS sample's schedule would have taken for the same images."""
+    """Model minutes and cost of the same images with the schedule of the AWS sample."""
 
-    minutes: Lenient[Number] = 0.0
-    cost_usd: Lenient[Number] = 0.0
+    minutes: Lenient[Number] = Field(default=0.0, description="minutes that the model would have been on")
+    cost_usd: Lenient[Number] = Field(default=0.0, description="cost of these minutes")
 
 
 class PlanInShort(Part):
-    """How the run was sized, and why."""
+    """The size of the run, and the reason for it."""
 
-    backlog: Lenient[Count] = 0
-    units: Lenient[Count] = 0
-    max_units: Lenient[Count | None] = None
-    tasks: Lenient[Count] = 0
-    seconds_per_image: Lenient[Number] = 0.0
-    reason: Lenient[str] = ""
+    backlog: Lenient[Count] = Field(default=0, description="messages that waited")
+    units: Lenient[Count] = Field(default=0, description="inference units")
+    max_units: Lenient[Count | None] = Field(
+        default=None, description="inference units up to which AWS may add some; null: it adds none"
+    )
+    tasks: Lenient[Count] = Field(default=0, description="analysis tasks")
+    seconds_per_image: Lenient[Number] = Field(default=0.0, description="expected work time of an image")
+    reason: Lenient[str] = Field(default="", description="why these numbers were chosen")
 
 
 class StoredReport(Stored):
-    """A run in numbers. Whatever of it is odd or missing, the rest is read."""
+    """The content of `report.json`. A missing or invalid part does not keep the other parts from being read."""
 
-    schema_: Lenient[str] = Field(SCHEMA, alias="schema")
-    version: Maybe[str] = None  # of this package
+    schema_: Lenient[str] = Field(default=SCHEMA, alias="schema", description="form of this file")
+    version: Maybe[str] = Field(default=None, description="version of this package that wrote the report")
     run: Lenient[RunTimes] = RunTimes()
     images: Lenient[Counts] = Counts()
-    labels: Tally = Field(default={})
-    rejections: Tally = Field(default={})
-    ignored: Tally = Field(default={})
+    labels: Tally = Field(default={}, description="number of images per label")
+    rejections: Tally = Field(default={}, description="number of rejected images per error code")
+    ignored: Tally = Field(default={}, description="number of ignored messages and images per reason")
     unreadable: Lenient[NamedImages] = NamedImages()
     queue: Lenient[Waiting | None] = None
     model: Lenient[ModelCost] = ModelCost()
@@ -91,11 +101,11 @@ class StoredReport(Stored):
     lag: Lenient[Lag] = Lag()
     sample_schedule: Lenient[SampleCost] = SampleCost()
     plan: Lenient[PlanInShort] = PlanInShort()
-    problems: Lenient[list[str]] = Field(default=[])
-    warnings: Lenient[list[str]] = Field(default=[])
+    problems: Lenient[list[str]] = Field(default=[], description="what made the run fail, one line each")
+    warnings: Lenient[list[str]] = Field(default=[], description="what did not make the run fail, one line each")
 
     def row(self) -> dict[str, Any]:
-        """What a list or a plot of runs shows of it."""
+        """The numbers that a list or a plot of runs shows."""
         return {
             "started_at": self.run.started_at,
             "labelled": self.images.labelled,
@@ -109,10 +119,10 @@ class StoredReport(Stored):
         }
 
     def most_frequent(self, most: int) -> list[tuple[str, int]]:
-        """At most `most` labels with their numbers of images, the most frequent first."""
+        """At most `most` labels, each with its number of images, the most frequent first."""
         return sorted(self.labels.items(), key=lambda label: (-label[1], label[0]))[:most]
 
     def head(self, *names: str) -> dict[str, Any]:
-        """What is stored of these parts: None for one that is not there, empty for an odd one."""
+        """The named parts of the report. A part that is missing is None; a part that is invalid is empty."""
         stored = self.model_dump(mode="json", include=set(names), exclude_unset=True)
         return {name: stored.get(name) for name in names}

@@ -1,4 +1,4 @@
-"""What a run's journal adds up to: images, labels, rejections, and what the model was asked."""
+"""Totals of a run's journal: images, labels, rejections, and calls to the model."""
 
 from __future__ import annotations
 
@@ -12,55 +12,55 @@ from label_detection_core.drain.journal_line import JournalLine
 from label_detection_core.queue.messages import Ignored
 from label_detection_core.stored import Count, Lenient, Number, Part
 
-#: Images of a kind that are kept by name.
+#: Images per group (ignored, unreadable) that are kept by name at most.
 _MOST_NAMED = 1000
-#: Ignored images that are hardly in the bucket: no room is taken for them from those that may be. A run has many where
-#: messages come twice, or where the bucket announces what the pipeline deletes.
+#: Reasons of ignored images that are most likely gone from the bucket. They are named only if the other ignored images
+#: leave room. A run has many of them if messages are delivered twice, or if the bucket also announces deleted objects.
 _AWAY = {Ignored.GONE, Ignored.REMOVED}
-#: In a line without a time.
+#: Stands for the time of a journal line without a time.
 _UNKNOWN_SECOND = 0
-#: The reason in a line of a version that did not write one.
+#: Stands for the reason of a line that an older version wrote without one.
 _NOT_RECORDED = "reason not recorded"
 
 
 class Counts(Part):
-    """Images by outcome; a message that announced no image of ours counts as one."""
+    """Number of images by outcome. A message that announced no image of this pipeline counts as one image."""
 
-    labelled: Lenient[Count] = 0
-    rejected: Lenient[Count] = 0
-    ignored: Lenient[Count] = 0
-    failed: Lenient[Count] = 0
-    unreadable: Lenient[Count] = 0
+    labelled: Lenient[Count] = Field(default=0, description="labelled images")
+    rejected: Lenient[Count] = Field(default=0, description="rejected images")
+    ignored: Lenient[Count] = Field(default=0, description="images and messages with nothing to do")
+    failed: Lenient[Count] = Field(default=0, description="deliveries that failed and were returned to the queue")
+    unreadable: Lenient[Count] = Field(default=0, description="images that S3 does not let the pipeline read")
 
 
 class NamedImage(Part):
-    """An image in the source bucket, what became of it, and when."""
+    """An image of the source bucket. `why`: the reason of its outcome; `at`: the time of its outcome."""
 
-    bucket: str
-    key: str
-    why: str
-    at: AwareDatetime
+    bucket: str = Field(description="the source bucket")
+    key: str = Field(description="key in the source bucket")
+    why: str = Field(description="the reason")
+    at: AwareDatetime = Field(description="when that was found, UTC")
 
 
 class NamedImages(Part):
-    """The first images of a kind, each once, and how many lines of the journal there are for others."""
+    """`first`: the first images of a group, each once. `more`: the number of journal lines about other images."""
 
-    first: Lenient[list[NamedImage]] = Field(default=[])
-    more: Lenient[Count] = 0
+    first: Lenient[list[NamedImage]] = Field(default=[], description="the first of these images")
+    more: Lenient[Count] = Field(default=0, description="number of journal lines about further images")
 
 
 class Calls(Part):
-    """What the model was asked: images answered, sends throttled, and what an answer took, in seconds.
+    """Calls to the model: images answered, sends throttled, and how long an answer took, in seconds.
 
-    A percentile is the least time that so many answers took at most; `slowest` is of all of them.
+    `p95`: 95 % of the answers took at most this time; `p50` and `p99` likewise. `slowest`: the longest time.
     """
 
-    answered: Lenient[Count] = 0
-    throttled: Lenient[Count] = 0
-    p50: Lenient[Number | None] = None
-    p95: Lenient[Number | None] = None
-    p99: Lenient[Number | None] = None
-    slowest: Lenient[Number | None] = None
+    answered: Lenient[Count] = Field(default=0, description="images that the model answered")
+    throttled: Lenient[Count] = Field(default=0, description="throttled requests")
+    p50: Lenient[Number | None] = Field(default=None, description="seconds: half of the answers took at most this time")
+    p95: Lenient[Number | None] = Field(default=None, description="seconds: 95 % of the answers took at most this time")
+    p99: Lenient[Number | None] = Field(default=None, description="seconds: 99 % of the answers took at most this time")
+    slowest: Lenient[Number | None] = Field(default=None, description="seconds of the slowest answer")
 
     @property
     def throttled_share(self) -> float:
@@ -69,20 +69,23 @@ class Calls(Part):
 
 
 class Lag(Part):
-    """From an image's announcement to its outcome, in seconds: of half of them at most, and the longest."""
+    """Seconds from the announcement of an image to its outcome: the median (`p50`) and the longest."""
 
-    p50: Lenient[Number | None] = None
-    longest: Lenient[Number | None] = None
+    p50: Lenient[Number | None] = Field(
+        default=None, description="seconds: half of the images waited at most this time"
+    )
+    longest: Lenient[Number | None] = Field(default=None, description="seconds of the longest wait")
 
 
 class Totals(BaseModel):
-    """A journal, added up.
+    """The totals of a journal.
 
-    `ignored`: messages and images that there was nothing to do for, by reason; `ignored_images`: those of them that
-    named an image (of many that are gone only the first); `unreadable`: objects that S3 refuses, `why` with its error.
-    `seconds_per_image`: the mean time an image was worked on, without those that waited for a throttled call;
-    `by_second`: images that the model answered for, by the second since 1970 in which they ended;
-    `throttled_by_second`: sends of theirs that were throttled.
+    * `ignored`: number of messages and images that needed no work, by reason.
+    * `ignored_images`: ignored ones that named an image; of images that are gone, as many as there is room for.
+    * `unreadable`: objects that S3 does not let the pipeline read; `why` is the error of S3.
+    * `seconds_per_image`: mean work time of a labelled image, without images that were throttled.
+    * `by_second`: number of images that the model answered, by the second (Unix time) of their outcome.
+    * `throttled_by_second`: number of throttled sends, by the same second.
     """
 
     images: Counts
@@ -99,7 +102,7 @@ class Totals(BaseModel):
 
 
 def add_up(lines: Iterable[JournalLine]) -> Totals:
-    """Add up a journal's lines. Memory grows with the run's seconds and with the times that answers took, to the ms."""
+    """Add up the lines of a journal. Memory grows with the run's seconds and the distinct answer times in ms."""
     outcomes: Counter[str] = Counter()
     found: Counter[str] = Counter()
     rejections: Counter[str] = Counter()
@@ -108,7 +111,7 @@ def add_up(lines: Iterable[JournalLine]) -> Totals:
     milliseconds: Counter[int] = Counter()
     by_second: Counter[int] = Counter()
     throttled: Counter[int] = Counter()
-    lags: Counter[int] = Counter()  # by the second
+    lags: Counter[int] = Counter()  # number of images by lag in whole seconds
     worked, images = 0.0, 0
     for line in lines:
         outcomes[line.outcome] += 1
@@ -145,7 +148,7 @@ def add_up(lines: Iterable[JournalLine]) -> Totals:
 
 
 class _Named:
-    """Collects images by name: the first ones, each with its last reason."""
+    """Collects the first images by name, each with its latest reason."""
 
     def __init__(self) -> None:
         self._first: dict[tuple[str, str], NamedImage] = {}
@@ -161,7 +164,7 @@ class _Named:
             self._more += 1
 
     def images(self, then: _Named | None = None) -> NamedImages:
-        """These, and those of `then` as far as there is room; `more` does not count the rest of them."""
+        """These images, then those of `then` while there is room. `more` does not count images of `then`."""
         first = [*self._first.values(), *(then._first.values() if then else [])]
         return NamedImages(first=first[:_MOST_NAMED], more=self._more)
 
@@ -178,7 +181,7 @@ def _lag(seconds: Counter[int]) -> Lag:
         seen += seconds[lag]
         if seen >= rank:
             return Lag(p50=lag, longest=max(seconds))
-    raise AssertionError("unreachable: the rank is one of them")
+    raise AssertionError("unreachable: the rank is at most the number of images")
 
 
 def _calls(milliseconds: Counter[int], throttled: int) -> Calls:

@@ -1,6 +1,6 @@
-"""The DAGs, for a DAG file of two lines.
+"""Makes the DAGs. A DAG file needs two lines:
 
-from label_detection.dags import labels  # Airflow parses files in which it finds the words airflow and dag
+from label_detection.dags import labels  # Airflow parses a file only if it contains the texts airflow and dag
 labels()
 """
 
@@ -25,14 +25,14 @@ __all__ = ["labels", "watchdog"]
 
 
 def labels(prefix: str = "", *, with_watchdog: bool = True, **options: Any) -> None:
-    """The DAGs of each configured pipeline, in the DAG file that calls this; when a task reads the file, its own alone.
+    """Make the DAGs of all configured pipelines in the calling DAG file. For a task, make only the task's own DAG.
 
-    :param prefix: what the id of each DAG begins with: 1 to 100 letters of A-Z and a-z, digits, `_`, `-` or `.`. Each
-        prefix has its own watchdog.
-    :param with_watchdog: also the watchdog's. Without it, another DAG file must call `watchdog` with the same prefix: a
-        file of its own goes on when the pipelines' file no longer parses.
-    :param options: options of the section `[label_detection]`. They win over the pipelines' file, which wins over the
-        section. What is wrong with one fails the first task of a run, with a line for each.
+    :param prefix: prefix of all DAG ids: 1 to 100 letters A-Z and a-z, digits, `_`, `-` or `.`. Each prefix has its own
+        watchdog.
+    :param with_watchdog: whether to make the watchdog DAG too. If False, another DAG file must call `watchdog` with the
+        same prefix. The watchdog in a separate file still works when the pipelines' file no longer parses.
+    :param options: options of the section `[label_detection]`. They override the pipelines' file, which overrides the
+        section. Wrong options fail the first task of a run, with one line per option.
     :raises ValueError: when the prefix is wrong.
     """
     call, folder = _call(inspect.currentframe(), prefix, options)
@@ -47,11 +47,11 @@ def labels(prefix: str = "", *, with_watchdog: bool = True, **options: Any) -> N
 
 
 def watchdog(prefix: str = "", **options: Any) -> None:
-    """The DAG that stops the models of a prefix's pipelines, for a DAG file of its own.
+    """Make the watchdog DAG, in a separate DAG file. It stops models that the pipelines of a prefix have left on.
 
-    :param prefix: that of `labels`.
-    :param options: those of `labels`, of which `pipelines`, `sns_topic_arn` and `aws_conn_id` say who is told when it
-        fails.
+    :param prefix: the prefix of the `labels` call.
+    :param options: the options of the `labels` call. Of these, `pipelines`, `sns_topic_arn` and `aws_conn_id` set where
+        a notice goes when the watchdog fails.
     :raises ValueError: when the prefix is wrong.
     """
     call, folder = _call(inspect.currentframe(), prefix, options)
@@ -64,12 +64,12 @@ def _watchdog(prefix: str, pipelines: Iterable[Pipeline]) -> None:
 
 
 def _is_wanted(dag_id: str) -> bool:
-    """Whether Airflow reads the file for this DAG, or for all that are in it."""
+    """Whether Airflow parses the file for this DAG, or for all DAGs in it."""
     return get_parsing_context().dag_id in {None, dag_id}
 
 
 def _call(frame: FrameType | None, prefix: str, options: dict[str, Any]) -> tuple[Call, Path]:
-    """A call, and the DAG file's folder; `frame`: that of the function which the DAG file has called."""
+    """The call in the DAG file, and the folder of the DAG file. `frame`: of the function that the DAG file calls."""
     caller = frame.f_back if frame else None
     file = Path(caller.f_code.co_filename if caller else "")
     name = frame.f_code.co_name if frame else ""

@@ -1,30 +1,33 @@
 """
-Announces pictures in the source bucket that were never announced: uploaded before the notification existed, or whose
-message expired. Manually only.
+Announces pictures in the source bucket that have no message on the queue: they were uploaded before the bucket's event
+notification was set up, or their message expired. This DAG runs only when you trigger it.
 
-`plan_backfill` lists the bucket and says what there is and what labelling it would take. `enqueue_images` puts it on
-the queue, oldest first. From there `label_detection` takes over, at its next run or in the one that is going on: this
-DAG starts no model.
+`plan_backfill` lists the bucket and reports how many pictures there are, and how much time and money labelling them
+would take. `enqueue_images` sends a message for each picture to the queue, oldest picture first. The current run of
+`label_detection` or its next one labels them. This DAG starts no model.
 
 ## Running it
 
-* First as it is: **a dry run** that only counts. Its numbers are in the log of `plan_backfill`, and in its XCom.
-* Then with "Only count (dry run)" off.
-* Running it twice is safe, also while pictures are being labelled: one that was announced twice is labelled once, and
-  its second message is counted as ignored.
+* First run it with the default params: **a dry run** only counts. The numbers are in the log of `plan_backfill`, and in
+  its XCom.
+* Then run it with "Only count (dry run)" off.
+* Running it twice is safe, also while pictures are being labelled. A picture that is announced twice is labelled once,
+  and its second message is counted as ignored.
 
 ## Params
 
-* **Prefix** (`prefix`): only pictures whose keys begin so, such as `line 3/`. Empty: the whole source bucket.
-* **Only count (dry run)** (`dry_run`): on by default. Off: the pictures are put on the queue.
-* **Older than (minutes)** (`older_than_minutes`): 60. Younger pictures are left to their own event. 0: all.
+* **Prefix** (`prefix`): only pictures whose keys begin with this text, such as `line 3/`. Empty: the whole source
+  bucket.
+* **Only count (dry run)** (`dry_run`): on by default. Off: the pictures are announced on the queue.
+* **Older than (minutes)** (`older_than_minutes`): 60 by default. Younger pictures are left out, because S3's own event
+  announces them. 0: all pictures.
 
-Buckets, queue and price are the options of `label_detection`; they are on its page.
+Buckets, queue and price are options of `label_detection`. The page of that DAG lists them.
 
 ## When it is red
 
-Its log says what to mend. No picture is lost: what was not announced is still in the source bucket. Clear the task, and
-it goes on where it was; or start another run.
+The log of the red task names the cause. No picture is lost: each one that was not announced is still in the source
+bucket. Correct the cause and clear the task, which continues where it stopped; or start another run.
 """
 
 from __future__ import annotations
@@ -40,7 +43,7 @@ from label_detection_core.config.pipeline import Pipeline
 
 
 def backfill(pipeline: Pipeline) -> None:
-    """The backfill's DAG of a pipeline."""
+    """Make the backfill DAG of a pipeline."""
     with DAG(
         pipeline.backfill_dag_id,
         description="Announce pictures in the source bucket that were never announced",
@@ -57,7 +60,7 @@ def backfill(pipeline: Pipeline) -> None:
             "owner": "label-detection",
             "retries": 2,
             "retry_delay": timedelta(seconds=10),
-            "execution_timeout": timedelta(hours=6),  # S3 lists some million keys an hour at least
+            "execution_timeout": timedelta(hours=6),  # S3 lists at least some million keys an hour
             **pipeline.default_args(),
         },
     ):
@@ -66,5 +69,5 @@ def backfill(pipeline: Pipeline) -> None:
             task_id="enqueue_images",
             doc_md=task_docs(EnqueueImagesOperator, pipeline),
             map_index_template="{{ images | default('enqueueing') }}",
-            max_active_tis_per_dagrun=1,  # one after the other: the oldest first
+            max_active_tis_per_dagrun=1,  # one after the other, so that the oldest pictures come first
         ).expand(chunk=plan_backfill.output)

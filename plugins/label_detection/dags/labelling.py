@@ -1,25 +1,27 @@
 """
 Labels the pictures that arrive in an S3 bucket with a custom vision model, and never leaves the model on.
 
-`wait_for_images` watches the queue that S3 fills. When images are waiting, `plan_run` sizes the run, `start_model` asks
-for the model, and `wait_for_model` waits until it runs. The `analyse_images` tasks then empty the queue: each image and
-its label document go to the final bucket, what cannot be labelled goes to `rejected/` there. `stop_model` stops the
-model **whatever happened**, and `write_report` says what was done and what it cost. An empty queue skips the run.
+`wait_for_images` watches the queue to which S3 announces new images. When images are waiting, `plan_run` sizes the run,
+`start_model` starts the model, and `wait_for_model` waits until the model runs. The `analyse_images` tasks then empty
+the queue: each image and its label document go to the final bucket, and images that cannot be labelled go to
+`rejected/` there. `stop_model` stops the model **in every case**, and `write_report` reports the results and their
+cost. If the queue is empty, the run is skipped.
 
 ## Running it
 
-* It runs on its schedule, one run at a time. A run that is started manually takes params: leave them empty to use what
-  is configured.
-* Running it twice is safe: every image ends as labelled or rejected once, whoever works on it.
-* At `max_model_minutes` the tasks stop taking images, and the model is stopped; the rest waits for the next run.
+* It runs on its schedule, one run at a time. If you trigger a run manually, you can set params; an empty param means
+  the configured value.
+* Running it twice is safe: every image is labelled or rejected once, even if two runs receive it.
+* `max_model_minutes` after the start, the tasks stop receiving images, and the model is stopped. The other images wait
+  for the next run.
 
 ## When it is red
 
-1. `write_report` names the tasks that failed. Open the log of the first of them: it says what to mend.
-2. **`stop_model` red: the model may still be running and costs money.** Stop it manually, now: its page says how. The
-   DAG `label_detection_watchdog` goes on trying.
+1. `write_report` names the tasks that failed. Open the log of the first of them: it names the cause.
+2. **`stop_model` red: the model may still be running and costs money.** Stop the model manually, now: the page of the
+   task has the command. The DAG `label_detection_watchdog` keeps trying.
 3. Everything else can wait: no image is lost. Images that were not labelled are still in the source bucket and in the
-   queue. Mend the cause and start a run, or wait for the next.
+   queue. Correct the cause and start a run, or wait for the next one.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ from label_detection_core.config.pipeline import Pipeline
 
 
 def labelling(pipeline: Pipeline) -> None:
-    """The DAG of a pipeline."""
+    """Make the labelling DAG of a pipeline."""
     with DAG(
         pipeline.dag_id,
         description="Label the pictures that arrive in S3, and never leave the model on",
@@ -62,7 +64,7 @@ def labelling(pipeline: Pipeline) -> None:
             "retries": 2,
             "retry_delay": timedelta(seconds=10),
             "execution_timeout": timedelta(minutes=10),
-            "weight_rule": "absolute",  # or a task would count those behind it too, and stop_model come last
+            "weight_rule": "absolute",  # the default adds downstream weights: stop_model would come last
             **pipeline.default_args(),
         },
     ):
@@ -77,7 +79,7 @@ def _tasks(runs: list[Asset]) -> None:
     start_model = StartModelOperator(
         task_id=START_TASK,
         doc_md=task_docs(StartModelOperator),
-        execution_timeout=timedelta(minutes=40),  # it may have to wait until the model has stopped
+        execution_timeout=timedelta(minutes=40),  # it may have to wait until the model is off
     ).as_setup()
     wait_for_model = ModelRunningSensor(
         task_id=WAIT_TASK, doc_md=task_docs(ModelRunningSensor), execution_timeout=LONGER_THAN_ANY_WAIT
@@ -86,14 +88,14 @@ def _tasks(runs: list[Asset]) -> None:
         task_id="analyse_images",
         doc_md=task_docs(AnalyseImagesOperator),
         map_index_template="{{ images | default('analysing') }}",
-        execution_timeout=LONGER_THAN_ANY_WAIT,  # a backstop: the drain ends itself at the model's deadline
+        execution_timeout=LONGER_THAN_ANY_WAIT,  # only a safety limit: the drain ends at the model's deadline
     ).expand(images_per_second=plan_run.output)
     stop_model = StopModelOperator(
         task_id=STOP_TASK,
         doc_md=task_docs(StopModelOperator),
         retries=5,
         priority_weight=STOP_FIRST,
-        execution_timeout=timedelta(minutes=40),  # a model that is starting cannot be stopped yet
+        execution_timeout=timedelta(minutes=40),  # a model cannot be stopped while it is starting
         on_failure_callback=notifications.stop_failed,
     )
     write_report = WriteReportOperator(
@@ -105,5 +107,5 @@ def _tasks(runs: list[Asset]) -> None:
     )
 
     wait_for_images >> plan_run >> start_model >> wait_for_model >> analyse_images >> stop_model >> write_report
-    analyse_images >> write_report  # a stop that is marked as done manually must not let the report run before it
+    analyse_images >> write_report  # so that the report waits for the analysis even if stop_model is marked as success
     stop_model.as_teardown(setups=[plan_run, start_model, wait_for_model])

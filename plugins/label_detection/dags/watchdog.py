@@ -1,25 +1,26 @@
 """
-Stops models that a run of `label_detection`, or of another pipeline's DAG of its prefix, has left on: a paused DAG, a
-DAG file that no longer parses, a deleted run, a stop that failed or was marked as done manually.
+Stops models that a run has left on: a run of `label_detection`, or of another pipeline's DAG with the prefix of this
+DAG. A run leaves its model on if its DAG is paused, if the DAG file no longer parses, if the run is deleted, or if its
+stop failed or was marked as success manually.
 
-Every run that starts a model holds a lease on it, an Airflow Variable `label_detection_lease.<model>` that says who and
-until when: `max_model_minutes` plus `watchdog_grace_minutes` after the start. Every ten minutes `stop_expired_models`
-looks at the leases that name this DAG, and at those of other prefixes' watchdogs that expired half an hour ago. One
-that has expired, or whose run is deleted or over, is acted on at once; one of whose run no task is at work, as when its
-DAG is paused, after two minutes of looking. It says which run left the model, and how long it was over its time: in its
-log, in its XCom, and to `sns_topic_arn`, if that is set.
+Every run that starts a model holds a lease on it: an Airflow Variable `label_detection_lease.<model>`. It records the
+run and when the lease expires, `max_model_minutes` plus `watchdog_grace_minutes` after the start. Every ten minutes,
+`stop_expired_models` checks the leases that name this DAG, and leases of other prefixes' watchdogs that expired half an
+hour ago or earlier. It acts at once if the lease has expired, or if the run is deleted or over. If no task of the run
+is at work, for example because its DAG is paused, it acts after it has watched the run for two minutes. Its log, its
+XCom and a notice to `sns_topic_arn`, if that is set, report which run left the model, and for how long.
 
-* It costs nothing while there are no leases: one short task, and no call of AWS.
-* The model of a run that is going on within its lease is never stopped, nor one without a lease.
-* It needs no configuration of its own, and works when the pipeline's is broken.
+* It costs nothing while there are no leases: one short task, and no call to AWS.
+* It never stops the model of a run that is at work within its lease, and never a model without a lease.
+* It needs no configuration of its own, and works even if the pipeline's configuration is broken.
 
-**Leave it on.** Pausing it takes away the layer that stops a model when the pipeline cannot.
+**Do not pause this DAG.** Without it, no DAG stops a model when the pipeline cannot.
 
 ## When it is red
 
 **A model may be running and costs money.** The log of `stop_expired_models` names each model that it could not stop,
-with AWS's error and the command that stops it manually: do that, now. It tries again in ten minutes. Then mend the
-cause, often the missing permission `rekognition:StopProjectVersion` or `sagemaker:DeleteEndpoint`.
+with AWS's error and the command that stops the model manually: run it now. The watchdog tries again in ten minutes.
+Then correct the cause, often the missing permission `rekognition:StopProjectVersion` or `sagemaker:DeleteEndpoint`.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ log = logging.getLogger(__name__)
 
 
 def watchdog(prefix: str, pipelines: Iterable[Pipeline]) -> None:
-    """The DAG that stops the models of all pipelines of a prefix, and tells their topics when it fails."""
+    """Make the watchdog DAG of a prefix. When it fails, it publishes a notice to the topics of all its pipelines."""
     with DAG(
         f"{prefix}{WATCHDOG_DAG}",
         description="Stop models that a run has left on",
@@ -59,7 +60,7 @@ def watchdog(prefix: str, pipelines: Iterable[Pipeline]) -> None:
             "owner": "label-detection",
             "retries": 1,
             "retry_delay": timedelta(seconds=10),
-            "execution_timeout": timedelta(minutes=15),  # it waits eight for a model that is long in stopping
+            "execution_timeout": timedelta(minutes=15),  # it waits up to eight for a slow stop
             WATCHED: _watched(pipelines),
         },
     ):
@@ -72,9 +73,9 @@ def watchdog(prefix: str, pipelines: Iterable[Pipeline]) -> None:
 
 
 def _watched(pipelines: Iterable[Pipeline]) -> list[dict[str, Any]]:
-    """Whom to tell when it fails, for each pipeline."""
+    """For each pipeline, the options that set where a failure notice goes."""
     try:
         return [pipeline.default_args(("sns_topic_arn", "aws_conn_id")) for pipeline in pipelines]
-    except Exception:  # whatever it is: the watchdog must be there without
+    except Exception:  # any error: the watchdog DAG must exist in every case
         log.exception("the pipelines' options cannot be read")
         return []

@@ -1,1 +1,1 @@
-"""The services: clients, and models behind one seam."""
+"""AWS clients, and one model hook per model service, all with one interface."""

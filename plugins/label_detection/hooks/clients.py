@@ -1,4 +1,4 @@
-"""Every client of AWS: in the model's Region, and for the pipeline with adaptive retries and for several threads."""
+"""AWS clients, in the model's Region, with their settings for retries, timeouts and threads."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ if TYPE_CHECKING:
 
 
 RetryMode = Literal["adaptive", "standard"]
-#: Sends of one call: a minute or two of trouble.
+#: Attempts of one call. They bridge a minute or two of errors.
 _ATTEMPTS = 10
-#: The same for an image's calls to S3: half a minute at most, because the model is on while they are sent again.
+#: Attempts of an S3 call for an image: half a minute at most, because the model costs money during the retries.
 IMAGE_ATTEMPTS = 6
-#: For a caller that goes round a loop of its own and must hear in seconds that it is to stop.
+#: Attempts for a caller that repeats its calls in a loop, and that must notice a stop request within seconds.
 FEW_ATTEMPTS = 2
 
 
 def client_config(workers: int = 1, attempts: int = _ATTEMPTS, mode: RetryMode = "adaptive") -> Config:
-    """`adaptive`: botocore slows down by itself when a service throttles."""
+    """A configuration for clients that `workers` threads share; `attempts` includes the first one.
+
+    In the mode `adaptive`, botocore itself sends fewer calls when a service throttles.
+    """
     return Config(
         retries={"mode": mode, "total_max_attempts": attempts},
         max_pool_connections=workers + 2,
@@ -35,26 +38,26 @@ def client_config(workers: int = 1, attempts: int = _ATTEMPTS, mode: RetryMode =
 
 
 def brief_config() -> Config:
-    """Two sends, half a minute at most: for calls beside a run, or that their caller repeats."""
+    """Two attempts, half a minute at most: for calls that are not essential to a run, or that the caller repeats."""
     return Config(
         retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=5, read_timeout=10, tcp_keepalive=True
     )
 
 
 def s3_client(settings: Settings, workers: int = 1, attempts: int = _ATTEMPTS) -> S3Client:
-    """A client for both buckets."""
+    """An S3 client for both buckets."""
     client: S3Client = _client(settings, "s3", client_config(workers, attempts))
     return client
 
 
 def sqs_client(settings: Settings, workers: int = 1, attempts: int = _ATTEMPTS) -> SQSClient:
-    """A client for the queue."""
+    """An SQS client for the queue."""
     client: SQSClient = _client(settings, "sqs", client_config(workers, attempts))
     return client
 
 
 def aws_hook(service: str, aws_conn_id: str | None, region_name: str | None, **more: Any) -> RedactingAwsHook:
-    """The hook whose `conn` is a client of a service; `config` and `verify` as the provider's hook takes them."""
+    """A hook whose `conn` is a client of the service. `more`: `config` and `verify` of the Amazon provider's hook."""
     return RedactingAwsHook(aws_conn_id=aws_conn_id, region_name=region_name, client_type=service, **more)
 
 

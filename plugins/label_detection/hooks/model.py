@@ -1,4 +1,4 @@
-"""The seam between the pipeline and a service that runs models: describe, start, stop, detect, and its waiters."""
+"""The interface between the pipeline and a model service: describe, start, stop, detect, and waiters."""
 
 from __future__ import annotations
 
@@ -18,22 +18,25 @@ from label_detection_core.queue.messages import ImageRef
 
 
 class Phase(Enum):
-    """Where a model is in its life, whatever words its service has for it."""
+    """Phase of a model's life, independent of the state names of its service."""
 
-    OFF = "off"  # can be started
+    OFF = "off"  # and can be started
     STARTING = "starting"
     RUNNING = "running"
     STOPPING = "stopping"
-    UNUSABLE = "unusable"  # cannot be started from here
+    UNUSABLE = "unusable"  # no start is possible in this state
 
 
 @dataclass(frozen=True)
 class ModelState:
-    """A model's phase, the service's own word for it, and what there is to say about it.
+    """State of a model.
 
-    :param units: inference units, or instances, that it has now.
-    :param fixed_units: the number that it always starts with, whatever is requested.
-    :param remains: it is off, but something of it is left at its service, which `stop` takes away.
+    :param phase: the phase, independent of the service.
+    :param status: the service's name of the state.
+    :param reason: the service's explanation of the state, and what to do about it.
+    :param units: inference units, or instances, that the model has now.
+    :param fixed_units: the number of units that it always starts with, whatever number is requested.
+    :param remains: whether a model that is off has left something at its service, which `stop` removes.
     """
 
     phase: Phase
@@ -45,12 +48,12 @@ class ModelState:
 
     @property
     def is_on(self) -> bool:
-        """Whether it costs money, or is about to."""
+        """Whether the model costs money, or soon will."""
         return self.phase in {Phase.STARTING, Phase.RUNNING, Phase.STOPPING}
 
     @property
     def is_gone(self) -> bool:
-        """Whether it is off, and nothing remains of it."""
+        """Whether the model is off and has left nothing at its service."""
         return not self.is_on and not self.remains
 
     def __str__(self) -> str:
@@ -59,88 +62,93 @@ class ModelState:
 
 @dataclass(frozen=True)
 class StopTarget:
-    """What EventBridge Scheduler has to call to stop a model: a universal target's ARN, and the request."""
+    """The call with which EventBridge Scheduler stops a model: ARN of a universal target, and the request's JSON."""
 
     arn: str
     input: dict[str, Any]
 
 
 class ServiceEndedError(LookupError):
-    """The service that runs the model is no more; the message says what to do."""
+    """AWS has ended the service that runs the model. The message tells what to do."""
 
 
 class ModelInUseError(Exception):
-    """The service will not start or stop the model in the state it is in now."""
+    """The service refuses to start or stop the model in its current state."""
 
 
 class QuotaExceededError(Exception):
-    """The account may not have more of the service now: a quota. The message names it and says what to do.
+    """A quota of the account is used up. The message names the quota and tells what to do.
 
-    A request that is sent again gets the same answer, until another model is stopped or AWS has raised the quota.
+    Sending the request again does not help until another model is stopped or AWS has raised the quota.
     """
 
 
 class ModelHook(Protocol):
-    """One model at one service. Waiters `model_running` and `model_stopped` come from the hook's waiter file.
+    """One model at one service. The hook's waiter file has the waiters `model_running` and `model_stopped`.
 
-    `STATUS`: where the waiters' answers have the model's state, in JMESPath.
+    `STATUS`: JMESPath of the model's state in the responses that the waiters get.
     """
 
     STATUS: str
 
     def describe(self) -> ModelState:
-        """Where the model is now."""
+        """The model's state now. :raises LookupError: when there is no such model."""
 
     def start(self, units: int, max_units: int | None = None) -> None:
-        """Ask for the model; its service may add units, up to `max_units`.
+        """Request a start with `units` inference units; the service may add more, up to `max_units`.
 
-        :raises ModelInUseError: when it is not off; QuotaExceededError: when the account's quota is used up.
+        :raises ModelInUseError: when the model is not off.
+        :raises QuotaExceededError: when a quota of the account is used up.
         """
 
     def stop(self) -> None:
-        """Ask for its end. :raises ModelInUseError: when it is not running; LookupError: when there is none."""
+        """Request a stop.
+
+        :raises ModelInUseError: when the model is not running.
+        :raises LookupError: when there is nothing to stop.
+        """
 
     def keep_pace(self, pace: Pace) -> None:
-        """From now on each send of `detect` waits for its turn, and tells the pace whether it was throttled.
+        """From now on each request of `detect` waits for its turn, and reports to the pace whether it was throttled.
 
-        And `detect` waits for a model that is on and says that it is not ready yet, until the pace ends.
+        `detect` then also waits for a model that is on but answers that it is not ready yet, until the pace ends.
         """
 
     def detect(self, image: ImageRef, min_confidence: float | None) -> Detection:
-        """What is in an image (`label_detection_core.labelling.labeller.Detect` says which errors mean what).
+        """Detect labels in an image. `label_detection_core.labelling.labeller.Detect` lists the errors.
 
         :param min_confidence: 0-100; None: the model's own thresholds hold.
         """
 
     def stop_target(self) -> StopTarget:
-        """The same for somebody who has no hook: the dead man's switch."""
+        """The stop request for the dead man's switch, which EventBridge Scheduler sends without this hook."""
 
     def waiter_args(self) -> dict[str, Any]:
-        """What the waiters' operation is called with."""
+        """Arguments of the operation that the waiters call."""
 
     def get_waiter(self, waiter_name: str) -> Any:
-        """A waiter of the service's client, or of the hook's own file."""
+        """A waiter of the service's client, or from the hook's waiter file."""
 
 
 def hook_class(model: Model) -> Any:
-    """The class of a model's hook."""
+    """The hook class for a model's type."""
     return import_string(model.type.hook)
 
 
 def hook_for(model: Model, aws_conn_id: str | None, config: Config | dict[str, Any] | None, **more: Any) -> ModelHook:
-    """The hook for a model, in its Region."""
+    """A hook for a model, with clients in the model's Region."""
     hook = hook_class(model)(model, aws_conn_id=aws_conn_id, region_name=model.region, config=config, **more)
     return cast(ModelHook, hook)
 
 
 def model_hook(settings: Settings) -> ModelHook:
-    """The hook for the settings' model."""
+    """A hook for the model of the settings."""
     return hook_for(settings.model, settings.aws_conn_id, client_config())
 
 
 def paced_model_hook(settings: Settings, workers: int, pace: Pace) -> ModelHook:
-    """The same for `workers` threads, whose detections keep a pace."""
-    # Two that slow down at once would be one too many: the pace does what `adaptive` is for.
+    """A hook for the model of the settings, for `workers` threads; its `detect` keeps the pace."""
+    # Not `adaptive`: the pace already slows down when the model throttles, and the two would disturb each other.
     hook = hook_for(settings.model, settings.aws_conn_id, client_config(workers, mode="standard"))
     hook.keep_pace(pace)
     return hook

@@ -1,7 +1,8 @@
-"""A client whose calls of one operation keep a pace: at each send, also of a call that is sent again.
+"""Makes a client keep a pace for one operation: each request waits for its turn, also a retry.
 
-Whether a call is sent again is decided here, and not by botocore: its waits cannot be ended, it counts a throttled call
-that comes with HTTP 500 among the service's failures, and it sends a call that fails ten times, with the model on.
+This module also decides about retries, instead of botocore, for three reasons. A wait of botocore cannot be
+interrupted. botocore takes a throttled call with HTTP 500 for a failure of the service. And it sends a failing call up
+to ten times, while the model costs money.
 """
 
 from __future__ import annotations
@@ -24,22 +25,22 @@ from label_detection_core import aws_errors
 from label_detection_core.drain.pace import Pace
 
 _LONGEST_SECONDS = 20.0
-#: Sends of a call that the service fails (5xx, a lost connection) while it answers others: the image may be to blame,
-#: so it goes back to the queue soon, and waits there without the model.
+#: Attempts of a call that fails (5xx, a lost connection) while other calls succeed. The image may be the cause, so its
+#: message returns to the queue soon, where it waits without costing model time.
 _QUICK_SENDS = 3
 _QUICK_SECONDS = 0.5
-#: Between two sends to a model that is RUNNING and says that it is not ready yet.
+#: Seconds between two requests to a model that is RUNNING but answers that it is not ready yet.
 _NOT_READY_SECONDS = 2.0
 _STATE = "label_detection"
 
 
 class Load(Enum):
-    """What an answer says of the model, in words that botocore does not know."""
+    """What a response shows about the model's load, where botocore does not know it."""
 
     NORMAL = "nothing"
-    BUSY = "it has too much to do, and refuses"  # sent again as a throttled call is, as often as the client allows
-    SILENT = "it has not answered in time"  # too much to do, or the image is to blame: not sent again from here
-    NOT_READY = "it does not run"  # or it has just begun to, and a part of its service does not know that yet
+    BUSY = "it has too much to do, and refuses"  # retried like a throttled call, as often as the client allows
+    SILENT = "it has not answered in time"  # overload, or the image is the cause: no retry here
+    NOT_READY = "it does not run"  # or it has just started, and a part of its service does not know that yet
 
 
 def keep_pace(
@@ -49,14 +50,15 @@ def keep_pace(
     describe: Callable[[], ModelState],
     load_of: Callable[[dict[str, Any]], Load] = lambda _: Load.NORMAL,
 ) -> None:
-    """Have each send of an operation wait for its turn, and report to the pace how it was answered.
+    """Make each request of an operation wait for its turn, and report to the pace whether it was throttled.
 
-    :param describe: the model's state; asked when the model says that it is not ready.
+    :param describe: returns the model's state; called when the model answers that it is not ready.
+    :param load_of: the load that a parsed response shows.
     """
     event = f"before-send.{client.meta.service_model.service_id.hyphenize()}.{operation}"
     sends = _Sends((client.meta.config.retries or {}).get("total_max_attempts", 1), pace, Readiness(describe), load_of)
 
-    def wait(**_: Any) -> None:  # botocore takes what a handler returns for the answer
+    def wait(**_: Any) -> None:  # returns None: botocore would take another value for the response
         pace.wait()
 
     client.meta.events.register(event, wait)
@@ -64,9 +66,9 @@ def keep_pace(
 
 
 class _Sends:
-    """Decides whether a call is sent again, and waits until then.
+    """Decides whether a call is retried, and waits until its next attempt.
 
-    :param most: sends of a call that is throttled; 1: no call is sent again, except to a model that is not ready.
+    :param most: attempts of a throttled call. 1: no retries, except when the model is not ready.
     """
 
     def __init__(self, most: int, pace: Pace, readiness: Readiness, load_of: Callable[[dict[str, Any]], Load]) -> None:
@@ -83,10 +85,12 @@ class _Sends:
         request_dict: dict[str, Any],
         **_: Any,
     ) -> float | bool:
-        """Seconds until the call is sent again, here 0; False: it is not sent again."""
+        """0, after the wait, when botocore must send the call again; False: no retry."""
         counts: Counter[str] = request_dict["context"].setdefault(_STATE, Counter())
         if response is None:
-            lost = not isinstance(caught_exception, ReadTimeoutError)  # which took as long as an image may take
+            lost = not isinstance(
+                caught_exception, ReadTimeoutError
+            )  # after a read timeout, the image has used all its time
             return lost and self._after_trouble(counts, request_dict)
         status, parsed = response[0].status_code, response[1]
         load = self._load(parsed)
@@ -119,10 +123,10 @@ class _Sends:
 
 
 def _back_off(sent: int) -> float:
-    """botocore's own: twice as long each time, and random, so that threads do not send again together."""
+    """Seconds, by botocore's own rule: the limit doubles each time; random, so that threads do not retry together."""
     return random.uniform(0, min(1 << (sent - 1), _LONGEST_SECONDS))  # noqa: S311
 
 
 def _digest(body: Any) -> int:
-    """A digest of a request's body: different for different images."""
+    """Checksum of a request's body, to tell the requests of different images apart."""
     return zlib.crc32(body if isinstance(body, bytes | mmap) else str(body).encode())

@@ -1,4 +1,4 @@
-"""Requests that are refused because of a quota: unlike throttling, that does not pass within seconds."""
+"""Requests that AWS refuses because of a quota. Unlike throttling, this does not end within seconds."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from label_detection.hooks.retries import decide_retries
 
 
 def send_once(client: Any, operation: str, code: str) -> None:
-    """Have a client not send a call of an operation again that was refused with an error code.
+    """Make a client not retry calls of an operation that fail with the error code `code`.
 
-    botocore's modes `standard` and `adaptive` take LimitExceededException for throttling.
+    botocore's retry modes `standard` and `adaptive` take LimitExceededException for throttling, and would retry.
     """
 
     def decide(response: tuple[Any, dict[str, Any]] | None, **_: Any) -> bool | None:
-        """False: the call is not sent again; None: botocore decides."""
+        """False: no retry; None: botocore decides."""
         refused = response is not None and response[1].get("Error", {}).get("Code") == code
         return False if refused else None
 

@@ -1,7 +1,7 @@
-"""The AWS hook that all others derive from.
+"""The base class of all AWS hooks here.
 
-Its clients' errors hold no secrets, wherever they are shown: logs, documents, notices, XCom. And its clients follow the
-connection's `config_kwargs` also where the caller gives a configuration.
+It removes secrets from the errors of its clients, which appear in logs, documents, notices and XCom. Its clients use
+the connection's `config_kwargs` even when the caller passes a configuration.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 
 class RedactingAwsHook(AwsBaseHook):
-    """An AWS hook; its clients, the asynchronous ones too, redact an error before it is raised.
+    """An AWS hook whose clients, the asynchronous ones too, redact each error before it is raised.
 
-    :param config: what a client must have. It is merged over the connection's `config_kwargs` (proxies, S3 addressing,
-        user agent), which the provider's hook drops when it is given a configuration.
+    :param config: the client's configuration. It is merged over the connection's `config_kwargs` (proxies, S3
+        addressing, user agent). The Amazon provider's hook would ignore `config_kwargs` in this case.
     """
 
     @cached_property
     def conn_config(self) -> AwsConnectionWrapper:
-        """The connection, with the merged configuration. :raises ValueError: when its `config_kwargs` are not right."""
+        """The connection, with the merged configuration. :raises ValueError: when its `config_kwargs` are wrong."""
         found: AwsConnectionWrapper = super().conn_config
         kwargs = found.extra_config.get("config_kwargs")
         if self._config and kwargs:
@@ -37,23 +37,23 @@ class RedactingAwsHook(AwsBaseHook):
         return found
 
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
-        """As the provider's; botocore's clients take over their session's event handlers."""
+        """The provider's session with the redaction. botocore's clients inherit the event handlers of their session."""
         session: Any = super().get_session(region_name, deferrable)
-        events = getattr(session, "events", None) or session.get_component("event_emitter")  # boto3's, aiobotocore's
+        events = getattr(session, "events", None) or session.get_component("event_emitter")  # boto3's or aiobotocore's
         events.register("after-call", _redact_answer, unique_id="redact answer")
         events.register("after-call-error", _redact_exception, unique_id="redact exception")
         return session
 
 
 def _redact_answer(parsed: Any, **_: Any) -> None:
-    """A service's error: botocore makes its exception of this."""
+    """Redact a service's error response, from which botocore makes its exception."""
     error = parsed.get("Error") if isinstance(parsed, dict) else None
     if isinstance(error, dict) and isinstance(error.get("Message"), str):
         error["Message"] = redact(error["Message"])
 
 
 def _redact_exception(exception: BaseException, **_: Any) -> None:
-    """No answer, or half of one: the exception names the endpoint. Or a call that `retries` has ended."""
+    """Redact an exception without a complete response, which names the endpoint, or one that `retries` has raised."""
     _redact_answer(getattr(exception, "response", None))
     exception.args = tuple(redact(part) if isinstance(part, str) else part for part in exception.args)
 
@@ -65,11 +65,11 @@ def _config_of(kwargs: Any, aws_conn_id: str | None) -> Config:
     except (AttributeError, BotoCoreError, TypeError, ValueError) as error:
         raise ValueError(
             f"config_kwargs in the extra of the connection {aws_conn_id} cannot be used: {redact(str(error))}: "
-            "correct them; they are the arguments of botocore.config.Config"
+            "correct them; they must be valid arguments of botocore.config.Config"
         ) from None
 
 
 def _merged(theirs: Any, ours: Any) -> Config:
-    """The connection's configuration with ours merged over it; also within `s3`, which holds several options."""
+    """The connection's configuration with ours merged over it. The options inside `s3` are merged one by one."""
     merged: Config = theirs.merge(ours)
     return merged.merge(Config(s3=theirs.s3 | ours.s3)) if theirs.s3 and ours.s3 else merged

@@ -22,12 +22,12 @@ from label_detection_core.queue.messages import ImageRef
 if TYPE_CHECKING:
     from mypy_boto3_rekognition import RekognitionClient
 
-#: AWS: the 14 states of a project version, and what to do about those that cannot be started.
+#: The states of a project version (AWS: 14), and what to do about those that cannot be started.
 _PHASES = {
     "TRAINING_COMPLETED": Phase.OFF,  # never started
     "COPYING_COMPLETED": Phase.OFF,  # never started, a copy
     "STOPPED": Phase.OFF,
-    "FAILED": Phase.OFF,  # its last start failed; AWS decides whether another can succeed
+    "FAILED": Phase.OFF,  # its last start failed; another start may succeed, which only AWS knows
     "STARTING": Phase.STARTING,
     "RUNNING": Phase.RUNNING,
     "STOPPING": Phase.STOPPING,
@@ -38,20 +38,20 @@ _REMEDIES = {
     "COPYING_IN_PROGRESS": "wait until it has been copied",
     "COPYING_FAILED": "it could not be copied: copy it again",
     "DELETING": "it is being deleted: set model_arn to another version",
-    "DEPRECATED": "AWS has deprecated it: train a new version and set model_arn to that",
-    "EXPIRED": "AWS has let it expire: train a new version and set model_arn to that",
+    "DEPRECATED": "AWS has deprecated it: train a new version and set model_arn to its ARN",
+    "EXPIRED": "it has expired: train a new version and set model_arn to its ARN",
 }
 _IMAGE_REFUSED = {"InvalidImageFormatException", "ImageTooLargeException", "InvalidParameterException"}
-#: The error for an image of too many or too few pixels, and also for a wrong request.
+#: AWS returns this error for an image with too many or too few pixels, and also for a wrong request.
 _DOUBTFUL = "InvalidParameterException"
 _NOT_READY = "ResourceNotReadyException"
 _QUOTA = "LimitExceededException"
 
 
 class RekognitionModelHook(RedactingAwsHook):
-    """One project version.
+    """The hook of one project version.
 
-    :param model: its `arn`, as DescribeProjectVersions has it.
+    :param model: the model; its `arn` is spelled as DescribeProjectVersions returns it.
     """
 
     STATUS = "ProjectVersionDescriptions[0].Status"
@@ -70,23 +70,26 @@ class RekognitionModelHook(RedactingAwsHook):
 
     @cached_property
     def waiter_path(self) -> Path:
-        """The waiters of this service: `model_running` and `model_stopped`."""
+        """The file with the waiters `model_running` and `model_stopped`."""
         return Path(__file__).parents[1] / "waiters" / "rekognition.json"
 
     @cached_property
     def project_arn(self) -> str:
-        """The project's ARN. It cannot be made from the version's: each ends in digits of its own."""
+        """The project's ARN. It cannot be derived from the version's ARN: the two end in different digits.
+
+        :raises LookupError: when there is no such project.
+        """
         found = self.api.describe_projects(ProjectNames=[self.project])["ProjectDescriptions"]
         if not found:
-            raise LookupError(f"there is no project {self.project!r} in {self.api.meta.region_name}: see model_arn")
+            raise LookupError(f"there is no project {self.project!r} in {self.api.meta.region_name}: check model_arn")
         return found[0]["ProjectArn"]
 
     def waiter_args(self) -> dict[str, Any]:
-        """DescribeProjectVersions for this version alone."""
+        """Arguments of DescribeProjectVersions, for this version only."""
         return {"ProjectArn": self.project_arn, "VersionNames": [self.version]}
 
     def describe(self) -> ModelState:
-        """Where the model is now.
+        """The model's state now.
 
         :raises LookupError: when there is no such model.
         """
@@ -94,17 +97,17 @@ class RekognitionModelHook(RedactingAwsHook):
         for version in versions:
             if version["ProjectVersionArn"] == self.model_arn:
                 status = str(version["Status"])
-                words = (version.get("StatusMessage"), _REMEDIES.get(status))
+                reasons = (version.get("StatusMessage"), _REMEDIES.get(status))
                 return ModelState(
                     phase=_PHASES.get(status, Phase.UNUSABLE),
                     status=status,
-                    reason="; ".join(word for word in words if word),
+                    reason="; ".join(reason for reason in reasons if reason),
                     units=version.get("MinInferenceUnits"),
                 )
-        raise LookupError(f"project {self.project!r} has no model {self.model_arn}: see model_arn")
+        raise LookupError(f"project {self.project!r} has no model {self.model_arn}: check model_arn")
 
     def start(self, units: int, max_units: int | None = None) -> None:
-        """Ask for the model with `units` inference units; AWS may add some, up to `max_units`."""
+        """Request a start with `units` inference units; AWS may add more, up to `max_units`."""
         most: dict[str, Any] = {} if max_units is None else {"MaxInferenceUnits": max_units}
         send_once(self.api, "StartProjectVersion", _QUOTA)
         try:
@@ -115,12 +118,12 @@ class RekognitionModelHook(RedactingAwsHook):
             raise QuotaExceededError(
                 f"Amazon Rekognition does not start the model with {units} inference units, because a quota of the "
                 f"account for Custom Labels (running models, inference units) is used up: {aws_errors.message(error)}: "
-                "stop another model, lower min_inference_units and max_inference_units, or have AWS raise the quota "
-                "(AWS console: Service Quotas)"
+                "stop another model, lower min_inference_units and max_inference_units, or ask AWS for a higher "
+                "quota (AWS console: Service Quotas)"
             ) from error
 
     def stop(self) -> None:
-        """Ask for the model's end."""
+        """Request a stop of the model."""
         try:
             self.api.stop_project_version(ProjectVersionArn=self.model_arn)
         except self.api.exceptions.ResourceNotFoundException as error:
@@ -129,21 +132,21 @@ class RekognitionModelHook(RedactingAwsHook):
             raise ModelInUseError(aws_errors.message(error)) from error
 
     def stop_target(self) -> StopTarget:
-        """StopProjectVersion, as a universal target of the model's partition."""
+        """StopProjectVersion, as a universal target of EventBridge Scheduler in the model's partition."""
         return StopTarget(
             f"arn:{self.partition}:scheduler:::aws-sdk:rekognition:stopProjectVersion",
             {"ProjectVersionArn": self.model_arn},
         )
 
     def keep_pace(self, pace: Pace) -> None:
-        """DetectCustomLabels keeps it."""
+        """Have DetectCustomLabels calls keep the pace."""
         self._pace = pace
         keep_pace(self.api, "DetectCustomLabels", pace, self.describe, _load_of)
 
     def detect(self, image: ImageRef, min_confidence: float | None) -> Detection:
-        """The custom labels of an image in S3, as the service answers them.
+        """The custom labels of an image in S3, as the service returns them.
 
-        :param min_confidence: 0-100; None: it is not sent, and each label's own assumed threshold holds.
+        :param min_confidence: 0-100; None: not sent, and the assumed threshold of each label holds.
         """
         least: dict[str, Any] = {} if min_confidence is None else {"MinConfidence": min_confidence}
         try:
@@ -158,7 +161,7 @@ class RekognitionModelHook(RedactingAwsHook):
                 raise ImageRefusedError(problem, doubtful=code == _DOUBTFUL) from error
             if code == "InvalidS3ObjectException":
                 raise ImageUnreadableError(problem) from error
-            if code == _NOT_READY and self._pace and self._pace.ended:  # no longer waited for: the task must end
+            if code == _NOT_READY and self._pace and self._pace.ended:  # the task ends, so no more waiting
                 raise TryAgainError(problem, throttled=True) from error
             raise
         return Detection([dict(label) for label in answer["CustomLabels"]])

@@ -1,4 +1,4 @@
-"""Whether a call of one operation is sent again, where botocore's own answer is not the right one."""
+"""Replaces botocore's decision about retries for the calls of one operation."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Any
 
 
 def decide_retries(client: Any, operation: str, again: Callable[..., float | bool | None]) -> None:
-    """Have a client ask `again` first, with the keywords of botocore's event `needs-retry`.
+    """Make a client call `again` before botocore decides about a retry.
 
-    A call that is not to be sent again ends with its error here. botocore has no other word for it in all versions:
-    before 1.43 it takes False for 0 seconds, and sends an answered call without end.
+    For a call without a retry, the handler raises the call's error itself. No other way works in all versions of
+    botocore: before 1.43 it takes False for 0 seconds, and repeats a call that has a response without end.
 
-    :param again: gives the seconds until the call is sent again; False: it is not; None: botocore decides.
+    :param again: called with the keyword arguments of botocore's event `needs-retry`. Returns the seconds until the
+        retry; False: no retry; None: botocore decides.
     """
 
     def handler(**answer: Any) -> float | None:
@@ -24,7 +25,7 @@ def decide_retries(client: Any, operation: str, again: Callable[..., float | boo
         parsed = answer["response"][1]
         if error := parsed.get("Error"):
             raise client.exceptions.from_code(error.get("Code"))(parsed, operation)
-        return None  # a good answer, which botocore does not send again either
+        return None  # a successful call, which botocore does not retry either
 
     event = f"needs-retry.{client.meta.service_model.service_id.hyphenize()}.{operation}"
     client.meta.events.register(event, handler, unique_id=f"whether {operation} is sent again")

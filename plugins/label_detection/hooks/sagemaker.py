@@ -1,4 +1,4 @@
-"""Amazon SageMaker: a model is an endpoint configuration. It is on while there is an endpoint that was made from it."""
+"""Amazon SageMaker: a model is an endpoint configuration. It is on while an endpoint with this configuration exists."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
-#: AWS: the states of an endpoint. One that serves while it is updated, by somebody else, is running.
+#: AWS's endpoint states. An endpoint that serves requests while someone else updates it counts as running.
 _PHASES = {
     "Creating": Phase.STARTING,
     "InService": Phase.RUNNING,
@@ -37,35 +37,35 @@ _PHASES = {
     "Deleting": Phase.STOPPING,
     "Failed": Phase.OFF,
     "OutOfService": Phase.OFF,
-    "UpdateRollbackFailed": Phase.RUNNING,  # it serves, partly as it was before the update
+    "UpdateRollbackFailed": Phase.RUNNING,  # it serves requests, partly in its state from before the update
 }
-_NONE = "NoEndpoint"  # ours: SageMaker has no word for it
+_NONE = "NoEndpoint"  # our own name: SageMaker has none for a missing endpoint
 _INVALID = "ValidationException"
-#: Of a call to an endpoint: what it does not take; or there is no such endpoint, for the runtime at least.
+#: Error codes of InvokeEndpoint for a bad request, and for an endpoint that the runtime does not know.
 _INVALID_CALL = {_INVALID, "ValidationError"}
 _TOO_LARGE = 413
-#: AWS: a model has 60 s to answer.
+#: Client timeout. AWS: a model must answer within 60 s.
 _ANSWER_SECONDS = 70
-#: What a container answers that has too much to do: it queues requests, and refuses them when there are too many.
+#: HTTP status of an overloaded container: containers queue requests, and refuse them when the queue is full.
 #: https://docs.aws.amazon.com/sagemaker/latest/dg/runtime-monitoring-troubleshoot.html
 _BUSY = {429, 503, 507, 529}
-#: But not where it says this too: its code failed at the image, or died of it (Multi Model Server: 503 "Prediction
-#: failed"; TorchServe: 507 "Worker died").
+#: With this text in the response, those statuses do not mean overload: the container's code failed on the image, or
+#: crashed (Multi Model Server: 503 "Prediction failed"; TorchServe: 507 "Worker died").
 #: https://docs.aws.amazon.com/sagemaker/latest/dg/neo-troubleshooting-inference.html
 _FAILED_AT_IT = "InternalServerException"
-#: What SageMaker says of one that has not answered in time, or at all.
+#: Status that SageMaker reports when a container answers too late or not at all.
 _SILENT = {0, 502, 504}
 
 
 class SageMakerModelHook(SendsImages):
-    """One endpoint configuration, and the one endpoint that is made from it here.
+    """The hook of one endpoint configuration, and of the one endpoint that the pipeline makes from it.
 
-    :param model: the configuration.
+    :param model: the endpoint configuration.
     """
 
     STATUS = "EndpointStatus"
-    #: AWS's FAQ of SageMaker hosting: 25 MB to a real-time endpoint. The service model and older pages say 6 MB. A
-    #: container may take less.
+    #: 25 MB to a real-time endpoint, by AWS's FAQ of SageMaker hosting. The service model and older pages give 6 MB. A
+    #: container may accept less.
     max_bytes = 25 * 1024 * 1024
 
     def __init__(self, model: Model, **kwargs: Any) -> None:
@@ -82,7 +82,7 @@ class SageMakerModelHook(SendsImages):
 
     @cached_property
     def runtime(self) -> SageMakerRuntimeClient:
-        """The client that asks endpoints."""
+        """The client for requests to endpoints."""
         config = self.config.merge(Config(read_timeout=_ANSWER_SECONDS))
         hook = aws_hook("sagemaker-runtime", self.aws_conn_id, self.region_name, verify=self.verify, config=config)
         client: SageMakerRuntimeClient = hook.conn
@@ -90,17 +90,17 @@ class SageMakerModelHook(SendsImages):
 
     @cached_property
     def waiter_path(self) -> Path:
-        """The waiters of this service: `model_running` and `model_stopped`."""
+        """The file with the waiters `model_running` and `model_stopped`."""
         return Path(__file__).parents[1] / "waiters" / "sagemaker.json"
 
     def waiter_args(self) -> dict[str, Any]:
-        """DescribeEndpoint."""
+        """Arguments of DescribeEndpoint."""
         return {"EndpointName": self.endpoint}
 
     def describe(self) -> ModelState:
-        """Where the endpoint is now; off, when there is none.
+        """The endpoint's state now; OFF when there is no endpoint.
 
-        :raises LookupError: when there is no such configuration either.
+        :raises LookupError: when there is no such endpoint configuration either.
         """
         try:
             endpoint = self.api.describe_endpoint(EndpointName=self.endpoint)
@@ -121,8 +121,8 @@ class SageMakerModelHook(SendsImages):
             remains=phase is Phase.OFF,
         )
 
-    def start(self, units: int, max_units: int | None = None) -> None:  # noqa: ARG002  # the configuration has them
-        """Make the endpoint."""
+    def start(self, units: int, max_units: int | None = None) -> None:  # noqa: ARG002  # the endpoint configuration has the units
+        """Create the endpoint. The number of instances is that of the endpoint configuration."""
         try:
             self.api.create_endpoint(EndpointName=self.endpoint, EndpointConfigName=self.endpoint_config)
         except ClientError as error:
@@ -131,35 +131,38 @@ class SageMakerModelHook(SendsImages):
                 raise ModelInUseError(said) from error
             if aws_errors.code(error) == "ResourceLimitExceeded":
                 raise QuotaExceededError(
-                    f"Amazon SageMaker makes no endpoint of {self.endpoint_config!r}, because the account's quota of "
-                    f"instances for endpoints is used up: {said}: delete another endpoint, use fewer or other "
-                    "instances in the endpoint configuration, or have AWS raise the quota (AWS console: Service "
+                    f"Amazon SageMaker creates no endpoint from {self.endpoint_config!r}, because the account's quota "
+                    f"of instances for endpoints is used up: {said}: delete another endpoint, use fewer or other "
+                    "instances in the endpoint configuration, or ask AWS for a higher quota (AWS console: Service "
                     "Quotas, Amazon SageMaker)"
                 ) from error
             raise
 
     def stop(self) -> None:
-        """Delete the endpoint. The configuration and its models stay."""
+        """Delete the endpoint. The endpoint configuration and its models stay."""
         try:
             self.api.delete_endpoint(EndpointName=self.endpoint)
         except ClientError as error:
             if _is_missing(error):
                 raise LookupError(f"there is no endpoint {self.endpoint}: {aws_errors.message(error)}") from error
-            if aws_errors.code(error) in {_INVALID, "ResourceInUse"}:  # while it is being made, or deleted already
+            if aws_errors.code(error) in {
+                _INVALID,
+                "ResourceInUse",
+            }:  # the endpoint is being created, or deleted already
                 raise ModelInUseError(aws_errors.message(error)) from error
             raise
 
     def stop_target(self) -> StopTarget:
-        """DeleteEndpoint, as a universal target of the model's partition."""
+        """DeleteEndpoint, as a universal target of EventBridge Scheduler in the model's partition."""
         return StopTarget(f"arn:{self.partition}:scheduler:::aws-sdk:sagemaker:deleteEndpoint", self.waiter_args())
 
     def keep_pace(self, pace: Pace) -> None:
-        """InvokeEndpoint keeps it. An endpoint itself is hardly ever throttled: its container says what is too much."""
+        """Have InvokeEndpoint calls keep the pace. SageMaker rarely throttles them; the container reports overload."""
         self._paced(pace)
         keep_pace(self.runtime, "InvokeEndpoint", pace, self.describe, _load_of)
 
     def detect(self, image: ImageRef, min_confidence: float | None) -> Detection:
-        """The labels that the endpoint answers with, those with at least `min_confidence`; None: all of them."""
+        """The labels that the endpoint returns, with at least `min_confidence` (0-100); None: all labels."""
         with self.picture(image) as picture:
             answer = self._ask(picture)
             try:
@@ -180,8 +183,8 @@ class SageMakerModelHook(SendsImages):
             problem = Error(aws_errors.code(error), aws_errors.message(error))
             if _TOO_LARGE in {_original_status(error.response), aws_errors.status(error)}:
                 raise ImageRefusedError(problem) from error
-            # A container says the same of an image that it cannot read and of a model that is broken: another image,
-            # which it has labelled before, tells them apart. One that is busy says nothing about the image.
+            # A container returns the same error for an unreadable image and for a broken model. A request with another
+            # image, which it has labelled before, tells the two apart. An overload error says nothing about the image.
             if problem.code == "ModelError":
                 raise TryAgainError(problem, throttled=_is_busy(error.response)) from error
             if problem.code == "ModelNotReadyException" or (_is_absent(error.response) and self._told_to_end()):
@@ -191,9 +194,9 @@ class SageMakerModelHook(SendsImages):
             raise
 
     def _not_made(self) -> ModelState:
-        """What there is to say of the configuration, without an endpoint.
+        """State of an endpoint configuration without an endpoint: OFF, or UNUSABLE with the reason.
 
-        :raises LookupError: when there is no such configuration.
+        :raises LookupError: when there is no such endpoint configuration.
         """
         try:
             found = self.api.describe_endpoint_config(EndpointConfigName=self.endpoint_config)
@@ -201,22 +204,24 @@ class SageMakerModelHook(SendsImages):
             if _is_missing(error):
                 raise LookupError(
                     f"there is no endpoint configuration {self.endpoint_config!r} in {self.api.meta.region_name}: "
-                    "see model_arn"
+                    "check model_arn"
                 ) from error
             raise
         variants = found["ProductionVariants"]
         if "AsyncInferenceConfig" in found or any("ServerlessConfig" in each for each in variants):
             return ModelState(
-                Phase.UNUSABLE, _NONE, "its configuration is not one of a real-time endpoint on instances"
+                Phase.UNUSABLE,
+                _NONE,
+                "its endpoint configuration is not for a real-time endpoint on instances: set model_arn to one that is",
             )
         if any("ModelName" not in each for each in variants):
-            reason = "its configuration has a variant of inference components, without a model of its own"
+            reason = "its endpoint configuration has a variant for inference components, without a model of its own"
             return ModelState(Phase.UNUSABLE, _NONE, reason)
         return ModelState(Phase.OFF, _NONE, fixed_units=sum(each["InitialInstanceCount"] for each in variants))
 
 
 def _original_status(response: Mapping[str, Any]) -> int | None:
-    """What the container has answered with, of a ModelError; None: SageMaker does not say."""
+    """The container's HTTP status in a ModelError; None: SageMaker does not report it."""
     status = response.get("OriginalStatusCode")
     return int(status) if status is not None else None
 
@@ -231,19 +236,19 @@ def _load_of(response: Mapping[str, Any]) -> Load:
 
 
 def _is_busy(response: Mapping[str, Any]) -> bool:
-    """Whether the container of a ModelError refuses because it has too much to do."""
+    """Whether a ModelError means that the container is overloaded."""
     said = f"{response.get('OriginalMessage')} {response.get('Error', {}).get('Message')}"
     return _original_status(response) in _BUSY and _FAILED_AT_IT not in said
 
 
 def _is_absent(response: Mapping[str, Any]) -> bool:
-    """Whether the runtime knows no such endpoint: there is none, or it has just come into service."""
+    """Whether the runtime does not know the endpoint: there is none, or it has only just come into service."""
     error = response.get("Error", {})
     return error.get("Code") in _INVALID_CALL and "not found" in str(error.get("Message", "")).lower()
 
 
 def _is_missing(error: ClientError) -> bool:
-    """SageMaker has no error of its own for what is not there."""
+    """Whether the endpoint or the configuration is missing, for which SageMaker has no error code of its own."""
     said = aws_errors.message(error).lower()
     return aws_errors.code(error) == "ResourceNotFound" or (
         aws_errors.code(error) == _INVALID and "could not find" in said

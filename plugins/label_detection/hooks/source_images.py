@@ -1,4 +1,4 @@
-"""Images for services that are sent their bytes, read with the rights of the model's own connection."""
+"""Reads images for services that need their bytes in the request, with the permissions of the model's connection."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from label_detection_core.queue.messages import ImageRef
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-#: Images in a task's memory at one time. Amazon MWAA: the smallest worker has 2 GB for five tasks; a task takes about
-#: 200 MB without images, so that 200 MB are left for those of each.
+#: Largest size of all images in a task's memory together. On Amazon MWAA, the smallest worker has 2 GB for five tasks.
+#: A task needs about 200 MB without images, so 200 MB are left for its images.
 MEMORY_BYTES = 128 * 1024 * 1024
 
 
 class SendsImages(RedactingAwsHook):
-    """A hook of such a service."""
+    """Base class of the hooks for such services."""
 
-    #: The largest image that it takes, in bytes.
+    #: The largest image that the service accepts, in bytes.
     max_bytes: int
 
     def __init__(self, **kwargs: Any) -> None:
@@ -43,25 +43,25 @@ class SendsImages(RedactingAwsHook):
 
     def _paced(self, pace: Pace) -> None:
         self._pace = pace
-        _ = self._s3  # made here, and not by each thread
+        _ = self._s3  # created here, once, instead of in each thread
 
     def _told_to_end(self) -> bool:
         return self._pace is not None and self._pace.ended
 
     @contextmanager
     def picture(self, image: ImageRef) -> Iterator[ImageBytes]:
-        """An image's bytes, for the time of the block; its errors are those of `image_bytes.read_image`.
+        """An image's bytes, valid inside the `with` block. Other errors are those of `image_bytes.read_image`.
 
-        Waits while the images of other threads fill the memory.
+        Waits while images of other threads fill the memory.
 
-        :raises TryAgainError: when the task was asked to stop meanwhile.
+        :raises TryAgainError: when the task must stop while it waits for memory.
         """
         announced = min(image.size if image.size is not None else self.max_bytes, self.max_bytes)
         try:
             with self._memory.room(announced, self._told_to_end) as room:
                 picture = read_image(self._s3, image, self.max_bytes, room.resize)
-                with closing(picture.content):  # before its room is another's
+                with closing(picture.content):  # before another image may use the memory
                     yield picture
         except NoRoomError:
-            said = "the task was asked to stop before there was room for the image in its memory"
+            said = "the task had to stop before there was enough memory for the image"
             raise TryAgainError(Error("NoRoom", said), throttled=True) from None

@@ -1,4 +1,4 @@
-"""The dead man's switch: a one-time EventBridge schedule that stops a model even when Airflow is gone."""
+"""The dead man's switch: a one-time EventBridge schedule that stops a model even if Airflow is down."""
 
 from __future__ import annotations
 
@@ -20,28 +20,32 @@ log = logging.getLogger(__name__)
 
 _GONE = "it has fired, or was never made, or an earlier try has removed it"
 
-#: A model that is starting when the switch fires refuses to be stopped, and is tried again: for an hour, so that a
-#: late one does not stop the model of a run hours later. AWS: 60-86,400 s, at most 185 attempts, with back-off.
+#: A service refuses to stop a model that is still starting when the switch fires, so EventBridge Scheduler retries for
+#: an hour. Not longer: a late retry must not stop the model of a run hours later. AWS: 60-86,400 s, at most 185
+#: attempts, with back-off.
 _RETRIES = {"MaximumEventAgeInSeconds": 3600, "MaximumRetryAttempts": 185}
 
 
 def switch_name(model_arn: str) -> str:
-    """The name of a model's schedule. AWS: [0-9a-zA-Z-_.], 64 at most."""
+    """The name of a model's schedule. AWS: at most 64 characters of [0-9a-zA-Z-_.]."""
     return f"label-detection-{hashlib.sha256(model_arn.encode()).hexdigest()[:32]}"
 
 
 def arm(lease: Lease, hook: ModelHook, role_arn: str) -> str | None:
-    """Make the switch for a lease, or move it there. What went wrong, if anything: the run must not fail by it."""
+    """Create the switch for a lease, or set it to the end of this lease.
+
+    :return: a warning when this failed, else None. The run must not fail because of its switch.
+    """
     try:
         _put(_client(lease), lease, hook, role_arn)
-    except Exception as error:  # noqa: BLE001  # whatever it is: a net beside the run must never be what ends it
+    except Exception as error:  # noqa: BLE001  # any error: a safety net must never end the run
         return _said(f"there is no dead man's switch for this run: {error}")
     log.info("the dead man's switch %s is set to %s", switch_name(lease.model_arn), lease.until)
     return None
 
 
 def disarm(lease: Lease) -> str | None:
-    """Remove a lease's switch. What went wrong, if anything; nothing when the lease had none."""
+    """Remove the switch of a lease, if it has one. :return: a warning when this failed, else None."""
     if not lease.dead_man_switch:
         return None
     name = switch_name(lease.model_arn)
@@ -62,7 +66,7 @@ def disarm(lease: Lease) -> str | None:
 def _put(scheduler: EventBridgeSchedulerClient, lease: Lease, hook: ModelHook, role_arn: str) -> None:
     target = hook.stop_target()
     at = datetime.fromtimestamp(math.ceil(lease.until.timestamp()), UTC)  # AWS: whole seconds
-    # UpdateSchedule takes what is not given for its default: both are given all of it.
+    # UpdateSchedule resets each field that the request omits, so both requests have all fields.
     schedule: dict[str, Any] = {
         "Name": switch_name(lease.model_arn),
         "Description": f"Stops {lease.model_arn} unless DAG {lease.dag_id} has stopped it"[:512],
@@ -80,7 +84,7 @@ def _put(scheduler: EventBridgeSchedulerClient, lease: Lease, hook: ModelHook, r
     }
     try:
         scheduler.create_schedule(**schedule)
-    except scheduler.exceptions.ConflictException:  # an earlier run's, or the first send of a repeated request
+    except scheduler.exceptions.ConflictException:  # an earlier run's schedule, or the first attempt of this request
         scheduler.update_schedule(**schedule)
 
 

@@ -1,1 +1,1 @@
-"""Buttons on a task's page in Airflow."""
+"""Extra links: buttons on a task's page in Airflow."""

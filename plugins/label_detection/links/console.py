@@ -1,6 +1,6 @@
-"""Links from a task to what it works on, in the AWS console.
+"""Links from a task to its queue, buckets and model in the AWS console.
 
-A task tells its links by its attribute `settings`, which it sets as soon as it knows them; before, they lead nowhere.
+The links read the task's attribute `settings`, which the task sets once it knows them. Before that, they are empty.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class ConsoleLink(BaseOperatorLink):
-    """A page of the console; none where another server is asked instead of AWS."""
+    """A page of the AWS console. There is no link if AWS_ENDPOINT_URL points to another server than AWS."""
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """Its address; empty when it is not known, or there is none."""
+        """The page's URL; empty when it is not known, or when there is no such page."""
         settings: Settings | None = getattr(operator, "settings", None)
         if settings is None or os.environ.get("AWS_ENDPOINT_URL"):
             return ""
@@ -36,7 +36,7 @@ class ConsoleLink(BaseOperatorLink):
 
     @abstractmethod
     def page(self, settings: Settings, model: Model, ti_key: Any) -> str:
-        """What follows the console's host."""
+        """The part of the URL after the console's host."""
 
 
 class QueueLink(ConsoleLink):
@@ -45,42 +45,42 @@ class QueueLink(ConsoleLink):
     name = "Queue"
 
     def page(self, settings: Settings, model: Model, ti_key: Any) -> str:  # noqa: ARG002  # one signature for all
-        """The queue's own page."""
+        """The queue's page."""
         return f"sqs/v3/home?region={model.region}#/queues/{quote(settings.queue_url, safe='')}"
 
 
 class SourceBucketLink(ConsoleLink):
-    """Where images wait."""
+    """The source bucket, where images wait."""
 
     name = "Source bucket"
 
     def page(self, settings: Settings, model: Model, ti_key: Any) -> str:  # noqa: ARG002
-        """The bucket's own page."""
+        """The bucket's page."""
         return _bucket(settings.source_bucket, model)
 
 
 class FinalBucketLink(ConsoleLink):
-    """Where images and labels go."""
+    """The final bucket, for images and labels."""
 
     name = "Final bucket"
 
     def page(self, settings: Settings, model: Model, ti_key: Any) -> str:  # noqa: ARG002
-        """The bucket's own page."""
+        """The bucket's page."""
         return _bucket(settings.final_bucket, model)
 
 
 class RunFolderLink(ConsoleLink):
-    """The run's report and lines."""
+    """The run's folder in the final bucket, with its report and journal."""
 
     name = "Report in the final bucket"
 
     def page(self, settings: Settings, model: Model, ti_key: Any) -> str:
-        """The folder's own page."""
+        """The folder's page."""
         return _bucket(settings.final_bucket, model, journal.run_prefix(ti_key.run_id))
 
 
 class ModelLink(ConsoleLink):
-    """The model."""
+    """The model in the console of its service."""
 
     name = "Model"
 

@@ -1,4 +1,4 @@
-"""Links from a task to the project's own pages in Airflow."""
+"""Links from a task to the project's own pages in the Airflow UI."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class PicturesLink(BaseOperatorLink):
-    """The run's pictures with their labels."""
+    """The page with the run's pictures and their labels."""
 
     name = "Labelled pictures"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002  # Airflow's signature
-        """Its path on the host that the browser has: a worker may know the API server by another name."""
+        """The page's path without a host: a worker may use another host name of the API server than the browser."""
         under = urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
         return f"{under}/dags/{ti_key.dag_id}/runs/{quote(ti_key.run_id, safe='')}/plugin/labelled_pictures"

@@ -1,1 +1,1 @@
-"""What a run's tasks do."""
+"""The operators: those of the pipeline's DAGs, and those for your own DAGs."""

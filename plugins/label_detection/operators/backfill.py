@@ -1,4 +1,4 @@
-"""The backfill: lists pictures that were never announced, and announces them."""
+"""Operators of the backfill: list pictures that were never announced on the queue, and announce them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def backfill_params() -> dict[str, Param]:
-    """The trigger form."""
+    """The params of the trigger form."""
     return {name: _param(schema) for name, schema in BackfillOptions.model_json_schema()["properties"].items()}
 
 
@@ -34,19 +34,19 @@ def _param(schema: dict[str, Any]) -> Param:
 
 class PlanBackfillOperator(BaseOperator):
     """
-    Lists the source bucket under `prefix` and counts its pictures: how many, how large, how old, what is left out and
-    why, and what labelling them would take. How many messages the queue has already is said too: S3 cannot tell which
-    pictures were announced before. To announce one twice is harmless, it is labelled once.
+    Lists the source bucket under `prefix` and reports its pictures: their number, size and age, which objects are left
+    out and why, and how much time and money labelling them would take. It also reports how many messages are in the
+    queue: S3 does not store which pictures were announced before. A picture that is announced twice is labelled once.
 
-    A dry run ends here, its counts in the log and in XCom (`survey`); `enqueue_images` is skipped. Else the keys are
-    written to `runs/<run id>/backfill/` in the final bucket, oldest first, a file for each task that follows.
+    A dry run ends here, with its counts in the log and in XCom (`survey`); `enqueue_images` is skipped. Otherwise the
+    keys are written to `runs/<run id>/backfill/` in the final bucket, oldest first, one file for each following task.
 
-    **When it is red:** its log names the param that is wrong, or the call that was refused. Nothing was announced; mend
-    it and clear the task, or start another run.
+    **When it is red:** its log names the param that is wrong, or the AWS call that was refused. Nothing was announced.
+    Correct the cause and clear the task, or start another run.
     """
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """The chunks, as JSON; none in a dry run."""
+        """The chunks of keys, as JSON, one per following task; an empty list in a dry run."""
         settings = read_settings(context)
         try:
             options = BackfillOptions.of(context["params"])
@@ -77,14 +77,14 @@ class PlanBackfillOperator(BaseOperator):
         depth = ImageQueue(sqs_client(settings), settings.queue_url).depth()
         place = f"s3://{settings.source_bucket}/{options.prefix}"
         self.log.info("%s: %s", place, survey)
-        self.log.info("to label these takes %s", effort)
+        self.log.info("labelling these pictures takes %s", effort)
         waiting = depth.visible + depth.in_flight + depth.delayed
         if waiting and survey.pictures:
             messages = f"{waiting:,} message{'s' if waiting != 1 else ''}"
             announced = f"{min(waiting, survey.pictures):,} of these pictures may be announced already"
             self.log.info("the queue has %s already: up to %s", messages, announced)
         if options.dry_run:
-            self.log.info("a dry run: nothing is announced")
+            self.log.info("dry run: nothing is announced")
         facts = {
             **survey.to_json(),
             **vars(effort),
@@ -97,25 +97,26 @@ class PlanBackfillOperator(BaseOperator):
 
 class EnqueueImagesOperator(BaseOperator):
     """
-    Puts one file of keys on the queue, oldest first, as S3 would have announced them. The next runs of
-    `label_detection` label them; a run that is going on takes them too. Its name in the grid says how many were sent,
-    and from when they are.
+    Sends one message to the queue for each key in a file, oldest first, in the format of S3's own messages. The current
+    run of `label_detection` or its next ones label the pictures. The task's name in the grid shows how many messages
+    were sent, and how old the pictures are.
 
-    A retry or a cleared task goes on where the last attempt ended; a few may be announced twice, none is left out.
+    A retry or a cleared task continues where the last attempt ended. A few pictures may be announced twice; none is
+    left out.
 
-    **When it is red:** nothing is lost. Its log names the call that was refused (often `sqs:SendMessage`), or what SQS
-    said about messages that it did not take. Mend it and clear the task: it goes on from there.
+    **When it is red:** nothing is lost. Its log names the AWS call that was refused (often `sqs:SendMessage`), or has
+    the error of SQS for the messages that it did not accept. Correct the cause and clear the task: it continues there.
     """
 
     def __init__(self, *, chunk: dict[str, Any], **kwargs: Any) -> None:
-        """`chunk`: a `Chunk` as JSON, from the plan."""
+        """`chunk`: a `Chunk` as JSON, from `plan_backfill`."""
         super().__init__(**kwargs)
         self.chunk = chunk
         self._announcer: Announcer | None = None
         self._killed = False
 
     def execute(self, context: Context) -> int:
-        """How many of the chunk are on the queue, by this and earlier attempts."""
+        """Number of pictures of the chunk that were announced, by this and earlier attempts."""
         settings = read_settings(context)
         announcer = self._announcer = Announcer(
             s3_client(settings),
@@ -130,11 +131,13 @@ class EnqueueImagesOperator(BaseOperator):
             if not self._killed:
                 announcer.run()
         except ChunkGoneError as error:
-            raise AirflowFailException(f"{error}: clear plan_backfill, which clears this too") from None
+            raise AirflowFailException(f"{error}: clear plan_backfill, which clears this task too") from None
         except aws_errors.AWS_ERRORS as error:
             if aws_errors.is_transient(error):
                 raise
-            raise AirflowFailException(f"{error}; cleared, it goes on after {announcer}") from error
+            raise AirflowFailException(
+                f"{error}; correct the cause and clear the task: it continues after {announcer}"
+            ) from error
         finally:
             context["images"] = str(announcer)  # type: ignore[typeddict-unknown-key]  # map_index_template
         if self._killed:
@@ -143,7 +146,7 @@ class EnqueueImagesOperator(BaseOperator):
         return announcer.sent
 
     def on_kill(self) -> None:
-        """Airflow's only word that the task must end; `execute` goes on until the announcer returns."""
+        """Stop the announcer; `execute` runs until it returns. Airflow asks a task to end only by this call."""
         self._killed = True
         if self._announcer:
             self._announcer.stop()

@@ -1,4 +1,4 @@
-"""Starting and stopping a custom model in a DAG of your own: no configuration, plan or other task is needed."""
+"""Operators that start and stop a custom model in your own DAG, without options in `[label_detection]`."""
 
 from __future__ import annotations
 
@@ -24,23 +24,25 @@ if TYPE_CHECKING:
 
 class StartCustomModelOperator(StartsModel):
     """
-    Starts a custom model, for a DAG of your own: make it the setup of a `StopCustomModelOperator`. From the request on
-    the model costs money.
+    Starts a custom model in your own DAG. Make it the setup of a `StopCustomModelOperator`. The model costs money from
+    the start request on.
 
-    A model that is starting or running already is adopted, so that a retry and a cleared task are safe; one that is
-    stopping is waited out and then started; one that another DAG holds by a lease is refused. It does not wait until
-    the model runs: see `CustomModelRunningSensor`. Returns `requested_at`, `adopted` and `units`.
+    A model that is starting or running already is adopted, so a retry and a cleared task are safe. If the model is
+    stopping, the task waits until it is off and then starts it. If another DAG holds the model by a lease, the task
+    fails. The task does not wait until the model runs: use `CustomModelRunningSensor` for that. Returns `requested_at`,
+    `adopted` and `units`.
 
-    :param model_arn: the model's ARN; its Region is the one that is called. (templated)
-    :param min_inference_units: inference units to start with, or instances of a SageMaker endpoint. (templated)
-    :param max_inference_units: up to which AWS may add units by itself; None: it adds none. (templated)
-    :param max_model_minutes: how long the model may be on. A watchdog DAG stops it then, or as soon as the run has
-        ended without its stop; another DAG that asks for the model meanwhile is refused. None: no watchdog looks.
-        (templated)
-    :param watchdog_dag_id: the watchdog that is meant. (templated)
+    :param model_arn: the model's ARN; AWS is called in its Region. (templated)
+    :param min_inference_units: inference units to start with. The number of instances of a SageMaker endpoint is that
+        of its configuration. (templated)
+    :param max_inference_units: up to which number AWS may add units by itself; None: AWS adds none. (templated)
+    :param max_model_minutes: how long the model may be on. The watchdog DAG stops the model after this time, or as soon
+        as the run has ended without its stop task. Until then, another DAG cannot start the model. None: no watchdog
+        checks the model. (templated)
+    :param watchdog_dag_id: the id of the watchdog DAG. (templated)
     :param sns_topic_arn: the SNS topic that gets a notice when the watchdog had to stop the model; None: no notice.
         (templated)
-    :param aws_conn_id: the Airflow connection. (templated)
+    :param aws_conn_id: the id of the Airflow connection to AWS. (templated)
     """
 
     template_fields: Sequence[str] = (
@@ -70,7 +72,7 @@ class StartCustomModelOperator(StartsModel):
         self.aws_conn_id = aws_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """When the model was asked for, whether it was on already, and its units."""
+        """`requested_at`: ISO 8601; `adopted`: whether the model was on already; `units`: its inference units."""
         self.settings = Arguments().model(self.model_arn, self.aws_conn_id)
         units, max_units = self._units()
         minutes, topic_arn = self._minutes(), self._topic()
@@ -83,7 +85,7 @@ class StartCustomModelOperator(StartsModel):
             self._warn_without_watchdog(context)
             lease = self._without_switch(context, lease)
             requested_at = lease.since
-        if lease is None:  # a wait may have been long; a lease was claimed after it
+        if lease is None:  # again, because the wait may have been long; with a lease, `claim` has checked
             leases.check_not_held(self.settings.model_arn, context["ti"].dag_id)
         asked = self._ask(hook, state, lease, units, max_units)
         adopted = asked.adopted is not None
@@ -96,7 +98,9 @@ class StartCustomModelOperator(StartsModel):
         found = Arguments().checked(**given)
         units, most = found["min_inference_units"], found.get("max_inference_units")
         if most is not None and most < units:
-            raise AirflowFailException(f"argument max_inference_units is {most}, less than min_inference_units")
+            raise AirflowFailException(
+                f"argument max_inference_units is {most}, less than min_inference_units ({units})"
+            )
         return units, most
 
     def _minutes(self) -> float | None:
@@ -113,12 +117,13 @@ class StartCustomModelOperator(StartsModel):
     def _warn_without_watchdog(self, context: Context) -> None:
         try:
             looks = context["ti"].get_dr_count(dag_id=self.watchdog_dag_id, states=["running", "success", "failed"])
-        except Exception as error:  # noqa: BLE001  # whatever it is: the start does not hang on it
-            self.log.info("whether the watchdog runs is not known: %s", error)
+        except Exception as error:  # noqa: BLE001  # any error: the start does not depend on the watchdog
+            self.log.info("cannot find out whether the watchdog %s runs: %s", self.watchdog_dag_id, error)
             return
         if not looks:
             self.log.warning(
-                "the DAG %s has never run: nothing stops the model if this DAG does not. See docs/operators.md",
+                "the watchdog DAG %s has never run: if this DAG does not stop the model, nothing does. "
+                "Unpause the watchdog, see docs/operators.md",
                 self.watchdog_dag_id,
             )
 
@@ -140,19 +145,19 @@ class StartCustomModelOperator(StartsModel):
 
 class StopCustomModelOperator(StopsModel):
     """
-    Stops a custom model and waits until it is off, for a DAG of your own: make it the teardown of its start, with
-    retries. It holds a worker until then: nothing must stand between it and the model, so it cannot be deferred.
+    Stops a custom model in your own DAG, and waits until it is off. Make it the teardown of the start, with retries. It
+    keeps its worker slot while it waits and cannot be deferred, so that the stop depends on nothing else.
 
-    A model that is found off is looked at for a minute more: a start that was asked for just before may still land, and
-    its state may be older than that request. A model that another run holds by now, by a lease, is left to that run,
-    and the task is **skipped**. A lease that this run's start took is given up. Returns `stopped_at`, `on_since` and
-    `asked_at`.
+    If the model is off at first, the task checks its state for one more minute: a start request sent just before may
+    still take effect, and Describe may still return the state from before it. If another run holds the model by a lease
+    now, the task leaves the model on for that run, and is **skipped**. The task also ends the lease that this run's
+    start took. Returns `stopped_at`, `on_since` and `asked_at`.
 
     **When it is red: the model may still be running and costs money.** Its log begins with the command that stops the
-    model manually: do that now.
+    model manually: run it now.
 
     :param model_arn: the model's ARN. (templated)
-    :param aws_conn_id: the Airflow connection. (templated)
+    :param aws_conn_id: the id of the Airflow connection to AWS. (templated)
     """
 
     template_fields: Sequence[str] = ("model_arn", "aws_conn_id")
@@ -164,14 +169,14 @@ class StopCustomModelOperator(StopsModel):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """`xcom.Stopped`, as JSON."""
-        # The connection is not checked: what became stricter by an upgrade must not stand between this and the model.
+        # The connection id is not checked: a check that an upgrade made stricter must not prevent the stop.
         model_arn = Arguments().checked(model_arn=self.model_arn)["model_arn"]
         self.settings = PlannedModel(model_arn=model_arn, aws_conn_id=str(self.aws_conn_id))
         try:
             return self._stop(context, self.settings)
         except TakenOverError as error:
-            raise AirflowSkipException(f"{error}: it is left to that, and not stopped") from error
+            raise AirflowSkipException(f"{error}: the model is left on for that run, and not stopped") from error
 
-    def _start_asked_at(self, context: Context, model_arn: str) -> datetime | None:  # noqa: ARG002  # as the other's
-        """Not known, so it counts as just now: a model that is found off must stay off for as long as Describe lags."""
+    def _start_asked_at(self, context: Context, model_arn: str) -> datetime | None:  # noqa: ARG002  # the signature of the base class
+        """Now, because the time is not known. So a model that is off must stay off for as long as Describe can lag."""
         return datetime.now(UTC)

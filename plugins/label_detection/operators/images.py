@@ -1,4 +1,4 @@
-"""The analysis: one consumer of the queue per task; for a pipeline's runs, and for a DAG of your own."""
+"""Operators that label the images of a queue, one consumer per task: for the pipeline, and for your own DAG."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from label_detection_core.run.plan import MAX_WORKERS, Plan
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-#: How long a retry waits for messages that the killed try before it held: their visibility timeout, and a little more.
+#: Seconds for which a retry waits for messages that the killed try still holds: visibility timeout plus a margin.
 _RETRY_PATIENCE_SECONDS = VISIBILITY_SECONDS + 15.0
 _ARGUMENTS = Arguments({"max_minutes": "max_model_minutes", "images_per_second": "images_per_second_per_unit"})
 
 
 class _DrainsQueue(BaseOperator):
-    """What both ways to label what waits in the queue have in common."""
+    """Base class of the operators that label the images of a queue."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -44,13 +44,13 @@ class _DrainsQueue(BaseOperator):
         self._killed = False
 
     def on_kill(self) -> None:
-        """Airflow's only word that the task must end; `execute` goes on until the drain returns."""
+        """Stop the drain; `execute` runs until it returns. Airflow asks a task to end only by this call."""
         self._killed = True
         if self._drain:
             self._drain.stop()
 
     def _look_at_model(self, settings: Settings, until: datetime) -> ModelState:
-        """The model's state; until then, one in which it does not run may be an old one."""
+        """The model's state. Until the time `until`, a state other than RUNNING may be outdated, and is read again."""
 
         def is_final(state: ModelState) -> bool:
             return self._killed or state.phase in {Phase.RUNNING, Phase.UNUSABLE}
@@ -58,13 +58,13 @@ class _DrainsQueue(BaseOperator):
         return lag.look_until(model_hook(settings).describe, is_final, until)
 
     def _empty(self, drain: Drain, context: Context) -> dict[str, int]:
-        """Empty the queue. The tally: images by outcome."""
+        """Label the images until the queue is empty. Returns the tally: number of images by outcome."""
         self._drain = drain
         try:
             if not self._killed:
                 drain.run()
         except RefusedError as error:
-            if not self._killed:  # a retry here and now would only keep the model on
+            if not self._killed:  # a retry would only keep the model on for longer
                 raise AirflowFailException(str(error)) from error
         finally:
             context["images"] = str(drain.tally)  # type: ignore[typeddict-unknown-key]  # map_index_template
@@ -96,7 +96,7 @@ class _DrainsQueue(BaseOperator):
             workers=MAX_WORKERS,
             deadline=deadline.timestamp(),
             on_progress=self._say,
-            # What the killed try before this one held comes back within its visibility timeout.
+            # Messages of the killed try become visible again after their visibility timeout.
             patience=_RETRY_PATIENCE_SECONDS if ti.try_number > 1 else 0.0,
         )
 
@@ -106,36 +106,39 @@ class _DrainsQueue(BaseOperator):
 
 class AnalyseImagesOperator(_DrainsQueue):
     """
-    Takes images from the queue until it is empty or the model's time is up. For each: detects labels, copies the image
-    to the final bucket, writes its label document, deletes it from the source bucket and its message from the queue.
-    What is not an image, or what the model refuses, goes to `rejected/` in the final bucket with the reason.
+    Receives images from the queue until it is empty or the model's time is up. For each image, it detects labels,
+    copies the image to the final bucket, writes the label document, deletes the image from the source bucket, and
+    deletes the message from the queue. A file that is not an image, or that the model refuses, goes to `rejected/` in
+    the final bucket, with the reason.
 
-    How often it asks the model follows the model: more while nothing is throttled, a little less when something is.
+    The request rate adapts to the model: it grows while no request is throttled, and falls a little when one is.
 
-    The name of each task in the grid says what it did. It never starts a model: cleared alone, it fails at once and the
-    images stay in the queue. Clear `start_model` with its downstream tasks instead, or wait for the next run.
+    The name of each task in the grid shows its result. The task never starts a model: if it is cleared alone, it fails
+    at once, and the images stay in the queue. Clear `start_model` with its downstream tasks instead, or wait for the
+    next run.
 
-    **When it is red:** nothing is lost; what it held is back in the queue. Its log names the call that was refused
-    (see docs/permissions.md), or says that the model is not running (which it believes only a minute after
-    `wait_for_model` saw it running), or that a service is down.
+    **When it is red:** nothing is lost; its messages are back in the queue. Its log names the AWS call that was refused
+    (see docs/permissions.md), or reports that the model is not running or that a service is down. In the first minute
+    after `wait_for_model` saw the model running, another state does not fail the task.
     """
 
     operator_extra_links = (PicturesLink(), FinalBucketLink(), ModelLink())
 
     def __init__(self, *, images_per_second: float, **kwargs: Any) -> None:
-        """`images_per_second`: this task's share of what the plan expects of the model, to begin with."""
+        """`images_per_second`: this task's first request rate, its share of what the plan expects of the model."""
         super().__init__(**kwargs)
         self.images_per_second = images_per_second
 
     def execute(self, context: Context) -> dict[str, int]:
-        """The tally: images by outcome."""
+        """The tally: number of images by outcome."""
         plan = xcom.require_plan(context)
         self.settings = plan.settings
-        seen_at = xcom.pull_running_at(context)  # right after it was seen running, another state may be an old one
+        seen_at = xcom.pull_running_at(context)  # soon after this, a state other than RUNNING may be outdated
         state = self._look_at_model(plan.settings, lag.lags_until(seen_at) if seen_at else datetime.now(UTC))
         if state.phase is not Phase.RUNNING:
             raise AirflowFailException(
-                f"the model is {state}, not running: clear start_model, or wait for the next run"
+                f"the model is {state}, not running: clear start_model and its downstream tasks, "
+                "or wait for the next run"
             )
         started = xcom.require_started(context)
         images_per_second = self.images_per_second * started.units / plan.units
@@ -144,29 +147,30 @@ class AnalyseImagesOperator(_DrainsQueue):
 
 class DetectLabelsFromQueueOperator(_DrainsQueue):
     """
-    Labels the images that an SQS queue announces with a custom model that is running, for a DAG of your own: until the
-    queue is empty, or `max_minutes` have passed. What is left stays in the queue.
+    Labels the images that an SQS queue announces, in your own DAG, with a custom model that is running. It ends when
+    the queue is empty or `max_minutes` have passed. Images that are not labelled by then stay in the queue.
 
-    For each image: detects labels, copies the image to the final bucket, writes its label document there, deletes it
-    from the source bucket and its message from the queue. What the model refuses goes to `rejected/` in the final
-    bucket with the reason. It looks at queue and buckets before, and never starts a model. Several such tasks may work
-    on one queue. Returns how many images were `labelled`, `rejected`, `ignored`, `failed` and `unreadable`.
+    For each image, it detects labels, copies the image to the final bucket, writes its label document there, deletes
+    the image from the source bucket, and deletes the message from the queue. An image that the model refuses goes to
+    `rejected/` in the final bucket, with the reason. The task first checks the queue and the buckets. It never starts a
+    model. Several such tasks may work on one queue. Returns how many images were `labelled`, `rejected`, `ignored`,
+    `failed` and `unreadable`.
 
-    **When it is red:** nothing is lost; what it held is back in the queue. Its log names the argument that is wrong or
-    the call that was refused, or says that the model is not running.
+    **When it is red:** nothing is lost; its messages are back in the queue. Its log names the argument that is wrong or
+    the AWS call that was refused, or reports that the model is not running.
 
-    :param queue_url: the SQS queue that S3 fills. (templated)
-    :param source_bucket: where images are uploaded; they are deleted there once labelled. (templated)
-    :param final_bucket: where images and label documents go; another bucket. (templated)
-    :param model_arn: the model's ARN; the images and the queue are in its Region. (templated)
-    :param min_confidence: labels the model is less sure of are left out, 0-100; `model`: the model's own thresholds
-        hold. (templated)
-    :param max_minutes: from the task's start until it takes no more images. (templated)
-    :param images_per_second: how many images it begins with; then it goes as fast as the model lets it. (templated)
-    :param class_names: of a model that numbers its classes, their names from 0 on. (templated)
-    :param max_receives: which delivery rejects an image that the model fails on. (templated)
-    :param final_storage_class: the storage class of copies; None: that of the original. (templated)
-    :param aws_conn_id: the Airflow connection. (templated)
+    :param queue_url: the URL of the SQS queue to which S3 sends its events. (templated)
+    :param source_bucket: the bucket with the uploaded images; an image is deleted from it once labelled. (templated)
+    :param final_bucket: the bucket for images and label documents; not the source bucket. (templated)
+    :param model_arn: the model's ARN; the images and the queue must be in its Region. (templated)
+    :param min_confidence: the lowest confidence of a label, 0-100; `model`: the model's own thresholds hold.
+        (templated)
+    :param max_minutes: minutes from the task's start until it receives no more images. (templated)
+    :param images_per_second: the first request rate; then the rate adapts to the model. (templated)
+    :param class_names: the names of the classes, from class 0 on, for a model that returns numbers. (templated)
+    :param max_receives: number of the delivery at which an image that the model fails on is rejected. (templated)
+    :param final_storage_class: the storage class of the copies; None: that of each original. (templated)
+    :param aws_conn_id: the id of the Airflow connection to AWS. (templated)
     """
 
     operator_extra_links = (FinalBucketLink(), ModelLink())
@@ -205,12 +209,14 @@ class DetectLabelsFromQueueOperator(_DrainsQueue):
         self.aws_conn_id = aws_conn_id
 
     def execute(self, context: Context) -> dict[str, int]:
-        """The tally: images by outcome."""
+        """The tally: number of images by outcome."""
         began = datetime.now(UTC)
         settings = self.settings = _ARGUMENTS.settings({name: getattr(self, name) for name in self.template_fields})
         state = self._look_at_model(settings, lag.lags_until(began))
         if state.phase is not Phase.RUNNING and not self._killed:
-            raise AirflowFailException(f"the model is {state}, not running: start it first, and wait until it runs")
+            raise AirflowFailException(
+                f"the model is {state}, not running: start the model first, and wait until it runs"
+            )
         plan = Plan(
             settings=settings,
             backlog=0,
@@ -223,11 +229,11 @@ class DetectLabelsFromQueueOperator(_DrainsQueue):
         return self._empty(self._make_drain(plan, context, settings.images_per_second_per_unit, deadline), context)
 
     def _conditions(self, settings: Settings, context: Context) -> Conditions:
-        """What the final bucket's S3 obeys, after a look at everything that is needed."""
+        """Check the queue and both buckets. Returns the conditional requests that the final bucket supports."""
         preflight.check_queue(settings, _ARGUMENTS)
         warnings = preflight.check_buckets(settings, _ARGUMENTS)
         ti = context["ti"]
-        probe = f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}"  # of its own: others may probe beside it
+        probe = f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}"  # a key per task: several may test at a time
         conditions, weaker = preflight.probe_conditions(settings, probe, _ARGUMENTS)
         for warning in settings.doubts() + warnings + weaker:
             self.log.warning("%s", warning)

@@ -1,4 +1,4 @@
-"""The model's life: start and stop. Each is safe to repeat."""
+"""Operators that start and stop the model. Each is safe to repeat."""
 
 from __future__ import annotations
 
@@ -31,42 +31,45 @@ from label_detection_core.run.plan import Plan
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-#: Seconds a model that was found off is looked at again: a start that was killed on its way lands within 3-4 s.
+#: Seconds for which a model that is off is checked again. A start request of a killed task takes effect within 3-4 s.
 _LINGER_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """A request for the model. `adopted`: its state where it was on already, and then there was no request."""
+    """Result of a start. `adopted`: the model's state, if it was on already; None: a start request was accepted.
+
+    `accepted_at`: when the service had answered the start request; None: there was no request.
+    """
 
     adopted: ModelState | None
     accepted_at: datetime | None
 
     def units(self, wanted: int) -> int:
-        """The inference units that it has or gets."""
+        """The inference units that the model has, or will have."""
         return (self.adopted.units if self.adopted else None) or wanted
 
 
 class StartsModel(BaseOperator):
-    """What both ways to start a model have in common."""
+    """Base class of the operators that start a model."""
 
     operator_extra_links = (ModelLink(),)
 
     def _until_startable(self, context: Context, hook: ModelHook, model_arn: str) -> ModelState:
-        """Wait out a model that is stopping.
+        """The model's state, once it can be started or adopted. Waits while the model is stopping.
 
-        :raises RuntimeError: when another DAG holds it: then nothing of it is touched.
-        :raises AirflowFailException: when it cannot be started.
+        :raises RuntimeError: when another DAG holds the model, which is then not changed.
+        :raises AirflowFailException: when the model cannot be started.
         """
         leases.check_not_held(model_arn, context["ti"].dag_id)
         state = hook.describe()
-        while state.remains or state.phase is Phase.STOPPING:  # again: a look may be older than the waiter's last one
+        while state.remains or state.phase is Phase.STOPPING:  # Describe may lag behind the waiter, so check again
             leases.check_not_held(model_arn, context["ti"].dag_id)
             if state.remains:
-                self.log.info("the model is %s; what is left of it is taken away first", state)
-                with suppress(LookupError):  # it is gone already
+                self.log.info("the model is %s; removing the leftovers of its last start first", state)
+                with suppress(LookupError):  # already removed
                     hook.stop()
-            self.log.info("the model is still stopping; it is started once it is off")
+            self.log.info("the model is still stopping; waiting until it is off, to start it then")
             hook.get_waiter("model_stopped").wait(**hook.waiter_args())
             state = hook.describe()
         if state.phase is Phase.UNUSABLE:
@@ -74,10 +77,10 @@ class StartsModel(BaseOperator):
         return state
 
     def _lease_of_earlier_try(self, context: Context, state: ModelState, model_arn: str) -> Lease | None:
-        """This run's lease, if an earlier try of this task may have started the model: its deadline stays as it is.
+        """This run's lease, if an earlier try of this task may have started the model. Its deadline stays valid.
 
-        A model that seems off may be starting all the same: its state may be from before that request. A lease that has
-        expired is of no use: somebody has cleared the task since, and wants the model again.
+        A model that seems off may be starting: Describe may still return the state from before the earlier request.
+        An expired lease is not used: it means that a person has cleared the task later, to start the model again.
         """
         lease = leases.own_lease(context, model_arn)
         if lease is None or lease.has_expired(datetime.now(UTC)):
@@ -89,11 +92,11 @@ class StartsModel(BaseOperator):
         return lease if may_be_starting else None
 
     def _without_switch(self, context: Context, lease: Lease) -> Lease:
-        """Remove the switch that an earlier run has left, made when the option was set: it would stop this run's."""
+        """Remove the switch of an earlier run, made while the option was set: it would stop this run's model."""
         if lease.dead_man_switch:
             warning = switch.disarm(lease)
             xcom.push_warning(context, warning)
-            if not warning:  # else the task that stops the model tries again
+            if not warning:  # on a warning, the task that stops the model tries again
                 lease = leases.put_lease(lease.model_copy(update={"dead_man_switch": False}))
         return lease
 
@@ -109,51 +112,54 @@ class StartsModel(BaseOperator):
         return _Asked(adopted, datetime.now(UTC))
 
     def _check_still_ours(self, lease: Lease) -> None:
-        """Right before the request: a run that was ended meanwhile has had its stop, and no other comes."""
+        """Check the lease right before the start request. If the run was ended meanwhile, its stop has already run."""
         held = leases.read_lease(lease.model_arn)
         if held != lease:
-            if held is None:  # else the switch is the holder's by now
+            if held is None:  # with another lease, the switch belongs to that lease
                 switch.disarm(lease)
-            raise AirflowFailException("the run was ended, or another has taken the model, before it was asked for")
+            raise AirflowFailException(
+                "the model was not started: meanwhile this run was ended, or another run took the model"
+            )
 
     def _start(self, hook: ModelHook, state: ModelState, units: int, max_units: int | None) -> ModelState | None:
-        """Ask for the model. Where it is on already and did not seem so: its state, else None."""
+        """Send the start request. Returns None; or the model's state, if the model turns out to be on already."""
         most = f", at most {max_units}" if max_units else ""
         self.log.info("the model is %s; starting it with %d inference units%s", state, units, most)
         try:
             hook.start(units, max_units)
-        except QuotaExceededError as error:  # a retry would get the same answer
+        except QuotaExceededError as error:  # a retry would fail in the same way
             raise AirflowFailException(str(error)) from error
-        except ModelInUseError as error:  # somebody else was faster, or the first send of a repeated request
+        except ModelInUseError as error:  # someone else started it, or the first attempt of this request
             state = lag.look_until(hook.describe, _explains_refusal, lag.lags_until(datetime.now(UTC)))
-            if state.phase is Phase.STOPPING:  # the next try waits for that
+            if state.phase is Phase.STOPPING:  # the next try of the task waits until the model is off
                 raise AirflowException(f"the model is {state}: {error}") from error
             if not state.is_on:
                 raise AirflowFailException(f"the model cannot be started: it is {state}: {error}") from error
-            self.log.info("the model is %s meanwhile: adopted", state)
+            self.log.info("the model is already %s: adopted", state)
             return state
         return None
 
 
 def _explains_refusal(state: ModelState) -> bool:
-    """Whether a state explains that a start was refused, or rules one out; a model that is off does neither."""
+    """Whether a state explains why a start was refused. OFF does not: it may be outdated."""
     return state.is_on or state.phase is Phase.UNUSABLE
 
 
 class StartModelOperator(StartsModel):
     """
-    Asks for the model, with the inference units that the plan chose. A model that is starting or running already is
-    **adopted**; one that is stopping is waited out and then started; one that cannot be started fails the task at once.
-    From the request on the model costs money, until `stop_model`.
+    Starts the model with the number of inference units from the plan. A model that is starting or running already is
+    **adopted**. If the model is stopping, the task waits until it is off and then starts it. If the model cannot be
+    started, the task fails at once. The model costs money from the start request until `stop_model` has stopped it.
 
-    With `dead_man_switch_role_arn` set, it makes the switch before the request: a schedule that stops the model even
-    when Airflow is gone. A switch that cannot be made is an error in the log and a warning in the report, no more.
+    If `dead_man_switch_role_arn` is set, the task first creates the dead man's switch: a schedule that stops the model
+    even if Airflow is down. A switch that cannot be created is an error in the log and a warning in the report; the run
+    continues.
 
-    **When it is red:** its log has the model's state and what to do about it, or AWS's own error: a missing
-    permission (`rekognition:StartProjectVersion`, `sagemaker:CreateEndpoint`). A quota of the account (inference units,
-    running models, instances) is named with its place in Service Quotas, and the request is not repeated: stop what is
-    not needed, ask for fewer units, or ask AWS for a higher quota. `stop_model` runs all the same, in case that the
-    request arrived.
+    **When it is red:** its log has the model's state and what to do about it, or AWS's own error, such as a missing
+    permission (`rekognition:StartProjectVersion`, `sagemaker:CreateEndpoint`). If a quota of the account is used up
+    (inference units, running models, instances), the log names the quota and its place in Service Quotas, and the task
+    does not repeat the request: stop models that are not needed, configure fewer units, or ask AWS for a higher quota.
+    `stop_model` runs in any case, because the start request may have reached AWS.
     """
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -179,18 +185,18 @@ class StartModelOperator(StartsModel):
         if role_arn := plan.settings.dead_man_switch_role_arn:
             xcom.push_warning(context, switch.arm(lease, hook, role_arn))
             return lease
-        self.log.info("no dead man's switch: dead_man_switch_role_arn is not set")
+        self.log.info("this run has no dead man's switch: dead_man_switch_role_arn is not set")
         return self._without_switch(context, lease)
 
 
 class StopsModel(BaseOperator):
-    """What both ways to stop a model have in common."""
+    """Base class of the operators that stop a model."""
 
     operator_extra_links = (ModelLink(),)
 
     def _stop(self, context: Context, settings: PlannedModel) -> dict[str, Any]:
-        """`xcom.Stopped`, as JSON. :raises TakenOverError: when another run holds the model, which is left to that."""
-        self.log.info("what stops the model manually, should this fail: %s", settings.model.stop_command)
+        """`xcom.Stopped`, as JSON. :raises TakenOverError: when another run holds the model, which stays on."""
+        self.log.info("if this task fails, stop the model manually with: %s", settings.model.stop_command)
         stopping = Stopping(
             settings.model, settings.aws_conn_id, before_stop=lambda: self._spare(context, settings.model_arn)
         )
@@ -207,14 +213,17 @@ class StopsModel(BaseOperator):
 
     @abstractmethod
     def _start_asked_at(self, context: Context, model_arn: str) -> datetime | None:
-        """When this run asked for the model; None: it never did."""
+        """When this run sent its start request; None: it sent none."""
 
     def _spare(self, context: Context, model_arn: str) -> None:
-        """Not another run's model: a lost first try of this task can live on into the next run."""
+        """Check that no other run holds the model: a lost try of this task may still run during the next run.
+
+        :raises TakenOverError: when another run holds it.
+        """
         try:
             held = leases.read_lease(model_arn)
-        except Exception as error:  # noqa: BLE001  # whatever it is, it must not stand between this and the model
-            self.log.warning("who holds the model is not known: %s", error)
+        except Exception as error:  # noqa: BLE001  # any error: it must not prevent the stop
+            self.log.warning("cannot read the lease, stopping the model without it: %s", error)
             return
         ours = held is None or held.is_of(context["ti"].dag_id, context["ti"].run_id)
         if held and not ours and not held.has_expired(datetime.now(UTC)):
@@ -223,19 +232,21 @@ class StopsModel(BaseOperator):
 
 class StopModelOperator(StopsModel):
     """
-    Stops the model and waits until it **is** stopped: the teardown of `plan_run`, `start_model` and `wait_for_model`,
-    which runs whatever became of the analysis. A model that is found off is looked at for 15 seconds more, because a
-    start that was killed on its way may still arrive, and until a minute after the start request, because its state
-    may be older than that; one that another run holds by now is left to that run.
-    Throttling, 5xx and lost connections are borne for two minutes a try. Then it removes the dead man's switch, if
-    there is one, and gives up the lease.
+    Stops the model and waits until it **is** stopped. This task is the teardown of `plan_run`, `start_model` and
+    `wait_for_model`, so it runs whether the analysis succeeds or fails.
+
+    If the model is off at first, the task checks its state for 15 more seconds, because the start request of a killed
+    task may still take effect, and at least until a minute after the start request, because Describe may return an
+    older state. If another run holds the model now, the task leaves it on for that run. Throttling, 5xx and lost
+    connections are retried for two minutes per try. In the end, the task removes the dead man's switch, if there is
+    one, and ends the lease.
 
     **When it is red: the model may still be running and costs money.** Its log has AWS's error, and begins with the
-    command that stops the model manually: do that now (for Rekognition `aws rekognition stop-project-version
+    command that stops the model manually: run it now (for Rekognition `aws rekognition stop-project-version
     --project-version-arn <model_arn> --region <region>`, for SageMaker `aws sagemaker delete-endpoint --endpoint-name
-    <the one in the log> --region <region>`). Then mend the cause, often the missing permission
-    `rekognition:StopProjectVersion` or `sagemaker:DeleteEndpoint`. Clearing the task tries again; the watchdog DAG does
-    so by itself.
+    <name in the log> --region <region>`). Then correct the cause, often the missing permission
+    `rekognition:StopProjectVersion` or `sagemaker:DeleteEndpoint`. Clear the task to try again; the watchdog DAG tries
+    by itself.
     """
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -244,16 +255,16 @@ class StopModelOperator(StopsModel):
         try:
             return self._stop(context, self.settings)
         except TakenOverError as error:
-            self.log.warning("%s: it is left to that", error)
+            self.log.warning("%s: the model is left on for that run", error)
             return xcom.Stopped(stopped_at=datetime.now(UTC)).model_dump(mode="json")
 
     def _start_asked_at(self, context: Context, model_arn: str) -> datetime | None:
-        """When this run asked for the model; None: it never did."""
+        """When this run sent its start request; None: it sent none."""
         if started := xcom.pull_started(context):
             return started.asked_at
         try:
-            lease = leases.own_lease(context, model_arn)  # start_model died before it could return the moment
-        except Exception as error:  # noqa: BLE001  # whatever it is, it must not stand between this and the model
-            self.log.warning("when the model was asked for is not known: %s", error)
+            lease = leases.own_lease(context, model_arn)  # start_model died before it could return the time
+        except Exception as error:  # noqa: BLE001  # any error: it must not prevent the stop
+            self.log.warning("cannot read the lease, so the time of the start request counts as now: %s", error)
             return datetime.now(UTC)
         return lease.since if lease and lease.start_asked else None

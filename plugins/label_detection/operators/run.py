@@ -1,4 +1,4 @@
-"""A run's first and last words: its plan, and its report."""
+"""Operators that plan a run and that write its report."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-#: The XCom that says a run in one line, of a red run too.
+#: Key of the XCom with a one-line summary of the run, also for a red run.
 SUMMARY = "summary"
 
 
 class PlanRunOperator(BaseOperator):
     """
-    Looks at everything the run will need before anything is switched on: the Python packages, both buckets and their
-    Regions, the queue, the model. Sizes the run by the backlog, and by how long the last runs' starts and images took:
-    inference units and tasks. Takes the lease on the model. Options that are probably wrong, and what the final
-    bucket's S3 does not guarantee, are warnings in its log and in the report.
+    Checks everything that the run needs before the model is started: the Python packages, both buckets and their
+    Regions, the queue, and the model. It chooses the number of inference units and of tasks from the backlog, and from
+    how long starts and images took in the last runs. It takes the lease on the model. Options that are probably wrong,
+    and guarantees that the final bucket's S3 does not give, are warnings in its log and in the report.
 
-    **When it is red:** its log says what cannot be reached or used: a package that is not installed, a bucket that does
-    not exist, is in another Region than the model, or is of a kind that is not supported (S3 Express, Requester Pays),
-    a model that cannot be started. Nothing was started; mend it and clear the task.
+    **When it is red:** its log names what cannot be reached or used: a package that is not installed, a model that
+    cannot be started, or a bucket that does not exist, is in another Region than the model, or has an unsupported type
+    (S3 Express, Requester Pays). Nothing was started. Correct the cause and clear the task.
     """
 
     operator_extra_links = (QueueLink(), SourceBucketLink(), FinalBucketLink(), ModelLink())
 
     def execute(self, context: Context) -> list[float]:
-        """An entry for each analysis task: how many images a second it begins with."""
+        """One entry per analysis task: its first request rate, in images per second."""
         settings = self.settings = read_settings(context)
         place = option_place(context)
         preflight.check_modules(settings)
@@ -60,7 +60,10 @@ class PlanRunOperator(BaseOperator):
         plan = plan.model_copy(update={"conditions": conditions})
         self.log.info("%d inference units, %d tasks: %s", plan.units, plan.tasks, plan.reason)
         if state.fixed_units and "price_per_unit_hour" not in settings.model_fields_set:
-            self.log.warning("price_per_unit_hour is not set: the report counts %g USD", settings.price_per_unit_hour)
+            self.log.warning(
+                "price_per_unit_hour is not set: the report uses %g USD; set it to the hourly price of an instance",
+                settings.price_per_unit_hour,
+            )
         for warning in (warnings := warnings + weaker):
             self.log.warning("%s", warning)
         leases.take_lease(context, plan)
@@ -80,35 +83,37 @@ class PlanRunOperator(BaseOperator):
 
 class WriteReportOperator(BaseOperator):
     """
-    Adds up what the run did, and writes `runs/<run id>/report.json` and `report.html` to the final bucket: images by
-    outcome, labels, rejections, what is left in the queue, how long the model was on, how busy it was and what that
-    cost. It runs whatever happened, and is skipped when the run was.
+    Adds up the run's results, and writes `runs/<run id>/report.json` and `report.html` to the final bucket: images by
+    outcome, labels, rejections, the messages left in the queue, and the model's time, load and cost. It runs even if
+    other tasks failed. It is skipped when the run is skipped.
 
-    **When it is red, the run is:** something else failed, and it names it. Its log has one line for each problem,
-    and for each warning.
+    **When it is red, so is the run:** another task failed, and this task names it. Its log has one line for each
+    problem and for each warning.
     """
 
     operator_extra_links = (PicturesLink(), RunFolderLink(), FinalBucketLink())
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """The stored report, without the lists that grow with the run."""
+        """The stored report, without the lists that grow with the number of images."""
         states = self._states(context)
         failed, followed = (_in_state(states, state) for state in ("failed", "upstream_failed"))
         plan = xcom.pull_plan(context)
-        if states.get(xcom.SENSE_TASK) == "skipped":  # a cleared run may still have the plan of its first time
+        if states.get(xcom.SENSE_TASK) == "skipped":  # a cleared run may still have an old plan in XCom
             raise AirflowSkipException("the run was skipped: there is nothing to report")
         if plan is None:
             if causes := failed or followed:
-                raise AirflowFailException(f"nothing was started, because of {', '.join(causes)}: see its log")
-            raise AirflowSkipException("there was no plan: there is nothing to report")
+                raise AirflowFailException(
+                    f"nothing was started, because these tasks did not succeed: {', '.join(causes)}; see their logs"
+                )
+            raise AirflowSkipException("the run has no plan: there is nothing to report")
         problems = [f"{task} {states[task]}" for task in failed + followed]
         if xcom.pull_stopped(context) is None and (found := self._found_on(plan)):
             stop = states.get(xcom.STOP_TASK) or "not done"
             red = stop in ("failed", "upstream_failed")
-            why = "see stop_model" if red else f"stop_model is {stop}, but {found}: was it marked manually?"
+            why = "see stop_model's log" if red else f"stop_model is {stop}, but {found}: was it marked manually?"
             problems.append(f"THE MODEL MAY STILL BE RUNNING AND COSTS MONEY: {why}")
         warnings = xcom.pull_warnings(context)
-        for problem in problems:  # first of all: the report itself may fail
+        for problem in problems:  # before anything else, because writing the report may fail
             self.log.error("%s", problem)
         for warning in warnings:
             self.log.warning("%s", warning)
@@ -122,7 +127,7 @@ class WriteReportOperator(BaseOperator):
         return _for_xcom(summary.to_json())
 
     def _tell_assets(self, context: Context, summary: Report) -> None:
-        """What those that wait for the run's labels are told with it. Airflow tells them when this task succeeds."""
+        """Attach the run's facts to the asset event that Airflow sends to scheduled DAGs when this task succeeds."""
         facts = summary.to_json()
         for asset in self.outlets:
             context["outlet_events"][asset].extra = {
@@ -134,7 +139,7 @@ class WriteReportOperator(BaseOperator):
             }
 
     def _learn(self, summary: Report) -> None:
-        """Keep what this run has seen of the model for the plans to come."""
+        """Add this run's times of start and images to the model's history, for later plans."""
         model, arn = summary.model, summary.plan.settings.model_arn
         start_seconds = None
         if model.requested_at and model.running_at and not model.adopted:
@@ -143,11 +148,11 @@ class WriteReportOperator(BaseOperator):
         history.write_history(arn, before.learn(start_seconds, summary.totals.seconds_per_image))
 
     def _found_on(self, plan: Plan) -> str | None:
-        """What nobody has said, when the stop failed, never ran, or was marked as done manually; None: it is off."""
+        """The model's state as text, for a run without a recorded stop; None: the model is off."""
         try:
             state = model_hook(plan.settings).describe()
         except (*aws_errors.AWS_ERRORS, LookupError) as error:
-            self.log.warning("the model's state is not known: %s", error)
+            self.log.warning("cannot get the model's state: %s", error)
             return "the model's state is not known"
         self.log.info("the model is %s", state)
         return f"the model is {state.status}" if state.is_on else None
@@ -186,7 +191,7 @@ class WriteReportOperator(BaseOperator):
         return summary
 
     def _what_stays(self, settings: Settings, totals: Totals, waiting: int) -> list[str]:
-        """Warnings about images that stay in the source bucket though no message on the queue announces them."""
+        """Warnings about images that stay in the source bucket without a message on the queue."""
         s3 = s3_client(settings, THREADS, FEW_ATTEMPTS)
         left = find_left_behind(s3, settings.source_bucket, totals.ignored_images)
         warnings = unreadable_warnings(totals.unreadable) + left.warnings(waiting)
@@ -196,7 +201,7 @@ class WriteReportOperator(BaseOperator):
 
     def _model_use(self, context: Context, plan: Plan) -> ModelUse:
         started, stopped = xcom.pull_started(context), xcom.pull_stopped(context)
-        on_since = stopped.on_since if stopped else None  # known also when start_model failed after its request
+        on_since = stopped.on_since if stopped else None  # also known if start_model failed after its request
         return ModelUse(
             units=started.units if started else plan.units,
             requested_at=started.requested_at if started else on_since,
@@ -208,7 +213,7 @@ class WriteReportOperator(BaseOperator):
 
 
 def _for_xcom(report: dict[str, Any]) -> dict[str, Any]:
-    """The report without its lists of labels, rejections and unreadable objects: XCom is a row in a database."""
+    """The report without its lists of labels, rejections and unreadable objects: an XCom is one database row."""
     return {name: value for name, value in report.items() if name not in {"labels", "rejections", "unreadable"}}
 
 

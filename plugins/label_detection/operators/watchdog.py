@@ -1,4 +1,4 @@
-"""The watchdog: models that a run has left on."""
+"""The operator of the watchdog: stops models that a run has left on."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from label_detection_core.run import notices
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-#: Seconds until it leaves a model that is still not off to the next run of it: it must look at the others too.
+#: Seconds after which it leaves a model that is still on to the watchdog's next run, to have time for the others.
 _PATIENCE_SECONDS = 480.0
-#: Seconds after which a look ends in any case: its execution_timeout is 15 minutes.
+#: Seconds after which the task ends in any case, before its execution_timeout of 15 minutes.
 _WHOLE_SECONDS = 840.0
 _STUCK_SECONDS = IDLE.total_seconds()
 _LOOK_SECONDS = 5.0
@@ -38,28 +38,30 @@ class _Overdue:
     stopping: Stopping
 
     def may_be_starting(self) -> bool:
-        """Whether the model may seem to be off only because Describe lags behind the start request."""
+        """Whether the model may be starting although Describe, which lags, returns it as off."""
         return self.stopping.asked_at is None and _now() < lag.lags_until(self.lease.since)
 
 
 class StopExpiredModelsOperator(BaseOperator):
     """
-    Looks at every lease that names this watchdog: who switched which model on, until when; and at those of other
-    watchdogs that expired half an hour ago, since theirs seem not to be there. A lease that has expired, or
-    whose run was deleted, is over without having given it up, or has had no task at work for two minutes (its DAG is
-    paused, or its file is broken), is acted on: the model is **stopped**, the lease and its dead man's switch are
-    removed, and who left it and since when is said in the log, to `sns_topic_arn`, and in what the task returns. A run
-    that is going on within its lease is never touched, and no model without a lease is ever looked at.
+    Checks every lease that names this watchdog. A lease records which run holds which model, and until when. It also
+    checks leases of other watchdogs that expired half an hour ago or earlier, because those watchdogs seem not to run.
 
-    It needs no configuration: what it must know is in the lease. It calls AWS only if there is something to do.
+    It acts on a lease that has expired, or whose run was deleted, has ended without ending the lease, or has had no
+    task at work for two minutes (its DAG is paused, or its file is broken). It **stops** the model and removes the
+    lease and its dead man's switch. Which run left the model, and since when, is in its log, in a notice to
+    `sns_topic_arn`, and in its return value. It never stops the model of a run that is at work within its lease, and
+    never a model without a lease.
+
+    It needs no configuration: the lease has all that it needs. It calls AWS only if there is something to do.
 
     **When it is red: a model may be running and costs money.** Its log has a line for each model that it could not
-    stop, with AWS's error and the command that stops it manually: do that now. It tries again in ten minutes. A
-    Variable that "is not a lease" was edited: look after that model yourself, then delete the Variable.
+    stop, with AWS's error and the command that stops the model manually: run it now. The watchdog tries again in ten
+    minutes. A Variable that "is not a lease" was edited: check that its model is off, then delete the Variable.
     """
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """A dict for each model that was acted on: the lease, why, and whether it had to be stopped."""
+        """One dict per lease that it acted on: the lease, `why`, and `stopped`, whether the model had to be stopped."""
         began = time.monotonic()
         found = leases.all_leases(context["ti"].dag_id)
         trouble = list(found.problems)
@@ -71,39 +73,41 @@ class StopExpiredModelsOperator(BaseOperator):
                     overdue.append(_take_up(lease, why))
                 else:
                     going_on.append(lease)
-                said = why or "is not over, and the model is its own"
-                self.log.info("%s: run %s of DAG %s: %s", lease.model_arn, lease.run_id, lease.dag_id, said)
+                state = why or "the run is not over and keeps the model"
+                self.log.info("%s: run %s of DAG %s: %s", lease.model_arn, lease.run_id, lease.dag_id, state)
         end = began + _WHOLE_SECONDS
         acted = self._stop(overdue, trouble, end)
         acted += self._stop(self._stuck(context, going_on), trouble, end)
         acted += self._stop_abandoned(found.abandoned, end)
         if trouble:
-            # A retry seconds later is for what passes, such as an Airflow that did not say who holds the model.
+            # The retry, seconds later, is for temporary errors, such as an API server that did not return a lease.
             long = time.monotonic() - began > _PATIENCE_SECONDS
             raise (AirflowFailException if long else AirflowException)("\n".join(trouble))
         return acted
 
     def _why_overdue(self, context: Context, lease: Lease) -> str | None:
-        """Why a lease must be acted on; None when its run may keep the model."""
+        """Why the watchdog must act on a lease; None: the run may keep the model."""
         if why := self._why_left(context, lease, timedelta(0)):
             return why
         return f"its lease expired at {lease.until:%Y-%m-%d %H:%M:%S %Z}" if lease.has_expired(_now()) else None
 
     def _why_left(self, context: Context, lease: Lease, idle_for: timedelta) -> str | None:
-        """Why its run will not stop the model any more; None: it may, or Airflow does not say."""
+        """Why the lease's run will not stop the model any more; None: it still may, or Airflow does not answer."""
         ti = context["ti"]
         try:
             run = ti.get_dagrun_state(dag_id=lease.dag_id, run_id=lease.run_id)
             states = ti.get_task_states(dag_id=lease.dag_id, run_ids=[lease.run_id])
-        except Exception as error:  # noqa: BLE001  # whatever it is: a lease that has expired must still count
+        except Exception as error:  # noqa: BLE001  # any error: the watchdog must still act on an expired lease
             if _says_not_found(error):
                 return why_left(None, {}, idle_for)
-            self.log.warning("Airflow does not say what became of run %s; its lease counts: %s", lease.run_id, error)
+            self.log.warning(
+                "cannot get the state of run %s from Airflow; only the end of its lease counts: %s", lease.run_id, error
+            )
             return None
         return why_left(run, states.get(lease.run_id, {}), idle_for)
 
     def _stuck(self, context: Context, leases: list[Lease]) -> list[_Overdue]:
-        """Those of running runs of which nothing goes on; as long as it takes to be sure, if there are any."""
+        """The leases of running runs that have no task at work. If there are any, it watches them for two minutes."""
         until = time.monotonic() + _STUCK_SECONDS
         while left := [(lease, why) for lease in leases if (why := self._why_left(context, lease, IDLE))]:
             if time.monotonic() > until:
@@ -113,19 +117,24 @@ class StopExpiredModelsOperator(BaseOperator):
         return []
 
     def _stop_abandoned(self, abandoned: list[Lease], end: float) -> list[dict[str, Any]]:
-        """Those of other watchdogs, last. That one cannot be stopped is that watchdog's to be red for."""
+        """Stop the models of other watchdogs' leases. Errors are only logged: they must not make this watchdog red."""
         theirs: list[str] = []
         overdue: list[_Overdue] = []
         for lease in abandoned:
             with self._minding(lease, theirs):
-                overdue.append(_take_up(lease, f"{lease.watchdog_dag_id} has left its lease since {lease.until:%H:%M}"))
+                overdue.append(
+                    _take_up(
+                        lease,
+                        f"{lease.watchdog_dag_id} has not acted on its lease, which expired at {lease.until:%H:%M}",
+                    )
+                )
         acted = self._stop(overdue, theirs, end)
         for line in theirs:
-            self.log.warning("not this watchdog's own: %s", line)
+            self.log.warning("cannot stop the model of another watchdog: %s", line)
         return acted
 
     def _stop(self, overdue: list[_Overdue], trouble: list[str], end: float) -> list[dict[str, Any]]:
-        """Stop them side by side, until `end` at the latest: one that is long in stopping must not keep others on."""
+        """Stop the models in parallel, until `end` at the latest, so that a slow stop does not delay the others."""
         acted: list[dict[str, Any]] = []
         until = min(time.monotonic() + _PATIENCE_SECONDS, end)
         while overdue:
@@ -138,14 +147,14 @@ class StopExpiredModelsOperator(BaseOperator):
                         acted.append(self._finish(one))
             overdue = going_on
             if overdue and time.monotonic() > until:
-                trouble += [f"{_left(one.lease)}: {one.why}, and it is not off yet" for one in overdue]
+                trouble += [f"{_left(one.lease)}: {one.why}, and the model is not off yet" for one in overdue]
                 break
             if overdue:
                 time.sleep(stopping.ON_SECONDS)
         return acted
 
     def _finish(self, one: _Overdue) -> dict[str, Any]:
-        """All that is left once a model is off. The lease goes last: a watchdog that is killed before does it again."""
+        """Finish after a model is off. The lease is removed last, so that a killed watchdog repeats the other steps."""
         lease = one.lease
         taken_over = leases.read_lease(lease.model_arn) != lease
         if taken_over and not one.stopping.asked_at:
@@ -163,8 +172,8 @@ class StopExpiredModelsOperator(BaseOperator):
         try:
             yield
         except TakenOverError:
-            self.log.info("%s: given up meanwhile, or taken over by another run: left alone", lease.model_arn)
-        except Exception as error:  # one model's trouble must not keep the watchdog from the others
+            self.log.info("%s: not stopped, because its lease was ended or replaced meanwhile", lease.model_arn)
+        except Exception as error:  # any error: one model's error must not keep the watchdog from the others
             self.log.exception("%s", lease.model_arn)
             trouble.append(f"{_left(lease)}: {error}")
 
@@ -178,12 +187,12 @@ def _take_up(lease: Lease, why: str) -> _Overdue:
 
 
 def _left(lease: Lease) -> str:
-    by_hand = notices.stop_command(lease.model_arn)
-    return f"{lease.model_arn}, left by run {lease.run_id} of DAG {lease.dag_id} (manually: {by_hand})"
+    command = notices.stop_command(lease.model_arn)
+    return f"{lease.model_arn}, left by run {lease.run_id} of DAG {lease.dag_id} (stop it manually: {command})"
 
 
 def _says_not_found(error: Exception) -> bool:
-    """Whether Airflow says that there is no such run. A 404 without a reason: it does not know the question."""
+    """Whether an error means that the run does not exist. A 404 without a reason only means an unknown API path."""
     detail: Any = error.error.detail if isinstance(error, AirflowRuntimeError) else None
     if not detail or detail.get("status_code") != 404:
         return False

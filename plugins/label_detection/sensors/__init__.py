@@ -1,1 +1,1 @@
-"""What a run waits for."""
+"""The sensors: waiting for images, and for the model."""

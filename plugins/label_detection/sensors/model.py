@@ -1,4 +1,4 @@
-"""Waiting for the model; for a pipeline's runs, and for a DAG of your own."""
+"""Sensors that wait until the model runs: for the pipeline, and for your own DAG."""
 
 from __future__ import annotations
 
@@ -24,27 +24,31 @@ if TYPE_CHECKING:
 
 
 class _WaitsForModel(BaseSensorOperator):
-    """What both ways to wait for a model have in common."""
+    """Base class of the sensors that wait for a model."""
 
     def _seen_running(self, state: ModelState) -> str | None:
-        """The moment, if the model is running."""
+        """The current time in ISO 8601, if the model is running; else None."""
         if state.phase is not Phase.RUNNING:
             return None
         self.log.info("the model is running")
         return datetime.now(UTC).isoformat()
 
     def _check_starting(self, state: ModelState, asked_at: datetime) -> None:
-        """Fail at once on a state that will not become running.
+        """Fail at once on a state from which the model will not start running.
 
-        :param asked_at: of the start request: for a while a state may be older.
+        :param asked_at: time of the start request. For a minute after it, the state may be older than the request.
         """
         if lag.may_be_from_before(state, asked_at):
             until = lag.lags_until(asked_at)
             self.log.info(
-                "the model is %s, maybe from before the start: until %s that counts as starting", state, until
+                "the model is %s, which may be its state from before the start: it counts as starting until %s",
+                state,
+                until,
             )
         elif state.phase is not Phase.STARTING:
-            raise AirflowFailException(f"the model is not starting but {state}")
+            raise AirflowFailException(
+                f"the model is not starting but {state}: correct the cause, then start the model again"
+            )
 
     def _defer_until_running(
         self,
@@ -71,9 +75,10 @@ class _WaitsForModel(BaseSensorOperator):
         )
 
     def execute_complete(self, context: Context, event: dict[str, Any] | str) -> str:  # noqa: ARG002  # as Airflow calls it
-        """After the deferral, in trouble. It is looked at again by the retry, which fails at once on a hopeless state.
+        """Fail the task after an error of the trigger. The retry checks the model again, and fails at once if needed.
 
-        When all is well the trigger ends the task. Only `airflow dags test` calls this then, with the event's text.
+        After a success the trigger ends the task itself. Only `airflow dags test` calls this method in that case, with
+        the event as text.
         """
         if event == TaskInstanceState.SUCCESS:
             return datetime.now(UTC).isoformat()
@@ -82,17 +87,17 @@ class _WaitsForModel(BaseSensorOperator):
 
 class ModelRunningSensor(_WaitsForModel):
     """
-    Waits until the model is running, without a worker (deferred), and at the longest until the run's deadline. Around
-    the time that the last runs' starts took it looks every second, else less often. A state from which the model
-    cannot come to run fails the task at once; one that may be from before the start request (stopped, failed, stopping)
-    only once a minute has passed since that request.
+    Waits until the model is running, at most until the run's deadline. It is deferred, so it needs no worker slot. When
+    the model has been starting for about as long as in the last runs, it checks the model every second, otherwise less
+    often. A state from which the model cannot start running fails the task at once. A state that may be older than the
+    start request (stopped, failed, stopping) fails it only when a minute has passed since that request.
 
-    **When it is red:** its log has the model's state and the service's own reason. The model is stopped by
-    `stop_model` whatever happened here; the images stay in the queue for the next run.
+    **When it is red:** its log has the model's state and the service's own reason. `stop_model` stops the model in any
+    case. The images stay in the queue for the next run.
     """
 
     def execute(self, context: Context) -> str:
-        """When the model was seen running; defers while it is starting."""
+        """The time when the model was seen running, in ISO 8601. Defers while the model is starting."""
         plan = xcom.require_plan(context)
         hook = model_hook(plan.settings)
         state = hook.describe()
@@ -103,7 +108,10 @@ class ModelRunningSensor(_WaitsForModel):
         deadline = started.deadline
         left = deadline - datetime.now(UTC)
         if left <= timedelta(0):
-            raise AirflowFailException(f"the model is still {state}, and its time was up at {deadline:%H:%M:%S} UTC")
+            raise AirflowFailException(
+                f"the model is still {state}, and its time was up at {deadline:%H:%M:%S} UTC: "
+                "if starts take longer, raise max_model_minutes"
+            )
         self._defer_until_running(
             hook,
             plan.settings,
@@ -117,18 +125,18 @@ class ModelRunningSensor(_WaitsForModel):
 
 class CustomModelRunningSensor(_WaitsForModel):
     """
-    Waits until a custom model is running, for a DAG of your own: put it behind the task that starts the model. Returns
-    when it was seen running, as ISO 8601.
+    Waits until a custom model is running, in your own DAG. Put it after the task that starts the model. Returns the
+    time when the model was seen running, in ISO 8601.
 
-    A state from which the model cannot come to run fails the task at once, without a retry. One that may be from before
-    the start request (stopped, failed, stopping) does so a minute after this task has begun.
+    A state from which the model cannot start running fails the task at once, without a retry. A state that may be older
+    than the start request (stopped, failed, stopping) fails it a minute after this task has begun.
 
-    :param model_arn: the model's ARN; its Region is the one that is called. (templated)
-    :param aws_conn_id: the Airflow connection. (templated)
-    :param deferrable: wait without a worker, in the triggerer, which looks at least every 5 seconds; Airflow's option
-        `default_deferrable` unless given.
-    :param poke_interval: seconds between two looks where it is not deferrable.
-    :param timeout: seconds after which the task fails, because the model is still starting.
+    :param model_arn: the model's ARN; AWS is called in its Region. (templated)
+    :param aws_conn_id: the id of the Airflow connection to AWS. (templated)
+    :param deferrable: whether to wait in the triggerer, without a worker slot. The triggerer checks the model at least
+        every 5 seconds. Default: Airflow's option `default_deferrable`.
+    :param poke_interval: seconds between two checks of the model, if not deferrable.
+    :param timeout: seconds after which the task fails if the model is still starting.
     """
 
     template_fields: Sequence[str] = ("model_arn", "aws_conn_id")
@@ -149,9 +157,9 @@ class CustomModelRunningSensor(_WaitsForModel):
         self.deferrable = deferrable
 
     def execute(self, context: Context) -> Any:
-        """When the model was seen running."""
+        """The time when the model was seen running, in ISO 8601."""
         self._began = datetime.now(UTC)
-        if self.reschedule:  # each look is another process
+        if self.reschedule:  # each poke runs in a new process
             self._began = context["ti"].get_first_reschedule_date(context) or self._began
         model = Arguments().model(self.model_arn, self.aws_conn_id)
         self._hook = hook_for(model.model, model.aws_conn_id, client_config())
@@ -164,7 +172,7 @@ class CustomModelRunningSensor(_WaitsForModel):
         return looked.xcom_value
 
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002  # as Airflow calls it
-        """One look."""
+        """Check once whether the model is running."""
         state = self._hook.describe()
         seen_at = self._seen_running(state)
         if not seen_at:

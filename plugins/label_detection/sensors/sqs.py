@@ -1,4 +1,4 @@
-"""Waiting for images."""
+"""Sensor that waits for messages in the SQS queue."""
 
 from __future__ import annotations
 
@@ -20,42 +20,46 @@ from label_detection_core.queue.image_queue import Depth, ImageQueue
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-#: For the trigger to say that its time is up, before the deferral itself times out.
+#: Added to the deferral's timeout, so that the trigger can fire at the end of its wait before the task times out.
 _SLACK = timedelta(minutes=2)
 
 
 class QueueDepthSensor(BaseSensorOperator):
     """
-    Checks the configuration, then looks whether images are waiting in the queue. If none are, it watches the queue for
-    `wait_minutes` without a worker (deferred). Still none: the run is **skipped** and no model is started.
+    Checks the configuration, then whether images are waiting in the queue. If there are none, it watches the queue for
+    `wait_minutes`, deferred, without a worker slot. If there are still none, the run is **skipped**, and no model is
+    started.
 
-    A model that an earlier run of this DAG left on, because its stop failed or the run was deleted, is stopped by this
-    run, images or not.
+    If an earlier run of this DAG left the model on, because its stop failed or the run was deleted, this run continues
+    without images and stops the model.
 
-    It receives no message: counting costs nothing and hides nothing from the analysis. Messages that SQS delays do not
-    start a model: they cannot be received yet. The log says how many there are.
+    It only reads the number of messages and receives none, so all messages stay visible for the analysis. Messages that
+    SQS delays do not start a model, because they cannot be received yet. The log reports their number.
 
-    **When it is red:** its log names each option that is missing or wrong, or says that the queue cannot be reached
-    (its URL, the Region, or the permission `sqs:GetQueueAttributes`). Nothing was started; mend it and clear the task.
+    **When it is red:** its log names each option that is missing or wrong, or reports that the queue cannot be reached
+    (check its URL, the Region, and the permission `sqs:GetQueueAttributes`). Nothing was started. Correct the cause and
+    clear the task.
     """
 
     operator_extra_links = (QueueLink(), SourceBucketLink())
 
     def execute(self, context: Context) -> int:
-        """Messages waiting; defers when there are none yet."""
+        """Number of messages that wait. Defers when there are none yet."""
         settings = self.settings = read_settings(context)
         preflight.check_queue(settings, option_place(context))
         depth = _look(context, settings)
         if depth.visible:
             return self._found(depth.visible)
         if _left_on(context, settings):
-            self.log.warning("no images are waiting, but an earlier run left the model on: this one stops it")
+            self.log.warning("no images are waiting, but an earlier run left the model on: this run stops it")
             return 0
         if not settings.wait_minutes:
             raise AirflowSkipException(f"no images are waiting{_delayed(depth.delayed)}")
         wait = timedelta(minutes=settings.wait_minutes)
         minutes = settings.wait_minutes
-        self.log.info("no images yet%s; watching the queue for %g minutes", _delayed(depth.delayed), minutes)
+        self.log.info(
+            "no images are waiting yet%s; watching the queue for %g minutes", _delayed(depth.delayed), minutes
+        )
         self.defer(
             trigger=QueueDepthTrigger(
                 queue_url=settings.queue_url,
@@ -68,8 +72,8 @@ class QueueDepthSensor(BaseSensorOperator):
         )
 
     def execute_complete(self, context: Context, event: dict[str, int]) -> int:
-        """After the deferral."""
-        self.settings = read_settings(context)  # for its links: it is another process by now
+        """Continue after the deferral. Returns the number of messages, or skips the run when there are none."""
+        self.settings = read_settings(context)  # for the task's links: this runs in a new process
         if not event["visible"]:
             raise AirflowSkipException(f"no images came{_delayed(event.get('delayed', 0))}")
         return self._found(event["visible"])
@@ -98,5 +102,6 @@ def _look(context: Context, settings: Settings) -> Depth:
     except sqs.exceptions.QueueDoesNotExist:
         place = option_place(context)
         raise AirflowFailException(
-            f"{place.name('queue_url')}: there is no queue {settings.queue_url}; set {place.where('queue_url')}"
+            f"{place.name('queue_url')}: there is no queue {settings.queue_url}; "
+            f"set {place.where('queue_url')} to the URL of an existing queue"
         ) from None

@@ -1,1 +1,1 @@
-"""The waits, without a worker."""
+"""The triggers, which wait in the triggerer, without a worker slot."""

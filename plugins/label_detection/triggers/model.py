@@ -1,4 +1,4 @@
-"""Waiting for a model."""
+"""Trigger that waits until a model runs."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ from label_detection_core import aws_errors
 from label_detection_core.config.model_types import model_of
 from label_detection_core.model.history import seconds_to_next_look
 
-#: SageMaker's word for an endpoint whose start failed: of this start, since start_model takes away what another left.
+#: SageMaker's status after a failed start. It is from the current start: start_model removes older failed endpoints.
 _ENDPOINT_FAILED = "Failed"
-#: What SageMaker answers while there is no endpoint.
+#: Error codes of SageMaker when there is no endpoint.
 _NOT_THERE = {"ValidationException", "ResourceNotFound"}
 
 
 class ModelRunningTrigger(AwsBaseWaiterTrigger):
-    """Ends its task when the model is RUNNING, with the time; resumes it with an error when it cannot come to be.
+    """Ends its task with the current time when the model is RUNNING; resumes the task with an error when it fails.
 
-    The task is ended from here because each second until the next one begins is paid for: it need not be resumed first.
-    How long to wait at most is the deferral's timeout, an absolute time that survives the triggerer's restart.
+    The trigger ends the task itself, because the model costs money until the next task begins, and resuming this task
+    takes time. The deferral's timeout limits the wait; it is an absolute time, so a triggerer restart does not extend
+    it.
 
-    :param model_arn: the model.
-    :param waiter_args: what its service's `model_running` waiter is called with.
-    :param since: when the model was asked for, ISO 8601 with its offset.
-    :param usual: the quickest and the slowest start of late, seconds: it looks more often around that time.
-    :param lags_until: until when a state may be from before the start request, ISO 8601 with its offset; None: it never
-        is (a trigger that an earlier version has made).
+    :param model_arn: the model's ARN.
+    :param waiter_args: arguments of the `model_running` waiter of the model's service.
+    :param since: time of the start request, ISO 8601 with its offset.
+    :param usual: the shortest and the longest recent start, in seconds. Around that time it checks more often.
+    :param lags_until: until when a state may be older than the start request, ISO 8601 with its offset; None: no state
+        counts as older (the trigger was made by an earlier version).
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class ModelRunningTrigger(AwsBaseWaiterTrigger):
         waiter_max_attempts: int = 1,
         **kwargs: Any,
     ) -> None:
-        """`waiter_delay` and `waiter_max_attempts` are the base class's, and mean nothing here."""
+        """`waiter_delay` and `waiter_max_attempts`: arguments of the base class, not used here."""
         model = model_of(model_arn)
         super().__init__(
             serialized_fields={
@@ -79,7 +80,10 @@ class ModelRunningTrigger(AwsBaseWaiterTrigger):
         return hook_for(self.model, self.aws_conn_id, self.botocore_config, verify=self.verify)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look at the model again and again: the waiter says what it sees, the time that has passed when to look."""
+        """Check the model with the waiter, one attempt at a time, until it runs or fails.
+
+        The pause between two checks depends on the time since the start request.
+        """
         hook = self.hook()
         async with await hook.get_async_conn() as client:
             waiter: Any = hook.get_waiter(self.waiter_name, deferrable=True, client=client)
@@ -99,7 +103,7 @@ class ModelRunningTrigger(AwsBaseWaiterTrigger):
                 await asyncio.sleep(seconds_to_next_look(elapsed, self.usual))
 
     def _may_be_from_before(self, error: Exception) -> bool:
-        """Whether the waiter has seen a state that may be older than the start request, or no endpoint yet."""
+        """Whether the waiter failed on a state that may precede the start request, or on a missing endpoint."""
         if self.lags_until is None or datetime.now(UTC) >= self.lags_until or not isinstance(error, WaiterError):
             return False
         if jmespath.search(self.status_queries[0], error.last_response) == _ENDPOINT_FAILED:
@@ -112,7 +116,7 @@ class ModelRunningTrigger(AwsBaseWaiterTrigger):
 
 
 def _passes(error: Exception) -> bool:
-    """Whether the model is still starting, or the service has trouble that passes."""
+    """Whether an error only means that the model is still starting, or is a temporary error of the service."""
     if not isinstance(error, WaiterError):
         return aws_errors.is_transient(error)
     if "Error" in error.last_response:

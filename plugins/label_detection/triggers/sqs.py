@@ -1,4 +1,4 @@
-"""Waiting for messages in a queue, without receiving one."""
+"""Trigger that waits for messages in a queue, without receiving any."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from label_detection_core.queue.image_queue import Depth
 
 
 class QueueDepthTrigger(BaseTrigger):
-    """Fires with `{"visible": n, "delayed": n}` when messages can be received, or without one at `until`.
+    """Fires with `{"visible": n, "delayed": n}` when messages can be received, or at the time `until`.
 
-    :param until: an absolute time, ISO 8601 with its offset: a trigger that is restarted does not wait again.
-    :param poll_seconds: between two looks.
+    :param until: ISO 8601 with its offset. The time is absolute, so a restarted trigger does not wait for longer.
+    :param poll_seconds: seconds between two reads of the queue's attributes.
     """
 
     def __init__(
@@ -31,13 +31,13 @@ class QueueDepthTrigger(BaseTrigger):
         self.poll_seconds = poll_seconds
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """The class and its arguments, as the triggerer restores it."""
+        """The class path and the arguments, from which the triggerer restores the trigger."""
         arguments = ("queue_url", "until", "aws_conn_id", "region_name", "poll_seconds")
         name = f"{type(self).__module__}.{type(self).__qualname__}"
         return name, {argument: getattr(self, argument) for argument in arguments}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look at the queue again and again."""
+        """Read the queue's attributes until messages are visible or the time is up."""
         until = datetime.fromisoformat(self.until)
         hook = aws_hook("sqs", self.aws_conn_id, self.region_name)
         async with await hook.get_async_conn() as sqs:

@@ -1,7 +1,7 @@
 """Pages inside the Airflow UI.
 
-Every process of Airflow loads its plugins, tasks too; only the API server serves pages. So what they need is imported
-with the first request.
+Every Airflow process loads the plugins, task processes too, but only the API server serves pages. So the modules of the
+pages are imported with the first request.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-#: Where the API server has them.
+#: Path of the pages on the API server.
 PREFIX = "label-detection"
-#: Where a request's scope has Airflow's own application, under which the pages are mounted.
+#: Key in the scope of a request. Its value is Airflow's own ASGI application, under which the pages are mounted.
 AIRFLOW = "label_detection.airflow"
 
 _Message = MutableMapping[str, Any]
@@ -24,7 +24,7 @@ _App = Callable[[_Message, Callable[[], Awaitable[_Message]], Callable[[_Message
 async def lazy_app(
     scope: _Message, receive: Callable[[], Awaitable[_Message]], send: Callable[[_Message], Awaitable[None]]
 ) -> None:
-    """The pages' application."""
+    """ASGI application of the pages. The first request imports the modules behind it."""
     app = await asyncio.to_thread(_app)
     await app({**scope, AIRFLOW: scope.get("app")}, receive, send)
 

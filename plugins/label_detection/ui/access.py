@@ -1,4 +1,4 @@
-"""Who may see what: Airflow's own login, and its own word on who may read which DAG's runs."""
+"""Access to the pages: by Airflow's login, and by Airflow's permission to read the runs of a DAG."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ from label_detection.ui.airflow import Airflow, AirflowDep
 from label_detection_core.config.pipeline import Pipeline
 from label_detection_core.config.settings import SECTION, Settings, SettingsError
 
-#: On a path with `{dag_id}`: 401 without a login, 403 without the right to read that DAG's runs.
+#: For paths with `{dag_id}`. It answers 401 without a login, and 403 without the permission to read the DAG's runs.
 MAY_READ_RUNS = Depends(requires_access_dag(method="GET", access_entity=DagAccessEntity.RUN))
 
 
 def pipeline_of(dag_id: str, airflow: AirflowDep) -> Pipeline:
-    """The pipeline whose images this very DAG labels, with the options that the DAG was made with.
+    """The pipeline whose pictures this DAG labels, with the options of the DAG.
 
-    No other DAG's: who may read that one has not been asked about this pipeline.
+    Other DAGs of the pipeline, such as its backfill, are refused: the permission was checked for `dag_id` alone.
+
+    :raises HTTPException: 404 when the DAG labels no pictures.
     """
     pipeline = _pipeline(dag_id, airflow)
     if pipeline and dag_id == pipeline.backfill_dag_id:
-        raise HTTPException(404, f"A backfill only announces pictures; they are in the runs of {pipeline.dag_id}.")
+        raise HTTPException(404, f"{dag_id} only announces pictures. Open a run of {pipeline.dag_id} to see them.")
     if pipeline is None or dag_id != pipeline.dag_id:
-        raise HTTPException(404, f"{dag_id} is not a DAG of label detection: it has no pictures.")
+        raise HTTPException(404, f"{dag_id} is not a DAG that labels pictures. Open a run of a DAG that does.")
     return pipeline
 
 
 def pipelines_of(airflow: Airflow) -> list[Pipeline]:
-    """The pipelines whose DAGs the user may read, in the order of the DAGs' ids; none for one who may read no DAG."""
+    """The pipelines whose DAGs the user may read, sorted by DAG id; empty when the user may read no DAG."""
     try:
         dags = airflow.dags(TAG)
     except HTTPException as error:
@@ -44,7 +46,7 @@ def pipelines_of(airflow: Airflow) -> list[Pipeline]:
 
 
 def _pipeline(dag_id: str, airflow: Airflow) -> Pipeline | None:
-    """The pipeline that a DAG is of; None: it is no pipeline's, or there is no such DAG."""
+    """The pipeline of a DAG; None when the DAG does not exist or belongs to no pipeline."""
     try:
         default_args = airflow.dag_details(dag_id)["default_args"] or {}
     except HTTPException as error:
@@ -55,13 +57,16 @@ def _pipeline(dag_id: str, airflow: Airflow) -> Pipeline | None:
 
 
 def settings_of(pipeline: Annotated[Pipeline, Depends(pipeline_of)]) -> Settings:
-    """Its options."""
+    """The options of the pipeline.
+
+    :raises HTTPException: 503 when an option is wrong.
+    """
     try:
         return pipeline.settings()
     except SettingsError as error:
-        raise HTTPException(503, f"The configuration on the API server is not right:\n{error}") from None
+        raise HTTPException(503, f"The configuration of the API server is wrong:\n{error}") from None
 
 
 SettingsDep = Annotated[Settings, Depends(settings_of)]
-#: Airflow: a run's id has up to 250 characters.
+#: Airflow: a run id has at most 250 characters.
 RunId = Annotated[str, Query(min_length=1, max_length=250)]

@@ -1,8 +1,11 @@
-"""Airflow as the pages ask it: in the name of the user who asks, by its public API.
+"""Airflow's public API for the pages, called in the name of the user who opens a page.
 
-The page's server calls `/api/v2` inside its own process (ASGI), logged in as that user: the rights are the user's own,
-nothing is configured for a path or a proxy that ends TLS, no database connection is held while AWS is asked, and one
-answer joins what Airflow and AWS say, which the browser's own script could not.
+The pages call `/api/v2` inside the process of the API server (ASGI), logged in as that user. Reasons:
+
+* The permissions are those of the user.
+* Paths and proxies that end TLS need no configuration.
+* No database connection is held during a call to AWS.
+* One answer can combine data of Airflow and AWS. The script in the browser could not call AWS.
 """
 
 from __future__ import annotations
@@ -24,25 +27,25 @@ from sqlalchemy import select
 
 from label_detection.ui import AIRFLOW
 
-#: What a login made for one request is good for, in seconds.
+#: Seconds that the login token of one request is valid.
 _LOGIN_SECONDS = 60
-#: The errors of Airflow's API that are the caller's to understand; all others are Airflow's own trouble.
+#: Status codes of Airflow's API that are passed on to the browser. Every other error becomes 502.
 _PASSED_ON = {401, 403, 404}
-#: Entries of one answer of the API, its default limit. Where `[api] maximum_page_limit` is lower, it answers fewer.
+#: Entries per answer of the API, which is its default limit. With a lower `[api] maximum_page_limit` it returns fewer.
 _PAGE = 100
 _MOST_TASKS = 1000
 _MOST_DAGS = 1000
-#: Requests to the API at once. Each holds one of Airflow's connections to its database (by default 5, and 10 more), and
-#: Airflow 3.2.1 looks up every login inside its event loop: when it finds none free, the whole server stands still.
+#: Concurrent requests to the API. Each holds one of Airflow's database connections (by default 5, plus 10 overflow).
+#: Airflow 3.2.1 looks up every login inside its event loop: without a free connection, the whole server hangs.
 _room = threading.BoundedSemaphore(4)
 
 
 class Airflow:
-    """Airflow's public API for the user of one request. To be used in a route that is not async: it waits for answers.
+    """Airflow's public API for the user of one request. Use it only in routes that are not async: its calls block.
 
-    A request holds one thread while Airflow's own route has another: `request_limit` leaves enough of them.
+    A call holds one thread while Airflow's own route needs another one: `request_limit` leaves enough threads.
 
-    Every method raises HTTPException: 401, 403 and 404 as Airflow answers them, 502 for all others.
+    Every method raises HTTPException: 401, 403 and 404 as Airflow answers them, 502 for every other error.
     """
 
     def __init__(self, request: Request, user: GetUserDep) -> None:
@@ -50,31 +53,35 @@ class Airflow:
         self._user = user
 
     def dags(self, tag: str) -> list[dict[str, Any]]:
-        """The DAGs with a tag that the user may read, paused ones among them."""
+        """The DAGs with a tag that the user may read, paused ones included."""
         return self._list("dags", _MOST_DAGS, "dags", tags=tag)
 
     def dag_details(self, dag_id: str) -> dict[str, Any]:
-        """A DAG as `/api/v2/dags/{dag_id}/details` has it, `default_args` among the rest."""
+        """A DAG, as `/api/v2/dags/{dag_id}/details` returns it, with its `default_args`."""
         return self.get("dags", dag_id, "details")
 
     def runs(
         self, dag_id: str, most: int, before: datetime | None = None, states: Collection[str] = ()
     ) -> list[dict[str, Any]]:
-        """A DAG's newest runs by `run_after`, the newest first; those `before` a time, in these `states` alone."""
+        """At most `most` runs of a DAG, by `run_after`, newest first.
+
+        :param before: only runs that were due before this time; None: all.
+        :param states: only runs in these states; empty: all.
+        """
         older = before.isoformat() if before else None
         params = {"order_by": "-run_after", "run_after_lt": older, "state": list(states) or None}
         return self._list("dag_runs", most, "dags", dag_id, "dagRuns", **params)
 
     def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
-        """A run."""
+        """A run, as the API returns it."""
         return self.get("dags", dag_id, "dagRuns", run_id)
 
     def tasks(self, dag_id: str, run_id: str, **params: Any) -> list[dict[str, Any]]:
-        """The task instances of a run, or of all runs (`~`), as far as the parameters of the API let them through."""
+        """The task instances of a run, or of all runs (`~`). `params`: filters of the API."""
         return self._list("task_instances", _MOST_TASKS, "dags", dag_id, "dagRuns", run_id, "taskInstances", **params)
 
     def returned(self, dag_id: str, run_id: str, task_id: str) -> Any:
-        """What a task has returned, as it is stored; None if it has not."""
+        """The return value of a task, as XCom stores it; None if there is none."""
         try:
             task = "dags", dag_id, "dagRuns", run_id, "taskInstances", task_id
             return self.get(*task, "xcomEntries", "return_value")["value"]
@@ -84,7 +91,7 @@ class Airflow:
             return None
 
     def get(self, *path: str, **params: Any) -> dict[str, Any]:
-        """What the API has at a path, given in its parts; a parameter that is None is left out."""
+        """The answer of the API to GET. `path`: the parts of the path. A parameter that is None is not sent."""
         given = {name: value for name, value in params.items() if value is not None}
         with _room:
             answer = from_thread.run(self._ask, "/".join(quote(part, safe="~") for part in path), given)
@@ -113,9 +120,10 @@ class Airflow:
 
 
 def variable(key: str) -> str | None:
-    """A Variable's value, from Airflow's database: the one thing that is not asked of the API.
+    """The value of a Variable, read from Airflow's database instead of the API; None if there is no such Variable.
 
-    Who may read a pipeline's runs must see who holds its model; the API gives Variables to operators and admins alone.
+    A user who may read the runs of a pipeline must also see which run holds the model. The API shows Variables only to
+    operators and admins.
     """
     with create_session() as session:
         found = session.scalar(select(Variable).where(Variable.key == key))
@@ -129,5 +137,5 @@ def _detail(answer: Response) -> str:
         return answer.reason_phrase
 
 
-#: Airflow's public API for the user who asks.
+#: Airflow's public API for the user of the request.
 AirflowDep = Annotated[Airflow, Depends()]

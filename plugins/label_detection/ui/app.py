@@ -1,4 +1,4 @@
-"""The pages' application: its routes, and the headers of every answer."""
+"""The ASGI application of the pages: routes, and headers of every answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TYPES = {".css": "text/css", ".js": "text/javascript"}
 
 
 def make_app() -> FastAPI:
-    """The application. Every route asks Airflow who it is that asks; those of a run, whether they may read it."""
+    """The application. Every route needs an Airflow login; a route of a DAG also needs permission to read its runs."""
     app = FastAPI(title="Label detection", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(runs.router)
     app.include_router(pictures.router)
@@ -31,7 +31,7 @@ def make_app() -> FastAPI:
 def _asset(name: str) -> Response:
     path = _FILES.get(name)
     if path is None:
-        raise HTTPException(404, "There is no such file.")
+        raise HTTPException(404, f"The pages have no file {name!r}.")
     return FileResponse(path, media_type=_TYPES[path.suffix], headers={"Cache-Control": "private, no-cache"})
 
 

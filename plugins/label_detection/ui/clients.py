@@ -1,4 +1,4 @@
-"""The API server's clients of AWS: kept for some minutes, since making one takes longer than asking it."""
+"""AWS clients of the API server. They are kept for some minutes, because making a client takes longer than a call."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
     from label_detection.hooks.model import ModelHook
 
-#: Seconds until a connection that was changed is read again.
+#: Seconds that a client is kept; after that, a change of the Airflow connection takes effect.
 _KEPT_SECONDS = 300.0
-#: A browser is waiting. AWS: a bucket with a KMS key takes signatures of version 4 alone.
+#: Short time-outs, because a browser is waiting. AWS: a bucket with a KMS key accepts only signature version 4.
 _CONFIG = brief_config().merge(Config(max_pool_connections=AT_ONCE, signature_version="s3v4"))
-#: For links that a browser follows: the bucket's own host in its Region. By default botocore signs for S3's global
-#: host. That one answers 307 outside us-east-1, to a host for which the signature does not hold, and does not know
-#: Regions made since 2019. A bucket with dots in its name, which S3's certificate does not cover, stays in the path.
+#: For links that a browser follows: the host of the bucket in its Region. By default botocore signs for the global host
+#: of S3. Outside us-east-1, that host redirects (307) to a host for which the signature is not valid, and it does not
+#: know Regions that opened after 2019. S3's certificate does not cover bucket names with dots: they stay in the path.
 _LINK_CONFIG = _CONFIG.merge(Config(s3={"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"}))
-#: What the provider's hook raises of a connection whose extras are not what it takes.
+#: Errors that the provider's hook raises when the extras of a connection are wrong.
 _ODD_EXTRAS = (KeyError, NotImplementedError, TypeError, ValueError)
-#: Seconds that a request waits for another one that makes a client of the same connection: a role that cannot be
-#: assumed takes minutes, and the requests that wait must not have all the pages' threads.
+#: Seconds that a request waits while another request makes a client of the same connection. AssumeRole can
+#: take minutes to fail, and waiting requests must not use all threads of the pages.
 _WAIT_SECONDS = 5.0
 _kept: dict[tuple[str, str, str], tuple[float, Any]] = {}
-#: One for each connection; `_lock` is held for no longer than a look into a dictionary.
+#: One lock per connection, held while a client is made. `_lock` is only held for the access to a dictionary.
 _making: dict[str, threading.Lock] = {}
 _lock = threading.Lock()
 
@@ -49,7 +49,7 @@ def s3_client(settings: Settings) -> S3Client:
 
 
 def link_client(settings: Settings) -> S3Client:
-    """A client that signs links to the final bucket for browsers."""
+    """A client that signs links to the final bucket, for browsers."""
     client: S3Client = _client(settings, "s3", _LINK_CONFIG, "links")
     return client
 
@@ -70,7 +70,7 @@ def model_hook(settings: Settings) -> ModelHook:
 
     def make() -> Any:
         hook: Any = hook_for(settings.model, settings.aws_conn_id, brief_config())
-        _ = hook.conn  # made here, and not by two requests at once
+        _ = hook.conn  # makes the client now, under the lock; two requests at once would make two
         return hook
 
     hook: ModelHook = _keep(settings, settings.model_arn, make)
@@ -85,14 +85,19 @@ def _client(settings: Settings, service: str, config: Config = _CONFIG, what: st
 
 
 def _keep(settings: Settings, what: str, make: Callable[[], Any]) -> Any:
-    """A client that was made before, or a new one. Only requests for the same connection wait for it to be made."""
+    """A kept client, or a new one. Only requests for the same connection wait while it is made.
+
+    :raises HTTPException: 503 when the connection is wrong, or takes too long to log in.
+    """
     name = settings.aws_conn_id, settings.region, what
     if found := _look(name):
         return found
     with _lock:
         making = _making.setdefault(settings.aws_conn_id, threading.Lock())
     if not making.acquire(timeout=_WAIT_SECONDS):
-        words = f"The connection {settings.aws_conn_id} takes long to log in to AWS. Load this page again in a minute."
+        words = (
+            f"The connection {settings.aws_conn_id} takes too long to log in to AWS. Load this page again in a minute."
+        )
         raise HTTPException(503, words)
     try:
         return _look(name) or _remember(name, make())

@@ -1,4 +1,4 @@
-"""Whether a pipeline's model is on, as its service says; who holds it and what the watchdog did, as Airflow says."""
+"""The state of a pipeline's model from its AWS service; its lease and the watchdog's actions from Airflow."""
 
 from __future__ import annotations
 
@@ -21,18 +21,21 @@ if TYPE_CHECKING:
     from label_detection_core.config.settings import Settings
 
 _WATCHDOG_TASK = "stop_expired_models"
-#: Of the watchdog, which runs every ten minutes: a day.
+#: Runs of the watchdog that are read: those of one day, at one run every ten minutes.
 _LOOKS = 144
-#: What runs of watchdogs have returned, by DAG, run and its end: that never changes, and Airflow gives one at a time.
+#: Cache of the return values of watchdog runs, by DAG, run and end of the run. They never change, and Airflow's API
+#: returns only one per request.
 _returned: dict[tuple[str, str, str], Any] = {}
 _MOST_RETURNED = 10 * _LOOKS
 
 
 def model(asked: Airflow, settings: Settings, state: ModelState | None, state_problem: str | None) -> dict[str, Any]:
-    """The model's `state` at its service, asked for before, and who holds it, as `lease`; None: not known, or no run.
+    """The facts about a model that the overview shows.
 
-    `state_problem`: why the state is not known. `lease_problem`: the Variable is there, and is no lease.
-    `warning`: what a person has to look at.
+    :param state: the state from `state_of`, read before this call; None: not known.
+    :param state_problem: why the state is not known.
+    :return: `lease`: the run that holds the model, or None. `lease_problem`: why the lease cannot be read, or None.
+        `warning`: a problem that a person must look at, or None.
     """
     held, lease_problem = _lease(settings.model_arn)
     left = _why_left(asked, held) if held else None
@@ -48,9 +51,9 @@ def model(asked: Airflow, settings: Settings, state: ModelState | None, state_pr
 
 
 def state_of(settings: Settings) -> tuple[ModelState | None, str | None]:
-    """Where the model is; or words about why that is not known.
+    """The state of the model at its AWS service; or None and the reason why it is not known.
 
-    To be asked before the lease: a run takes that before it starts the model, and gives it up after the model is off.
+    Read it before the lease: a run takes the lease before it starts the model, and ends it after the model is off.
     """
     service = settings.model.type.name
     try:
@@ -58,7 +61,7 @@ def state_of(settings: Settings) -> tuple[ModelState | None, str | None]:
             return clients.model_hook(settings).describe(), None
     except HTTPException as error:
         return None, str(error.detail)
-    except LookupError as error:  # there is no such model, or its service is no more
+    except LookupError as error:  # the model does not exist, or AWS ended its service
         return None, f"The model's state cannot be read: {error}"
 
 
@@ -75,14 +78,14 @@ def _lease(model_arn: str) -> tuple[Lease | None, str | None]:
     try:
         return lease_of(name, value), None
     except ValueError:
-        return None, f"The Variable {name} was edited: it is not a lease. Look after the model, then delete it."
+        return None, f"The Variable {name} was edited: it is not a lease. Check that the model is off, then delete it."
 
 
 def _why_left(asked: Airflow, held: Lease) -> str | None:
-    """Why its run will not end a lease; None while it will, or when the user may not read that run."""
+    """Why the run of a lease will not end it; None if the run still can, or if the user may not read the run."""
     now = datetime.now(UTC)
     if held.has_expired(now):
-        return f"its time was over at {held.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        return f"its lease expired at {held.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     try:
         run = asked.run(held.dag_id, held.run_id)["state"]
         tasks = asked.tasks(held.dag_id, held.run_id)
@@ -93,7 +96,7 @@ def _why_left(asked: Airflow, held: Lease) -> str | None:
             return None
         raise
     ended = [datetime.fromisoformat(task["end_date"]) for task in tasks if task["end_date"]]
-    # The last one's end is as near as the API comes to it; a run that is over has no task that could be at work.
+    # The end of the last task is the best measure of idle time in the API. A run that has ended has no task at work.
     idle_for = now - max([held.since, *ended])
     by_id = {f"{task['task_id']}_{task.get('map_index', -1)}".removesuffix("_-1"): task["state"] for task in tasks}
     left = why_left(run, by_id, idle_for)
@@ -101,35 +104,38 @@ def _why_left(asked: Airflow, held: Lease) -> str | None:
 
 
 def _warning(model_arn: str, state: ModelState | None, held: Lease | None, left: str | None) -> str | None:
-    by_hand = f"To stop it manually: {stop_command(model_arn)}"
+    by_hand = f"To stop the model manually: {stop_command(model_arn)}"
     if held and left:
         holder = f"Run {held.run_id} still holds the model, but {left}"
         if state and not state.is_on:
-            return f"{holder}. The model is off. The watchdog should end this within ten minutes: look there if not."
-        now = "It is on, and costs money" if state else "Whether it is on is not known"
-        return f"{holder}. {now}. The watchdog should stop it within ten minutes: look there if not. {by_hand}"
+            off = "The model is off. The watchdog should end the lease within ten minutes"
+            return f"{holder}. {off}. If it does not, open the watchdog's log."
+        now = "The model is on and costs money" if state else "Whether the model is on is not known"
+        return (
+            f"{holder}. {now}. The watchdog should stop it within ten minutes. If it does not, open its log. {by_hand}"
+        )
     if state and state.phase in {Phase.STARTING, Phase.RUNNING} and not held:
         return (
-            "The model is on, costs money, and no run holds it: somebody has started it manually, or it was left on. "
-            f"The watchdog leaves it alone; the next run takes it over, and stops it at its end. {by_hand}"
+            "The model is on and costs money, but no run holds it: someone started it manually, or it was left on. "
+            f"The watchdog does not stop it. The next run takes it over, and stops it when the run ends. {by_hand}"
         )
     if state and state.phase is Phase.UNUSABLE:
-        return f"No run can start this model: it is {state}"
+        return f"No run can start this model: its state is {state}"
     return None
 
 
 def watchdog(asked: Airflow, pipeline: Pipeline) -> dict[str, Any]:
-    """Its last run, and what it did lately to this pipeline's model alone; `problem`: why that is not known."""
+    """The watchdog's last run, and its recent actions on this pipeline's model. `problem`: why they are not known."""
     nothing: dict[str, Any] = {"state": None, "ended_at": None, "looks": 0, "acted": [], "problem": None}
     try:
         runs = asked.runs(pipeline.watchdog_dag_id, _LOOKS, states=("success", "failed"))
-        for run in runs[:1]:  # asked again each time: whether this user may read it
+        for run in runs[:1]:  # requested each time, to check whether this user may read it
             _returned.pop(_key(pipeline.watchdog_dag_id, run), None)
         acted = [one for run in runs for one in _models(_what_it_returned(asked, pipeline.watchdog_dag_id, run))]
     except HTTPException as error:
         if error.status_code == 403:
             return nothing | {"problem": "You may not read the runs of the watchdog."}
-        if error.status_code == 404:  # its file is not there, or not parsed yet
+        if error.status_code == 404:  # the DAG does not exist, or is not parsed yet
             return nothing
         raise
     if not runs:

@@ -1,4 +1,4 @@
-"""All pipelines that the user may see: their runs over time, the model, the queue and the watchdog now."""
+"""The overview of all pipelines that the user may read: runs over time, and model, queue and watchdog now."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from label_detection_core.config.pipeline import Pipeline
 from label_detection_core.config.settings import Settings
 
 router = APIRouter()
-#: Runs that one request looks at.
+#: Runs that one request returns at most.
 _RUNS = 60
 _AT_ONCE = 8
 
 
 @router.get("/overview", dependencies=[Depends(get_user)])
 def overview_page() -> Response:
-    """The page."""
+    """The HTML page; its script loads the data."""
     return page("overview.html")
 
 
 @router.get("/pipelines")
 def pipelines(request: Request, user: GetUserDep, airflow: AirflowDep) -> Response:
-    """The pipelines whose runs the user may read; without a name that another one, of another prefix, has too."""
+    """The pipelines whose runs the user may read. A name that pipelines of two DAG id prefixes share is left out."""
     seen = [pipeline for pipeline in pipelines_of(airflow) if _may_read(request, user, pipeline)]
     named = Counter(pipeline.name for pipeline in seen)
     return data([{"name": p.name if named[p.name] == 1 else None, "dag_id": p.dag_id} for p in seen])
@@ -46,7 +46,7 @@ def pipelines(request: Request, user: GetUserDep, airflow: AirflowDep) -> Respon
 def runs(
     dag_id: str, settings: SettingsDep, airflow: AirflowDep, before: Annotated[AwareDatetime | None, Query()] = None
 ) -> Response:
-    """The newest runs that Airflow knows, or those due before a time; each with its report's numbers, if it has one."""
+    """The newest runs, or the newest that were due before a time; each with the numbers of its report, if any."""
     found = airflow.runs(dag_id, _RUNS, before)
     empty = _empty(airflow, dag_id, found)
     with ThreadPoolExecutor(_AT_ONCE) as readers:
@@ -60,7 +60,7 @@ def runs(
 
 @router.get("/pipelines/{dag_id}/now", dependencies=[MAY_READ_RUNS])
 def now(settings: SettingsDep, airflow: AirflowDep, pipeline: Annotated[Pipeline, Depends(pipeline_of)]) -> Response:
-    """Whether the model is on and who holds it, what waits in the queue, what the watchdog did to this model."""
+    """The state and the lease of the model, the queue, and the watchdog's actions on this model."""
     with ThreadPoolExecutor(1) as beside:
         queue = beside.submit(queue_now.queue, settings)
         state = model_now.state_of(settings)
@@ -70,7 +70,7 @@ def now(settings: SettingsDep, airflow: AirflowDep, pipeline: Annotated[Pipeline
 
 
 def _empty(airflow: Airflow, dag_id: str, runs: list[dict[str, Any]]) -> set[str]:
-    """Those that found nothing in the queue: they have started nothing, and have no report."""
+    """Ids of the runs that found the queue empty: they started nothing and have no report."""
     if not runs:
         return set()
     due = {"run_after_gte": runs[-1]["run_after"], "run_after_lte": runs[0]["run_after"]}
@@ -79,7 +79,7 @@ def _empty(airflow: Airflow, dag_id: str, runs: list[dict[str, Any]]) -> set[str
 
 
 def _row(settings: Settings, run_id: str) -> dict[str, Any]:
-    """A run's `report`, in numbers, and why there is none of those in one that is there: `report_problem`."""
+    """`report`: the numbers of a run's report; None: there is none. `report_problem`: why the report cannot be read."""
     try:
         return {"report": read_report(settings, run_id).row(), "report_problem": None}
     except GoneError:

@@ -1,4 +1,4 @@
-"""The pages of label detection in Airflow's own UI, as an Airflow plugin."""
+"""The Airflow plugin that adds the pages of label detection to the Airflow UI."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from airflow.plugins_manager import AirflowPlugin
 
 from label_detection.ui import PREFIX, lazy_app
 
-#: That all DAGs of label detection have.
+#: Tag of all DAGs of label detection.
 TAG = "label-detection"
 
 
 class LabelDetectionPages(AirflowPlugin):
-    """A tab of each DAG run with its pictures, and a page in the navigation with the runs over time."""
+    """A tab with the pictures of a DAG run, and a page in the navigation with the runs over time."""
 
     name = "label_detection_pages"
     fastapi_apps = [{"app": lazy_app, "url_prefix": f"/{PREFIX}", "name": "Label detection"}]  # noqa: RUF012  # Airflow's
@@ -21,7 +21,8 @@ class LabelDetectionPages(AirflowPlugin):
             "href": f"{PREFIX}/runs/{{DAG_ID}}?run_id={{RUN_ID}}",
             "destination": "dag_run",
             "url_route": "labelled_pictures",
-            # From 3.4 on Airflow shows the tab on these DAGs alone; before, it lets the key pass and shows it on all.
+            # Airflow 3.4 and later show the tab only on DAGs with this tag. Older versions ignore this key, and show
+            # the tab on all DAGs.
             "applies_to": {"dag.tags.name": [TAG]},
         },
         {

@@ -1,4 +1,4 @@
-"""What a browser may do with an answer: its headers."""
+"""Security headers of every answer."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def policy(pictures_from: str | None = None) -> str:
-    """The Content-Security-Policy of a page: everything is the API server's own, pictures perhaps another host's too.
+    """The Content-Security-Policy of a page: the page loads everything from the API server alone.
 
-    :param pictures_from: an origin.
+    :param pictures_from: another origin that pictures may come from; None: there is none.
     """
     pictures = f"'self' {pictures_from}" if pictures_from else "'self'"
     return (
@@ -22,7 +22,7 @@ def policy(pictures_from: str | None = None) -> str:
     )
 
 
-#: Of a run's report, which has its style in itself: a page of the bucket's, so it is nobody's script.
+#: Content-Security-Policy of a run's report. Its style is inline. It comes from a bucket, so it must not run scripts.
 REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox"
 
 _HEADERS = {
@@ -35,13 +35,13 @@ _HEADERS = {
 
 
 class PolicyMiddleware:
-    """Gives every answer the headers that it has not, errors too."""
+    """Adds the missing security headers to every answer, errors included."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """An ASGI application."""
+        """Handle a request (ASGI)."""
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

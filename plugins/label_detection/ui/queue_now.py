@@ -1,4 +1,4 @@
-"""How many messages wait, and for how long: SQS has the counts, CloudWatch the age."""
+"""The state of the queue: the number of messages from SQS, the age of the oldest message from CloudWatch."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from label_detection_core.queue.image_queue import ImageQueue
 if TYPE_CHECKING:
     from label_detection_core.config.settings import Settings
 
-#: AWS: SQS sends a point a minute, while the queue was used within six hours.
+#: AWS: SQS sends one data point per minute if the queue was used in the last six hours.
 _PERIOD_SECONDS = 60
 _LOOK_BACK = timedelta(minutes=10)
 
 
 def queue(settings: Settings) -> dict[str, Any]:
-    """Counts and the oldest message's age in seconds, as `queue`; words instead of what may not be looked at.
+    """`queue`: the number of messages, and the age of the oldest one in seconds.
 
-    `oldest_seconds` is None when nothing waits, when CloudWatch has no point of it, and when there is an `age_problem`.
+    `queue_problem`, `age_problem`: why the counts or the age cannot be read; None: they can. `oldest_seconds` is None
+    when no message waits, when CloudWatch has no data point, and when there is an `age_problem`.
     """
     try:
         with said_in_words("The queue", "sqs:GetQueueAttributes on it"):

@@ -1,4 +1,4 @@
-"""How many requests the pages answer at once: the others wait, and take no thread of Airflow's meanwhile."""
+"""A limit for concurrent requests to the pages. Requests over the limit wait, and hold no thread of Airflow."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-#: Requests that are answered at once. Starlette: Airflow's own routes and these share 40 threads, and those that wait
-#: for a slow AWS must not have them all.
+#: Concurrent requests at most. Starlette: the routes of Airflow and of the pages share 40 threads. Requests that wait
+#: for a slow AWS must not use all of them.
 AT_ONCE = 16
 
 
 class RequestLimitMiddleware:
-    """Lets `most` requests work at once, until their last byte: a picture is read from S3 bit by bit, by a thread.
+    """Lets at most `most` requests work at the same time.
 
-    What is sent has no place while the browser takes its time over it: one that sleeps would keep it from all others.
+    A request counts while its answer is made, up to the last byte: a thread reads a picture from S3 in pieces. It does
+    not count while a piece is sent, because browsers that read slowly would then block all other requests.
     """
 
     def __init__(self, app: ASGIApp, most: int) -> None:
@@ -25,12 +26,12 @@ class RequestLimitMiddleware:
         self._room = asyncio.Semaphore(most)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """An ASGI application."""
+        """Handle a request (ASGI)."""
         is_in: bool = await self._room.acquire()
 
         async def send_outside(message: Message) -> None:
             nonlocal is_in
-            if is_in:  # not after a send that failed
+            if is_in:  # False after a send that failed
                 is_in = False
                 self._room.release()
             await send(message)

@@ -1,4 +1,4 @@
-"""What the pages' routes answer: a page, data, or words about what is wrong."""
+"""Answers of the routes: a page, data, or an error message."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ ASSETS = Path(__file__).with_name("assets")
 _DENIED = {"AccessDenied", "AccessDeniedException", "AccessDeniedFault", "403", "Forbidden"}
 _GONE = {"NoSuchKey", "404"}
 
-#: For people: the status says the same to a program.
+#: Error messages for people, by status code.
 _WORDS = {
-    401: "You are not logged in, or not any more. Log in to Airflow, and load this page again.",
-    403: "You may not read the runs of this DAG.",
+    401: "You are not logged in, or your login has expired. Log in to Airflow, then load this page again.",
+    403: "You may not read the runs of this DAG. Ask an admin of Airflow for the permission.",
 }
 _PAGE = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark">'
@@ -35,29 +35,29 @@ _PAGE = (
 
 
 class GoneError(Exception):
-    """There is no such object in the bucket."""
+    """The object does not exist in the bucket."""
 
 
 class UnreadableError(HTTPException):
-    """There is such an object, and it is not as this project wrote it: that object's problem, and no other's."""
+    """The object exists, but it is too large, or not in the format that this project writes."""
 
     def __init__(self, words: str) -> None:
         super().__init__(502, words)
 
 
 def page(name: str, pictures_from: str | None = None) -> Response:
-    """A page. Nothing of a run is in it: its script asks for that."""
+    """An HTML page of `assets`. It has no data of a run: its script requests them."""
     headers = {"Content-Security-Policy": policy(pictures_from)}
     return FileResponse(ASSETS / name, media_type="text/html; charset=utf-8", headers=headers)
 
 
 def data(value: Any) -> Response:
-    """Data for a page's script, in ASCII: half a surrogate pair of a key goes along as it is."""
+    """JSON for a script of a page. It is ASCII, so a lone surrogate in a key cannot make the encoding fail."""
     return Response(json.dumps(value), media_type="application/json")
 
 
 async def words(request: Request, error: StarletteHTTPException) -> Response:
-    """An error as a page, where a browser asks for one: it may be all that there is in Airflow's frame."""
+    """The answer to an error: a page if the browser asks for HTML, as in the frame of Airflow's tab; otherwise JSON."""
     if "text/html" not in request.headers.get("accept", ""):
         return await http_exception_handler(request, error)
     text = _WORDS.get(error.status_code, str(error.detail))
@@ -66,12 +66,12 @@ async def words(request: Request, error: StarletteHTTPException) -> Response:
 
 @contextmanager
 def said_in_words(what: str, permission: str) -> Iterator[None]:
-    """Have AWS's errors said in words: `what` was asked, and the `permission` that it takes.
+    """Turn an AWS error into an HTTP error with a message for people.
 
-    `{operation}` in the permission is the operation that AWS denied.
-
-    :raises GoneError: when an object is not there.
-    :raises HTTPException: 502 for everything else. 403 is for what Airflow's own users may not.
+    :param what: the thing that is read, as the subject of the message.
+    :param permission: the permission that reading it needs. `{operation}` stands for the operation that AWS denied.
+    :raises GoneError: when an object does not exist.
+    :raises HTTPException: 502 for every other AWS error. 403 is only for permissions of Airflow.
     """
     try:
         yield
@@ -80,12 +80,12 @@ def said_in_words(what: str, permission: str) -> Iterator[None]:
         if isinstance(error, ClientError) and code in _GONE:
             raise GoneError(what) from error
         if code == "NoSuchBucket":
-            words = f"{what} cannot be read: there is no such bucket. Was it deleted, or is another one configured now?"
+            words = (
+                f"{what} cannot be read: there is no such bucket. Was it deleted, or is the option final_bucket wrong?"
+            )
         elif code in _DENIED:
             needed = permission.format(operation=getattr(error, "operation_name", ""))
-            words = (
-                f"{what} cannot be read: AWS does not let the API server. It needs {needed}: see docs/permissions.md."
-            )
+            words = f"{what} cannot be read: AWS denies it. The API server needs {needed}. See docs/permissions.md."
         elif "Credential" in code:
             words = f"{what} cannot be read: the API server has no AWS credentials. See docs/permissions.md."
         else:

@@ -1,4 +1,4 @@
-"""A run's images: the page, and the data that its script asks for."""
+"""The page with the pictures of a run, and the data that its script requests."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ from label_detection_core.labelling.keys import document_key, rejected_message_k
 from label_detection_core.run.gallery import Show, Wanted
 
 router = APIRouter(prefix="/runs/{dag_id}", dependencies=[MAY_READ_RUNS])
-#: What a journal says of a message that is kept.
+#: Reason of a journal line about a message that is kept in the final bucket.
 _MESSAGE = re.compile(r"message (?P<id>[\w-]{1,100})( is kept)?", re.ASCII)
-#: Where there is no document, and why.
+#: Why an image with this outcome has no document.
 _NO_DOCUMENT = {
-    "ignored": "What is ignored has no document.",
-    "unreadable": "S3 refuses this object: it has no document. Its message is kept under rejected/messages/ in the "
-    "final bucket, or in the queue's dead-letter queue.",
+    "ignored": "An ignored picture or message has no document.",
+    "unreadable": "There is no document: S3 did not let this pipeline read the object. Its message is kept under "
+    "rejected/messages/ in the final bucket, or in the dead-letter queue.",
 }
-#: What the head of the page has of a report.
+#: Parts of the report that the head of the page shows.
 _SHORT = ("images", "model", "problems", "warnings")
-#: Labels that the filter proposes: those on most images.
+#: Labels that the filter proposes at most, the most frequent ones.
 _PROPOSED = 200
 
 
 @router.get("")
 def gallery_page(dag_id: str, airflow: AirflowDep) -> Response:
-    """The page. Whatever is wrong, it is there, and its script says what."""
+    """The HTML page. It loads even when something is wrong; its script then shows the error."""
     return page("gallery.html", pictures_from(dag_id, airflow))
 
 
@@ -60,35 +60,39 @@ def images(
     most: Annotated[float, Query(ge=0, le=100)] = 100,
     size: Annotated[int, Query(ge=1, le=100)] = 24,
 ) -> Response:
-    """A page of images, and the cursor of the next one: None when there is none."""
+    """One page of images. `next`: the cursor of the next page; None: this is the last one."""
     begin = position(cursor) if cursor else None
     try:
         with said_in_words(final_bucket(settings), READ_FINAL):
             found = gallery(settings, run_id).page(Wanted(show, label or None, least, most), begin, size)
     except GoneError:
-        raise HTTPException(404, "This page begins in a part of the journal that is gone.") from None
+        raise HTTPException(
+            404, "This page begins in a part of the journal that was deleted. Go to the first page."
+        ) from None
     answer = {"images": found.images, "next": str(found.next) if found.next else None}
     return data(answer | {"lines": found.lines, "unreadable": found.unreadable})
 
 
 @router.get("/image")
 def image(run_id: RunId, image: PositionText, settings: SettingsDep) -> Response:
-    """One image with the document that lies beside it, or why there is none."""
+    """One image with its document. `problem`: why there is no document, or None."""
     found = find_image(settings, run_id, image)
     document: Any = None
-    problem: str | None = _NO_DOCUMENT.get(found["outcome"], "There is no document of it any more.")
+    problem: str | None = _NO_DOCUMENT.get(
+        found["outcome"], "The final bucket has no document for this line of the journal. Was it deleted?"
+    )
     if key := _document_of(found):
         try:
             document, problem = read_json(settings, key), None
         except UnreadableError as error:
             problem = str(error.detail)
         except GoneError:
-            pass  # it has been said
+            pass  # `problem` has the reason
     return data({"image": found, "document": document, "problem": problem})
 
 
 def _document_of(image: dict[str, Any]) -> str | None:
-    """The key of an image's document, or of a message's that is kept."""
+    """The key of the document of an image, or of a kept message; None: there is no document."""
     if image["key"]:
         return document_key(image["key"]) if image["is_picture"] else None
     message = _MESSAGE.fullmatch(str(image["reason"])) if image["outcome"] != "ignored" else None
@@ -97,7 +101,7 @@ def _document_of(image: dict[str, Any]) -> str | None:
 
 @router.get("/summary")
 def summary(run_id: RunId, settings: SettingsDep) -> Response:
-    """The run in short, as its report has it; nothing before there is one."""
+    """A short form of the run's report; null while there is no report."""
     try:
         report = read_report(settings, run_id)
     except GoneError:
@@ -107,9 +111,9 @@ def summary(run_id: RunId, settings: SettingsDep) -> Response:
 
 @router.get("/report")
 def report_page(run_id: RunId, settings: SettingsDep) -> Response:
-    """The run's report, the page that stands alone: it may load and run nothing."""
+    """The run's report as HTML. Its headers forbid it to load files or run scripts."""
     try:
         body = read_object(settings, f"{run_prefix(run_id)}report.html")
     except GoneError:
-        raise HTTPException(404, "This run has no report, or not yet: the task write_report makes it.") from None
+        raise HTTPException(404, "This run has no report, or has none yet: its task write_report makes it.") from None
     return Response(body, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": REPORT_POLICY})

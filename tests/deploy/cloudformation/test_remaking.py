@@ -102,7 +102,7 @@ def test_a_first_creation_that_fails_leaves_nothing_and_the_pages_commands_make_
 ) -> None:
     create(stack, tags={"local-aws:fails-at": at}, ModelArn=aws.settings.model_arn)
     assert (status(stack), left_of(stack)) == ("ROLLBACK_COMPLETE", [])
-    printed = shell(commands("Its first creation failed"))
+    printed = shell(commands("The first creation failed"))
     assert printed.split("\t")[0] == at
     assert status(stack) == "CREATE_COMPLETE"
 
@@ -115,7 +115,7 @@ def test_a_stack_made_again_after_a_deletion_labels_what_the_kept_bucket_announc
     s3.put_object(Bucket=before["SourceBucket"], Key="waits.png", Body=b"1")
     boto3.client("cloudformation").delete_stack(StackName=stack)
     names = {"pictures-in": before["SourceBucket"], "pictures-out": before["FinalBucket"]}
-    text = commands("It was deleted, and is made again")
+    text = commands("The stack was deleted")
     for example, name in names.items():
         text = text.replace(example, name)
     shell(text)
@@ -159,7 +159,7 @@ def test_a_stack_of_an_earlier_version_is_updated_and_keeps_its_names(aws: Aws, 
     assert before["SourceBucket"] == f"{stack}-source-123456789012"
     assert before["TaskPolicyArn"] == f"arn:aws:iam::123456789012:policy/{stack}-tasks"
     assert before["DeadManSwitchRoleArn"] == f"arn:aws:iam::123456789012:role/{stack}-switch"
-    deploy = next(line for line in re.split(r"(?<!\\)\n", commands("Its first creation failed")) if " deploy " in line)
+    deploy = next(line for line in re.split(r"(?<!\\)\n", commands("The first creation failed")) if " deploy " in line)
     shell(f"{deploy} DaysOfRuns=90")
     assert status(stack) == "UPDATE_COMPLETE"
     assert outputs(stack) == before

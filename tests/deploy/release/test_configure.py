@@ -54,14 +54,14 @@ def test_a_healthy_stacks_outputs_are_options_and_others_are_left_out(status: st
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        ("CREATE_IN_PROGRESS", "wait until that is over"),
-        ("UPDATE_IN_PROGRESS", "wait until that is over"),
-        ("UPDATE_ROLLBACK_IN_PROGRESS", "wait until that is over"),
-        ("REVIEW_IN_PROGRESS", "wait until that is over"),
-        ("CREATE_FAILED", "delete it and make it again"),
-        ("ROLLBACK_COMPLETE", "delete it and make it again"),
-        ("ROLLBACK_FAILED", "delete it and make it again"),
-        ("DELETE_FAILED", "delete it and make it again"),
+        ("CREATE_IN_PROGRESS", "wait until the operation has ended"),
+        ("UPDATE_IN_PROGRESS", "wait until the operation has ended"),
+        ("UPDATE_ROLLBACK_IN_PROGRESS", "wait until the operation has ended"),
+        ("REVIEW_IN_PROGRESS", "wait until the operation has ended"),
+        ("CREATE_FAILED", "delete it and create it again"),
+        ("ROLLBACK_COMPLETE", "delete it and create it again"),
+        ("ROLLBACK_FAILED", "delete it and create it again"),
+        ("DELETE_FAILED", "delete it and create it again"),
         ("DELETE_IN_PROGRESS", "it is being deleted"),
         ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback"),
     ],
@@ -101,5 +101,7 @@ def test_no_such_stack_is_one_clear_error(aws: Aws) -> None:
 def test_a_stack_of_another_template_is_refused_with_the_missing_outputs(aws: Aws) -> None:
     template = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "other"}}}}
     boto3.client("cloudformation").create_stack(StackName="other", TemplateBody=json.dumps(template))
-    with pytest.raises(ConfigureError, match=r"not the pipeline's options:\n\[label_detection\] queue_url is missing"):
+    with pytest.raises(
+        ConfigureError, match=r"not valid options of the pipeline:\n\[label_detection\] queue_url is missing"
+    ):
         options_of("other")

@@ -54,7 +54,7 @@ def test_unsolvable_requirements_are_an_error_with_the_cause() -> None:
     [
         pytest.param("nowhere.txt", "No such file", id="no file"),
         pytest.param("http://127.0.0.1:9/constraints.txt", "refused", id="no answer"),
-        pytest.param(str(PROJECT / "LICENSE"), "these are not constraints", id="another text"),
+        pytest.param(str(PROJECT / "LICENSE"), "is not a constraints file", id="another text"),
         pytest.param(str(PROJECT / "docs" / "graph.png"), "codec", id="no text"),
     ],
 )

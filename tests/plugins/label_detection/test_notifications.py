@@ -122,7 +122,7 @@ def test_the_time_since_when_the_model_may_be_on_comes_from_the_runs_own_lease(
     variables.put_lease(lease_of(aws))
     callback(context(exception=RuntimeError("no")))
     ((_, text),) = configured.published()
-    assert "May be on: since 2026-11-22 06:00:00 UTC" in text
+    assert "The model may be on since 2026-11-22 06:00:00 UTC" in text
     assert f"--project-version-arn {aws.settings.model_arn}" in text
 
 
@@ -182,5 +182,5 @@ def test_unreadable_leases_do_not_count_as_a_run_without_a_model(
         monkeypatch.setattr(variables, "get", lambda key, default: default)
     notifications.run_failed(context())
     ((_, text),) = configured.published()
-    assert "May be on: since when is not known" in text
+    assert "The model may be on; since when is not known" in text
     assert f"--project-version-arn {aws.settings.model_arn}" in text

@@ -46,10 +46,10 @@ _AWS = {
 
 #: Pictures of most tests: the model needs some seconds for them.
 IMAGES = 50
-ANALYSIS_ENDS = "end of the analysis"
+ANALYSIS_ENDS = "the end of the analysis"
 #: Seconds until Airflow notices a task whose worker is lost, in this world's configuration.
 HEARTBEAT = 35.0
-TICK = "its tick, every 10 minutes"
+TICK = "the watchdog's next run"
 
 Conclude = Callable[..., FaultResult]
 

@@ -17,8 +17,7 @@ class Outcomes:
 
     def __str__(self) -> str:
         parts = {name: count for name, count in vars(self).items() if count}
-        total = sum(parts.values())
-        return f"{total} of {total}: {', '.join(f'{count} {name}' for name, count in parts.items())}"
+        return ", ".join(f"{count} {name}" for name, count in parts.items())
 
 
 def outcomes(pipeline: Pipeline, keys: list[str]) -> Outcomes:

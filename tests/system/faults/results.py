@@ -17,7 +17,7 @@ from tests.system.faults import kept_rows
 RESULTS = kept_rows.FOLDER / "faults.jsonl"
 BEGIN = "<!-- measured: written by make faults -->"
 END = "<!-- end of measured -->"
-_COLUMNS = ("fault", "switched off by", "bound", "from", "measured", "from the fault", "images")
+_COLUMNS = ("fault", "layer", "bound", "counted from", "measured", "from the fault", "images")
 
 
 class Layer(Enum):
@@ -27,7 +27,7 @@ class Layer(Enum):
     DEADLINE = "deadline and teardown", 30.0
     WATCHDOG = "watchdog", 30.0  # from the watchdog's tick, every 10 minutes
     SWITCH = "dead man's switch", 60.0
-    NEVER_ON = "nothing: it stays off", 0.0
+    NEVER_ON = "none: it stays off", 0.0
 
     def __init__(self, words: str, bound: float) -> None:
         self.words = words
@@ -78,7 +78,7 @@ def read() -> list[FaultResult]:
 
 def show(found: list[FaultResult]) -> None:
     """Print the table."""
-    table = Table(*_COLUMNS, title="The model is off again", title_justify="left")
+    table = Table(*_COLUMNS, title="How soon the model is off", title_justify="left")
     for row in found:
         table.add_row(*row.cells(), style=None if row.is_kept else "red")
     Console(width=200).print(table)

@@ -14,7 +14,8 @@ _DENIED = {"status": 400, "code": "AccessDeniedException"}
 
 
 @pytest.mark.parametrize(
-    ("times", "words"), [(1, "one of two analysis tasks fails"), pytest.param(None, "all fail", marks=pytest.mark.gate)]
+    ("times", "words"),
+    [(1, "one of two analysis tasks fails"), pytest.param(None, "all analysis tasks fail", marks=pytest.mark.gate)],
 )
 def test_failing_tasks(
     pipeline: BreakablePipeline, conclude: Conclude, picture: bytes, times: int | None, words: str
@@ -40,7 +41,7 @@ def test_tasks_that_take_too_long(pipeline: BreakablePipeline, conclude: Conclud
     assert set(pipeline.states(run_id)["analyse_images"]) == {"failed"}
     pipeline.restore_dag()
     ended = pipeline.ended_at(run_id, "analyse_images")
-    fault = "all analysis tasks time out, and their retries (execution_timeout cut to 6 s in a copy of the DAG)"
+    fault = "all analysis tasks and their retries time out (execution_timeout is 6 s in a copy of the DAG)"
     conclude(fault, Layer.TEARDOWN, keys, at=began, clock=(ANALYSIS_ENDS, ended))
 
 
@@ -52,4 +53,6 @@ def test_a_model_whose_time_is_up(pipeline: BreakablePipeline, conclude: Conclud
     pipeline.until_status("RUNNING")
     deadline = pipeline.lease_ends()  # without a grace both times are equal
     pipeline.until_over(run_id)
-    conclude("work left at the deadline", Layer.DEADLINE, keys, at=deadline, clock=("the deadline", deadline))
+    conclude(
+        "the deadline comes while images are left", Layer.DEADLINE, keys, at=deadline, clock=("the deadline", deadline)
+    )

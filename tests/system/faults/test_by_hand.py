@@ -22,7 +22,7 @@ def test_a_run_marked_during_start(pipeline: BreakablePipeline, conclude: Conclu
     pipeline.until(max(marked + 4, time.time() + 3))  # the stop has found the model off
     pipeline.land_start()
     pipeline.until_over(run_id)
-    fault = f"run marked {state} during start, and the request arrives 4 s later"
+    fault = f"run marked as {state} during start_model; its start request arrives 4 s later"
     conclude(fault, Layer.TEARDOWN, keys, at=marked)
 
 
@@ -37,8 +37,8 @@ def test_a_run_marked_during_wait(pipeline: BreakablePipeline, conclude: Conclud
     pipeline.put_model("RUNNING")
     ready = time.time()
     pipeline.until_over(run_id)
-    fault = f"run marked {state} during wait; the model is starting, and cannot be stopped"
-    conclude(fault, Layer.TEARDOWN, keys, at=marked, clock=("the model can be stopped", ready))
+    fault = f"run marked as {state} during wait_for_model; a model that is starting cannot be stopped"
+    conclude(fault, Layer.TEARDOWN, keys, at=marked, clock=("the model's change to RUNNING", ready))
 
 
 @pytest.mark.parametrize("state", ["failed", pytest.param("success", marks=pytest.mark.gate)])
@@ -50,7 +50,7 @@ def test_a_run_marked_during_analysis(
     pipeline.until_analysing()
     marked = pipeline.mark_run(run_id, state)
     pipeline.until_over(run_id)
-    conclude(f"run marked {state} during analysis", Layer.TEARDOWN, keys, at=marked)
+    conclude(f"run marked as {state} during the analysis", Layer.TEARDOWN, keys, at=marked)
 
 
 def test_a_deleted_run(pipeline: BreakablePipeline, conclude: Conclude, picture: bytes) -> None:
@@ -59,7 +59,7 @@ def test_a_deleted_run(pipeline: BreakablePipeline, conclude: Conclude, picture:
     pipeline.until_analysing()
     deleted = pipeline.delete_run(run_id)
     ticked = pipeline.look_now()
-    conclude("run deleted during analysis", Layer.WATCHDOG, keys, at=deleted, clock=(TICK, ticked))
+    conclude("run deleted during the analysis", Layer.WATCHDOG, keys, at=deleted, clock=(TICK, ticked))
 
 
 @pytest.mark.gate
@@ -73,7 +73,7 @@ def test_a_stop_marked_as_done(pipeline: BreakablePipeline, conclude: Conclude, 
     assert pipeline.status() == "RUNNING"
     assert "MAY STILL BE RUNNING" in pipeline.log(run_id, "write_report")
     ticked = pipeline.look_now()
-    conclude("stop_model marked as success during analysis", Layer.WATCHDOG, keys, at=marked, clock=(TICK, ticked))
+    conclude("stop_model marked as success during the analysis", Layer.WATCHDOG, keys, at=marked, clock=(TICK, ticked))
 
 
 @pytest.mark.gate
@@ -89,4 +89,4 @@ def test_a_failed_analysis_task_cleared_alone(pipeline: BreakablePipeline, concl
     pipeline.wait_until(lambda: pipeline.has_ended_again(run_id, failed))
     pipeline.until_over(run_id)
     assert pipeline.history() == before
-    conclude("a single failed analysis task cleared, after the run", Layer.NEVER_ON, keys, at=cleared)
+    conclude("one failed analysis task cleared after the run", Layer.NEVER_ON, keys, at=cleared)

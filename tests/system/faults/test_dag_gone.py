@@ -30,7 +30,7 @@ def test_a_paused_dag(pipeline: BreakablePipeline, conclude: Conclude, picture: 
     assert pipeline.lease() is None
     pipeline.world.api.pause(DAG_ID, False)
     assert pipeline.until_over(run_id) == "success"
-    fault = "DAG paused during analysis"
+    fault = "DAG paused during the analysis"
     conclude(fault, Layer.WATCHDOG, keys, at=paused, clock=(TICK, ticked), extra=_STUCK)
 
 
@@ -47,7 +47,7 @@ def test_a_paused_dag_whose_lease_expires(pipeline: BreakablePipeline, conclude:
     pipeline.until_status("STOPPED")
     pipeline.world.api.pause(DAG_ID, False)
     pipeline.until_over(run_id)
-    fault = "DAG paused during analysis, and the lease has expired"
+    fault = "DAG paused during the analysis; the lease expires"
     conclude(fault, Layer.WATCHDOG, keys, at=paused, clock=(TICK, ticked))
 
 
@@ -64,5 +64,5 @@ def test_a_broken_dag_file(pipeline: BreakablePipeline, conclude: Conclude, pict
     pipeline.until_status("STOPPED")
     pipeline.restore_dag()
     pipeline.until_over(run_id)
-    fault = "DAG file broken during analysis (a syntax error)"
+    fault = "syntax error in the DAG file during the analysis"
     conclude(fault, Layer.WATCHDOG, keys, at=broken, clock=(TICK, ticked))

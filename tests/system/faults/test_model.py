@@ -23,7 +23,7 @@ def test_a_start_whose_answer_is_lost(pipeline: BreakablePipeline, conclude: Con
     at = time.time()
     assert pipeline.until_over(run_id) == "success"
     ended = pipeline.ended_at(run_id, "analyse_images")
-    fault = f"{calls().operations['start']} accepted, the connection cut before its answer"
+    fault = f"{calls().operations['start']} accepted, but the connection is cut before the answer"
     conclude(fault, Layer.TEARDOWN, keys, at=at, clock=(ANALYSIS_ENDS, ended))
 
 
@@ -36,7 +36,7 @@ def test_a_start_that_ends_in_failed(pipeline: BreakablePipeline, conclude: Conc
     at = time.time()
     assert pipeline.until_over(run_id) == "failed"
     pipeline.world.control("model", "PUT", {"start_outcome": "RUNNING"})
-    conclude("the model goes to FAILED while starting", Layer.TEARDOWN, keys, at=at)
+    conclude("the model fails to start (state FAILED)", Layer.TEARDOWN, keys, at=at)
 
 
 def test_a_model_that_somebody_else_stops(pipeline: BreakablePipeline, conclude: Conclude, picture: bytes) -> None:
@@ -46,7 +46,7 @@ def test_a_model_that_somebody_else_stops(pipeline: BreakablePipeline, conclude:
     pipeline.stop_the_model()
     at = time.time()
     assert pipeline.until_over(run_id) == "failed"
-    conclude("the model is stopped by somebody else during the analysis", Layer.TEARDOWN, keys, at=at)
+    conclude("someone else stops the model during the analysis", Layer.TEARDOWN, keys, at=at)
 
 
 def test_a_model_that_is_stopping_when_it_is_wanted(
@@ -60,18 +60,18 @@ def test_a_model_that_is_stopping_when_it_is_wanted(
     pipeline.put_model("STOPPED")
     assert pipeline.until_over(run_id) == "success"
     ended = pipeline.ended_at(run_id, "analyse_images")
-    fault = "the model is STOPPING when a run wants to start it"
+    fault = "the model is STOPPING when a run needs it"
     conclude(fault, Layer.TEARDOWN, keys, at=at, clock=(ANALYSIS_ENDS, ended))
 
 
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        ({"status": 400, "code": "ThrottlingException"}, "throttled"),
-        ({"status": 500}, "answered with 500"),
-        ({"reset": True}, "cut off"),
+        ({"status": 400, "code": "ThrottlingException"}, "is throttled"),
+        ({"status": 500}, "fails with HTTP 500"),
+        ({"reset": True}, "loses its connection"),
     ],
-    ids=lambda value: value.split()[0] if isinstance(value, str) else "",
+    ids=lambda value: value.split()[-1] if isinstance(value, str) else "",
 )
 def test_a_stop_that_does_not_get_through(
     pipeline: BreakablePipeline, conclude: Conclude, picture: bytes, answer: dict[str, Any], words: str
@@ -82,4 +82,4 @@ def test_a_stop_that_does_not_get_through(
     pipeline.until_task(run_id, "stop_model", "running")
     at = time.time()
     assert pipeline.until_over(run_id) == "success"
-    conclude(f"{calls().operations['stop']} {words}, five times", Layer.TEARDOWN, keys, at=at)
+    conclude(f"{calls().operations['stop']} {words} five times", Layer.TEARDOWN, keys, at=at)

@@ -25,8 +25,8 @@ def test_the_scheduler(pipeline: BreakablePipeline, conclude: Conclude, picture:
     back = time.time()
     pipeline.until_over(run_id)
     ended = max(back, pipeline.ended_at(run_id, "analyse_images"))
-    fault = f"kill -9 of the scheduler during the analysis, back after {_AWAY:.0f} s"
-    conclude(fault, Layer.TEARDOWN, keys, at=killed, clock=(f"{ANALYSIS_ENDS}, scheduler back", ended))
+    fault = f"kill -9 of the scheduler during the analysis, restarted after {_AWAY:.0f} s"
+    conclude(fault, Layer.TEARDOWN, keys, at=killed, clock=(f"{ANALYSIS_ENDS}, with the scheduler restarted", ended))
 
 
 @pytest.mark.gate
@@ -41,7 +41,7 @@ def test_the_triggerer(pipeline: BreakablePipeline, conclude: Conclude, picture:
     pipeline.start("triggerer")
     assert pipeline.until_over(run_id) == "success"
     ended = pipeline.ended_at(run_id, "analyse_images")
-    fault = f"kill -9 of the triggerer during the wait, back after {_AWAY:.0f} s"
+    fault = f"kill -9 of the triggerer during wait_for_model, restarted after {_AWAY:.0f} s"
     conclude(fault, Layer.TEARDOWN, keys, at=killed, clock=(ANALYSIS_ENDS, ended))
 
 
@@ -56,7 +56,7 @@ def test_the_triggerer_for_good(pipeline: BreakablePipeline, conclude: Conclude,
     pipeline.put_model("RUNNING")
     pipeline.until_over(run_id)
     pipeline.start("triggerer")
-    fault = "kill -9 of the triggerer during the wait, for good"
+    fault = "kill -9 of the triggerer during wait_for_model, not restarted"
     noticed = 15.0  # [scheduler] trigger_timeout_check_interval
     conclude(fault, Layer.DEADLINE, keys, at=killed, clock=("the deadline", deadline), extra=noticed)
 
@@ -70,7 +70,7 @@ def test_all_of_airflow(pipeline: BreakablePipeline, conclude: Conclude, picture
     pipeline.start(*COMPONENTS)
     pipeline.until_over(run_id)
     ended = pipeline.ended_at(run_id, "analyse_images")
-    fault = f"kill -9 of all of Airflow during the analysis, back after {_AWAY:.0f} s"
+    fault = f"kill -9 of all of Airflow during the analysis, restarted after {_AWAY:.0f} s"
     conclude(fault, Layer.TEARDOWN, keys, at=killed, clock=(ANALYSIS_ENDS, ended))
 
 
@@ -82,10 +82,10 @@ def test_all_of_airflow_for_good(pipeline: BreakablePipeline, conclude: Conclude
     expires = pipeline.lease_ends()
     killed = pipeline.kill(*COMPONENTS)
     conclude(
-        "kill -9 of all of Airflow during the analysis, for good",
+        "kill -9 of all of Airflow during the analysis, not restarted",
         Layer.SWITCH,
         keys,
         at=killed,
-        clock=("the lease expires", expires),
+        clock=("the end of the lease", expires),
         rest=False,
     )

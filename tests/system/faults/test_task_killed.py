@@ -20,7 +20,7 @@ def test_during_start_the_retry_starts_or_adopts_the_model(
     killed = pipeline.kill_task(run_id, "start_model")
     assert pipeline.until_over(run_id) == "success"
     ended = pipeline.ended_at(run_id, "analyse_images")
-    fault = f"kill -9 of start_model, right {when} AWS has its request"
+    fault = f"kill -9 of start_model right {when} its request reaches AWS"
     conclude(fault, Layer.TEARDOWN, keys, at=killed, clock=(ANALYSIS_ENDS, ended))
 
 
@@ -35,7 +35,7 @@ def test_during_start_until_no_try_is_left(pipeline: BreakablePipeline, conclude
         pipeline.until_held("describe")
         killed = pipeline.kill_task(run_id, "start_model")
     assert pipeline.until_over(run_id) == "failed"
-    fault = "kill -9 of start_model after AWS has its request, and of each of its retries"
+    fault = "kill -9 of start_model after its request reaches AWS, and of each retry"
     conclude(fault, Layer.TEARDOWN, keys, at=first, clock=("the last kill", killed))
 
 
@@ -60,7 +60,7 @@ def test_during_analysis_the_retry_goes_on(pipeline: BreakablePipeline, conclude
     assert pipeline.until_over(run_id) == "success"
     assert pipeline.tries(run_id, "analyse_images") == 2
     ended = pipeline.ended_at(run_id, "analyse_images")
-    fault = "kill -9 of one of two analysis tasks, retries left"
+    fault = "kill -9 of one of two analysis tasks, with retries left"
     conclude(fault, Layer.TEARDOWN, keys, at=killed, clock=(ANALYSIS_ENDS, ended))
 
 
@@ -72,7 +72,7 @@ def test_during_analysis_until_no_try_is_left(pipeline: BreakablePipeline, concl
     for _ in range(2):
         killed = pipeline.kill_task(run_id, "analyse_images")
     assert pipeline.until_over(run_id) == "failed"
-    fault = "kill -9 of the only analysis task, and of each of its retries"
+    fault = "kill -9 of the only analysis task, and of each retry"
     conclude(fault, Layer.TEARDOWN, keys, at=first, clock=("the last kill", killed))
 
 
@@ -88,7 +88,7 @@ def test_during_stop_the_retry_stops_the_model(
     assert pipeline.until_over(run_id) == "success"
     assert pipeline.tries(run_id, "stop_model") == 2
     assert pipeline.lease() is None
-    fault = f"kill -9 of stop_model, right {when} AWS has its request"
+    fault = f"kill -9 of stop_model right {when} its request reaches AWS"
     conclude(fault, Layer.TEARDOWN, keys, at=killed)
 
 
@@ -100,7 +100,7 @@ def test_the_supervisor_of_an_analysis_task(pipeline: BreakablePipeline, conclud
     assert pipeline.until_over(run_id) == "success"
     assert pipeline.tries(run_id, "analyse_images") == 2
     ended = pipeline.ended_at(run_id, "analyse_images")
-    fault = "kill -9 of the executor's worker that supervises an analysis task"
+    fault = "kill -9 of the executor worker that supervises an analysis task"
     conclude(fault, Layer.TEARDOWN, keys, at=killed, clock=(ANALYSIS_ENDS, ended))
 
 
@@ -111,7 +111,7 @@ def test_the_supervisor_of_the_stop(pipeline: BreakablePipeline, conclude: Concl
     pipeline.until_held("stop")
     killed = pipeline.kill_supervisor(run_id, "stop_model")
     assert pipeline.until_over(run_id) == "success"
-    fault = "kill -9 of the executor's worker that supervises stop_model"
+    fault = "kill -9 of the executor worker that supervises stop_model"
     conclude(fault, Layer.TEARDOWN, keys, at=killed, extra=HEARTBEAT)
 
 
@@ -123,5 +123,5 @@ def test_out_of_memory(pipeline: BreakablePipeline, conclude: Conclude, picture:
     assert pipeline.until_over(run_id) == "success"
     assert pipeline.tries(run_id, "analyse_images") == 2
     ended = pipeline.ended_at(run_id, "analyse_images")
-    fault = f"an analysis task killed by the kernel, out of memory ({how})"
+    fault = f"the kernel kills an analysis task for its memory use ({how})"
     conclude(fault, Layer.TEARDOWN, keys, at=at, clock=(ANALYSIS_ENDS, ended))

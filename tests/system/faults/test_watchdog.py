@@ -23,7 +23,7 @@ def test_a_healthy_run_is_not_touched(pipeline: BreakablePipeline, conclude: Con
     assert pipeline.until_over(run_id) == "success"
     ended = pipeline.ended_at(run_id, "analyse_images")
     row = conclude(
-        "nothing: the watchdog looks again and again during a healthy run",
+        "no fault: the watchdog runs repeatedly during a healthy run",
         Layer.TEARDOWN,
         keys,
         at=looked,
@@ -63,7 +63,7 @@ def test_notices_report_a_failed_stop_a_failed_run_and_an_action_of_the_watchdog
         assert run_id in text
         assert "What to do:" in text
     assert "not you" in told[0][1]
-    fault = "stop_model fails for good (access denied), 6 tries"
+    fault = "stop_model fails in all 6 tries (access denied)"
     conclude(fault, Layer.WATCHDOG, keys, at=at, clock=(TICK, ticked))
 
 

@@ -84,7 +84,7 @@ def test_each_filter_shows_only_its_images(site: Site, visit: Visit) -> None:
     assert names() == {key for key, document in documents.items() if not document["labels"]}
     inside.get_by_role("button", name="Clear").click()
     inside.get_by_role("combobox", name="Label").fill("cat")
-    inside.get_by_label("Least confidence").fill("90")
+    inside.get_by_label("Minimum confidence").fill("90")
     inside.get_by_role("button", name="Filter").click()
     sure = {
         key
@@ -93,8 +93,8 @@ def test_each_filter_shows_only_its_images(site: Site, visit: Visit) -> None:
     }
     assert sure
     assert names() == sure
-    inside.get_by_label("Least confidence").fill("")
-    inside.get_by_label("Most confidence").fill("90")
+    inside.get_by_label("Minimum confidence").fill("")
+    inside.get_by_label("Maximum confidence").fill("90")
     inside.get_by_role("button", name="Filter").click()
     assert names() == {
         key
@@ -194,7 +194,7 @@ def test_the_page_of_all_runs_shows_the_numbers_of_the_report(site: Site, visit:
     row = inside.get_by_role("row").filter(has_text=site.run_id)
     assert f"{run['report']['minutes']:.1f} min" in row.inner_text()
     assert inside.get_by_text("Off: STOPPED").is_visible()
-    assert inside.get_by_text("No run holds it").is_visible()
+    assert inside.get_by_text("No run holds the model").is_visible()
     assert inside.get_by_role("alert").count() == 0
     assert inside.get_by_text("0 waiting, 0 in flight").is_visible()
     assert inside.get_by_role("img", name="Use of the model").is_visible()
@@ -212,7 +212,7 @@ def test_the_tab_says_what_the_run_cost_and_leads_to_its_report(site: Site, visi
     for words in (
         f"{report['images']['labelled']} labelled, {report['images']['rejected']} rejected",
         f"model on for {report['model']['minutes']:.1f} min; about {report['model']['cost_usd']:.2f} USD",
-        f"{report['model']['cost_per_1000_usd']:.2f} USD for 1,000 images",
+        f"{report['model']['cost_per_1000_usd']:.2f} USD per 1,000 pictures",
     ):
         assert words in head
     assert inside.locator("#said").is_hidden(), "a run without problems must show none"

@@ -1,4 +1,4 @@
-// A picture with its labels' boxes over it. All text is set as text: names and keys are whatever somebody chose.
+// A picture with the boxes of its labels. Names and keys come from outside: they are set as text, never as HTML.
 "use strict";
 const boxes = (() => {
   const SVG = "http://www.w3.org/2000/svg";
@@ -10,7 +10,7 @@ const boxes = (() => {
     return made;
   };
 
-  // In the order in which they are met: what has a name of its own has a colour of its own, up to eight.
+  // Colours by label name, in the order of first use. After eight names, the colours repeat.
   const met = new Map();
   const colour = (name) => {
     if (!met.has(name)) met.set(name, COLOURS[met.size % COLOURS.length]);
@@ -34,7 +34,7 @@ const boxes = (() => {
 
   const isBox = (box) => Array.isArray(box) && box.length === 4 && box.every(Number.isFinite) && box[2] >= 0 && box[3] >= 0;
 
-  // The overlay has the picture's own size in pixels as its coordinates and is fitted into the same frame in the same way.
+  // The overlay uses the picture's pixels as coordinates, and the browser fits it into the frame like the picture.
   const draw = (svg, width, height, labels) => {
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     labels.forEach((label, number) => {
@@ -47,27 +47,27 @@ const boxes = (() => {
   };
 
   const describe = (image, labels) => {
-    const code = image.error ? image.error.code : "for no known reason";
+    const code = image.error ? image.error.code : "reason not recorded";
     if (image.outcome === "rejected") return `${image.source}: rejected, ${code}`;
-    if (image.outcome === "unreadable") return `${image.source}: S3 refuses it, ${code}`;
-    if (image.outcome === "ignored") return `${image.source}: ignored, ${image.ignored || image.reason || "for no known reason"}`;
-    const found = labels.length ? labels.map(words).join("; ") : "nothing found";
+    if (image.outcome === "unreadable") return `${image.source}: refused by S3, ${code}`;
+    if (image.outcome === "ignored") return `${image.source}: ignored, ${image.ignored || image.reason || "reason not recorded"}`;
+    const found = labels.length ? labels.map(words).join("; ") : "no label found";
     return `${image.source}: ${found}`;
   };
 
   const picture = (image, labels, address, lazy) => {
     const frame = element("div", {className: "picture"});
     const missing = (text) => frame.replaceChildren(element("p", {className: "missing", textContent: text}));
-    if (image.outcome === "unreadable") missing("S3 refuses this object: it stays in the source bucket");
-    else if (image.outcome === "ignored") missing("Nothing is kept of what is ignored");
-    else if (!image.is_picture) missing(image.key ? "Not a picture of this pipeline's" : "A message without a picture");
+    if (image.outcome === "unreadable") missing("Refused by S3: this object stays in the source bucket");
+    else if (image.outcome === "ignored") missing("Ignored: no picture is kept");
+    else if (!image.is_picture) missing(image.key ? "Not a picture of this pipeline" : "A message without a picture");
     if (frame.hasChildNodes()) return frame;
     const img = element("img", {alt: describe(image, labels), decoding: "async", loading: lazy ? "lazy" : "eager"});
     const svg = document.createElementNS(SVG, "svg");
     svg.setAttribute("aria-hidden", "true");
     img.addEventListener("load", () => draw(svg, img.naturalWidth, img.naturalHeight, labels));
     img.addEventListener("error", () => {
-      missing(image.outcome === "rejected" ? "The browser cannot show this file" : "The picture cannot be shown: is it gone?");
+      missing(image.outcome === "rejected" ? "The browser cannot show this file" : "The picture cannot be shown. Was it deleted?");
     });
     img.src = address;
     frame.append(img, svg);
@@ -93,12 +93,12 @@ const boxes = (() => {
 
   const outcome = (image, labels) => {
     const error = image.error || {};
-    const bad = {rejected: "Rejected", unreadable: "S3 refuses it"}[image.outcome];
+    const bad = {rejected: "Rejected", unreadable: "Refused by S3"}[image.outcome];
     if (bad) return element("p", {className: "outcome rejected", textContent: `${bad}: ${error.code}: ${error.message}`});
     if (image.outcome === "ignored") {
-      return element("p", {className: "outcome", textContent: `Ignored: ${image.ignored || image.reason || "for no known reason"}`});
+      return element("p", {className: "outcome", textContent: `Ignored: ${image.ignored || image.reason || "reason not recorded"}`});
     }
-    return labels.length ? null : element("p", {className: "outcome", textContent: "Nothing found"});
+    return labels.length ? null : element("p", {className: "outcome", textContent: "No label found"});
   };
 
   return {anomaly, chip, describe, element, isBox, outcome, picture};

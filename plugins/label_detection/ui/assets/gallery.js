@@ -1,4 +1,4 @@
-// A run's pictures, a page at a time.
+// The pictures of a run, one page at a time.
 "use strict";
 (() => {
   const {element} = boxes;
@@ -8,14 +8,14 @@
   const filters = $("filters");
   const state = {wanted: {}, cursor: null, before: [], images: [], next: null, open: null, asked: 0};
 
-  // Relative to this page: Airflow may stand under a path of its own.
+  // Relative to this page, because Airflow may be served under a path.
   const address = (name, parameters = {}) => {
     const url = new URL(`${location.pathname.split("/").pop()}/${name}`, location.href);
     url.search = new URLSearchParams({run_id: runId, ...parameters});
     return url;
   };
 
-  // What the form says; it counts once it is asked for.
+  // The filters in the form. They apply when the form is submitted.
   const wanted = () => {
     const given = Object.fromEntries(new FormData(filters));
     const parameters = {show: given.show};
@@ -41,7 +41,7 @@
     words.push(...[boxes.outcome(image, labels), boxes.anomaly(image)].filter(Boolean));
     if (labels.length) words.push(list);
     const button = element("button", {type: "button"}, [pictureOf(image, true), element("div", {className: "words"}, words)]);
-    button.setAttribute("aria-label", boxes.describe(image, labels)); // a button's own words would all be read
+    button.setAttribute("aria-label", boxes.describe(image, labels)); // else a screen reader reads all text inside the button
     button.addEventListener("click", () => open(image.id));
     const item = element("li", {}, [button]);
     item.dataset.image = image.id;
@@ -54,8 +54,8 @@
   };
 
   const nothing = () => {
-    const exact = state.wanted.label ? " A label is matched as it is, with its capitals." : "";
-    return `No pictures like that in this run.${exact}`;
+    const exact = state.wanted.label ? " The label must match exactly, with upper and lower case." : "";
+    return `No picture of this run matches the filters.${exact}`;
   };
 
   const said = (page) => {
@@ -63,11 +63,11 @@
     const what = state.wanted.show === "ignored" ? "ignored message" : "picture";
     let text = `${count} ${count === 1 ? what : `${what}s`}`;
     if (!count && !page.next && !state.cursor) {
-      text = page.lines ? nothing() : "This run has no journal of pictures: it looked at none, or not yet.";
-    } else if (!count && !page.next) text = "No more pictures like that.";
-    else if (page.next && page.lines <= 2 * count) text += ", and there are more on the next page";
-    else if (page.next) text += `; ${page.lines.toLocaleString("en")} lines of the journal were read for them, and there are more.`;
-    if (page.unreadable) text += ` ${page.unreadable} lines could not be read.`;
+      text = page.lines ? nothing() : "This run has no journal of pictures: it handled no picture, or has not handled one yet.";
+    } else if (!count && !page.next) text = "No more pictures match the filters.";
+    else if (page.next && page.lines <= 2 * count) text += "; more on the next page";
+    else if (page.next) text += `; ${page.lines.toLocaleString("en")} lines of the journal were read, and more lines follow.`;
+    if (page.unreadable) text += ` ${page.unreadable} lines of the journal could not be read.`;
     return text;
   };
 
@@ -82,7 +82,7 @@
       Object.assign(state, {cursor, images: page.images, next: page.next});
       $("images").replaceChildren(...page.images.map(card));
       $("status").textContent = said(page);
-      $("next").textContent = page.images.length || !page.next ? "Next page" : "Look further";
+      $("next").textContent = page.images.length || !page.next ? "Next page" : "Search further";
     } catch (error) {
       if (asked !== state.asked) return;
       $("images").replaceChildren();
@@ -100,7 +100,7 @@
     const parameters = new URLSearchParams({run_id: runId, ...state.wanted});
     if (state.cursor) parameters.set("cursor", state.cursor);
     history.replaceState(null, "", `?${parameters}${state.open ? `#image=${state.open}` : ""}`);
-    try { // the address of Airflow's own page leads here again
+    try { // put this position into the address of Airflow's page around this one
       const outer = window.parent;
       if (outer === window) return;
       const hash = state.open ? `#image=${state.open}` : "";
@@ -148,7 +148,7 @@
     const number = state.images.findIndex((one) => one.id === image.id);
     $("large-previous").disabled = number <= 0;
     $("large-next").disabled = number < 0 || number === state.images.length - 1;
-    if (document.activeElement.disabled) $("large-name").focus(); // else no key is heard any more
+    if (document.activeElement.disabled) $("large-name").focus(); // else no key press reaches the dialog
   };
 
   const showNothing = () => {
@@ -193,17 +193,17 @@
     if (item) item.firstElementChild.focus();
   };
 
-  // What the run's report says of it, in words.
+  // One line about the run, from its report.
   const inShort = (found) => {
     const counts = Object.entries(found.images || {}).filter(([, count]) => count);
     const model = found.model || {};
     const number = (value, words) => Number.isFinite(value) ? [words(value)] : [];
     return [
-      counts.map(([outcome, count]) => `${count.toLocaleString("en")} ${outcome}`).join(", ") || "no images",
+      counts.map(([outcome, count]) => `${count.toLocaleString("en")} ${outcome}`).join(", ") || "no pictures",
       ...number(model.minutes, (value) => `model on for ${value.toFixed(1)} min`),
       ...number(model.cost_usd, (value) => `about ${value.toFixed(2)} USD`),
-      ...number(model.cost_per_1000_usd, (value) => `${value.toFixed(2)} USD for 1,000 images`),
-      ...number(model.use, (value) => `the model was busy for ${(100 * value).toFixed(0)} % of its time`),
+      ...number(model.cost_per_1000_usd, (value) => `${value.toFixed(2)} USD per 1,000 pictures`),
+      ...number(model.use, (value) => `the model was busy for ${(100 * value).toFixed(0)} % of the time`),
     ].join("; ");
   };
 
@@ -212,10 +212,10 @@
     try {
       found = await ask(address("summary"));
     } catch {
-      $("counts").textContent = `Run ${runId} of ${dagId}`; // what is wrong, the pictures say
+      $("counts").textContent = `Run ${runId} of ${dagId}`; // the request for the pictures shows the error
       return;
     }
-    $("counts").textContent = `Run ${runId} of ${dagId}: ${found ? inShort(found) : "no report; it goes on, the queue was empty and nothing was started, or it was ended manually"}`;
+    $("counts").textContent = `Run ${runId} of ${dagId}: ${found ? inShort(found) : "no report. The run has not ended, or it found the queue empty, or someone ended it manually"}`;
     if (!found) return;
     $("labels").replaceChildren(...found.labels.map(([name, count]) => element("option", {value: name, label: `${name} (${count})`})));
     const said = [...(found.problems || []), ...(found.warnings || [])];
@@ -230,7 +230,7 @@
     for (const name of ["show", "label", "least", "most"]) if (parameters.has(name)) filters[name].value = parameters.get(name);
     if (!filters.show.value) filters.show.value = "all";
     if (!runId) {
-      tell(new Error("The address says no run: it must end in ?run_id= and a run's id. The tab of a run in Airflow has it."));
+      tell(new Error("The address of this page names no run: it must end in ?run_id= and a run id. Open the page from the tab of a run in Airflow."));
       return;
     }
     state.wanted = wanted();
@@ -244,7 +244,7 @@
   filters.addEventListener("submit", (event) => { event.preventDefault(); filter(); });
   filters.show.addEventListener("change", filter);
   $("clear").addEventListener("click", () => { filters.reset(); filter(); });
-  // The button may be of no use on the page that comes: the focus goes where reading goes on.
+  // The clicked button may be disabled on the new page, so the focus moves to the first picture.
   const turn = async (cursor) => {
     const asked = state.asked + 1;
     await load(cursor);
@@ -260,7 +260,7 @@
   $("large-previous").addEventListener("click", () => step(-1));
   $("large-next").addEventListener("click", () => step(1));
   $("large").addEventListener("close", closed);
-  // A dialog keeps the focus from this page alone: in Airflow's frame it would go on to what is around.
+  // A dialog keeps the focus off this page only. In a frame, the Tab key would move on to Airflow's page around it.
   const keepFocus = (event) => {
     const stops = [...$("large").querySelectorAll("button:enabled, a, pre:not([hidden])")];
     const [end, other] = event.shiftKey ? [stops[0], stops.at(-1)] : [stops.at(-1), stops[0]];

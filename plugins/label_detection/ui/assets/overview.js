@@ -1,4 +1,4 @@
-// All pipelines: now, and their runs over time.
+// All pipelines: their state now, and their runs over time.
 "use strict";
 (() => {
   const {element} = boxes;
@@ -7,7 +7,7 @@
   const LABELS = 6;
 
   const when = (iso) => {
-    const at = new Date(iso ?? NaN); // of null it would make 1970
+    const at = new Date(iso ?? NaN); // new Date(null) is 1970
     return Number.isNaN(at.getTime()) ? "" : `${at.toISOString().slice(0, 16).replace("T", " ")} UTC`;
   };
   const whole = (value) => Math.round(value).toLocaleString("en");
@@ -33,7 +33,7 @@
 
   const holderOf = (lease, dagId) => {
     const run = `run ${lease.run_id}${lease.dag_id === dagId ? "" : ` of DAG ${lease.dag_id}`}`;
-    return `Held by ${run} since ${when(lease.since)}, until ${when(lease.until)} at most`;
+    return `Held by ${run} since ${when(lease.since)}, at most until ${when(lease.until)}`;
   };
 
   const queueOf = (now) => {
@@ -42,7 +42,7 @@
     const counts = `${whole(waiting)} waiting, ${whole(in_flight)} in flight`;
     if (!waiting) return counts;
     if (oldest_seconds !== null) return `${counts}; the oldest has waited ${waited(oldest_seconds)}`;
-    return [counts, now.age_problem || "How long the oldest has waited is not known: CloudWatch does not have it yet."];
+    return [counts, now.age_problem || "The age of the oldest message is not known: CloudWatch has no data point yet."];
   };
 
   const warningOf = (...words) => {
@@ -52,8 +52,8 @@
   };
 
   const nowOf = (now, dagId) => {
-    const nobody = now.lease_problem ? "Who holds it is not known" : "No run holds it";
-    const held = now.lease ? holderOf(now.lease, dagId) : nobody;
+    const free = now.lease_problem ? "Which run holds the model is not known" : "No run holds the model";
+    const held = now.lease ? holderOf(now.lease, dagId) : free;
     const isOn = now.state && !["off", "unusable"].includes(now.state.phase);
     const facts = [
       fact("Model", [now.state ? modelOf(now.state) : now.state_problem, held], isOn ? "on" : ""),
@@ -73,21 +73,21 @@
     const runs = [...rows].reverse();
     const images = (run) => run.labelled + run.rejected;
     const made = [
-      plots.plot("Images", runs, images, whole),
+      plots.plot("Pictures", runs, images, whole),
       plots.plot("Rejected", runs, (run) => images(run) ? run.rejected / images(run) : NaN, percent, "up"),
       plots.plot("Model minutes", runs, (run) => run.minutes ?? NaN, minutes),
       plots.plot("Cost", runs, (run) => run.cost_usd ?? NaN, usd),
-      plots.plot("Cost per 1,000", runs, (run) => run.cost_per_1000_usd ?? NaN, usd, "up"),
+      plots.plot("Cost per 1,000 pictures", runs, (run) => run.cost_per_1000_usd ?? NaN, usd, "up"),
       plots.plot("Use of the model", runs, (run) => run.use ?? NaN, percent, "down"),
     ];
     const totals = new Map();
     for (const run of runs) for (const [name, count] of Object.entries(run.labels)) totals.set(name, (totals.get(name) || 0) + count);
     const most = [...totals].sort((a, b) => b[1] - a[1]).slice(0, LABELS).map(([name]) => name);
-    // of the labelled images: that a run was larger is no news of a label
+    // a share of the labelled pictures, because a count would only follow the size of the run
     const share = (name) => (run) => run.labelled ? (run.labels[name] || 0) / run.labelled : NaN;
     made.push(...most.map((name) => plots.plot(`Label ${name}`, runs, share(name), percent)));
     return [
-      element("p", {className: "quiet", textContent: "Each bar is a run, the oldest on the left; the number is the last run's, the dashed line the median. A label's share is of the labelled images."}),
+      element("p", {className: "quiet", textContent: "Each bar is a run, the oldest on the left. The number is that of the last run; the dashed line is the median. Labels are shown as a share of the labelled pictures."}),
       element("div", {className: "plots"}, made),
     ];
   };
@@ -102,11 +102,11 @@
     textContent: text, href: `runs/${encodeURIComponent(dagId)}?${new URLSearchParams(parameters)}`,
   });
 
-  // Of the newest run that has ended, when it is red.
+  // A warning if the newest run that has ended is red.
   const redOf = (dagId, runs) => {
     const last = runs.find((run) => ["success", "failed"].includes(run.state));
     if (last?.state !== "failed") return [];
-    return [warningOf("The last run failed: ", linkTo(dagId, last.run_id, {run_id: last.run_id}), ". What is wrong stands above its pictures, and in the log of its task write_report.")];
+    return [warningOf("The last run failed: ", linkTo(dagId, last.run_id, {run_id: last.run_id}), ". The cause is shown above the pictures of the run, and in the log of its task write_report.")];
   };
 
   const tableOf = (dagId, runs) => {
@@ -127,7 +127,7 @@
     return element("table", {}, [element("thead", {}, [head]), element("tbody", {}, lines)]);
   };
 
-  // Of each section that is not loaded yet, what loads it.
+  // For each section that is not loaded yet: the function that loads it.
   const unloaded = new Map();
 
   const loadSection = async (section) => {
@@ -140,7 +140,7 @@
 
   const loadAll = () => [...unloaded.keys()].forEach(loadSection);
 
-  // One pipeline is dozens of reads of its bucket. Half a screen ahead: who scrolls slowly waits for none.
+  // To load one pipeline takes dozens of S3 requests, so a section loads when it is half a screen away.
   const sight = window.IntersectionObserver && new IntersectionObserver((entries) => {
     entries.filter((entry) => entry.isIntersecting).forEach((entry) => {
       sight.unobserve(entry.target);
@@ -158,7 +158,7 @@
   const tell = (place, error) => place.replaceChildren(element("p", {className: "problem", role: "alert", textContent: error.message}));
 
   const showPipeline = (pipeline) => {
-    // The link is a stop of the keyboard: where the focus goes is in sight, and loaded.
+    // With a link, the Tab key reaches the section: it comes into view and is loaded.
     const link = element("a", {textContent: pipeline.name || pipeline.dag_id, href: `#${encodeURIComponent(pipeline.dag_id)}`});
     const title = element("h2", {id: pipeline.dag_id}, [link]);
     const now = element("div", {}, [element("p", {className: "quiet", textContent: "Loading …"})]);
@@ -193,7 +193,7 @@
     try {
       const found = await ask("pipelines");
       found.forEach(showPipeline);
-      status.textContent = found.length ? "" : "There is no pipeline here whose runs you may read.";
+      status.textContent = found.length ? "" : "There is no pipeline whose runs you may read.";
     } catch (error) {
       status.textContent = "";
       const problem = document.getElementById("problem");

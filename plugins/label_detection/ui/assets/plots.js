@@ -1,10 +1,10 @@
-// Small plots of runs, the oldest on the left, and whether the last ones differ from those before.
+// Small plots of runs, the oldest on the left, with a comparison of the last runs with the runs before.
 "use strict";
 const plots = (() => {
   const SVG = "http://www.w3.org/2000/svg";
   const WIDTH = 300;
   const HEIGHT = 80;
-  // Runs that "lately" means; as many at least must lie before them.
+  // Number of last runs that are compared. At least as many runs must come before them.
   const LATELY = 5;
 
   const shape = (tag, attributes) => {
@@ -19,18 +19,18 @@ const plots = (() => {
     return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
   };
 
-  // Whether it is getting worse: the median of the last runs beside that of those before.
+  // Compares the median of the last runs with the median of all runs before. A change of more than 20 % can be worse.
   const trend = (values, format, worse) => {
     if (values.length < 2 * LATELY) return {text: values.length ? `median ${format(median(values))} of ${values.length} runs` : "no runs yet", bad: false};
     const before = median(values.slice(0, -LATELY));
     const lately = median(values.slice(-LATELY));
     const change = before ? lately / before - 1 : lately ? Infinity : 0;
     const bad = worse === "up" ? change > 0.2 : worse === "down" ? change < -0.2 : false;
-    const by = Number.isFinite(change) ? `${change >= 0 ? "+" : "−"}${Math.abs(Math.round(change * 100))} %` : "from nothing";
+    const by = Number.isFinite(change) ? `${change >= 0 ? "+" : "−"}${Math.abs(Math.round(change * 100))} %` : "was 0";
     return {text: `median of the last ${LATELY} runs ${format(lately)}, before ${format(before)} (${by})${bad ? ": worse" : ""}`, bad};
   };
 
-  // `worse`: "up", "down", or neither. A run of which the number is not known has no bar.
+  // `worse`: the direction that is a problem: "up", "down" or null. A run whose number is not known has no bar.
   const plot = (title, runs, number, format, worse = null) => {
     const known = runs.map((run) => ({run, value: number(run)}));
     const values = known.map((one) => one.value).filter((value) => Number.isFinite(value));

@@ -1,4 +1,4 @@
-// Light or dark: as Airflow's own page around this one has it, else as the browser does.
+// The light or dark theme: that of Airflow's page around this one, else that of the browser.
 "use strict";
 (() => {
   const own = document.documentElement;
@@ -6,7 +6,7 @@
   try {
     if (window.parent !== window) outer = window.parent.document.documentElement;
   } catch {
-    // a page of somebody else's: none of our business
+    // the page around is of another origin: use the browser's theme
   }
   const follow = () => {
     const theme = ["dark", "light"].find((name) => outer?.classList.contains(name));

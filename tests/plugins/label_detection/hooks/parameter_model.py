@@ -53,7 +53,7 @@ class ParameterModelHook(SendsImages):
         try:
             value = self.conn.get_parameter(Name=self.name)["Parameter"]["Value"]
         except self.conn.exceptions.ParameterNotFound as error:
-            raise LookupError(f"there is no model {self.model_arn}: see model_arn") from error
+            raise LookupError(f"there is no model {self.model_arn}: check model_arn") from error
         return ModelState(Phase(value), value)
 
     def start(self, units: int, max_units: int | None = None) -> None:

@@ -146,7 +146,7 @@ def test_describe_of_a_model_that_is_not_there_names_it_and_the_option(subject: 
     gone = {"rekognition": ("/1/", "/7/"), "sagemaker": ("/label", "/no-label"), FOURTH: ("fourth", "fifth")}
     arn = subject.arn.replace(*gone.get(model_of(subject.arn).type.name, ("/1", "/7")))
     assert arn != subject.arn
-    with pytest.raises(LookupError, match="see model_arn"):
+    with pytest.raises(LookupError, match="check model_arn"):
         replace(subject, arn=arn).hook().describe()
 
 

@@ -133,7 +133,7 @@ def test_an_answer_that_cannot_be_read_is_an_error_of_the_model(
     right = {"IsAnomalous": True, "Confidence": 0.9, "Anomalies": [{"Name": "scratch", "PixelAnomaly": where}]}
     image = upload(aws, "a.png", picture)
     hook.api.detect_anomalies = lambda **_: {"DetectAnomalyResult": right | wrong}
-    with pytest.raises(TryAgainError, match="UnknownAnswer: its answer is not understood") as again:
+    with pytest.raises(TryAgainError, match="UnknownAnswer: the model's answer has an unknown format") as again:
         hook.detect(image, 50)
     assert not again.value.throttled
 
@@ -142,7 +142,7 @@ def test_an_image_over_the_limit_of_a_request_is_refused(
     aws: Aws, hook: LookoutVisionModelHook, picture: bytes
 ) -> None:
     aws.put_model("RUNNING")
-    with pytest.raises(ImageRefusedError, match="the model takes at most 8,388,608"):
+    with pytest.raises(ImageRefusedError, match="the model accepts at most 8,388,608"):
         hook.detect(upload(aws, "b.png", picture + bytes(8 * 1024 * 1024)), 50)
 
 

@@ -81,7 +81,7 @@ def test_the_waiters_ask_for_this_version_alone(hook: RekognitionModelHook) -> N
 def test_an_unknown_model_is_an_error_that_names_it(aws: Aws, old: str, new: str, named: str) -> None:
     unknown = aws.settings.model_arn.replace(old, new)
     assert unknown != aws.settings.model_arn
-    with pytest.raises(LookupError, match=f"no (project|model) .*{named}.*: see model_arn"):
+    with pytest.raises(LookupError, match=f"no (project|model) .*{named}.*: check model_arn"):
         hook_of(unknown).describe()
 
 

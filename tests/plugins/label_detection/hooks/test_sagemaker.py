@@ -205,7 +205,7 @@ def test_an_image_over_the_limit_of_a_request_is_refused_and_one_at_it_is_taken(
     most = 25 * 1024 * 1024
     at_most = upload(aws, "a.png", picture + bytes(most - len(picture)))
     hook.detect(at_most, 50)
-    with pytest.raises(ImageRefusedError, match="26,214,401 bytes; the model takes at most 26,214,400"):
+    with pytest.raises(ImageRefusedError, match="26,214,401 bytes; the model accepts at most 26,214,400"):
         hook.detect(upload(aws, "b.png", picture + bytes(most - len(picture) + 1)), 50)
 
 

@@ -144,7 +144,7 @@ def test_the_watchdog_tells_the_topic_that_the_start_names(
     variables.put_lease(lease.model_copy(update={"until": datetime.now(UTC)}))
     watch()
     (told,) = topic.published()
-    assert "Watchdog stopped a model that own_dag left" in str(told)
+    assert "Watchdog stopped a model that own_dag left on" in str(told)
 
 
 @pytest.mark.parametrize(("runs", "warns"), [(0, True), (1, False), (None, False)], ids=["never", "once", "not known"])
@@ -178,7 +178,9 @@ def test_a_stop_is_skipped_where_another_run_holds_the_model(aws: Aws, own: Run,
     aws.put_model("RUNNING")
     lease = lease_on(aws)
     variables.put_lease(lease)
-    with pytest.raises(AirflowSkipException, match=r"held by label_detection, run r1, until .*: it is left to that"):
+    with pytest.raises(
+        AirflowSkipException, match=r"held by label_detection, run r1, until .*: the model is left on for that run"
+    ):
         stop(aws, own)
     assert aws.model()["status"] == "RUNNING"
     assert variables.lease(aws.settings) == lease

@@ -103,7 +103,7 @@ def test_without_a_running_model_it_fails_without_a_retry_and_touches_nothing(
 ) -> None:
     aws.put_model(status)
     aws.upload("1.png", picture)
-    with pytest.raises(AirflowFailException, match=rf"the model is {status}.*, not running: start it first"):
+    with pytest.raises(AirflowFailException, match=rf"the model is {status}.*, not running: start the model first"):
         own.execute(operator(aws))
     assert aws.source_keys() == ["1.png"]
     assert aws.depth() == (1, 0)
@@ -149,7 +149,7 @@ def test_a_wrong_argument_is_named(aws: Aws, own: Run, arguments: dict[str, Any]
 
 def test_one_bucket_for_both_is_refused_by_the_arguments_name(aws: Aws, own: Run) -> None:
     aws.put_model("RUNNING")
-    with pytest.raises(AirflowFailException, match=r"^argument final_bucket is the source bucket too"):
+    with pytest.raises(AirflowFailException, match=r"^argument final_bucket is also the source bucket"):
         own.execute(operator(aws, final_bucket=aws.settings.source_bucket))
 
 
@@ -167,7 +167,7 @@ def test_a_confidence_that_is_probably_a_mistake_is_a_warning(
     aws.put_model("RUNNING")
     own.execute(operator(aws, min_confidence=0.7))
     lines = [line for line in capsys.readouterr().out.splitlines() if "[warning" in line]
-    assert any("0.7 lets nearly everything through" in line for line in lines)
+    assert any("0.7 keeps nearly all labels" in line for line in lines)
 
 
 def test_every_argument_is_a_template(aws: Aws) -> None:

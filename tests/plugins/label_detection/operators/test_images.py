@@ -260,9 +260,9 @@ def test_a_retry_labels_the_images_that_its_killed_predecessor_held(aws: Aws, ru
 
 
 def test_a_task_run_alone_names_the_tasks_that_it_needs(aws: Aws, run: Run) -> None:
-    with pytest.raises(ValueError, match="this run has no plan: run it together with plan_run"):
+    with pytest.raises(ValueError, match="this run has no plan: run the task together with plan_run"):
         run.execute(operator())
     run.plan(aws.settings)
     aws.put_model("RUNNING")
-    with pytest.raises(ValueError, match="has not asked for the model: run it together with start_model"):
+    with pytest.raises(ValueError, match="has not started the model: run the task together with start_model"):
         run.execute(operator())

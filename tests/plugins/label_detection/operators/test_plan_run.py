@@ -119,7 +119,7 @@ def test_a_bucket_that_does_not_exist_is_named_before_the_lease_is_taken(
     with pytest.raises(AirflowFailException) as failure:
         plan(run)
     message = str(failure.value)
-    assert message.startswith(f"[label_detection] {option}: the bucket 'no-such-bucket-anywhere' does not exist or")
+    assert message.startswith(f"[label_detection] {option}: the bucket 'no-such-bucket-anywhere' does not exist, or")
     assert f"set {variable}" in message
     assert nothing_happened(aws, run, variables)
 
@@ -161,7 +161,7 @@ def test_an_unknown_model_is_named_before_the_lease_is_taken(
 ) -> None:
     arn = aws.settings.model_arn.replace("/version/1/", "/version/no-such/")
     monkeypatch.setenv("AIRFLOW__LABEL_DETECTION__MODEL_ARN", arn)
-    with pytest.raises(AirflowFailException, match=r"no model .*no-such.*: see model_arn"):
+    with pytest.raises(AirflowFailException, match=r"no model .*no-such.*: check model_arn"):
         plan(run)
     assert nothing_happened(aws, run, variables)
 

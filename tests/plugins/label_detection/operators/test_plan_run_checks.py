@@ -197,7 +197,7 @@ def test_a_missing_pillow_is_named_before_anything_is_started(
     without(monkeypatch, "PIL")
     line = refused(aws, run, variables)
     assert "the Python module PIL cannot be imported" in line
-    assert "install the package pillow by requirements.txt" in line
+    assert "install the package pillow from requirements.txt" in line
 
 
 @pytest.mark.kinds(*KINDS)

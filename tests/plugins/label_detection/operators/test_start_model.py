@@ -194,6 +194,6 @@ def test_a_model_that_another_user_stops_right_before_the_request_is_left_to_a_r
 @pytest.mark.usefixtures("aws")
 def test_without_a_plan_nothing_is_started(aws: Aws, run: Run) -> None:
     seen = len(aws.model()["history"])
-    with pytest.raises(ValueError, match="this run has no plan: run it together with plan_run"):
+    with pytest.raises(ValueError, match="this run has no plan: run the task together with plan_run"):
         start(run)
     assert starts(aws, seen) == 0

@@ -127,7 +127,7 @@ def test_a_run_that_ended_before_the_request_starts_nothing_and_removes_only_its
         return said
 
     monkeypatch.setattr(switch, "arm", end_the_run_meanwhile)
-    with pytest.raises(AirflowFailException, match="before it was asked for"):
+    with pytest.raises(AirflowFailException, match="the model was not started: meanwhile this run was ended"):
         start(run)
     assert aws.model()["status"] == "TRAINING_COMPLETED"
     assert len(aws.schedules()) == (by == "another run")

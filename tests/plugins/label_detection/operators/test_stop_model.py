@@ -256,8 +256,7 @@ def test_a_start_that_waited_for_a_stopping_model_and_lands_later_is_stopped_too
     hook.stop()
 
     def start_late() -> None:  # as a start_model does that lives on for seconds after it was killed
-        while hook.describe().is_on:
-            time.sleep(0.2)
+        wait_until(lambda: not hook.describe().is_on, 60, "the model to be off")
         time.sleep(2)
         hook.start(1)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +13,7 @@ from label_detection import leases, stopping
 from label_detection.hooks.model import ModelHook, hook_class
 from label_detection.operators import watchdog
 from label_detection_core.model.lease import lease_name
+from sandbox.waiting import wait_until
 from tests.model_calls import KINDS
 from tests.plugins.conftest import Variables
 from tests.plugins.label_detection.operators.conftest import NOT_FOUND, Airflow, Watch, lease_on
@@ -90,7 +90,7 @@ def test_the_model_of_a_run_without_any_active_task_is_stopped(
     airflow.looks = [{"analyse_images_0": state} for state in looks]
     acted = watch()
     assert aws.model()["status"] == ("STOPPED" if stops else "RUNNING")
-    assert ["no task of the run was at work" in entry["why"] for entry in acted] == [True] * stops
+    assert ["no task of the run was active" in entry["why"] for entry in acted] == [True] * stops
 
 
 def test_without_a_lease_no_model_is_looked_at_and_aws_is_not_called(aws: Aws, watch: Watch) -> None:
@@ -164,8 +164,7 @@ def test_a_run_that_starts_the_model_while_the_watchdog_waits_for_its_end_keeps_
     taken = lease_on(aws, run_id="r2")
 
     def start_anew() -> None:
-        while aws.model()["status"] != "STOPPING":
-            time.sleep(0.02)
+        wait_until(lambda: aws.model()["status"] == "STOPPING", 30, "the model to be stopping", every=0.02)
         variables.put_lease(taken)
         aws.put_model("RUNNING")
 

@@ -42,11 +42,11 @@ def test_a_stop_is_reported_in_the_log_in_the_xcom_and_to_the_leases_topic(
     (entry,) = watch()
     assert entry == {**lease.model_dump(mode="json"), "why": "the run was deleted", "stopped": True}
     log = capsys.readouterr().out
-    assert f"{lease.model_arn}: left by run r1 of DAG {DAG_ID} (the run was deleted), leased since" in log
-    assert "7 minutes over its time: stopped it" in log
+    assert f"{lease.model_arn}: run r1 of DAG {DAG_ID} did not end its lease (the run was deleted); leased since" in log
+    assert "7 minutes past the end of the lease; stopped the model" in log
     ((subject, text),) = topic.published()
-    assert subject == f"[label detection] Watchdog stopped a model that {DAG_ID} left"
-    assert "Over its time: 7." in text
+    assert subject == f"[label detection] Watchdog stopped a model that {DAG_ID} left on"
+    assert "Past the end of the lease: 7." in text
 
 
 def test_the_runs_state_is_reported_as_airflow_names_it(
@@ -75,7 +75,7 @@ def test_a_model_that_is_already_off_is_reported_as_off(
     (entry,) = watch()
     assert entry["stopped"] is False
     assert variables.values == {}
-    assert "It was off already" in topic.published()[0][1]
+    assert "The model was off already" in topic.published()[0][1]
     assert aws.model()["status"] == status
 
 
@@ -127,10 +127,11 @@ def test_one_models_error_is_named_and_the_other_models_are_stopped(
     with pytest.raises(AirflowException) as failure:
         watch()
     refused, not_known = sorted(str(failure.value).splitlines(), key=lambda line: "no-model" in line)
-    assert refused == f"{first}, left by run r1 of DAG {DAG_ID} (manually: {model_of(first).stop_command}): not yours"
+    command = model_of(first).stop_command
+    assert refused == f"{first}, left by run r1 of DAG {DAG_ID} (stop it manually: {command}): not yours"
     assert not_known.startswith(
-        f"arn:aws:s3:::no-model, left by run r1 of DAG {DAG_ID} (manually: in its service's console; its ARN is "
-        "arn:aws:s3:::no-model): must be the ARN of a model: arn:aws:rekognition:"
+        f"arn:aws:s3:::no-model, left by run r1 of DAG {DAG_ID} (stop it manually: in the console of its AWS "
+        "service; the model's ARN is arn:aws:s3:::no-model): must be the ARN of a model: arn:aws:rekognition:"
     )
     assert aws.model("2")["status"] == "STOPPED"
     assert len(variables.values) == 2, "the lease must stay until the model is off"
@@ -153,7 +154,9 @@ def test_a_model_that_stops_slowly_is_named_and_left_to_the_next_run(
     monkeypatch.setattr(watchdog, "_PATIENCE_SECONDS", 0.2)
     aws.put_model("STARTING")  # the model stays in a state that a control page has set
     variables.put_lease(lease_on(aws, minutes=-1))
-    with pytest.raises(AirflowFailException, match="and it is not off yet"):  # no retry: it would only wait again
+    with pytest.raises(
+        AirflowFailException, match="and the model is not off yet"
+    ):  # no retry: it would only wait again
         watch()
     assert len(variables.values) == 1
 

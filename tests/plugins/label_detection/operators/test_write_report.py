@@ -130,7 +130,10 @@ def test_a_run_that_failed_before_its_plan_is_red_and_names_the_task_that_failed
     }
     with pytest.raises(AirflowFailException) as failure:
         write(run)
-    assert str(failure.value) == "nothing was started, because of wait_for_images: see its log"
+    assert (
+        str(failure.value)
+        == "nothing was started, because these tasks did not succeed: wait_for_images; see their logs"
+    )
 
 
 @pytest.mark.parametrize(
@@ -290,7 +293,7 @@ def test_an_object_that_s3_refuses_is_in_the_report_and_a_warning_and_fails_noth
     (refused,) = report["unreadable"]["first"]
     assert (refused["key"], refused["why"]) == ("<odd>.png", "AccessDenied: the owner's")
     page = aws.read(f"runs/{RUN_ID}/report.html").decode()
-    assert "<h2>S3 refuses</h2>" in page
+    assert "<h2>Refused by S3</h2>" in page
     assert "<code>&lt;odd&gt;.png</code>" in page
 
 
@@ -301,7 +304,7 @@ def test_an_s3_error_while_looking_for_ignored_images_fails_no_report(
     note(aws, Result(Outcome.IGNORED, ImageRef(aws.settings.source_bucket, "a.png"), ignored=Ignored.OVERWRITTEN))
     aws.fail("s3", "HeadObject", status=500, code="InternalError")
     (warning,) = write(done)["warnings"]
-    assert warning.startswith("1 more images of ignored messages")
+    assert warning.startswith("1 more pictures of ignored messages")
 
 
 def test_a_cleared_run_that_is_skipped_has_no_report_although_its_first_attempt_had_a_plan(done: Run) -> None:

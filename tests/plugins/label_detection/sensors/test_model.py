@@ -184,7 +184,10 @@ def test_a_deferral_that_times_out_is_the_end(asked: Run, sensor: ModelRunningSe
 
 @pytest.mark.parametrize(
     ("steps", "words"),
-    [(0, "no plan: run it together with plan_run"), (1, "not asked for the model: run it together with start_model")],
+    [
+        (0, "no plan: run the task together with plan_run"),
+        (1, "not started the model: run the task together with start_model"),
+    ],
     ids=["no plan", "no start"],
 )
 def test_a_task_run_alone_names_the_tasks_that_it_needs(

@@ -202,7 +202,8 @@ def test_a_queue_that_does_not_exist_is_named_and_not_tried_again(
     with pytest.raises(AirflowFailException) as failure:
         run.execute(sensor)
     assert str(failure.value) == (
-        f"[label_detection] queue_url: there is no queue {url}; set AIRFLOW__LABEL_DETECTION__QUEUE_URL"
+        f"[label_detection] queue_url: there is no queue {url}; set AIRFLOW__LABEL_DETECTION__QUEUE_URL "
+        "to the URL of an existing queue"
     )
 
 

@@ -130,7 +130,7 @@ def test_a_browser_gets_an_error_as_a_page(browser: TestClient, airflow: Rights)
     answer = browser.get(RUN_ROUTES[0], headers={"Accept": "text/html"})
     assert answer.status_code == 403
     assert answer.headers["content-type"].startswith("text/html")
-    assert "<p>You may not read the runs of this DAG.</p>" in answer.text
+    assert "<p>You may not read the runs of this DAG. Ask an admin of Airflow for the permission.</p>" in answer.text
     airflow.may_read = {"<b>"}
     answer = browser.get("/runs/<b>/images", params={"run_id": RUN_ID}, headers={"Accept": "text/html"})
     assert answer.status_code == 404

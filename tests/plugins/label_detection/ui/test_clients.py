@@ -77,7 +77,7 @@ def test_a_request_that_waits_long_for_a_slow_connection_gets_an_error(
             hooks.may_end.set()
         slow.result()
     assert refused.value.status_code == 503
-    assert "The connection slow takes long" in str(refused.value.detail)
+    assert "The connection slow takes too long" in str(refused.value.detail)
     assert clients.sqs_client(SLOW) == "a client of slow for sqs"  # type: ignore[comparison-overlap]
 
 

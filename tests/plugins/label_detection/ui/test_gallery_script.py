@@ -106,7 +106,7 @@ def held(page: Page, server: Server, count: int) -> None:
 
 def test_text_that_is_typed_but_not_submitted_does_not_change_the_next_page(page: Page, server: Server) -> None:
     label(page).fill("cat")
-    page.get_by_label("Least confidence").fill("90")
+    page.get_by_label("Minimum confidence").fill("90")
     page.get_by_role("button", name="Next page").click()
     shows(page, 1)
     assert server.asked[-1] == {"run_id": "r", "show": "all", "cursor": cursor(1)}

@@ -128,9 +128,11 @@ MOMENTS = {
     "stopping manually": Moment("STOPPING"),
     "on manually": Moment("RUNNING", "no run holds it"),
     "starting manually": Moment("STARTING", "no run holds it"),
-    "on after its time": Moment("RUNNING", "over at 2026-11-22 06:00 UTC. It is on", OVER, tasks={"a": "running"}),
-    "held after its time": Moment("STOPPED", "over at 2026-11-22 06:00 UTC. The model is off", OVER),
-    "on, its run deleted": Moment("RUNNING", "the run was deleted. It is on", HELD, None),
+    "on after its time": Moment(
+        "RUNNING", "expired at 2026-11-22 06:00 UTC. The model is on", OVER, tasks={"a": "running"}
+    ),
+    "held after its time": Moment("STOPPED", "expired at 2026-11-22 06:00 UTC. The model is off", OVER),
+    "on, its run deleted": Moment("RUNNING", "the run was deleted. The model is on", HELD, None),
     "on, its run over": Moment("RUNNING", "it is failed, stop_model failed", HELD, "failed", {"stop_model": "failed"}),
     "cleared, and waits": Moment("RUNNING", "", HELD, "queued"),
     "marked as failed, its teardown to begin": Moment("RUNNING", "", HELD, "failed", {"stop_model": ""}),
@@ -138,7 +140,9 @@ MOMENTS = {
     "on, a group's stop failed": Moment("RUNNING", "it is failed", HELD, "failed", {"g.stop_model": "failed"}),
     "on, its DAG paused": Moment("RUNNING", "is its DAG paused", HELD, tasks={"analyse_images": "success"}),
     "off, no task active": Moment("STOPPED", "The model is off", HELD, tasks={"plan_run": "success"}),
-    "cannot be started": Moment("TRAINING_FAILED", "No run can start this model: it is TRAINING_FAILED (its training"),
+    "cannot be started": Moment(
+        "TRAINING_FAILED", "No run can start this model: its state is TRAINING_FAILED (its training"
+    ),
 }
 
 

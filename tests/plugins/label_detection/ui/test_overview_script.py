@@ -80,8 +80,8 @@ def state(phase: str, status: str, reason: str = "", units: int | None = None) -
     return {"state": {"phase": phase, "status": status, "reason": reason, "units": units}}
 
 
-HELD = "Held by run r since 2026-11-22 06:00 UTC, until 2026-11-22 07:15 UTC at most"
-NOBODY = "No run holds it"
+HELD = "Held by run r since 2026-11-22 06:00 UTC, at most until 2026-11-22 07:15 UTC"
+NOBODY = "No run holds the model"
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,9 @@ NOBODY = "No run holds it"
             ["Off: STOPPED", HELD.replace("run r", "run r of DAG other")],
             id="another DAG's",
         ),
-        pytest.param({"lease_problem": "x"}, ["Off: STOPPED", "Who holds it is not known"], id="an edited lease"),
+        pytest.param(
+            {"lease_problem": "x"}, ["Off: STOPPED", "Which run holds the model is not known"], id="an edited lease"
+        ),
     ],
 )
 def test_whether_the_model_is_on_and_for_whom(show: Show, change: dict[str, Any], lines: list[str]) -> None:
@@ -122,7 +124,7 @@ COUNTS = "12 waiting, 3 in flight"
         pytest.param(waiting(172800), [f"{COUNTS}; the oldest has waited 2 days"], id="days"),
         pytest.param(
             waiting(None),
-            [COUNTS, "How long the oldest has waited is not known: CloudWatch does not have it yet."],
+            [COUNTS, "The age of the oldest message is not known: CloudWatch has no data point yet."],
             id="not known",
         ),
         pytest.param(waiting(None) | {"age_problem": "No right."}, [COUNTS, "No right."], id="not allowed"),
@@ -179,7 +181,10 @@ def test_the_rejected_of_a_run_are_a_link_to_them_and_the_costs_are_added_up(sho
 @pytest.mark.parametrize(
     ("states", "said"),
     [
-        (["running", "failed", "success"], "Warning: The last run failed: 1. What is wrong stands above its pictures"),
+        (
+            ["running", "failed", "success"],
+            "Warning: The last run failed: 1. The cause is shown above the pictures of the run",
+        ),
         (["success", "failed"], None),
         ([], None),
     ],

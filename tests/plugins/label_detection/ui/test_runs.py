@@ -60,7 +60,10 @@ def test_one_image_comes_with_its_document(browser: TestClient, aws: Aws, images
     assert found["image"] == one
     assert found["document"]["labels"] == [CAT]
     assert found["document"]["image"] == {"bucket": aws.settings.final_bucket, "key": key}
-    assert ask(browser, "image", image=bad["id"])["problem"] == "There is no document of it any more."
+    assert (
+        ask(browser, "image", image=bad["id"])["problem"]
+        == "The final bucket has no document for this line of the journal. Was it deleted?"
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,7 +110,7 @@ def test_an_ignored_object_comes_with_its_reason_and_without_a_document(
     (image,) = ask(browser, "images", show="ignored")["images"]
     assert (image["source"], image["ignored"]) == ("message 12-ab", "test event")
     found = ask(browser, "image", image=image["id"])
-    assert (found["document"], found["problem"]) == (None, "What is ignored has no document.")
+    assert (found["document"], found["problem"]) == (None, "An ignored picture or message has no document.")
 
 
 def test_a_journal_that_names_another_key_opens_no_document_beside_it(
@@ -118,7 +121,10 @@ def test_a_journal_that_names_another_key_opens_no_document_beside_it(
     put(aws, "runs/another run/report.json", {"secret": 1})
     (image,) = ask(browser, "images")["images"]
     found = ask(browser, "image", image=image["id"])
-    assert (found["document"], found["problem"]) == (None, "There is no document of it any more.")
+    assert (found["document"], found["problem"]) == (
+        None,
+        "The final bucket has no document for this line of the journal. Was it deleted?",
+    )
 
 
 def test_the_summary_is_the_reports(browser: TestClient, images: Run) -> None:
@@ -184,4 +190,4 @@ def test_a_missing_permission_of_the_api_server_is_named(browser: TestClient, aw
     aws.fail("s3", "ListObjectsV2", code="AccessDenied", status=403)
     answer = browser.get(f"{BASE}/images", params={"run_id": RUN_ID})
     assert answer.status_code == 502, "403 is reserved for rights of Airflow's users"
-    assert "It needs s3:ListBucket and s3:GetObject on it" in answer.json()["detail"]
+    assert "The API server needs s3:ListBucket and s3:GetObject on it" in answer.json()["detail"]

@@ -42,10 +42,10 @@ _PLOT = """
         ([1] * 5 + [0.5] * 5, "up", "median of the last 5 runs 0.5, before 1.0 (−50 %)", 0),
         ([1] * 5 + [0.5] * 5, "down", "median of the last 5 runs 0.5, before 1.0 (−50 %): worse", 5),
         ([1] * 5 + [9] * 5, None, "median of the last 5 runs 9.0, before 1.0 (+800 %)", 0),
-        ([0] * 5 + [1] * 5, "up", "median of the last 5 runs 1.0, before 0.0 (from nothing): worse", 5),
+        ([0] * 5 + [1] * 5, "up", "median of the last 5 runs 1.0, before 0.0 (was 0): worse", 5),
         ([1, 1, 1, 1, 1, 9, 1, 1, 1, 1], "up", "median of the last 5 runs 1.0, before 1.0 (+0 %)", 0),
     ],
-    ids=["none", "few", "a little", "worse up", "better", "worse down", "neither", "from nothing", "one outlier"],
+    ids=["none", "few", "a little", "worse up", "better", "worse down", "neither", "from zero", "one outlier"],
 )
 def test_a_plots_text_tells_whether_the_number_gets_worse(
     page: Page, values: list[float], worse: str | None, words: str, bad: int
@@ -104,22 +104,22 @@ _WORDS = """
     [
         (
             {"outcome": "unreadable", "error": {"code": "AccessDenied", "message": "the owner's"}},
-            "S3 refuses it: AccessDenied: the owner's",
-            "S3 refuses this object: it stays in the source bucket",
-            "a.png: S3 refuses it, AccessDenied",
+            "Refused by S3: AccessDenied: the owner's",
+            "Refused by S3: this object stays in the source bucket",
+            "a.png: refused by S3, AccessDenied",
             1,
         ),
         (
             {"outcome": "ignored", "ignored": "not an arrival", "reason": "message m: ObjectTagging:Put"},
             "Ignored: not an arrival",
-            "Nothing is kept of what is ignored",
+            "Ignored: no picture is kept",
             "a.png: ignored, not an arrival",
             0,
         ),
         (
             {"outcome": "ignored", "ignored": None, "reason": "gone"},
             "Ignored: gone",
-            "Nothing is kept of what is ignored",
+            "Ignored: no picture is kept",
             "a.png: ignored, gone",
             0,
         ),

@@ -13,8 +13,11 @@ _LABELS = "https://docs.aws.amazon.com/rekognition/latest/customlabels-dg"
 _COUNTS = f"[GetQueueAttributes]({_SQS}/APIReference/API_GetQueueAttributes.html): counts may need a minute"
 _ERRORS = f"[S3's error codes]({_S3}/API/ErrorResponses.html)"
 _DETECT = f"[DetectCustomLabels]({_REKOGNITION}/API_DetectCustomLabels.html)"
-_CONDITIONS = f"AWS [obeys them]({_S3}/userguide/conditional-requests.html); other S3s do not all"
-_UNREADABLE = "*unreadable* after `max_receives` deliveries: it stays in place, its message is kept"
+_CONDITIONS = f"AWS [obeys them]({_S3}/userguide/conditional-requests.html); some other S3s do not"
+_UNREADABLE = "*unreadable* after `max_receives` deliveries: the object stays where it is, its message is kept"
+_TWO_POLLS = "a task ends after two empty long polls, whatever the counts are"
+_ETAGS = "the pipeline checks the eTag itself, and warns once"
+_ASYNCHRONOUS = "service model: a start is asynchronous"
 _NO_LIMIT = "no AWS page names a limit"
 
 
@@ -30,12 +33,10 @@ class Entry:
 class Oddity(Enum):
     """The rows, in the order of the docs."""
 
-    COUNTS_OLD = Entry(
-        "queue counts are 1 to 5 s old", _COUNTS, "two empty long polls end a task, whatever the counts say"
-    )
-    COUNTS_VERY_OLD = Entry("queue counts are 60 s old", _COUNTS, "the same")
+    COUNTS_OLD = Entry("queue counts are 1 to 5 s old", _COUNTS, _TWO_POLLS)
+    COUNTS_VERY_OLD = Entry("queue counts are 60 s old", _COUNTS, _TWO_POLLS)
     STOP_WITH_OLD_COUNTS = Entry(
-        "the stop request of a whole run, counts 1 to 5 s old", _COUNTS, "the teardown follows the last task"
+        "queue counts are 1 to 5 s old: a whole run", _COUNTS, "the teardown follows the last task"
     )
     SHORT_POLLS = Entry(
         "a short poll sees none of the messages",
@@ -45,17 +46,17 @@ class Oddity(Enum):
     DUPLICATES = Entry(
         "every message is delivered twice",
         f"[At-least-once delivery]({_SQS}/SQSDeveloperGuide/standard-queues-at-least-once-delivery.html)",
-        "final keys follow from the event; a delivery that is in hand already is not worked on again",
+        "final keys are computed from the event; a message that is already in work is not taken a second time",
     )
     DELAYED = Entry(
         "the queue delays its messages by 10 minutes",
         f"[Delay queues]({_SQS}/SQSDeveloperGuide/sqs-delay-queues.html)",
-        "a delayed message starts nothing",
+        "a delayed message does not start the model",
     )
     GONE = Entry(
-        "one message with 300 records of objects that are gone",
+        "one message has 300 records of deleted objects",
         f"[S3's event notifications]({_S3}/userguide/EventNotifications.html): at least once, in no order",
-        "looked at several at a time, before the model is asked",
+        "several objects are checked in parallel, before the model is called",
     )
     DENIED = Entry(
         "an object that a policy or its owner denies, beside 10 others",
@@ -86,9 +87,9 @@ class Oddity(Enum):
     CONDITIONS_REFUSED = Entry(
         "an S3 that answers 501 to conditional requests",
         _CONDITIONS,
-        "looks at the eTag before and after instead, and warns once",
+        _ETAGS,
     )
-    CONDITIONS_IGNORED = Entry("an S3 that ignores the conditions of a request", _CONDITIONS, "the same")
+    CONDITIONS_IGNORED = Entry("an S3 that ignores the conditions of a request", _CONDITIONS, _ETAGS)
     STORAGE_CLASS = Entry(
         "CopyObject gives a copy the storage class STANDARD",
         f"[CopyObject]({_S3}/API/API_CopyObject.html): `x-amz-storage-class`",
@@ -97,71 +98,71 @@ class Oddity(Enum):
     EXPRESS = Entry(
         "a directory bucket of S3 Express",
         f"[Directory buckets]({_S3}/userguide/directory-buckets-overview.html)",
-        "`plan_run` refuses it in one line",
+        "`plan_run` fails with an error of one line",
     )
     OTHER_REGION = Entry(
         "the source bucket is in another Region than the model",
         f"[S3Object]({_REKOGNITION}/API_S3Object.html): the Regions must match",
-        "`plan_run` compares the Regions before anything is started",
+        "`plan_run` compares the Regions before the model is started",
     )
     UNREADABLE_BUCKET = Entry(
         "Rekognition may not read the bucket, though the role may",
         f"{_DETECT}: `InvalidS3ObjectException`",
-        "never rejects for it; after 20 images the task fails and names policy, key and Region",
+        "rejects no image for it; after 20 images the task fails and names the policy, the key and the Region",
     )
     WRONG_REQUEST = Entry(
-        "every request is refused as wrong",
+        "every request is refused as invalid",
         f"{_DETECT}: `InvalidParameterException`",
-        "after 20 images without one that was labelled the task fails and rejects none",
+        "after 20 images of which none was labelled, the task fails; no image is rejected",
     )
     WRONG_BUCKET = Entry(
         "`source_bucket` is not the bucket that the messages name",
         f"[Event message structure]({_S3}/userguide/notification-content-structure.html): the bucket's own name, "
         "not an access point's alias",
-        "after 20 messages the task fails and names both buckets; all messages are back on the queue",
+        "after 20 messages the task fails and names both buckets; all messages return to the queue",
     )
     ONE_FAILS = Entry(
         "one image for which the model fails every time, beside 10 others",
         f"{_DETECT}: `InternalServerError`",
-        "it keeps the model on for about a minute at most, then waits for the next run",
+        "the image keeps the model on for at most about a minute, then waits for the next run",
     )
     OBJECT_FAILS = Entry(
         "one object for which S3 fails every time, beside 10 others",
         f"{_ERRORS}: `InternalError`, 500",
-        "each of its calls is sent six times at most, over half a minute; then its message waits for its turn again",
+        "each call is sent at most six times, over half a minute; then the message returns to the queue",
     )
     THROTTLED_WITH_500 = Entry(
         "throttling that comes with HTTP 500",
         "service model of Rekognition: `ThrottlingException` has `fault: true`",
-        "known by its code, whatever the status: the pace steps back",
+        "it is recognised by its code, whatever the status; the task calls more slowly",
     )
     OUTAGE = Entry(
         "the model's service fails for every image, for minutes",
         f"{_DETECT}: `InternalServerError`",
-        "the task ends before deliveries are used up; messages come back later and later",
+        "the task fails before the deliveries are used up; after each delivery a message waits longer",
     )
     READY_LAG = Entry(
         "a model that is RUNNING is not ready for 10 s",
         f"{_DETECT}: `ResourceNotReadyException`; {_NO_LIMIT}",
-        "sent again, for two minutes at most, as long as Describe says RUNNING",
+        "sends again for at most two minutes, while Describe returns RUNNING",
     )
     DESCRIBE_LAG = Entry(
-        "Describe lags 5 s behind a start: stopped right after the start request",
-        f"service model: a start is asynchronous; {_NO_LIMIT}",
-        "a stop that finds the model off looks on until a minute after the start request",
+        "Describe lags 5 s behind a start; the stop comes right after the start request",
+        f"{_ASYNCHRONOUS}; {_NO_LIMIT}",
+        "a stop that finds the model off keeps checking until a minute after the start request",
     )
     LAGS_IN_A_RUN = Entry(
-        "Describe lags 8 s behind start and stop, the model is not ready for 8 s: a whole run",
-        f"the same; {_NO_LIMIT}",
-        "states that may be from before a request are not believed",
+        "Describe lags 8 s behind start and stop, and the model is not ready for 8 s: a whole run",
+        f"{_ASYNCHRONOUS}; {_NO_LIMIT}",
+        "a state that may be older than a request is checked again",
     )
     QUOTA = Entry(
         "StartProjectVersion over its quota",
         f"[StartProjectVersion]({_REKOGNITION}/API_StartProjectVersion.html): `LimitExceededException`",
-        "sent once; the error names the quota",
+        "sends the request once; the error names the quota",
     )
     OWN_THRESHOLDS = Entry(
-        "a `MinConfidence` that is sent replaces the model's own thresholds",
+        "a `MinConfidence` in the request replaces the model's own thresholds",
         f"[Analyzing an image]({_LABELS}/detecting-custom-labels.html)",
         "`min_confidence = model`: it is not sent",
     )
@@ -169,21 +170,21 @@ class Oddity(Enum):
         "a picture of 8 MB for a SageMaker endpoint",
         "[Hosting FAQ](https://docs.aws.amazon.com/sagemaker/latest/dg/hosting-faqs.html): 25 MB; the service model "
         "and older pages: 6 MB",
-        "sent up to 25 MB; a container's own limit (413) rejects with its reason",
+        "sends up to 25 MB; what the container refuses (413) is rejected with its reason",
     )
     ANOMALY_AGAIN = Entry(
-        "a picture of Lookout for Vision that is delivered again after its document was written",
+        "a picture for Lookout for Vision is delivered again after its document was written",
         f"[At-least-once delivery]({_SQS}/SQSDeveloperGuide/standard-queues-at-least-once-delivery.html)",
-        "the second delivery takes labels and anomaly from the document",
+        "the second delivery reads labels and anomaly from the document",
     )
     RESERVED_FOLDER = Entry(
-        "a source key that begins with a folder of ours, `runs/`, which a life-cycle rule empties",
+        "a source key begins with `runs/`, a folder of the pipeline that a life-cycle rule may empty",
         f"[Life-cycle rules]({_S3}/userguide/intro-lifecycle-filters.html) match by prefix",
-        "the picture goes under `_/`, which no rule matches",
+        "the picture is written under `_/`, which no such rule matches",
     )
     PROXY = Entry(
-        "AWS is only reached through the proxy that the Airflow connection names",
+        "AWS is reached only through the proxy that the Airflow connection names",
         "[Airflow's connection](https://airflow.apache.org/docs/apache-airflow-providers-amazon/stable/connections/"
         "aws.html): `config_kwargs`",
-        "every client merges them",
+        "every client uses the connection's `config_kwargs`",
     )

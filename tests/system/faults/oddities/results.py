@@ -16,7 +16,7 @@ RESULTS = kept_rows.FOLDER / "oddities.jsonl"
 DOCS = PROJECT / "docs" / "aws.md"
 BEGIN = "<!-- oddities: written by make faults -->"
 END = "<!-- end of oddities -->"
-COLUMNS = ("fault or oddity of AWS", "where it is documented", "what the pipeline does", "measured here")
+COLUMNS = ("fault or oddity of AWS", "where it is documented", "what the pipeline does", "measured")
 
 
 @dataclass(frozen=True)

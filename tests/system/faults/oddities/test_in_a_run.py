@@ -61,7 +61,7 @@ def test_a_refused_object_beside_others_fails_no_run(odd: BreakablePipeline, pic
         Oddity.REFUSED_IN_A_RUN,
         f"{state}, {starts_in_words(starts)}: {found.labelled} of {COUNT} labelled; the model was on for "
         f"{stop_at - labelled_at(odd):.0f} s "
-        "after the last of them; the refused one waits for its fifth delivery",
+        "after the last of them; the refused image waits for its fifth delivery",
     )
     assert (state, starts, found.labelled, report["labelled"]) == ("success", 1, COUNT, COUNT)
     assert refused in odd.keys("source_bucket")

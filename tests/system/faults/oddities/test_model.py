@@ -46,8 +46,8 @@ def test_one_image_that_fails_every_time_keeps_the_model_on_for_a_minute_at_most
     done, asked = labelled(tasks.aws, keys), sent(tasks)
     add(
         oddity,
-        f"{done} of {GOOD} others labelled; the model stays on for {found.on_for_the_rest:.0f} s for the odd one, "
-        f"{asked} calls in {found.count('failed')} deliveries; then it waits for the next run",
+        f"{done} of {GOOD} others labelled; the model stays on for {found.on_for_the_rest:.0f} s more, "
+        f"{asked} calls in {found.count('failed')} deliveries; then the image waits for the next run",
     )
     assert (done, found.error, rejected(tasks.aws), sum(tasks.aws.depth())) == (GOOD, "", 0, 1)
     assert found.on_for_the_rest < MOST_SECONDS
@@ -60,7 +60,7 @@ def test_throttling_slows_the_pace_whatever_its_status(tasks: Tasks, picture: by
     keys = upload(tasks.aws, GOOD, picture)
     found = tasks.plan_and_analyse()
     done, seen = labelled(tasks.aws, keys), sum(line["throttled"] for line in found.lines)
-    add(Oddity.THROTTLED_WITH_500, f"{seen} of 3 throttled calls seen; {done} of {GOOD} labelled")
+    add(Oddity.THROTTLED_WITH_500, f"{seen} of 3 throttled calls recognised; {done} of {GOOD} labelled")
     assert (done, seen, found.error) == (GOOD, 3, "")
 
 
@@ -78,7 +78,7 @@ def test_an_outage_uses_up_no_deliveries(tasks: Tasks, picture: bytes) -> None:
         f"{MANY} images: the task failed after {found.took:.0f} s, at most {max(failed.values())} of 5 deliveries used "
         f"up; after the outage the next run labelled {done} of {MANY}",
     )
-    assert "images in a row failed" in found.error
+    assert "pictures in a row failed" in found.error
     assert (done, rejected(tasks.aws)) == (MANY, 0)
     assert max(failed.values()) <= 2
 
@@ -107,7 +107,7 @@ def test_a_stop_right_after_a_start_that_describe_does_not_show_yet_stops_the_mo
         change["status"]: datetime.fromisoformat(change["at"]) for change in tasks.aws.model()["history"][before:]
     }
     seconds = (history["STOPPED"] - history["STARTING"]).total_seconds()
-    add(Oddity.DESCRIBE_LAG, f"off {seconds:.1f} s after the start request, of which it starts for 1 s")
+    add(Oddity.DESCRIBE_LAG, f"off {seconds:.1f} s after the start request; starting takes 1 s of this time")
     assert tasks.aws.model()["status"] == "STOPPED"
 
 
@@ -132,5 +132,5 @@ def test_the_models_own_thresholds_are_left_in_force(
     documents = [json.loads(tasks.aws.read(key)) for key in tasks.aws.final_keys() if key.endswith(".png.json")]
     said = {document["model"]["min_confidence"] for document in documents}
     done = labelled(tasks.aws, keys)
-    add(Oddity.OWN_THRESHOLDS, f"{done} of 3 requests without `MinConfidence`; the documents say `null`")
+    add(Oddity.OWN_THRESHOLDS, f"{done} of 3 requests without `MinConfidence`; the documents have `null`")
     assert (done, said) == (3, {None})

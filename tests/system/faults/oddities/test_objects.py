@@ -42,7 +42,7 @@ def test_all_others_are_labelled_in_the_first_run_and_the_refused_one_stays(
     add(
         oddity,
         f"first run, `max_receives` {MAX_RECEIVES}: {done} of {GOOD} labelled, {found.count('unreadable')} unreadable "
-        f"after {MAX_RECEIVES} deliveries, {found.on_for_the_rest:.0f} s after the others; its message is kept under "
+        f"after {MAX_RECEIVES} deliveries, {found.on_for_the_rest:.0f} s after the others; the message is kept under "
         "`rejected/messages/`",
     )
     assert (done, found.error, found.count("unreadable")) == (GOOD, "", 1)
@@ -74,7 +74,7 @@ def test_without_conditional_requests_no_image_has_the_labels_of_another(
     done = labelled(aws, [*keys, "early.png", "late.png"])
     add(
         oddity,
-        f"{done} of {GOOD + 2} labelled, two of them overwritten meanwhile; "
+        f"{done} of {GOOD + 2} labelled, two of them overwritten during the run; "
         f"{ignored} events of overwritten versions ignored; {len(tasks.warnings())} warnings in the report",
     )
     assert (done, aws.source_keys(), aws.depth()) == (GOOD + 2, [], (0, 0))
@@ -124,7 +124,7 @@ def test_a_directory_bucket_is_refused_before_anything_is_started(
 ) -> None:
     monkeypatch.setenv(f"{OPTION}SOURCE_BUCKET", "parts--use1-az4--x-s3")
     assert "S3 Express" in refused_plan(tasks)
-    add(Oddity.EXPRESS, "refused by `plan_run`; the model is not started")
+    add(Oddity.EXPRESS, "`plan_run` fails; the model is not started")
 
 
 @pytest.mark.gate
@@ -138,7 +138,7 @@ def test_a_bucket_in_another_region_is_refused_before_anything_is_started(
     line = refused_plan(tasks)
     assert "is in eu-west-1, the model in us-east-1" in line
     left = sum(tasks.aws.depth())
-    add(Oddity.OTHER_REGION, f"refused by `plan_run`, which names both Regions; {left} of 30 messages wait, untouched")
+    add(Oddity.OTHER_REGION, f"`plan_run` fails and names both Regions; {left} of 30 messages are still on the queue")
     assert left == 30
 
 

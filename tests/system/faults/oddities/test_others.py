@@ -39,7 +39,7 @@ def test_a_picture_is_never_in_one_of_our_own_folders(tasks: Tasks, picture: byt
     tasks.aws.upload("runs/part.png", picture)
     tasks.plan_and_analyse()
     pictures = [key for key in tasks.aws.keys(tasks.aws.settings.final_bucket) if key.endswith(".png")]
-    add(Oddity.RESERVED_FOLDER, f"`runs/part.png` lies under `{pictures[0].partition('part')[0]}`")
+    add(Oddity.RESERVED_FOLDER, f"`runs/part.png` is written under `{pictures[0].partition('part')[0]}`")
     assert [key.startswith("_/runs/part-") for key in pictures] == [True]
 
 

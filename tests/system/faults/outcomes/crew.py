@@ -90,7 +90,7 @@ class Crew:
             assert member.pid
             os.kill(member.pid, signal.SIGSTOP)
             self._stopped[member.pid] = time.monotonic()
-            self.done["stopped for longer than the visibility timeout"] += 1
+            self.done["suspended"] += 1
 
     def wake(self, after: float = VISIBILITY_SECONDS + 1.5) -> None:
         """Continue consumers that were paused for `after` seconds; by then others may have received their messages."""
@@ -125,7 +125,7 @@ class Crew:
 
     def _kill(self, member: ForkServerProcess) -> None:
         if member.is_alive():
-            self.done["kill -9"] += 1
+            self.done["killed"] += 1
         member.kill()
         member.join(10)
         self._stopped.pop(member.pid or 0, None)

@@ -14,7 +14,7 @@ from tests.system.faults.outcomes.audit import Audit, Outcome
 RESULTS = kept_rows.FOLDER / "images.jsonl"
 BEGIN = "<!-- images: written by make faults -->"
 END = "<!-- end of images -->"
-_COLUMNS = ("fault", "done", "versions", *Outcome, "problems")
+_COLUMNS = ("fault", "how often", "versions", *Outcome, "problems")
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def test_every_event_comes_three_times_to_four_consumers(make_crew: MakeCrew, co
     uploads, crew = make_crew()
     upload(uploads, copies=2)
     crew.done["duplicate"] = 2 * IMAGES
-    conclude("each event three times, 4 consumers", uploads, crew)
+    conclude("each event comes three times, 4 consumers", uploads, crew)
 
 
 def test_visibility_expires_during_work(make_crew: MakeCrew, conclude: Conclude) -> None:
@@ -53,7 +53,7 @@ def test_visibility_expires_during_work(make_crew: MakeCrew, conclude: Conclude)
         crew.stop_one(random)
         time.sleep(VISIBILITY_SECONDS + 1.5)
         crew.wake()
-    conclude("visibility expires during work", uploads, crew)
+    conclude("the visibility timeout expires during work", uploads, crew)
 
 
 @pytest.mark.gate
@@ -91,7 +91,7 @@ def test_the_deadline_passes_in_the_middle_of_each_of_several_runs(make_crew: Ma
         half_way = audit(uploads.place, uploads.versions, over=False)
         assert not half_way.problems, half_way.problems
     assert half_way.counts[Outcome.PENDING]
-    conclude("the deadline falls in the middle", uploads, crew)
+    conclude("the deadline comes while images are left", uploads, crew)
 
 
 def test_the_queue_takes_messages_away(make_crew: MakeCrew, conclude: Conclude) -> None:
@@ -102,5 +102,5 @@ def test_the_queue_takes_messages_away(make_crew: MakeCrew, conclude: Conclude) 
         crew.fill()
         time.sleep(1.5)
         crew.kill_one(random)
-    found = conclude("the queue takes away what was received once", uploads, crew)
+    found = conclude("the redrive policy moves a message after one receive", uploads, crew)
     assert found.counts[Outcome.DEAD]

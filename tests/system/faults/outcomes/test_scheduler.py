@@ -105,12 +105,12 @@ def test_killed_again_and_again_while_calls_fail(
         if processes := analysing(pipeline, run_id):
             with suppress(psutil.NoSuchProcess):
                 random.choice(processes).kill()
-                done["kill -9 of a task"] += 1
+                done["killed task"] += 1
             old = random.choice(uploads.versions)
             uploads.put(old.key, random.choice(NAMES))
             done["overwritten"] += 1
         time.sleep(random.uniform(0.5, 5))
-    assert done["kill -9 of a task"] > 3
+    assert done["killed task"] > 3
     conclude_images(f"5 % of all calls fail, seed {seed}", done)
 
 
@@ -129,7 +129,7 @@ def test_killed_in_a_step(pipeline: BreakablePipeline, uploads: Uploads, conclud
         pipeline.kill_task(run_id, "analyse_images")
     assert run_id
     pipeline.finish(run_id)
-    found = conclude_images(f"killed right before and right after {step.name}", Counter({"kill -9 of a task": 2}))
+    found = conclude_images(f"killed right before and right after {step.name}", Counter({"killed task": 2}))
     assert found.counts[Outcome.LABELLED] == 95 + 2
 
 
@@ -138,7 +138,7 @@ def test_every_event_comes_three_times_to_four_tasks(
 ) -> None:
     upload(uploads, 150, copies=2)
     assert pipeline.finish(pipeline.trigger(max_tasks=4)) == "success"
-    found = conclude_images("each event three times, 4 tasks", Counter({"duplicate": 300}))
+    found = conclude_images("each event comes three times, 4 tasks", Counter({"duplicate": 300}))
     assert found.counts[Outcome.LABELLED] == 142
 
 
@@ -153,7 +153,7 @@ def test_a_task_stopped_for_longer_than_the_visibility_timeout(
     time.sleep(75)  # the other task has received its messages
     stopped.resume()
     pipeline.finish(run_id)
-    conclude_images("a task stopped for 75 s, then continued", Counter({"SIGSTOP of a task": 1}))
+    conclude_images("a task is suspended for 75 s", Counter({"suspended task": 1}))
 
 
 def test_the_queue_takes_messages_away(
@@ -171,7 +171,7 @@ def test_the_queue_takes_messages_away(
         pipeline.until_analysing()
         analysing(pipeline, run_id)[0].kill()
         pipeline.finish(run_id)
-        found = conclude_images("the queue takes away what was received once", Counter({"kill -9 of a task": 1}))
+        found = conclude_images("the redrive policy moves a message after one receive", Counter({"killed task": 1}))
         assert found.counts[Outcome.DEAD]
     finally:
         pipeline.sqs.set_queue_attributes(QueueUrl=place.queue_url, Attributes=usual)

@@ -42,7 +42,7 @@ def test_every_version_has_one_outcome_under_random_faults(
     crew.kill_all()
     half_way = audit(uploads.place, uploads.versions, over=False)
     assert not half_way.problems, half_way.problems
-    conclude(f"all at random, seed {seed}", uploads, crew)
+    conclude(f"random faults, seed {seed}", uploads, crew)
 
 
 def upload(uploads: Uploads, random: Random) -> None:
