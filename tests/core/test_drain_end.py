@@ -295,7 +295,7 @@ def test_a_message_that_would_return_too_late_is_left_to_the_next_run_immediatel
 @pytest.mark.parametrize(
     ("odd", "seconds"),
     [
-        pytest.param(1, 0, id="one that returns at once"),
+        pytest.param(1, 0, id="one that returns immediately"),
         pytest.param(1, 1, id="one that returns with a delay"),
         pytest.param(3, 1, id="three that return with a delay"),
     ],

@@ -42,5 +42,5 @@ def _ground(number: int) -> Any:
 
 
 def with_own_bytes(body: bytes, mark: str) -> bytes:
-    """The same picture with other bytes: decoders ignore bytes after the end of the picture."""
+    """The picture with `mark` appended: other bytes, but decoders ignore bytes after the end of the picture."""
     return body + mark.encode()
