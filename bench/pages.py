@@ -92,7 +92,7 @@ def rows(samples: list[dict[str, Any]]) -> list[Measure]:
 
 
 def _memory_rows(part: str, small: list[dict[str, Any]], large: list[dict[str, Any]]) -> list[Measure]:
-    """Of the small runs the first alone: the API server that opens the others has opened the large one before."""
+    """The rows for memory. Only the first small run counts: the later ones follow a large run in one API server."""
     every = "resident memory of all its processes"
     first = small[0]
     before, after, later = first["memory_before"], first["memory"], [sample["memory"] for sample in large]

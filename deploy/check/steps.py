@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from label_detection import lag, preflight
+from label_detection import preflight
 from label_detection.hooks.clients import aws_hook, brief_config, s3_client, sqs_client
 from label_detection.hooks.model import ModelInUseError, ModelState, Phase, model_hook
 from label_detection.stopping import Stopping
+from label_detection.waits import Waits
 from label_detection_core import aws_errors
 from label_detection_core.config.settings import OptionPlace, Settings
 from label_detection_core.labelling.naming import naming
@@ -22,6 +23,7 @@ from label_detection_core.queue import messages
 from label_detection_core.queue.messages import ImageRef
 
 _PLACE = OptionPlace()
+_WAITS = Waits()
 #: The prefix of the uploaded picture's key.
 FOLDER = "aws-check/"
 _MESSAGE_SECONDS = 60.0
@@ -151,7 +153,7 @@ def _start(settings: Settings, undo: ExitStack, say: Callable[[str], None]) -> s
         raise CheckError(f"the model cannot be started now: {error}") from error
     while (state := _look(hook.describe)).phase is not Phase.RUNNING:
         waited = time.monotonic() - began
-        is_starting = state.phase is Phase.STARTING or (waited < lag.LAG_SECONDS and state.phase is Phase.OFF)
+        is_starting = state.phase is Phase.STARTING or (waited < _WAITS.lag and state.phase is Phase.OFF)
         if not is_starting or waited > _START_SECONDS:
             raise CheckError(f"the model has not started: it is {state} after {waited:.0f} s")
         say(f"the model is {state}, for {waited:.0f} s")
@@ -171,7 +173,7 @@ def _look(describe: Callable[[], ModelState]) -> ModelState:
 
 def _stop(settings: Settings, say: Callable[[str], None]) -> None:
     say(f"stopping the model; if this fails, stop it with: {settings.model.stop_command}")
-    Stopping(settings.model, settings.aws_conn_id).until_off(15.0, datetime.now(UTC))
+    Stopping(settings.model, settings.aws_conn_id, _WAITS).until_off(datetime.now(UTC))
 
 
 def _label(settings: Settings, key: str) -> str:

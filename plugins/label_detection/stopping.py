@@ -10,17 +10,11 @@ from datetime import UTC, datetime
 from label_detection import lag
 from label_detection.hooks.clients import brief_config
 from label_detection.hooks.model import ModelHook, ModelInUseError, ModelState, Phase, hook_for
+from label_detection.waits import Waits
 from label_detection_core import aws_errors
 from label_detection_core.config.model_types import Model
 
 log = logging.getLogger(__name__)
-
-#: Seconds between two Describe calls for a model that is on, and for one that is off.
-ON_SECONDS = 3.0
-_OFF_SECONDS = 1.0
-#: Seconds of nothing but throttling, 5xx and lost connections after which a stop fails. The teardown's six tries bear
-#: this for about twelve minutes together; then the watchdog continues.
-_PATIENCE_SECONDS = 120.0
 
 
 class Stopping:
@@ -29,11 +23,15 @@ class Stopping:
     Temporary errors of the service are retried here, not in the AWS client. A client would wait longer after each
     error, and the model costs money meanwhile.
 
+    :param waits: the seconds between looks, and how long trouble is borne.
     :param before_stop: called right before each stop request. Its exceptions are passed on.
     """
 
-    def __init__(self, model: Model, aws_conn_id: str, before_stop: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, model: Model, aws_conn_id: str, waits: Waits, before_stop: Callable[[], None] = lambda: None
+    ) -> None:
         self.hook: ModelHook = hook_for(model, aws_conn_id, brief_config())
+        self.waits = waits
         self.asked_at: datetime | None = None  # when the first stop request was accepted
         self.was_on = False
         self._before_stop = before_stop
@@ -59,27 +57,27 @@ class Stopping:
         self._trouble_since = None
         return state
 
-    def until_off(self, linger_seconds: float, start_asked_at: datetime | None = None) -> ModelState:
+    def until_off(self, start_asked_at: datetime | None = None) -> ModelState:
         """Stop the model, and return once it is off.
 
-        A model that is off without an accepted stop request from here must stay off for `linger_seconds`, and until
+        A model that is off without an accepted stop request from here must stay off for `waits.linger`, and until
         Describe can no longer lag behind a start request made at `start_asked_at`.
         """
         off_since: float | None = None
-        believed_at = lag.lags_until(start_asked_at) if start_asked_at else datetime.now(UTC)
+        believed_at = lag.lags_until(start_asked_at, self.waits) if start_asked_at else datetime.now(UTC)
         while True:
             state = self.step()
             if state and not state.is_gone:
                 off_since = None
             elif state:
                 off_since = off_since or time.monotonic()
-                stayed_off = time.monotonic() - off_since >= linger_seconds and datetime.now(UTC) >= believed_at
+                stayed_off = time.monotonic() - off_since >= self.waits.linger and datetime.now(UTC) >= believed_at
                 if self.asked_at or stayed_off:
                     return state
-            time.sleep(_OFF_SECONDS if off_since else ON_SECONDS)
+            time.sleep(self.waits.off if off_since else self.waits.on)
 
     def _was_just_accepted(self) -> bool:
-        return self._accepted is not None and time.monotonic() - self._accepted < lag.LAG_SECONDS
+        return self._accepted is not None and time.monotonic() - self._accepted < self.waits.lag
 
     def _look(self) -> ModelState:
         try:
@@ -116,6 +114,6 @@ class Stopping:
     def _bear(self, error: Exception) -> None:
         now = time.monotonic()
         self._trouble_since = self._trouble_since or now
-        if not aws_errors.is_transient(error) or now - self._trouble_since > _PATIENCE_SECONDS:
+        if not aws_errors.is_transient(error) or now - self._trouble_since > self.waits.patience:
             raise error
         log.warning("a temporary error of the model's service, trying again: %s", error)

@@ -14,6 +14,7 @@ from label_detection.hooks.model import model_hook
 from label_detection_core.drain.drain import Drain
 from label_detection_core.drain.journal import Journal
 from label_detection_core.drain.pace import Pace
+from label_detection_core.drain.waits import Waits
 from label_detection_core.labelling.labeller import Labeller
 from label_detection_core.labelling.labels import ModelInfo, RunInfo
 from label_detection_core.queue.image_queue import ImageQueue
@@ -63,6 +64,7 @@ def make_drain(aws: Aws, make_labeller: MakeLabeller) -> MakeDrain:
         sqs: Any = None,
         visibility_seconds: int = 60,
         patience: float = 0.0,
+        waits: Waits | None = None,
         **parts: Any,
     ) -> Drain:
         labeller = make_labeller(**parts)
@@ -74,6 +76,7 @@ def make_drain(aws: Aws, make_labeller: MakeLabeller) -> MakeDrain:
             workers=workers,
             deadline=time.time() + seconds,
             patience=patience,
+            waits=waits,
         )
 
     return make

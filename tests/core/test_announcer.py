@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from label_detection_core.backfill import announcer as announcer_module
 from label_detection_core.backfill.announcer import Announcer, ChunkGoneError, NotTakenError, event
 from label_detection_core.backfill.backfill import Chunk, ListedImage, write_chunks
 from label_detection_core.queue import messages
@@ -48,6 +47,7 @@ def announcer(aws: Aws, chunk: Chunk, **parts: Any) -> Announcer:
         final_bucket=settings.final_bucket,
         queue_url=settings.queue_url,
         chunk=chunk,
+        pauses=(0.01, 0.01),
     )
 
 
@@ -93,11 +93,6 @@ class Flaky:
         return False
 
 
-@pytest.fixture
-def quick_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(announcer_module, "_PAUSES", (0.01, 0.01))
-
-
 @pytest.mark.parametrize("key", HARD_KEYS, ids=ascii)
 def test_an_event_is_read_as_the_picture_that_was_listed(key: str) -> None:
     body = event("source", ListedImage(key, "abc", 7, FIRST))
@@ -127,15 +122,13 @@ def test_another_chunk_of_the_same_name_is_sent_from_its_beginning(aws: Aws) -> 
     assert announced(aws)[12:] == [f"{n:04d}.png" for n in range(100, 112)]
 
 
-def test_only_entries_that_sqs_has_refused_are_sent_again(aws: Aws, quick_pauses: None) -> None:
+def test_only_entries_that_sqs_has_refused_are_sent_again(aws: Aws) -> None:
     sqs = Flaky(client("sqs"), {"0003.png": 2, "0011.png": 1})
     announcer(aws, chunk_of(aws, 15), sqs=sqs).run()
     assert Counter(announced(aws)) == Counter(f"{n:04d}.png" for n in range(15))
 
 
-def test_entries_that_sqs_always_refuses_are_an_error_and_the_next_attempt_continues_there(
-    aws: Aws, quick_pauses: None
-) -> None:
+def test_entries_that_sqs_always_refuses_are_an_error_and_the_next_attempt_continues_there(aws: Aws) -> None:
     chunk = chunk_of(aws, 25)
     with pytest.raises(NotTakenError, match="SQS did not accept 1 messages: InternalError: try again"):
         announcer(aws, chunk, sqs=Flaky(client("sqs"), {"0013.png": 99})).run()

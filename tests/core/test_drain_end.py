@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from label_detection_core.drain import returned
 from label_detection_core.drain.drain import Drain
 from label_detection_core.drain.message_worker import Tally
+from label_detection_core.drain.waits import Waits
 from label_detection_core.labelling.labels import Detection
 from label_detection_core.queue.messages import ImageRef
 from tests.conftest import Aws
@@ -303,10 +303,9 @@ def test_a_message_that_would_return_too_late_is_left_to_the_next_run_immediatel
 def test_images_that_fail_every_time_keep_the_model_on_for_one_budget_all_together(
     aws: Aws, make_drain: MakeDrain, picture: bytes, monkeypatch: pytest.MonkeyPatch, odd: int, seconds: float
 ) -> None:
-    monkeypatch.setattr(returned, "BUDGET_SECONDS", 4.0)
     return_after(monkeypatch, seconds)
     model = Model(0.5)
-    tally = run_with_odd(aws, make_drain(detect=model, max_receives=1000), picture, odd)
+    tally = run_with_odd(aws, make_drain(detect=model, max_receives=1000, waits=Waits(returned=4.0)), picture, odd)
     assert (tally.labelled, tally.rejected) == (10, 0)
     assert model.idle() < 4 + END_SECONDS
     assert model.asked("odd") > odd, "the image must be tried again"
@@ -316,7 +315,6 @@ def test_images_that_fail_every_time_keep_the_model_on_for_one_budget_all_togeth
 def test_while_others_are_worked_on_a_failed_image_is_retried(
     aws: Aws, make_drain: MakeDrain, picture: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(returned, "BUDGET_SECONDS", 0.5)
     return_after(monkeypatch, 1)
     aws.upload("slow.png", picture)
     aws.upload("odd.png", picture)
@@ -327,7 +325,7 @@ def test_while_others_are_worked_on_a_failed_image_is_retried(
             time.sleep(6)
         return odd(image, least)
 
-    make_drain(detect=detect, max_receives=3).run()
+    make_drain(detect=detect, max_receives=3, waits=Waits(returned=0.5)).run()
     assert odd.asked("odd") == 3
     assert aws.depth() == (0, 0)
 

@@ -83,7 +83,7 @@ def test_each_format_becomes_labels_with_ratios_and_confidence_from_0_to_100(
     ],
 )
 def test_an_unknown_answer_is_an_error_and_not_interpreted(answer: bytes) -> None:
-    with pytest.raises(ValueError, match="its answer has no known format: "):
+    with pytest.raises(ValueError, match="the answer of the endpoint has no known format: "):
         detection_of(answer, WIDTH, HEIGHT, None)
 
 

@@ -12,12 +12,11 @@ from typing import Any
 
 import pytest
 
-from label_detection_core.drain import message_worker
 from label_detection_core.drain.journal import Journal, read_lines
 from label_detection_core.drain.message_worker import DrainError, MessageWorker, RefusedError, Tally
 from label_detection_core.drain.pace import Pace
-from label_detection_core.drain.returned import BUDGET_SECONDS
 from label_detection_core.drain.signal_safe import SignalSafeEvent
+from label_detection_core.drain.waits import Waits
 from label_detection_core.labelling.decisions import UNDECIDED_SECONDS
 from label_detection_core.labelling.doubts import ENOUGH
 from label_detection_core.labelling.labeller import (
@@ -45,15 +44,14 @@ class Worker(MessageWorker):
         self.stopped = SignalSafeEvent()
         labeller = make_labeller(run=run, **({"detect": detect} | parts))
         self.journal = Journal(aws.s3, aws.settings.final_bucket, run)
-        super().__init__(labeller, self.journal, Pace(100_000, 0.1), self.stopped)
+        super().__init__(labeller, self.journal, Pace(100_000, 0.1), self.stopped, Waits(others=0.0))
 
 
 MakeWorker = Callable[..., Worker]
 
 
 @pytest.fixture
-def make_worker(aws: Aws, make_labeller: MakeLabeller, monkeypatch: pytest.MonkeyPatch) -> MakeWorker:
-    monkeypatch.setattr(message_worker, "_OTHERS_SECONDS", 0.0)
+def make_worker(aws: Aws, make_labeller: MakeLabeller) -> MakeWorker:
     return lambda **parts: Worker(aws, make_labeller, **parts)
 
 
@@ -191,7 +189,7 @@ def test_a_repeated_image_counts_once_and_no_drain_waits_for_its_second_delivery
     for delivery in range(2 * ENOUGH):
         for image in images:
             assert worker.work(announcing(image)) == (UNDECIDED_SECONDS if delivery else 2)
-    assert UNDECIDED_SECONDS > BUDGET_SECONDS
+    assert Waits().returned < UNDECIDED_SECONDS
 
 
 @for_all

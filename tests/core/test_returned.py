@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from label_detection_core.drain.returned import BUDGET_SECONDS, HIDDEN_SECONDS, Returned
+from label_detection_core.drain.returned import HIDDEN_SECONDS, Returned
+from label_detection_core.drain.waits import Waits
 from label_detection_core.queue.messages import Message
+
+BUDGET_SECONDS = Waits().returned
 
 
 class Clock:
@@ -22,7 +25,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def messages(clock: Clock) -> Returned:
-    return Returned(clock)
+    return Returned(BUDGET_SECONDS, clock)
 
 
 ODD, OTHER = Message("odd", "handle-1", ""), Message("other", "handle-2", "")

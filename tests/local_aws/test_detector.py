@@ -140,7 +140,7 @@ def test_an_unreadable_example_is_logged_once_and_left_out(tmp_path: Path, caplo
         for _ in range(2):
             assert names(detector.find(photograph("cat"))) == {"cat"}
     assert [record.getMessage() for record in caplog.records if "broken.png" in record.getMessage()] == [
-        f"example {tmp_path / 'cat' / 'broken.png'} is not a readable PNG or JPEG: left out"
+        f"example {tmp_path / 'cat' / 'broken.png'} is not a readable PNG or JPEG and is ignored: replace it"
     ]
     assert len(caplog.records) == 1
 

@@ -105,7 +105,7 @@ def test_a_fired_schedule_is_under_the_policy_and_a_denied_call_can_still_be_mad
                 "Version": "2012-10-17",
                 "Statement": {"Sid": "A", "Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {"Bool": {}}},
             },
-            "statement A has a Condition other than StringEquals",
+            "statement A has a Condition that the embedded AWS does not support",
             id="condition",
         ),
         pytest.param(

@@ -13,6 +13,8 @@ from botocore.config import Config
 
 from label_detection.hooks.switch import switch_name
 from label_detection.operators import images
+from label_detection.operators.images import DrainsQueue
+from label_detection_core.drain.waits import Waits
 from label_detection_core.labelling.documents import RejectedImage
 from label_detection_core.labelling.keys import REJECTED, final_key
 from label_detection_core.labelling.labels import Error, ModelInfo, RunInfo
@@ -70,8 +72,7 @@ def world(
     for module in ("labelling.decisions", "drain.message_worker"):
         monkeypatch.setattr(f"label_detection_core.{module}.retry_seconds", lambda _: 0.2)
         monkeypatch.setattr(f"label_detection_core.{module}.UNDECIDED_SECONDS", 6.0)
-    monkeypatch.setattr("label_detection_core.drain.returned.BUDGET_SECONDS", 5.0)
-    monkeypatch.setattr("label_detection_core.drain.message_worker._OTHERS_SECONDS", 0.0)  # no other task runs
+    monkeypatch.setattr(DrainsQueue, "drain_waits", Waits(returned=5.0, others=0.0))  # no other task runs
     monkeypatch.setattr(images, "ImageQueue", partial(ImageQueue, visibility_seconds=6))
     _leave_a_switch(aws)
     encrypt(aws)

@@ -13,7 +13,9 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from label_detection.operators.backfill import EnqueueImagesOperator, PlanBackfillOperator
+from label_detection.operators.images import DrainsQueue
 from label_detection.operators.watchdog import StopExpiredModelsOperator
+from label_detection_core.drain.waits import Waits
 from label_detection_core.model.lease import Lease
 from sandbox.waiting import wait_until
 from tests.core.queues import clear
@@ -237,7 +239,7 @@ def test_a_missing_grant_is_reported_and_the_next_run_with_it_finishes(
 def test_without_permission_to_return_a_message_the_run_awaits_its_visibility_timeout(
     world: PolicedAws, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("label_detection_core.drain.returned.BUDGET_SECONDS", 30.0)
+    monkeypatch.setattr(DrainsQueue, "drain_waits", Waits(returned=30.0, others=0.0))
     world.permit(without=grant("sqs:ChangeMessageVisibility on ${QUEUE_ARN}"))
     ran = run_pipeline(world.aws)
     world.permit_all()

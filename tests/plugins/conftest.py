@@ -11,7 +11,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
@@ -26,9 +26,14 @@ from airflow.sdk.serde import deserialize, serialize
 from botocore.config import Config
 from botocore.loaders import JSONFileLoader
 
-from label_detection import history, lag, leases, stopping, xcom
+from label_detection import history, leases, xcom
 from label_detection.hooks.model import ModelHook, hook_for
 from label_detection.operators import model as model_operators
+from label_detection.operators.images import DrainsQueue
+from label_detection.operators.model import StartsModel, StopsModel
+from label_detection.operators.watchdog import StopExpiredModelsOperator
+from label_detection.sensors.model import WaitsForModel
+from label_detection.waits import Waits
 from label_detection_core.config.model_types import MODEL_TYPES
 from label_detection_core.model.lease import Lease, lease_name
 from label_detection_core.run.plan import Plan
@@ -43,6 +48,8 @@ if TYPE_CHECKING:
 DAG_ID = "label_detection"
 RUN_ID = "manual__2026-11-22T06:00:00+00:00"
 _MISSING = object()
+QUICK = Waits(lag=0.5, look=0.1, on=0.1, off=0.1, linger=0.5, patience=0.5)
+SetWaits = Callable[..., None]
 
 
 class Variables:
@@ -206,13 +213,20 @@ def hook(aws: Aws) -> ModelHook:
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch, model_kind: str, tmp_path: Path) -> None:
+def set_waits(monkeypatch: pytest.MonkeyPatch) -> SetWaits:
+    """Change the waits of operators and sensors, in seconds, by the names of `Waits`."""
+
+    def set_waits(**seconds: float) -> None:
+        for owner in (StartsModel, StopsModel, StopExpiredModelsOperator, DrainsQueue, WaitsForModel):
+            monkeypatch.setattr(owner, "waits", replace(owner.waits, **seconds))
+
+    return set_waits
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch, set_waits: SetWaits, model_kind: str, tmp_path: Path) -> None:
     """Shorten the operators' waits to fractions of a second."""
-    monkeypatch.setattr(model_operators, "_LINGER_SECONDS", 0.5)
-    monkeypatch.setattr(lag, "LAG_SECONDS", 0.5)
-    monkeypatch.setattr(lag, "LOOK_SECONDS", 0.1)
-    for name, seconds in (("ON_SECONDS", 0.1), ("_OFF_SECONDS", 0.1), ("_PATIENCE_SECONDS", 0.5)):
-        monkeypatch.setattr(stopping, name, seconds)
+    set_waits(**vars(QUICK))
     folder = Path(model_operators.__file__).parents[1] / "waiters"
     waiters = json.loads((folder / f"{model_kind}.json").read_text())
     for waiter in waiters["waiters"].values():

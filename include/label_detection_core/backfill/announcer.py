@@ -12,7 +12,7 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote_plus
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 _MARK_EVERY = 500
 _PROGRESS_SECONDS = 5.0
 #: Seconds to wait before each new attempt to send entries that SQS did not accept; then it is an error.
-_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
+PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 class NotTakenError(Exception):
@@ -67,6 +67,7 @@ class Announcer:
     :param source_bucket: the bucket that the events name.
     :param final_bucket: the bucket that holds the chunk and its mark.
     :param on_progress: called with this announcer every few seconds.
+    :param pauses: seconds to wait before each new attempt.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Announcer:
         queue_url: str,
         chunk: Chunk,
         on_progress: Callable[[Announcer], None] = lambda _: None,
+        pauses: Sequence[float] = PAUSES,
     ) -> None:
         self._s3 = s3
         self._sqs = sqs
@@ -87,6 +89,7 @@ class Announcer:
         self._queue_url = queue_url
         self._chunk = chunk
         self._on_progress = on_progress
+        self._pauses = pauses
         self._stop = SignalSafeEvent()
         self.sent = 0  # pictures of the chunk that this attempt and earlier ones sent
 
@@ -137,7 +140,7 @@ class Announcer:
             {"Id": str(number), "MessageBody": event(self._source_bucket, picture, self._s3.meta.partition)}
             for number, picture in enumerate(pictures)
         ]
-        for pause in (*_PAUSES, None):
+        for pause in (*self._pauses, None):
             answer = self._sqs.send_message_batch(QueueUrl=self._queue_url, Entries=waiting)
             failed = {failure["Id"]: failure for failure in answer.get("Failed", [])}
             waiting = [entry for entry in waiting if entry["Id"] in failed]

@@ -18,6 +18,7 @@ from label_detection_core.drain.message_worker import DrainError, MessageWorker,
 from label_detection_core.drain.pace import Pace
 from label_detection_core.drain.returned import HIDDEN_SECONDS, Returned
 from label_detection_core.drain.signal_safe import SignalSafeEvent
+from label_detection_core.drain.waits import Waits
 from label_detection_core.labelling.labeller import Labeller
 from label_detection_core.queue.image_queue import BATCH, ImageQueue
 from label_detection_core.queue.in_flight import InFlight
@@ -42,9 +43,6 @@ _PROGRESS_SECONDS = 5.0
 _STOP_GRACE_SECONDS = 2.0
 #: After the deadline or a failure, the workers have this many seconds to finish their messages, with the model on.
 _GRACE_SECONDS = 120.0
-#: For this long, transient SQS errors are retried. The loop waits between tries, not the client, so that a stop can
-#: interrupt the wait.
-_TROUBLE_SECONDS = 120.0
 #: How many times the last part of the journal is tried.
 _JOURNAL_TRIES = 5
 #: With more finished messages than this that SQS fails to delete, the drain ends: it would hold more and more.
@@ -61,6 +59,7 @@ class Drain:
     :param patience: for this many seconds after the start, an empty queue does not end the drain while SQS counts
         messages in flight. A retry needs this: messages of its killed predecessor become visible after their visibility
         timeout.
+    :param waits: how long it waits at trouble and at the end of the queue.
     """
 
     def __init__(
@@ -74,7 +73,9 @@ class Drain:
         deadline: float,
         on_progress: Callable[[Tally], None] = lambda _: None,
         patience: float = 0.0,
+        waits: Waits | None = None,
     ) -> None:
+        self._waits = waits or Waits()
         self._queue = queue
         self._journal = journal
         self._pace = pace
@@ -84,12 +85,12 @@ class Drain:
         self._patience = patience
         self._in_flight = InFlight(queue)
         self._working: set[Future[None]] = set()
-        self._returned = Returned()
+        self._returned = Returned(self._waits.returned)
         self._patient_until = 0.0  # by time.monotonic()
         self._nothing_since: float | None = None  # by time.monotonic(): since then SQS has counted no message
         self._empty_polls = 0  # in a row
         self._stop = SignalSafeEvent()
-        self._worker = MessageWorker(labeller, journal, pace, self._stop)
+        self._worker = MessageWorker(labeller, journal, pace, self._stop, self._waits)
 
     @property
     def tally(self) -> Tally:
@@ -136,7 +137,7 @@ class Drain:
                     return
                 well_at = time.monotonic()
             except aws_errors.AWS_ERRORS as error:
-                if not aws_errors.is_transient(error) or time.monotonic() - well_at > _TROUBLE_SECONDS:
+                if not aws_errors.is_transient(error) or time.monotonic() - well_at > self._waits.trouble:
                     raise
                 log.warning("the call to the queue failed: %s; trying again", error)
                 self._stop.wait(_POLL_SECONDS)

@@ -16,6 +16,7 @@ from label_detection_core.drain.journal_line import JournalLine
 from label_detection_core.drain.pace import Calls, Pace
 from label_detection_core.drain.side_by_side import SideBySide
 from label_detection_core.drain.signal_safe import SignalSafeEvent
+from label_detection_core.drain.waits import Waits
 from label_detection_core.labelling.decisions import SHORT_SECONDS, UNDECIDED_SECONDS, Outcome, Result, retry_seconds
 from label_detection_core.labelling.doubts import ENOUGH, Doubt
 from label_detection_core.labelling.labeller import Labeller
@@ -31,9 +32,6 @@ _FAILURES_IN_A_ROW = 20
 _HELPERS = 16
 #: In a message of more images, HEAD checks each image before the model is asked: the message may be old.
 _MANY = 10
-#: Seconds to wait, at the end of the queue, for lines of other tasks in the journal. A task writes its lines every 10
-#: s.
-_OTHERS_SECONDS = 12.0
 #: Seconds between two reads of the journal.
 _LOOK_SECONDS = 2.0
 #: The number of returned messages for which the worker remembers the finished images.
@@ -68,7 +66,10 @@ class Tally:
 class MessageWorker:
     """Handles messages, in several threads. After `stop` is set, it starts no further image of a message."""
 
-    def __init__(self, labeller: Labeller, journal: Journal, pace: Pace, stop: SignalSafeEvent) -> None:
+    def __init__(
+        self, labeller: Labeller, journal: Journal, pace: Pace, stop: SignalSafeEvent, waits: Waits | None = None
+    ) -> None:
+        self._waits = waits or Waits()
         self._labeller = labeller
         self._doubts = labeller.doubts
         self._journal = journal
@@ -112,10 +113,10 @@ class MessageWorker:
         """
         if self._stop.is_set():
             return
-        self._end_if_all_are_refused(at_least=1, others_seconds=_OTHERS_SECONDS)
+        self._end_if_all_are_refused(at_least=1, others_seconds=self._waits.others)
         tally = self.tally
         went_well = tally.labelled or tally.rejected or tally.unreadable
-        if self._last_failure and not went_well and not self._has_run_labelled(_OTHERS_SECONDS):
+        if self._last_failure and not went_well and not self._has_run_labelled(self._waits.others):
             last = _shown(str(self._last_failure))
             raise RefusedError(f"no picture was labelled, and {tally.failed} deliveries failed; the last error: {last}")
 

@@ -10,9 +10,6 @@ from dataclasses import dataclass, replace
 
 from label_detection_core.queue.messages import Message
 
-#: If only returned messages are left, the model keeps running for this long after the last outcome of another message.
-#: With the last polls and the stop request, this is about a minute.
-BUDGET_SECONDS = 55.0
 #: A message that returned too late is made invisible for this long, so that it does not return during the last polls.
 HIDDEN_SECONDS = 30.0
 #: If a message was visible for this long and this consumer did not receive it, another consumer has it.
@@ -33,7 +30,8 @@ class Returned:
     All of them share one time budget. So images that fail at every delivery keep the model on for at most a minute.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, budget: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._budget = budget  # seconds
         self._clock = clock
         self._returns: dict[str, _Return] = {}  # by message id
         self._others: set[str] = set()  # receipt handles of messages in work that were never returned
@@ -80,7 +78,7 @@ class Returned:
             return len(self._out(self._clock()))
 
     def _is_in_budget(self, begin: float, one: _Return) -> bool:
-        return begin + one.took <= self._others_at + BUDGET_SECONDS
+        return begin + one.took <= self._others_at + self._budget
 
     def _out(self, now: float) -> dict[str, _Return]:
         """Return the messages that no other consumer has taken."""

@@ -67,7 +67,7 @@ def detection_of(answer: bytes, width: int, height: int, min_confidence: float |
         read = _ANSWER.validate_python(found)
     except (ValidationError, ValueError):
         begin = answer[:200].decode(errors="replace")
-        raise ValueError(f"its answer has no known format: {begin!r}") from None
+        raise ValueError(f"the answer of the endpoint has no known format: {begin!r}") from None
     if isinstance(read, _Verdict):
         return anomalies.detection_of(found, min_confidence)
     least = 0.0 if min_confidence is None else min_confidence

@@ -166,7 +166,7 @@ class Labeller:
         """Handle an image that the model refuses."""
         was_taken = lying == keys.source and self._was_taken_before(keys.labelled)
         if not decisions.is_believed(receives, self.max_receives, was_taken=was_taken):
-            return decisions.failed(keys.source, refusal.error, receives, reason="the model accepted it before")
+            return decisions.failed(keys.source, refusal.error, receives, reason="it was not refused before")
         if refusal.doubtful and not self.doubts.is_settled(Doubt.REQUEST):
             before = self.doubts.note(Doubt.REQUEST, keys.source.url, refusal.error)
             many = Doubt.REQUEST in self.doubts.counted(ENOUGH)

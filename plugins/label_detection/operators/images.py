@@ -15,11 +15,13 @@ from label_detection.hooks.clients import FEW_ATTEMPTS, IMAGE_ATTEMPTS, s3_clien
 from label_detection.hooks.model import ModelState, Phase, model_hook, paced_model_hook
 from label_detection.links.console import FinalBucketLink, ModelLink
 from label_detection.links.pages import PicturesLink
+from label_detection.waits import Waits
 from label_detection_core.config.settings import Settings
 from label_detection_core.drain.drain import Drain
 from label_detection_core.drain.journal import Journal
 from label_detection_core.drain.message_worker import RefusedError, Tally
 from label_detection_core.drain.pace import Pace
+from label_detection_core.drain.waits import Waits as DrainWaits
 from label_detection_core.labelling.conditions import Conditions
 from label_detection_core.labelling.labeller import Labeller
 from label_detection_core.labelling.labels import ModelInfo, RunInfo
@@ -35,8 +37,11 @@ _RETRY_PATIENCE_SECONDS = VISIBILITY_SECONDS + 15.0
 _ARGUMENTS = Arguments({"max_minutes": "max_model_minutes", "images_per_second": "images_per_second_per_unit"})
 
 
-class _DrainsQueue(BaseOperator):
+class DrainsQueue(BaseOperator):
     """Base class of the operators that label the images of a queue."""
+
+    waits = Waits()
+    drain_waits = DrainWaits()
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -55,7 +60,7 @@ class _DrainsQueue(BaseOperator):
         def is_final(state: ModelState) -> bool:
             return self._killed or state.phase in {Phase.RUNNING, Phase.UNUSABLE}
 
-        return lag.look_until(model_hook(settings).describe, is_final, until)
+        return lag.look_until(model_hook(settings).describe, is_final, until, self.waits)
 
     def _empty(self, drain: Drain, context: Context) -> dict[str, int]:
         """Label the images until the queue is empty. Returns the tally: number of images by outcome."""
@@ -98,13 +103,14 @@ class _DrainsQueue(BaseOperator):
             on_progress=self._say,
             # Messages of the killed try become visible again after their visibility timeout.
             patience=_RETRY_PATIENCE_SECONDS if ti.try_number > 1 else 0.0,
+            waits=self.drain_waits,
         )
 
     def _say(self, tally: Tally) -> None:
         self.log.info("so far: %s", tally)
 
 
-class AnalyseImagesOperator(_DrainsQueue):
+class AnalyseImagesOperator(DrainsQueue):
     """
     Receives images from the queue until it is empty or the model's time is up. For each image, it detects labels,
     copies the image to the final bucket, writes the label document, deletes the image from the source bucket, and
@@ -134,7 +140,8 @@ class AnalyseImagesOperator(_DrainsQueue):
         plan = xcom.require_plan(context)
         self.settings = plan.settings
         seen_at = xcom.pull_running_at(context)  # soon after this, a state other than RUNNING may be outdated
-        state = self._look_at_model(plan.settings, lag.lags_until(seen_at) if seen_at else datetime.now(UTC))
+        until = lag.lags_until(seen_at, self.waits) if seen_at else datetime.now(UTC)
+        state = self._look_at_model(plan.settings, until)
         if state.phase is not Phase.RUNNING:
             raise AirflowFailException(
                 f"the model is {state}, not running: clear start_model and its downstream tasks, "
@@ -145,7 +152,7 @@ class AnalyseImagesOperator(_DrainsQueue):
         return self._empty(self._make_drain(plan, context, images_per_second, started.deadline), context)
 
 
-class DetectLabelsFromQueueOperator(_DrainsQueue):
+class DetectLabelsFromQueueOperator(DrainsQueue):
     """
     Labels the images that an SQS queue announces, in your own DAG, with a custom model that is running. It ends when
     the queue is empty or `max_minutes` have passed. Images that are not labelled by then stay in the queue.
@@ -212,7 +219,7 @@ class DetectLabelsFromQueueOperator(_DrainsQueue):
         """The tally: number of images by outcome."""
         began = datetime.now(UTC)
         settings = self.settings = _ARGUMENTS.settings({name: getattr(self, name) for name in self.template_fields})
-        state = self._look_at_model(settings, lag.lags_until(began))
+        state = self._look_at_model(settings, lag.lags_until(began, self.waits))
         if state.phase is not Phase.RUNNING and not self._killed:
             raise AirflowFailException(
                 f"the model is {state}, not running: start the model first, and wait until it runs"

@@ -24,15 +24,13 @@ from label_detection.hooks.model import (
 from label_detection.leases import TakenOverError
 from label_detection.links.console import ModelLink
 from label_detection.stopping import Stopping
+from label_detection.waits import Waits
 from label_detection.xcom import PlannedModel
 from label_detection_core.model.lease import Lease
 from label_detection_core.run.plan import Plan
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-#: Seconds for which a model that is off is checked again. A start request of a killed task takes effect within 3-4 s.
-_LINGER_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
@@ -54,6 +52,7 @@ class StartsModel(BaseOperator):
     """Base class of the operators that start a model."""
 
     operator_extra_links = (ModelLink(),)
+    waits = Waits()
 
     def _until_startable(self, context: Context, hook: ModelHook, model_arn: str) -> ModelState:
         """The model's state, once it can be started or adopted. Waits while the model is stopping.
@@ -88,7 +87,7 @@ class StartsModel(BaseOperator):
         if state.is_on:
             self.log.info("the model is %s already: adopted", state)
             return lease
-        may_be_starting = lease.start_asked and lag.may_be_from_before(state, lease.since)
+        may_be_starting = lease.start_asked and lag.may_be_from_before(state, lease.since, self.waits)
         return lease if may_be_starting else None
 
     def _without_switch(self, context: Context, lease: Lease) -> Lease:
@@ -130,7 +129,9 @@ class StartsModel(BaseOperator):
         except QuotaExceededError as error:  # a retry would fail in the same way
             raise AirflowFailException(str(error)) from error
         except ModelInUseError as error:  # someone else started it, or the first attempt of this request
-            state = lag.look_until(hook.describe, _explains_refusal, lag.lags_until(datetime.now(UTC)))
+            state = lag.look_until(
+                hook.describe, _explains_refusal, lag.lags_until(datetime.now(UTC), self.waits), self.waits
+            )
             if state.phase is Phase.STOPPING:  # the next try of the task waits until the model is off
                 raise AirflowException(f"the model is {state}: {error}") from error
             if not state.is_on:
@@ -193,16 +194,20 @@ class StopsModel(BaseOperator):
     """Base class of the operators that stop a model."""
 
     operator_extra_links = (ModelLink(),)
+    waits = Waits()
 
     def _stop(self, context: Context, settings: PlannedModel) -> dict[str, Any]:
         """`xcom.Stopped`, as JSON. :raises TakenOverError: when another run holds the model, which stays on."""
         self.log.info("if this task fails, stop the model manually with: %s", settings.model.stop_command)
         stopping = Stopping(
-            settings.model, settings.aws_conn_id, before_stop=lambda: self._spare(context, settings.model_arn)
+            settings.model,
+            settings.aws_conn_id,
+            self.waits,
+            before_stop=lambda: self._spare(context, settings.model_arn),
         )
-        stopping.until_off(_LINGER_SECONDS, self._start_asked_at(context, settings.model_arn))
+        stopping.until_off(self._start_asked_at(context, settings.model_arn))
         if not stopping.asked_at:
-            self.log.info("the model was off, and stayed off for at least %g seconds", _LINGER_SECONDS)
+            self.log.info("the model was off, and stayed off for at least %g seconds", self.waits.linger)
         lease = leases.own_lease(context, settings.model_arn)
         on_since = lease.since if lease and stopping.was_on else None
         stopped = xcom.Stopped(stopped_at=datetime.now(UTC), on_since=on_since, asked_at=stopping.asked_at)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowRuntimeError
 
-from label_detection import lag, leases, notifications, stopping
+from label_detection import lag, leases, notifications
 from label_detection.hooks import switch
 from label_detection.leases import TakenOverError
 from label_detection.stopping import Stopping
+from label_detection.waits import Waits
 from label_detection_core.model.at_work import IDLE, why_left
 from label_detection_core.model.lease import Lease
 from label_detection_core.run import notices
@@ -23,12 +24,8 @@ from label_detection_core.run import notices
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-#: Seconds after which it leaves a model that is still on to the watchdog's next run, to have time for the others.
-_PATIENCE_SECONDS = 480.0
 #: Seconds after which the task ends in any case, before its execution_timeout of 15 minutes.
 _WHOLE_SECONDS = 840.0
-_STUCK_SECONDS = IDLE.total_seconds()
-_LOOK_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class _Overdue:
 
     def may_be_starting(self) -> bool:
         """Whether the model may be starting although Describe, which lags, returns it as off."""
-        return self.stopping.asked_at is None and _now() < lag.lags_until(self.lease.since)
+        return self.stopping.asked_at is None and _now() < lag.lags_until(self.lease.since, self.stopping.waits)
 
 
 class StopExpiredModelsOperator(BaseOperator):
@@ -60,6 +57,8 @@ class StopExpiredModelsOperator(BaseOperator):
     minutes. A Variable that "is not a lease" was edited: check that its model is off, then delete the Variable.
     """
 
+    waits = Waits()
+
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """One dict per lease that it acted on: the lease, `why`, and `stopped`, whether the model had to be stopped."""
         began = time.monotonic()
@@ -70,7 +69,7 @@ class StopExpiredModelsOperator(BaseOperator):
         for lease in found.leases:
             with self._minding(lease, trouble):
                 if why := self._why_overdue(context, lease):
-                    overdue.append(_take_up(lease, why))
+                    overdue.append(self._take_up(lease, why))
                 else:
                     going_on.append(lease)
                 state = why or "the run is not over and keeps the model"
@@ -81,7 +80,7 @@ class StopExpiredModelsOperator(BaseOperator):
         acted += self._stop_abandoned(found.abandoned, end)
         if trouble:
             # The retry, seconds later, is for temporary errors, such as an API server that did not return a lease.
-            long = time.monotonic() - began > _PATIENCE_SECONDS
+            long = time.monotonic() - began > self.waits.each_stop
             raise (AirflowFailException if long else AirflowException)("\n".join(trouble))
         return acted
 
@@ -108,12 +107,12 @@ class StopExpiredModelsOperator(BaseOperator):
 
     def _stuck(self, context: Context, leases: list[Lease]) -> list[_Overdue]:
         """The leases of running runs that have no task at work. If there are any, it watches them for two minutes."""
-        until = time.monotonic() + _STUCK_SECONDS
+        until = time.monotonic() + self.waits.stuck
         while left := [(lease, why) for lease in leases if (why := self._why_left(context, lease, IDLE))]:
             if time.monotonic() > until:
-                return [_take_up(lease, why) for lease, why in left]
+                return [self._take_up(lease, why) for lease, why in left]
             leases = [lease for lease, _ in left]
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(self.waits.stuck_look)
         return []
 
     def _stop_abandoned(self, abandoned: list[Lease], end: float) -> list[dict[str, Any]]:
@@ -123,7 +122,7 @@ class StopExpiredModelsOperator(BaseOperator):
         for lease in abandoned:
             with self._minding(lease, theirs):
                 overdue.append(
-                    _take_up(
+                    self._take_up(
                         lease,
                         f"{lease.watchdog_dag_id} has not acted on its lease, which expired at {lease.until:%H:%M}",
                     )
@@ -136,7 +135,7 @@ class StopExpiredModelsOperator(BaseOperator):
     def _stop(self, overdue: list[_Overdue], trouble: list[str], end: float) -> list[dict[str, Any]]:
         """Stop the models in parallel, until `end` at the latest, so that a slow stop does not delay the others."""
         acted: list[dict[str, Any]] = []
-        until = min(time.monotonic() + _PATIENCE_SECONDS, end)
+        until = min(time.monotonic() + self.waits.each_stop, end)
         while overdue:
             going_on: list[_Overdue] = []
             for one in overdue:
@@ -150,8 +149,15 @@ class StopExpiredModelsOperator(BaseOperator):
                 trouble += [f"{_left(one.lease)}: {one.why}, and the model is not off yet" for one in overdue]
                 break
             if overdue:
-                time.sleep(stopping.ON_SECONDS)
+                time.sleep(self.waits.on)
         return acted
+
+    def _take_up(self, lease: Lease, why: str) -> _Overdue:
+        def still_left() -> None:
+            if leases.read_lease(lease.model_arn) != lease:
+                raise TakenOverError
+
+        return _Overdue(lease, why, Stopping(lease.model, lease.aws_conn_id, self.waits, before_stop=still_left))
 
     def _finish(self, one: _Overdue) -> dict[str, Any]:
         """Finish after a model is off. The lease is removed last, so that a killed watchdog repeats the other steps."""
@@ -176,14 +182,6 @@ class StopExpiredModelsOperator(BaseOperator):
         except Exception as error:  # any error: one model's error must not keep the watchdog from the others
             self.log.exception("%s", lease.model_arn)
             trouble.append(f"{_left(lease)}: {error}")
-
-
-def _take_up(lease: Lease, why: str) -> _Overdue:
-    def still_left() -> None:
-        if leases.read_lease(lease.model_arn) != lease:
-            raise TakenOverError
-
-    return _Overdue(lease, why, Stopping(lease.model, lease.aws_conn_id, before_stop=still_left))
 
 
 def _left(lease: Lease) -> str:

@@ -15,6 +15,7 @@ from label_detection.arguments import Arguments
 from label_detection.hooks.clients import client_config
 from label_detection.hooks.model import ModelHook, ModelState, Phase, hook_for, model_hook
 from label_detection.triggers.model import ModelRunningTrigger
+from label_detection.waits import Waits
 from label_detection.xcom import PlannedModel
 
 if TYPE_CHECKING:
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     from label_detection_core.config.settings import Settings
 
 
-class _WaitsForModel(BaseSensorOperator):
+class WaitsForModel(BaseSensorOperator):
     """Base class of the sensors that wait for a model."""
+
+    waits = Waits()
 
     def _seen_running(self, state: ModelState) -> str | None:
         """The current time in ISO 8601, if the model is running; else None."""
@@ -38,8 +41,8 @@ class _WaitsForModel(BaseSensorOperator):
 
         :param asked_at: time of the start request. For a minute after it, the state may be older than the request.
         """
-        if lag.may_be_from_before(state, asked_at):
-            until = lag.lags_until(asked_at)
+        if lag.may_be_from_before(state, asked_at, self.waits):
+            until = lag.lags_until(asked_at, self.waits)
             self.log.info(
                 "the model is %s, which may be its state from before the start: it counts as starting until %s",
                 state,
@@ -66,7 +69,7 @@ class _WaitsForModel(BaseSensorOperator):
                 waiter_args=hook.waiter_args(),
                 since=since.isoformat(),
                 usual=usual,
-                lags_until=lag.lags_until(asked_at).isoformat(),
+                lags_until=lag.lags_until(asked_at, self.waits).isoformat(),
                 aws_conn_id=model.aws_conn_id,
                 region_name=model.model.region,
             ),
@@ -85,7 +88,7 @@ class _WaitsForModel(BaseSensorOperator):
         raise AirflowException(event["message"] if isinstance(event, dict) else event)
 
 
-class ModelRunningSensor(_WaitsForModel):
+class ModelRunningSensor(WaitsForModel):
     """
     Waits until the model is running, at most until the run's deadline. It is deferred, so it needs no worker slot. When
     the model has been starting for about as long as in the last runs, it checks the model every second, otherwise less
@@ -123,7 +126,7 @@ class ModelRunningSensor(_WaitsForModel):
         raise AssertionError("a deferral does not return")
 
 
-class CustomModelRunningSensor(_WaitsForModel):
+class CustomModelRunningSensor(WaitsForModel):
     """
     Waits until a custom model is running, in your own DAG. Put it after the task that starts the model. Returns the
     time when the model was seen running, in ISO 8601.

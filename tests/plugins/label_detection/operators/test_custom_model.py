@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from label_detection import lag
 from label_detection.operators.custom_model import StartCustomModelOperator, StopCustomModelOperator
 from label_detection_core.model.lease import Lease
 from tests.model_calls import KINDS
-from tests.plugins.conftest import Run, Variables, later
+from tests.plugins.conftest import Run, SetWaits, Variables, later
 from tests.plugins.label_detection.operators.conftest import Airflow, Watch, lease_on
 
 if TYPE_CHECKING:
@@ -164,9 +163,9 @@ def test_a_stop_without_a_lease_ends_when_the_model_is_off(aws: Aws, own: Run) -
 
 
 def test_a_model_found_off_counts_as_off_only_after_describe_can_no_longer_lag(
-    aws: Aws, own: Run, monkeypatch: pytest.MonkeyPatch
+    aws: Aws, own: Run, set_waits: SetWaits
 ) -> None:
-    monkeypatch.setattr(lag, "LAG_SECONDS", 3.0)
+    set_waits(lag=3.0)
     aws.put_model("STOPPED")
     with later(2, lambda: aws.put_model("RUNNING")):
         stop(aws, own)

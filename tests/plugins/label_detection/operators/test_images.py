@@ -15,10 +15,10 @@ from botocore.config import Config
 
 from label_detection.hooks import clients
 from label_detection.operators import images
-from label_detection.operators.images import AnalyseImagesOperator
-from label_detection_core.drain import drain
+from label_detection.operators.images import AnalyseImagesOperator, DrainsQueue
 from label_detection_core.drain.drain import Drain
 from label_detection_core.drain.message_worker import DrainError, RefusedError
+from label_detection_core.drain.waits import Waits
 from label_detection_core.labelling.conditions import Conditions
 from label_detection_core.labelling.labeller import Labeller
 from label_detection_core.queue.image_queue import VISIBILITY_SECONDS
@@ -158,7 +158,7 @@ def test_a_service_that_is_down_is_left_to_a_retry_which_finishes_what_the_first
     aws: Aws, running: Run, picture: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clients, "client_config", lambda *_: Config(retries={"total_max_attempts": 1}))
-    monkeypatch.setattr(drain, "_TROUBLE_SECONDS", 0)
+    monkeypatch.setattr(DrainsQueue, "drain_waits", Waits(trouble=0))
     for number in range(3):
         aws.upload(f"{number}.png", picture)
     aws.fail("sqs", "ReceiveMessage", status=503, code="ServiceUnavailable", times=1)

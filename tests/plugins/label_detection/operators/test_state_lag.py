@@ -10,20 +10,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from label_detection import lag, leases
+from label_detection import leases
 from label_detection.hooks.model import ModelHook, ModelState, hook_class
-from label_detection.operators import model as model_operators
 from label_detection.operators.images import AnalyseImagesOperator
+from label_detection.waits import Waits
 from label_detection_core.model.lease import Lease
 from tests.model_calls import KINDS
-from tests.plugins.conftest import Run, Variables, later
+from tests.plugins.conftest import QUICK, Run, SetWaits, Variables, later
 from tests.plugins.label_detection.operators.conftest import Airflow, Watch, lease_on, start, stop
 
 if TYPE_CHECKING:
     from tests.conftest import Aws
 
 pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.kinds(*KINDS)]
-REAL_LAG_SECONDS = lag.LAG_SECONDS
 #: Longer than any change that a test makes meanwhile.
 LONG = 20.0
 FROM_BEFORE = ["TRAINING_COMPLETED", "FAILED", "STOPPED"]
@@ -31,12 +30,12 @@ Turn = Callable[[str, float], None]
 
 
 def test_the_tolerated_lag_is_a_minute() -> None:
-    assert REAL_LAG_SECONDS == 60
+    assert Waits().lag == 60
 
 
 @pytest.fixture
-def long_lag(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lag, "LAG_SECONDS", LONG)
+def long_lag(quick: None, set_waits: SetWaits) -> None:
+    set_waits(lag=LONG)
 
 
 @pytest.fixture
@@ -145,7 +144,7 @@ def test_a_model_that_seems_off_after_its_start_is_stopped_once_it_is_seen_runni
     aws.put_model(status)
     asked(aws, run, variables, how)
     seen = len(aws.model()["history"])
-    turn("RUNNING", model_operators._LINGER_SECONDS + 1)
+    turn("RUNNING", QUICK.linger + 1)
     stop(run)
     assert [change["status"] for change in aws.model()["history"][seen:]] == ["RUNNING", "STOPPING", "STOPPED"]
     assert variables.lease(aws.settings) is None
@@ -153,9 +152,9 @@ def test_a_model_that_seems_off_after_its_start_is_stopped_once_it_is_seen_runni
 
 @pytest.mark.parametrize("how", ["start_model ended", "start_model died"])
 def test_a_model_that_stays_off_counts_as_off_when_the_lag_is_over(
-    aws: Aws, run: Run, variables: Variables, how: str, monkeypatch: pytest.MonkeyPatch
+    aws: Aws, run: Run, variables: Variables, how: str, set_waits: SetWaits
 ) -> None:
-    monkeypatch.setattr(lag, "LAG_SECONDS", 2.0)
+    set_waits(lag=2.0)
     asked(aws, run, variables, how)
     began = time.monotonic()
     stop(run)
@@ -167,7 +166,7 @@ def test_a_model_that_stays_off_counts_as_off_when_the_lag_is_over(
 def test_a_run_that_never_requested_the_model_looks_for_a_short_time_only(aws: Aws, planned: Run) -> None:
     began = time.monotonic()
     stop(planned)
-    assert model_operators._LINGER_SECONDS <= time.monotonic() - began < LONG / 2
+    assert QUICK.linger <= time.monotonic() - began < LONG / 2
 
 
 @pytest.fixture

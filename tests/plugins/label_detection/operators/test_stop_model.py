@@ -13,17 +13,15 @@ from botocore.exceptions import ClientError
 
 from label_detection import stopping
 from label_detection.hooks.model import ModelHook, hook_class
-from label_detection.operators import model as model_operators
+from label_detection.waits import Waits
 from sandbox.waiting import wait_until
 from tests.model_calls import KINDS
-from tests.plugins.conftest import Run, Variables
+from tests.plugins.conftest import Run, SetWaits, Variables
 from tests.plugins.label_detection.operators.conftest import stop
 
 if TYPE_CHECKING:
     from tests.conftest import Aws
 
-REAL_LINGER_SECONDS = model_operators._LINGER_SECONDS
-REAL_ON_SECONDS = stopping.ON_SECONDS
 pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.kinds(*KINDS)]
 
 
@@ -111,13 +109,13 @@ def test_a_model_that_is_off_counts_as_off_after_a_while(
 
 
 def test_that_while_is_longer_than_a_killed_start_lives() -> None:
-    assert REAL_LINGER_SECONDS == 15
+    assert Waits().linger == 15
 
 
 def test_a_start_that_lands_three_seconds_later_is_stopped(
-    aws: Aws, planned: Run, hook: ModelHook, monkeypatch: pytest.MonkeyPatch
+    aws: Aws, planned: Run, hook: ModelHook, set_waits: SetWaits
 ) -> None:
-    monkeypatch.setattr(model_operators, "_LINGER_SECONDS", REAL_LINGER_SECONDS)
+    set_waits(linger=Waits().linger)
     seen = len(aws.model()["history"])
     late = threading.Timer(3, hook.start, (1,))
     late.start()
@@ -204,9 +202,9 @@ def test_a_stop_that_keeps_failing_is_red_and_the_lease_stands_for_the_watchdog(
 )
 @pytest.mark.usefixtures("impatient")
 def test_temporary_errors_are_waited_out_by_the_task_itself(
-    aws: Aws, planned: Run, monkeypatch: pytest.MonkeyPatch, operation: str, trouble: dict[str, Any]
+    aws: Aws, planned: Run, set_waits: SetWaits, operation: str, trouble: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(stopping, "_PATIENCE_SECONDS", 30)
+    set_waits(patience=30)
     aws.put_model("RUNNING")
     aws.fail_model(operation, times=5, **trouble)
     stop(planned)
@@ -214,11 +212,9 @@ def test_temporary_errors_are_waited_out_by_the_task_itself(
     assert aws.control("faults") == []
 
 
-def test_five_times_500_keep_the_model_on_for_seconds_only(
-    aws: Aws, planned: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stopping, "ON_SECONDS", REAL_ON_SECONDS)
-    monkeypatch.setattr(stopping, "_PATIENCE_SECONDS", 30)
+def test_five_times_500_keep_the_model_on_for_seconds_only(aws: Aws, planned: Run, set_waits: SetWaits) -> None:
+    set_waits(on=Waits().on)
+    set_waits(patience=30)
     aws.put_model("RUNNING")
     aws.fail_model("stop", status=500, times=5)
     began = time.monotonic()
@@ -227,10 +223,10 @@ def test_five_times_500_keep_the_model_on_for_seconds_only(
 
 
 def test_a_model_counts_as_off_only_when_seen_off_and_not_while_the_service_does_not_answer(
-    aws: Aws, planned: Run, hook: ModelHook, monkeypatch: pytest.MonkeyPatch
+    aws: Aws, planned: Run, hook: ModelHook, set_waits: SetWaits
 ) -> None:
-    monkeypatch.setattr(stopping, "_PATIENCE_SECONDS", 10)
-    monkeypatch.setattr(model_operators, "_LINGER_SECONDS", REAL_LINGER_SECONDS)
+    set_waits(patience=10)
+    set_waits(linger=Waits().linger)
 
     def start_and_fall_silent() -> None:
         hook.start(1)
@@ -249,9 +245,9 @@ def test_without_a_plan_the_error_names_it(run: Run) -> None:
 
 
 def test_a_start_that_waited_for_a_stopping_model_and_lands_later_is_stopped_too(
-    aws: Aws, planned: Run, hook: ModelHook, monkeypatch: pytest.MonkeyPatch
+    aws: Aws, planned: Run, hook: ModelHook, set_waits: SetWaits
 ) -> None:
-    monkeypatch.setattr(model_operators, "_LINGER_SECONDS", REAL_LINGER_SECONDS)
+    set_waits(linger=Waits().linger)
     aws.put_model("RUNNING")
     hook.stop()
 

@@ -12,10 +12,9 @@ import pytest
 from label_detection import xcom
 from label_detection.hooks import switch
 from label_detection.hooks.model import ModelHook, hook_class
-from label_detection.operators import model as model_operators
 from label_detection_core.model.lease import Lease, lease_name
 from tests.model_calls import KINDS
-from tests.plugins.conftest import Run, Variables
+from tests.plugins.conftest import Run, SetWaits, Variables
 from tests.plugins.label_detection.operators.conftest import stop
 
 if TYPE_CHECKING:
@@ -123,9 +122,9 @@ def test_a_model_that_another_run_holds_now_is_left_to_it(
 
 
 def test_a_lost_first_try_that_lives_on_does_not_stop_the_next_runs_model(
-    aws: Aws, planned: Run, variables: Variables, hook: ModelHook, monkeypatch: pytest.MonkeyPatch
+    aws: Aws, planned: Run, variables: Variables, hook: ModelHook, set_waits: SetWaits
 ) -> None:
-    monkeypatch.setattr(model_operators, "_LINGER_SECONDS", 5.0)
+    set_waits(linger=5.0)
 
     def begin_the_next_run() -> None:
         held_by_the_next_run(aws, variables)

@@ -11,11 +11,10 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from label_detection import leases, stopping
 from label_detection.hooks.model import ModelHook, hook_class
-from label_detection.operators import watchdog
 from label_detection_core.model.lease import lease_name
 from sandbox.waiting import wait_until
 from tests.model_calls import KINDS
-from tests.plugins.conftest import Variables
+from tests.plugins.conftest import SetWaits, Variables
 from tests.plugins.label_detection.operators.conftest import NOT_FOUND, Airflow, Watch, lease_on
 
 if TYPE_CHECKING:
@@ -78,12 +77,11 @@ def test_the_model_of_a_run_without_any_active_task_is_stopped(
     variables: Variables,
     airflow: Airflow,
     watch: Watch,
-    monkeypatch: pytest.MonkeyPatch,
+    set_waits: SetWaits,
     looks: list[str | None],
     stops: bool,
 ) -> None:
-    monkeypatch.setattr(watchdog, "_STUCK_SECONDS", 0.5)
-    monkeypatch.setattr(watchdog, "_LOOK_SECONDS", 0.1)
+    set_waits(stuck=0.5, stuck_look=0.1)
     aws.put_model("RUNNING")
     variables.put_lease(lease_on(aws))
     airflow.runs["r1"] = ("running", None)

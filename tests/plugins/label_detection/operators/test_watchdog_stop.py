@@ -9,10 +9,9 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from label_detection.hooks.model import ModelHook, hook_class
 from label_detection.hooks.switch import arm
-from label_detection.operators import watchdog
 from label_detection_core.config.model_types import model_of
 from tests.model_calls import KINDS
-from tests.plugins.conftest import DAG_ID, Variables
+from tests.plugins.conftest import DAG_ID, SetWaits, Variables
 from tests.plugins.label_detection.operators.conftest import Airflow, Watch, lease_on
 
 if TYPE_CHECKING:
@@ -22,9 +21,9 @@ pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.kinds(*KINDS)]
 
 
 def test_a_model_that_cannot_be_stopped_yet_keeps_no_other_on(
-    aws: Aws, variables: Variables, watch: Watch, monkeypatch: pytest.MonkeyPatch
+    aws: Aws, variables: Variables, watch: Watch, set_waits: SetWaits
 ) -> None:
-    monkeypatch.setattr(watchdog, "_PATIENCE_SECONDS", 3.0)
+    set_waits(each_stop=3.0)
     for version, status in (("", "STARTING"), ("2", "RUNNING"), ("3", "RUNNING")):
         aws.put_model(status, version)
         variables.put_lease(lease_on(aws, version, minutes=-1))
@@ -149,14 +148,12 @@ def test_a_service_that_is_down_for_seconds_is_waited_for(
 
 
 def test_a_model_that_stops_slowly_is_named_and_left_to_the_next_run(
-    aws: Aws, variables: Variables, watch: Watch, monkeypatch: pytest.MonkeyPatch
+    aws: Aws, variables: Variables, watch: Watch, set_waits: SetWaits
 ) -> None:
-    monkeypatch.setattr(watchdog, "_PATIENCE_SECONDS", 0.2)
+    set_waits(each_stop=0.2)
     aws.put_model("STARTING")  # the model stays in a state that a control page has set
     variables.put_lease(lease_on(aws, minutes=-1))
-    with pytest.raises(
-        AirflowFailException, match="and the model is not off yet"
-    ):  # no retry: it would only wait again
+    with pytest.raises(AirflowFailException, match="and the model is not off yet"):  # a retry would only wait
         watch()
     assert len(variables.values) == 1
 
