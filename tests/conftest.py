@@ -1,4 +1,4 @@
-"""What the tests share: an embedded AWS over HTTP, the same for all, with buckets and a queue for each."""
+"""Fixtures for all tests: one embedded AWS per session, reached over HTTP, with buckets and a queue for each test."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
     from playwright.sync_api import Browser
 
-# Before the first import of Airflow: a home of its own, and nothing of the user's.
+# Must run before the first import of Airflow: the tests use a home folder of their own and no setting of the user's.
 clean_own()
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="label-detection-tests-")
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW_CONN_AWS_DEFAULT"] = "aws://"
 
 START_SECONDS = STOP_SECONDS = 1.0
-#: Seconds: long enough that a test would notice, short enough that it does not take long.
+#: Seconds: long enough for a test to notice the lag, short enough to keep the tests fast.
 READY_LAG = DESCRIBE_LAG = 0.3
-#: Versions of the project beside the settings' model.
+#: Further versions of the Rekognition project, beside the model that the settings name.
 MORE_MODELS = ("2", "3")
 OPTION = "AIRFLOW__LABEL_DETECTION__"
 _NUMBERS = itertools.count()
@@ -52,7 +52,7 @@ _NUMBERS = itertools.count()
 
 @dataclass(frozen=True)
 class Aws:
-    """The embedded AWS, as a test sees it."""
+    """A client's view of the embedded AWS: clients, settings and the control pages."""
 
     environment: dict[str, str]
     s3: S3Client
@@ -63,14 +63,14 @@ class Aws:
     calls: ModelCalls = CALLS["rekognition"]
 
     def control(self, page: str, method: str = "GET", body: object = None) -> Any:
-        """Call a control page."""
+        """Call a control page of the embedded AWS, and return its JSON."""
         url = f"{self.environment['AWS_ENDPOINT_URL']}/_local/{page}"
         answer = requests.request(method, url, json=body, timeout=10)
         answer.raise_for_status()
         return answer.json()
 
     def model(self, version: str = "") -> dict[str, Any]:
-        """A model's state and history: the settings', or another one, a version of Rekognition's project."""
+        """State and history of the settings' model, or of another version of the Rekognition project."""
         found: dict[str, Any] = self.control(f"model/{version or self.calls.page}")
         return found
 
@@ -79,7 +79,7 @@ class Aws:
         self.control(f"model/{self.calls.page}", "PUT", change)
 
     def put_model(self, status: str, version: str = "") -> None:
-        """Put a model into a state, in Rekognition's words whatever its service."""
+        """Put a model into a state. `status` is Rekognition's name of the state, for every model type."""
         self.control(f"model/{version or self.calls.page}", "PUT", {"status": status, "start_outcome": "RUNNING"})
 
     def fail_model(self, call: Call, **fault: object) -> None:
@@ -87,16 +87,16 @@ class Aws:
         self.fail(self.calls.service, self.calls.operations[call], **fault)
 
     def schedules(self) -> list[str]:
-        """The names of the schedules that there are."""
+        """The names of the existing EventBridge schedules."""
         return [schedule["Name"] for schedule in self.scheduler.list_schedules()["Schedules"]]
 
     def fail(self, service: str, operation: str, **fault: object) -> None:
-        """Make calls fail, on top of those that fail already."""
+        """Make calls of an operation fail. Faults that were set before stay."""
         faults = [*self.control("faults"), {"service": service, "operation": operation, **fault}]
         self.control("faults", "PUT", faults)
 
     def upload(self, key: str, body: bytes, **more: Any) -> str:
-        """Put an object into the source bucket, which announces it; its eTag without quotes. The counts have it."""
+        """Put an object into the source bucket; return its eTag without quotes. The queue's counts include it."""
         answer = self.s3.put_object(Bucket=self.settings.source_bucket, Key=key, Body=body, **more)
         self.settle()
         return answer["ETag"].strip('"')
@@ -107,29 +107,29 @@ class Aws:
         return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
     def source_keys(self) -> list[str]:
-        """What is in the source bucket."""
+        """All keys of the source bucket."""
         return self.keys(self.settings.source_bucket)
 
     def final_keys(self) -> list[str]:
-        """What is in the final bucket, reports and journals left out."""
+        """All keys of the final bucket, except reports and journals."""
         return [key for key in self.keys(self.settings.final_bucket) if not key.startswith("runs/")]
 
     def read(self, key: str) -> bytes:
-        """An object of the final bucket."""
+        """The bytes of an object in the final bucket."""
         return self.s3.get_object(Bucket=self.settings.final_bucket, Key=key)["Body"].read()
 
     def depth(self) -> tuple[int, int]:
-        """Messages waiting and in flight, exactly and now, whatever GetQueueAttributes says."""
+        """Exact number of messages waiting and in flight. Unlike GetQueueAttributes, these counts never lag."""
         queue = self.queue(self.settings.queue_url)
         return queue["visible"], queue["in_flight"]
 
     def queue(self, url: str) -> dict[str, int]:
-        """How many messages of a queue are `visible`, `in_flight`, `delayed`, exactly and now."""
+        """Exact number of messages in a queue: `visible`, `in_flight`, `delayed`. These counts never lag."""
         found: dict[str, int] = self.control(f"queues/{url.rpartition('/')[2]}")
         return found
 
     def take_all(self, url: str) -> list[MessageTypeDef]:
-        """All messages of a queue that can be received, once each though SQS may deliver it twice, deleted from it."""
+        """Receive and delete all visible messages. A message that SQS delivers twice is returned once."""
         found: dict[str, MessageTypeDef] = {}
         while self.queue(url)["visible"]:
             answer = self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
@@ -139,15 +139,15 @@ class Aws:
         return list(found.values())
 
     def settle(self) -> None:
-        """Let the time pass after which GetQueueAttributes has what is there now."""
+        """Make GetQueueAttributes report the current counts."""
         self.control("queues", "DELETE")
 
     def set_oddities(self, **knobs: object) -> None:
-        """Change how odd the AWS is, until the test ends: see `/_local/oddities`."""
+        """Change the oddities of the embedded AWS until the test ends: see `/_local/oddities`."""
         self.control("oddities", "PUT", knobs)
 
     def exactly_once(self) -> None:
-        """No message is delivered twice until the test ends."""
+        """Deliver no message twice until the test ends."""
         self.set_oddities(duplicate_share=0)
 
 
@@ -204,7 +204,7 @@ def _connect(env_file: Path) -> Aws:
 
 
 def _name_the_endpoint(aws: Aws) -> None:
-    """An endpoint that a control page puts there has the name of the last one: from now on that of the pipeline's."""
+    """Create the pipeline's endpoint: control pages that start an endpoint use the name of the newest one."""
     page = CALLS["sagemaker"].page
     client = boto3.client(
         "sagemaker",
@@ -219,13 +219,13 @@ def _name_the_endpoint(aws: Aws) -> None:
 
 @pytest.fixture
 def model_kind() -> str:
-    """The service that runs the test's model. A test that is marked `kinds` runs for each that it names."""
+    """The model type of the test's model. A test marked `kinds` runs once for each type that the mark names."""
     return "rekognition"
 
 
 @pytest.fixture
 def aws(_aws_server: Aws, model_kind: str, monkeypatch: pytest.MonkeyPatch) -> Aws:
-    """Buckets and a queue of the test's own, and a model that was never started; the environment points to them."""
+    """The embedded AWS with new buckets, a new queue and a model that was never started, set in the environment."""
     shared = replace(_aws_server, calls=CALLS[model_kind])
     for page in ("faults", "oddities", "objects"):
         shared.control(page, "DELETE")
@@ -247,7 +247,7 @@ def aws(_aws_server: Aws, model_kind: str, monkeypatch: pytest.MonkeyPatch) -> A
             ]
         },
     )
-    shared.sqs.purge_queue(QueueUrl=own["queue_url"])  # s3:TestEvent
+    shared.sqs.purge_queue(QueueUrl=own["queue_url"])  # deletes the s3:TestEvent
     shared.settle()
     environment = {OPTION + option.upper(): value for option, value in own.items()}
     for variable, value in (shared.environment | environment).items():
@@ -257,21 +257,21 @@ def aws(_aws_server: Aws, model_kind: str, monkeypatch: pytest.MonkeyPatch) -> A
 
 @dataclass(frozen=True)
 class Topic:
-    """An SNS topic that somebody listens to."""
+    """An SNS topic with a queue that is subscribed to it."""
 
     arn: str
     aws: Aws
     queue_url: str
 
     def published(self) -> list[tuple[str, str]]:
-        """Subject and text of each message since the last look; one that SQS delivers twice is one."""
+        """Subject and text of each message since the last call. A message that SQS delivers twice counts once."""
         bodies = {message["MessageId"]: json.loads(message["Body"]) for message in self.aws.take_all(self.queue_url)}
         return [(body["Subject"], body["Message"]) for body in bodies.values()]
 
 
 @pytest.fixture
 def topic(aws: Aws) -> Topic:
-    """A topic of the test's own."""
+    """A new topic for the test."""
     name = f"topic-{next(_NUMBERS)}"
     arn = aws.sns.create_topic(Name=name)["TopicArn"]
     queue_url = aws.sqs.create_queue(QueueName=name)["QueueUrl"]
@@ -281,14 +281,14 @@ def topic(aws: Aws) -> Topic:
 
 @pytest.fixture(scope="session")
 def picture() -> bytes:
-    """A PNG that the model takes: noise, 96 x 96."""
+    """A PNG of 96 x 96 pixels of noise, which the model accepts."""
     pixels = np.random.default_rng(7).integers(0, 255, (96, 96, 3), dtype=np.uint8)
     return cv2.imencode(".png", pixels)[1].tobytes()
 
 
-@pytest.fixture(scope="module")  # while one is there, nothing else may run an event loop for long
+@pytest.fixture(scope="module")  # while the browser exists, no other code may run an event loop for long
 def chromium_browser() -> Iterator[Browser]:
-    """A real browser. In the gate a skipped test fails."""
+    """A real browser. Without Chromium the test is skipped, and in the gate a skipped test fails."""
     if not installed():
         pytest.skip("chromium is not installed")
     with chromium() as browser:
@@ -300,23 +300,23 @@ _WORLDS = {"_api_server", "_world", "site"}
 
 
 def pytest_report_header() -> str:
-    """With this seed the embedded AWS draws the same oddities again."""
+    """Print the seed: a session with the same seed has the same oddities of the embedded AWS."""
     return f"{VARIABLE}={SEED} (seed of the embedded AWS's oddities)"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """The tests that are marked `kinds` run for each of these kinds of models."""
+    """Run each test that is marked `kinds` once for each model type that the mark names."""
     kinds = metafunc.definition.get_closest_marker("kinds")
     if kinds and "model_kind" in metafunc.fixturenames:
         metafunc.parametrize("model_kind", kinds.args)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist's own, which reads the groups
+@pytest.hookimpl(tryfirst=True)  # before the hook of xdist, which reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests that share a world go to one worker, one after the other: a world is heavy.
+    """Run all tests that share a world in one worker, because a world is expensive to start.
 
-    A case that is marked `only` is one of those kinds of models alone: it does not exist for the others. And where
-    LABEL_DETECTION_KINDS names some kinds, none does for others.
+    Cases that are marked `only` exist for the model types that the mark names. LABEL_DETECTION_KINDS limits all tests
+    to the model types that it lists.
     """
     for item in items:
         for world in _WORLDS & {*getattr(item, "fixturenames", ())}:
@@ -341,7 +341,7 @@ def _is_of_another_kind(item: pytest.Item) -> bool:
 
 
 def left_out(ignored: Iterable[str], marks: str) -> set[str]:
-    """The suites, folders of `tests/`, that the options `--ignore` and `-m` name as not to be run."""
+    """The suites (folders of `tests/`) that the options `--ignore` and `-m` leave out."""
     folders = {Path(path).resolve() for path in ignored}
     suites = {path.name for path in folders if path.parent == PROJECT / "tests"}
     by_mark = {"not system": {"system", "install", "site"}, "not install": {"install"}, "not site": {"site"}}
@@ -349,7 +349,7 @@ def left_out(ignored: Iterable[str], marks: str) -> set[str]:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """In the gate a skipped test fails the session, and so does a suite of which nothing ran, unless it is ignored."""
+    """In the gate, fail the session if a test was skipped or if a suite ran no test and was not left out on purpose."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if not os.environ.get("CI") or reporter is None:
         return

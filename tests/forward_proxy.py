@@ -1,4 +1,4 @@
-"""A forwarding HTTP proxy, as a company has one between its machines and AWS."""
+"""A forwarding HTTP proxy, such as a company places between its machines and AWS."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-#: A host that no resolver knows (RFC 6761): whatever does not go through the proxy fails.
+#: A host that does not resolve (RFC 6761): a request that bypasses the proxy fails.
 ONLY_BEHIND_THE_PROXY = "http://aws.invalid"
-#: In a signature of version 4: `Credential=<key>/<date>/<region>/<service>/aws4_request`.
+#: In a version 4 signature: `Credential=<key>/<date>/<region>/<service>/aws4_request`.
 _SERVICE = re.compile(r"Credential=[^/]+/\d+/[^/]+/(?P<service>[^/]+)/aws4_request")
 _HOP_BY_HOP = {"connection", "keep-alive", "proxy-connection", "transfer-encoding"}
-_NOT_SENT_ON = {*_HOP_BY_HOP, "host"}  # the embedded AWS would take another host for a bucket
+_NOT_SENT_ON = {*_HOP_BY_HOP, "host"}  # the embedded AWS would read another host name as a bucket name
 
 
 class ForwardProxy(ThreadingHTTPServer):
-    """Sends each request for `aws.invalid` on to the embedded AWS, and counts it by its service."""
+    """Forwards each request for `aws.invalid` to the embedded AWS, and counts requests per service."""
 
     daemon_threads = True
 
@@ -33,7 +33,7 @@ class ForwardProxy(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The proxy's URL."""
         return f"http://127.0.0.1:{self.server_port}"
 
 
@@ -71,12 +71,12 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _forward  # noqa: N815  # the base class's names
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
-        """Not to stderr."""
+        """Do not log to stderr."""
 
 
 @contextmanager
 def forward_proxy(target: str) -> Iterator[ForwardProxy]:
-    """A proxy that runs, in front of an endpoint."""
+    """Run a proxy in front of an endpoint."""
     proxy = ForwardProxy(target)
     thread = threading.Thread(target=proxy.serve_forever, daemon=True)
     thread.start()

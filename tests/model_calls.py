@@ -1,4 +1,4 @@
-"""What a model is asked, by kind: for tests that run for each, and break one call of it."""
+"""The API calls of each model type, for tests that run for every type and make one call fail."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ Call = Literal["describe", "start", "stop", "detect"]
 
 @dataclass(frozen=True)
 class ModelCalls:
-    """A kind of models as the embedded AWS has it.
+    """A model type, as the embedded AWS implements it.
 
     :param page: the name of its model on the control pages.
-    :param operations: what its service calls each call.
-    :param in_use: the error's code when the model is not in the state for a call.
-    :param fixed_units: so many it has, whatever it is asked for.
-    :param is_sent_bytes: it is sent an image's bytes; what is no image is refused before.
+    :param operations: the service's operation for each call.
+    :param in_use: the error code when the model's state does not allow the call.
+    :param fixed_units: the number of units that it always has, whatever number is requested.
+    :param is_sent_bytes: whether it is sent the image's bytes. Then the hook rejects what is not an image before the
+        call.
     """
 
     service: str
@@ -27,7 +28,7 @@ class ModelCalls:
     is_sent_bytes: bool = False
 
     def units(self, asked: int) -> int:
-        """How many it starts with when it is asked for so many."""
+        """The number of units that it starts with when `asked` units are requested."""
         return self.fixed_units or asked
 
 

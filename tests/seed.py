@@ -4,5 +4,5 @@ import os
 import secrets
 
 VARIABLE = "LABEL_DETECTION_SEED"
-# In the environment, so that the workers of xdist have the one that the header names.
+# Kept in the environment, so that xdist's workers use the seed that the header prints.
 SEED = int(os.environ.setdefault(VARIABLE, str(secrets.randbelow(1_000_000))))

@@ -1,4 +1,4 @@
-"""The changelog tells of the version that is built."""
+"""The changelog has an entry for the version that is built."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sandbox.environment import PROJECT
 _ENTRY = re.compile(r"^## \[(?P<version>\d+\.\d+\.\d+)\] - (?P<day>\S+)$", re.MULTILINE)
 
 
-def test_the_newest_entry_is_of_the_version_that_is_built() -> None:
+def test_the_newest_entry_has_the_version_that_is_built() -> None:
     built = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
     assert _entries()[0][0] == built
 
 
-def test_entries_stand_newest_first() -> None:
+def test_entries_are_ordered_newest_first() -> None:
     entries = _entries()
     assert entries == sorted(entries, key=_place, reverse=True)
     assert all(date.fromisoformat(day) for _, day in entries)
@@ -24,7 +24,7 @@ def test_entries_stand_newest_first() -> None:
 
 def _entries() -> list[tuple[str, str]]:
     found = _ENTRY.findall((PROJECT / "CHANGELOG.md").read_text())
-    assert len(found) > 1, "the changelog's entries cannot be read"
+    assert len(found) > 1, "no entry found in the changelog"
     return found
 
 

@@ -1,4 +1,4 @@
-"""The documentation says what is true: its options are the settings', its permissions the calls that are made."""
+"""The documentation matches the code: its options are the settings', its permissions are those of the calls."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from sandbox.environment import PROJECT
 
 DOCS = PROJECT / "docs"
 
-#: IAM's names for what our clients call; the others' actions are named like the call.
+#: IAM's names for our calls; all other actions have the call's name.
 ACTIONS = {
     "head_bucket": {"s3:ListBucket"},
-    "get_bucket_request_payment": set(),  # where it is allowed; the run goes on without an answer
+    "get_bucket_request_payment": set(),  # where it is allowed; a run works without an answer
     "head_object": {"s3:GetObject", "s3:ListBucket"},
     "get_object": {"s3:GetObject", "kms:Decrypt"},
-    "generate_presigned_url": {"s3:GetObject"},  # of a picture, for a browser
+    "generate_presigned_url": {"s3:GetObject"},  # the browser's GET of a picture
     "list_objects_v2": {"s3:ListBucket"},
     "put_object": {"s3:PutObject", "kms:GenerateDataKey"},
     "delete_object": {"s3:DeleteObject"},
@@ -105,7 +105,7 @@ def test_the_example_of_several_pipelines_is_right(tmp_path: Path) -> None:
 def test_the_permissions_are_those_of_the_calls_that_are_made() -> None:
     files = [*(PROJECT / "include").rglob("*.py"), *(PROJECT / "plugins").rglob("*.py")]
     made = {call for path in files for call in calls(path)}
-    assert made == set(ACTIONS), "a call has come or gone: mend ACTIONS, and docs/permissions.md"
+    assert made == set(ACTIONS), "a call was added or removed: correct ACTIONS and docs/permissions.md"
     listed = set(re.findall(r"^\| `([a-z0-9]+:[A-Za-z]+)` \|", page("permissions"), re.MULTILINE))
     assert listed == set().union(*ACTIONS.values())
 
@@ -133,14 +133,14 @@ def test_every_link_leads_somewhere(path: Path, link: str) -> None:
     assert not anchor or target.suffix != ".md" or anchor in headings(target)
 
 
-def test_the_watchdog_has_its_place() -> None:
+def test_the_docs_have_a_place_for_the_watchdog() -> None:
     dag = (PROJECT / "plugins/label_detection/dags/watchdog.py").read_text()
     (task,) = re.findall(r'task_id="(\w+)"', dag)
     for name in ("what-a-run-does", "when-it-is-red"):
         assert f"`{task}`" in page(name)
 
 
-def test_every_task_has_its_rows() -> None:
+def test_every_task_has_its_rows_in_the_docs() -> None:
     files = ("xcom.py", "dags/labelling.py", "../../include/label_detection_core/model/at_work.py")
     dag = "".join((PROJECT / "plugins/label_detection" / file).read_text() for file in files)
     tasks = set(re.findall(r'(?:_TASK = |task_id=)"(\w+)"', dag))

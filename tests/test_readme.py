@@ -1,4 +1,4 @@
-"""The README is a front door: short, and its commands run."""
+"""The README is short, and its commands run."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def test_every_command_is_run_by_the_gate() -> None:
     assert [command for command in commands if command not in GATE.splitlines()] == []
 
 
-def test_it_is_read_in_a_few_minutes() -> None:
+def test_the_readme_is_short() -> None:
     assert len(README.split()) < 950

@@ -1,4 +1,4 @@
-"""How the project is cut: rooms, and which imports which. The rules of single arrows are in pyproject.toml."""
+"""The project's packages, and their imports. pyproject.toml has the rules for single imports."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import networkx as nx
 from deploy.release import rooms
 
 
-def test_no_arrows_between_rooms_run_in_a_circle() -> None:
+def test_imports_between_packages_have_no_cycle() -> None:
     assert list(nx.simple_cycles(rooms.arrows())) == []
 
 
 def test_no_room_has_more_than_a_quarter_of_the_lines() -> None:
     lines = rooms.lines()
-    assert lines["label_detection.operators"] > 100, "rooms are not counted"
+    assert lines["label_detection.operators"] > 100, "no package was counted"
     assert {room for room, count in lines.items() if count > sum(lines.values()) / 4} == set()
 
 
-def test_the_picture_in_the_docs_is_that_of_the_imports() -> None:
+def test_the_diagram_in_the_docs_matches_the_imports() -> None:
     drawn = rooms.PICTURE.read_text()
     assert drawn.count("<line") > len(rooms.PACKAGES)
-    assert drawn == rooms.picture(), "draw it again: PYTHONPATH=plugins:include python -m deploy.release.rooms"
+    assert drawn == rooms.picture(), "draw the diagram again: PYTHONPATH=plugins:include python -m deploy.release.rooms"

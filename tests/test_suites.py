@@ -1,4 +1,4 @@
-"""In the gate a suite of which nothing ran fails the session, unless the command leaves that suite out by name."""
+"""In the gate the session fails if a suite ran no test, unless the command leaves that suite out by name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.conftest import left_out
         pytest.param([], "not system", {"system", "install", "site"}, id="the suites of a mark"),
     ],
 )
-def test_only_a_suite_that_is_named_may_run_nothing(
+def test_only_a_named_suite_may_run_no_test(
     ignored: list[str], marks: str, suites: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(PROJECT)

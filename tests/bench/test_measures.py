@@ -1,4 +1,4 @@
-"""The table of what was measured."""
+"""The tables of measurements."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_row_is_the_median_of_its_runs_and_their_spread() -> None:
     [(at_least(2.0), True), (at_most(2.0), True), (at_least(2.1), False), (at_most(1.9), False), (None, True)],
     ids=["at least", "at most", "too little", "too much", "no bound"],
 )
-def test_the_median_is_held_against_the_bound(bound: Bound | None, kept: bool) -> None:
+def test_the_median_is_compared_with_the_bound(bound: Bound | None, kept: bool) -> None:
     measured = row(1.0, 2.0, 9.0, bound=bound)
     assert measured.is_kept is kept
     assert ("MISSED" in measured.cells()[5]) is not kept
@@ -50,7 +50,7 @@ def test_samples_are_kept_by_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert measures.kept("model") == samples
 
 
-def test_what_was_not_measured_again_keeps_its_row_and_its_place() -> None:
+def test_a_row_that_was_not_measured_again_stays_in_its_place() -> None:
     again, other = Measure("use", "5 units", (9.0,), "s", ""), Measure("parse", "a file", (2.0,), "s", "")
     new = Measure("use", "6 units", (1.0,), "s", "")
     assert measures.merged([again, new], [row(1.0), other]) == [again, other, new]
@@ -62,6 +62,6 @@ def test_the_documents_have_what_was_measured_last() -> None:
     assert measures.highlights(measured) in (PROJECT / "docs" / "measured.md").read_text()
 
 
-def test_no_published_row_misses_its_bound_without_a_word_in_the_document() -> None:
+def test_a_published_row_that_misses_its_bound_is_explained_in_the_document() -> None:
     text = (PROJECT / "docs" / "bench.md").read_text().split("## What the limits are")[1]
     assert [row.what for row in measures.read() if not row.is_kept and row.what not in text] == []

@@ -1,4 +1,4 @@
-"""What the parts of the bench make of their samples, and that they measure at all, in the small."""
+"""The results that the parts of the bench derive from their samples, and a small run of each measurement."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_use_and_idle_time_have_a_row_for_each_size() -> None:
     assert by_name(rows, "100 images: from RUNNING to the first detect call").values == (2.0,)
 
 
-def test_the_samples_schedule_stands_beside_what_was_measured() -> None:
+def test_the_sample_schedule_is_shown_beside_the_measurement() -> None:
     rows = model_time.rows([run_of(100, 1, on_seconds=111.0)])
     ratio = by_name(rows, "100 images, 1 unit: share of the sample's time")
     assert ratio.median == pytest.approx(111 / (900 + 3540))
@@ -78,7 +78,7 @@ def test_a_queue_double_is_drained() -> None:
 
 
 @pytest.mark.parametrize("mode", [None, "adaptive"])
-def test_a_drain_in_a_process_of_its_own_labels_what_is_there(aws: Aws, picture: bytes, mode: str | None) -> None:
+def test_a_drain_in_a_separate_process_labels_the_waiting_images(aws: Aws, picture: bytes, mode: str | None) -> None:
     aws.put_model("RUNNING")
     for number in range(5):
         aws.upload(f"{number}.png", picture + b"%d" % number)
@@ -102,7 +102,7 @@ def test_importing_a_dag_file_is_measured(file: Path) -> None:
     assert found["seconds"] > 0
 
 
-def test_other_kinds_of_models_are_compared_run_by_run() -> None:
+def test_other_model_types_are_compared_run_by_run() -> None:
     def sample(kind: str, cpu: float) -> dict[str, Any]:
         return {"kind": kind, "cpu": cpu, "peak_bytes": 100 * cpu}
 
@@ -115,7 +115,7 @@ def test_other_kinds_of_models_are_compared_run_by_run() -> None:
 
 
 @pytest.mark.kinds("sagemaker", "lookoutvision")
-def test_a_drain_for_another_kind_of_model_labels_what_is_there(aws: Aws, picture: bytes) -> None:
+def test_a_drain_for_another_model_type_labels_the_waiting_images(aws: Aws, picture: bytes) -> None:
     aws.put_model("RUNNING")
     aws.upload("a.png", picture)
     names = ("queue_url", "source_bucket", "final_bucket", "model_arn")
@@ -123,7 +123,7 @@ def test_a_drain_for_another_kind_of_model_labels_what_is_there(aws: Aws, pictur
     assert alone.run_drain(orders, aws.environment)["labelled"] == 1
 
 
-def test_a_large_runs_pages_stand_beside_a_small_ones() -> None:
+def test_a_large_runs_pages_are_compared_with_a_small_ones() -> None:
     def sample(images: int, seconds: float) -> dict[str, Any]:
         times = {"first_card": seconds, "data": seconds, "search": 3.0, "search_requests": 13}
         return {"images": images, "memory_before": 2e8, "memory": seconds * 1e9, **times}

@@ -1,4 +1,4 @@
-"""The measurements as pictures."""
+"""The measurements as diagrams."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_a_picture_is_drawn_when_all_its_parts_were_measured(tmp_path: Path) -> 
         "pace": [{"mode": mode, "rate": PACES[0][0], "throttled": 0.01, "use": 1.0} for mode in (OURS, ADAPTIVE)],
     }
     draw({}, tmp_path)
-    assert [*tmp_path.iterdir()] == [], "what is there from before stays"
+    assert [*tmp_path.iterdir()] == [], "diagrams from earlier measurements must stay"
     draw(samples, tmp_path)
     for name in ("bench-model.png", "bench-airflow.png"):
         image = cv2.imread(str(tmp_path / name))

@@ -1,4 +1,4 @@
-"""A labeller and a drain against the embedded AWS, with the real model hook."""
+"""A labeller and a drain that use the embedded AWS and the real model hook."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def client(service: str) -> Any:
 
 @pytest.fixture
 def make_labeller(aws: Aws) -> MakeLabeller:
-    """A labeller; keyword arguments replace its parts."""
+    """Makes a labeller; keyword arguments replace its parts."""
     aws.put_model("RUNNING")
 
     def make(**parts: Any) -> Labeller:
@@ -55,7 +55,7 @@ def make_labeller(aws: Aws) -> MakeLabeller:
 
 @pytest.fixture
 def make_drain(aws: Aws, make_labeller: MakeLabeller) -> MakeDrain:
-    """A drain; keyword arguments replace its parts. Its tally counts deliveries, so none comes twice."""
+    """Makes a drain; keyword arguments replace its parts. SQS delivers nothing twice: the tally counts deliveries."""
     aws.exactly_once()
 
     def make(
@@ -85,6 +85,6 @@ def make_drain(aws: Aws, make_labeller: MakeLabeller) -> MakeDrain:
 
 @pytest.fixture
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The hooks' clients send each call once, so that a fault that stays shows at once."""
+    """Remove the retries of the hooks' clients, so that a permanent fault fails immediately."""
     config = Config(retries={"total_max_attempts": 1})
     monkeypatch.setattr("label_detection.hooks.model.client_config", lambda *_, **__: config)

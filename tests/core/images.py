@@ -1,4 +1,4 @@
-"""Images in the source bucket, and the audit that each of them passes."""
+"""Put images into the source bucket, and check where each of them ended."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def upload(aws: Aws, key: str, body: bytes, **more: Any) -> ImageRef:
 
 
 def outcomes(aws: Aws, image: ImageRef) -> list[str]:
-    """Where an image is: the audit that each image passes. Both of image and document count as one."""
+    """Where an image is now. An image and its document count as one outcome."""
     found = []
     for outcome, key in (("labelled", final_key(image)), ("rejected", final_key(image, REJECTED))):
         there = [name in aws.final_keys() for name in (key, f"{key}.json")]

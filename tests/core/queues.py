@@ -1,4 +1,4 @@
-"""A test's queue: what a user of the AWS console could do with it."""
+"""Operations on a test's queue that a user of the AWS console could do as well."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.core.conftest import client
 
 
 class Watched:
-    """SQS, and when and how it was asked for messages, and how many it had."""
+    """An SQS client that records each receive: its time, its wait in seconds and the number of messages."""
 
     def __init__(self) -> None:
         self._sqs = client("sqs")
@@ -33,13 +33,13 @@ class Watched:
 
     @property
     def empty(self) -> int:
-        """How many of the last receives, in a row, had no message."""
+        """Number of receives without a message since the last receive with one."""
         got = [messages for *_, messages in self.received]
         return next((n for n, messages in enumerate(reversed(got)) if messages), len(got))
 
 
 class Counting(Watched):
-    """SQS whose counts are as they were at another time."""
+    """An SQS client whose message counts are fixed values."""
 
     def __init__(self, visible: int, in_flight: int) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class Counting(Watched):
 
 
 def return_after(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """Have workers return messages to the queue for this time, in place of the one that grows with each delivery."""
+    """Make workers return each message after this delay, instead of a delay that grows with each delivery."""
     work: Callable[[MessageWorker, Message], float | None] = MessageWorker.work
 
     def fixed(worker: MessageWorker, message: Message) -> float | None:
@@ -68,7 +68,7 @@ def send(aws: Aws, body: str) -> None:
 
 
 def receive(aws: Aws) -> list[Any]:
-    """Up to ten messages; a short poll would see some of those that are there."""
+    """Receive up to ten messages. Uses a long poll, because a short poll can miss messages."""
     if not aws.depth()[0]:
         return []
     url = aws.settings.queue_url
@@ -76,12 +76,12 @@ def receive(aws: Aws) -> list[Any]:
 
 
 def clear(aws: Aws) -> None:
-    """Take the events away that the uploads made, for a test that sends its own."""
+    """Delete the events of the test's uploads, for a test that sends its own messages."""
     aws.take_all(aws.settings.queue_url)
 
 
 def delay(aws: Aws, seconds: int) -> None:
-    """Give the queue a delay: a message that is sent from now on cannot be received until it is over."""
+    """Set the queue's DelaySeconds: a message sent after this call is invisible for that time."""
     aws.sqs.set_queue_attributes(QueueUrl=aws.settings.queue_url, Attributes={"DelaySeconds": str(seconds)})
 
 

@@ -1,4 +1,4 @@
-"""Objects that S3 refuses, made with faults: what it answers to HEAD, GET and CopyObject of each."""
+"""Objects that S3 refuses: faults that set the answers to HEAD, GET and CopyObject."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import Aws
 
-#: By kind: status and code of GET and of the copy; whether HEAD is refused as well.
+#: By cause: status and code of GET and of CopyObject; whether HEAD is refused as well.
 KINDS: dict[str, tuple[tuple[int, str], tuple[int, str], bool]] = {
     "another account's": ((403, "AccessDenied"), (403, "AccessDenied"), True),
     "SSE-C": ((400, "InvalidRequest"), (400, "InvalidRequest"), True),
@@ -17,13 +17,13 @@ KINDS: dict[str, tuple[tuple[int, str], tuple[int, str], bool]] = {
     "a disabled key": ((400, "KMS.DisabledException"), (400, "KMS.DisabledException"), False),
     "a denied key": ((403, "AccessDenied"), (403, "AccessDenied"), False),
 }
-#: What S3 refuses whoever asks: no permission of ours can be its cause.
+#: Refused to every caller, so that no missing permission can be the cause.
 TO_ALL = {"SSE-C", "archived"}
 kinds_of_refusals = pytest.mark.parametrize("kind", KINDS)
 
 
 def refuse(aws: Aws, kind: str, key: str = "odd") -> None:
-    """From now on S3 refuses the objects of the source bucket whose key contains `key`."""
+    """Make S3 refuse all objects of the source bucket whose key contains `key`."""
     get, copy, is_head_refused = KINDS[kind]
     place = f"{aws.settings.source_bucket}/{key}"
     aws.fail("s3", "GetObject", status=get[0], code=get[1], key=place)
@@ -32,7 +32,7 @@ def refuse(aws: Aws, kind: str, key: str = "odd") -> None:
         aws.fail("s3", "HeadObject", status=get[0], code=get[1], key=place)
 
 
-#: The same as objects of the embedded AWS, refused to the model as well: what they are uploaded with, or their trouble.
+#: The same causes, made with settings of the embedded AWS's objects instead of faults. The model is refused too.
 OBJECTS: dict[str, dict[str, str] | str] = {
     "another account's": "denied",
     "SSE-C": {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32},
@@ -44,7 +44,7 @@ OBJECTS: dict[str, dict[str, str] | str] = {
 
 
 def upload_refused(aws: Aws, kind: str, key: str, body: bytes) -> None:
-    """Put an object into the source bucket that S3 then refuses."""
+    """Put an object into the source bucket that S3 refuses to return."""
     how = OBJECTS[kind]
     aws.upload(key, body, **(how if isinstance(how, dict) else {}))
     if isinstance(how, str):
@@ -53,5 +53,5 @@ def upload_refused(aws: Aws, kind: str, key: str, body: bytes) -> None:
 
 
 def kept(aws: Aws) -> list[Any]:
-    """The documents of messages that were kept."""
+    """The documents under `rejected/messages/`."""
     return [json.loads(aws.read(key)) for key in aws.final_keys() if key.startswith("rejected/messages/")]

@@ -1,4 +1,4 @@
-"""Announcements in the envelopes that other services put around them, on a queue: each image is labelled."""
+"""Announcements on a queue, in the envelopes of other services: each image is labelled."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SHAPES: dict[str, Callable[[str, str], str]] = {
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_an_image_is_labelled_whatever_is_around_its_announcement(
+def test_an_image_is_labelled_for_each_envelope_of_its_announcement(
     aws: Aws, make_drain: MakeDrain, picture: bytes, shape: Callable[[str, str], str]
 ) -> None:
     image = upload(aws, KEY, picture)

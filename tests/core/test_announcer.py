@@ -1,4 +1,4 @@
-"""A chunk of pictures on the queue: as S3 announces, in order, and none left out whatever ends the attempt."""
+"""A chunk of pictures sent to the queue: as S3 announces them, in order, and complete after any interruption."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def announcer(aws: Aws, chunk: Chunk, **parts: Any) -> Announcer:
 
 
 def announced(aws: Aws) -> list[str]:
-    """The keys on the queue, as a consumer receives them; they stay invisible."""
+    """The keys on the queue, as a consumer receives them. The messages stay invisible."""
     keys = []
     aws.exactly_once()
     while received := receive(aws):
@@ -69,11 +69,11 @@ def mark(aws: Aws, chunk: Chunk) -> dict[str, Any]:
 
 
 class Flaky:
-    """A stand-in for SQS's client at the one thing that the embedded AWS never does: to refuse a part of a batch."""
+    """A stand-in for SQS's client that refuses a part of a batch, which the embedded AWS never does."""
 
     def __init__(self, sqs: Any, refusals: dict[str, int]) -> None:
         self._sqs = sqs
-        self.refusals = refusals  # by a part of the body: how often
+        self.refusals = refusals  # by a part of the body: number of refusals
 
     def send_message_batch(self, QueueUrl: str, Entries: list[Any]) -> Any:  # noqa: N803  # boto3's names
         refused = [entry for entry in Entries if self._refuses(entry["MessageBody"])]
@@ -98,7 +98,7 @@ def test_an_event_is_read_as_the_picture_that_was_listed(key: str) -> None:
     body = event("source", ListedImage(key, "abc", 7, FIRST))
     assert messages.read(body).images == [ImageRef("source", key, "abc", None, 7)]
     assert body.isascii()
-    assert len(body) < 1 << 18, "a batch of ten must fit into SQS's 1 MiB"
+    assert len(body) < 1 << 18, "ten events must fit into SQS's 1 MiB per batch"
 
 
 def test_a_chunk_is_sent_in_its_order_and_named_for_the_grid(aws: Aws) -> None:
@@ -122,13 +122,13 @@ def test_another_chunk_of_the_same_name_is_sent_from_its_beginning(aws: Aws) -> 
     assert announced(aws)[12:] == [f"{n:04d}.png" for n in range(100, 112)]
 
 
-def test_entries_that_sqs_fails_to_take_are_sent_again_and_the_others_are_not(aws: Aws) -> None:
+def test_only_entries_that_sqs_has_refused_are_sent_again(aws: Aws) -> None:
     sqs = Flaky(client("sqs"), {"0003.png": 2, "0011.png": 1})
     announcer(aws, chunk_of(aws, 15), sqs=sqs).run()
     assert Counter(announced(aws)) == Counter(f"{n:04d}.png" for n in range(15))
 
 
-def test_entries_that_sqs_never_takes_are_an_error_and_the_next_attempt_goes_on_there(aws: Aws) -> None:
+def test_entries_that_sqs_always_refuses_are_an_error_and_the_next_attempt_continues_there(aws: Aws) -> None:
     chunk = chunk_of(aws, 25)
     with pytest.raises(NotTakenError, match="SQS did not accept 1 messages: InternalError: try again"):
         announcer(aws, chunk, sqs=Flaky(client("sqs"), {"0013.png": 99})).run()
@@ -140,7 +140,7 @@ def test_entries_that_sqs_never_takes_are_an_error_and_the_next_attempt_goes_on_
 
 
 @pytest.mark.parametrize("status", [403, 503])
-def test_a_refused_call_ends_the_attempt_and_the_next_goes_on_there(aws: Aws, status: int) -> None:
+def test_a_refused_call_ends_the_attempt_and_the_next_continues_there(aws: Aws, status: int) -> None:
     chunk = chunk_of(aws, 30)
     aws.fail("sqs", "SendMessageBatch", status=status, key="0020.png", times=1)
     with pytest.raises(ClientError):
@@ -149,7 +149,7 @@ def test_a_refused_call_ends_the_attempt_and_the_next_goes_on_there(aws: Aws, st
     assert announced(aws) == [f"{n:04d}.png" for n in range(30)]
 
 
-def test_without_its_last_mark_an_attempt_still_says_what_ended_it(aws: Aws) -> None:
+def test_an_attempt_that_cannot_write_its_last_mark_still_reports_its_error(aws: Aws) -> None:
     chunk = chunk_of(aws, 30)
     aws.fail("sqs", "SendMessageBatch", status=403, code="AccessDenied", key="0020.png", times=1)
     aws.fail("s3", "PutObject", status=503, key=".sent.json")
@@ -157,7 +157,7 @@ def test_without_its_last_mark_an_attempt_still_says_what_ended_it(aws: Aws) -> 
         announcer(aws, chunk).run()
 
 
-def test_a_stop_ends_it_after_the_batch_in_hand(aws: Aws) -> None:
+def test_a_stop_ends_the_attempt_after_the_current_batch(aws: Aws) -> None:
     chunk = chunk_of(aws, 2000)
     task = announcer(aws, chunk)
     thread = threading.Thread(target=task.run)
@@ -181,7 +181,9 @@ Announcer(boto3.client("s3"), boto3.client("sqs"), source_bucket=source, final_b
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_killed_in_the_middle_none_is_left_out_and_few_are_sent_twice(aws: Aws, when: str, tmp_path: Path) -> None:
+def test_after_a_kill_in_the_middle_no_picture_is_left_out_and_few_are_sent_twice(
+    aws: Aws, when: str, tmp_path: Path
+) -> None:
     chunk = chunk_of(aws, 1000)
     aws.fail("sqs", "SendMessageBatch", key="0600.png", when=when, delay=30, times=1)
     places = (aws.settings.source_bucket, aws.settings.final_bucket, aws.settings.queue_url)
@@ -209,7 +211,7 @@ def test_killed_in_the_middle_none_is_left_out_and_few_are_sent_twice(aws: Aws, 
     ],
     ids=ascii,
 )
-def test_a_mark_that_somebody_edited_has_all_sent_again(aws: Aws, body: bytes) -> None:
+def test_after_an_edited_mark_all_pictures_are_sent_again(aws: Aws, body: bytes) -> None:
     chunk = chunk_of(aws, 12)
     etag = aws.s3.head_object(Bucket=aws.settings.final_bucket, Key=chunk.key)["ETag"]
     body = body.replace(b'"ETAG"', json.dumps(etag).encode())
@@ -220,7 +222,7 @@ def test_a_mark_that_somebody_edited_has_all_sent_again(aws: Aws, body: bytes) -
     assert mark(aws, chunk)["sent"] == 12
 
 
-def test_a_list_that_is_gone_is_an_error_that_says_what_to_do(aws: Aws) -> None:
+def test_a_missing_list_is_an_error_with_its_cure(aws: Aws) -> None:
     chunk = chunk_of(aws, 3)
     aws.s3.delete_object(Bucket=aws.settings.final_bucket, Key=chunk.key)
     with pytest.raises(ChunkGoneError, match=f"{chunk.key} is gone: clear plan_backfill to list"):

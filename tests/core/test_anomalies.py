@@ -1,4 +1,4 @@
-"""What Lookout for Vision answers, as labels and an anomaly."""
+"""The answers of Lookout for Vision, as labels and an anomaly."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def anomaly(name: str, **where: Any) -> dict[str, Any]:
     ("answer", "names"),
     [
         pytest.param(result(False, 0.9), [], id="normal"),
-        pytest.param(result(True, 0.9), ["anomaly"], id="anomalous, of no kind"),
+        pytest.param(result(True, 0.9), ["anomaly"], id="anomalous, without a class"),
         pytest.param({"IsAnomalous": True, "Confidence": 0.9}, ["anomaly"], id="by a model that classifies"),
-        pytest.param(result(True, 0.9, anomaly("scratch"), anomaly("dent")), ["scratch", "dent"], id="of two kinds"),
-        pytest.param(result(True, 0.9, anomaly("background")), ["anomaly"], id="the background alone"),
+        pytest.param(result(True, 0.9, anomaly("scratch"), anomaly("dent")), ["scratch", "dent"], id="of two classes"),
+        pytest.param(result(True, 0.9, anomaly("background")), ["anomaly"], id="only the background"),
         pytest.param(result(False, 0.9, anomaly("background")), [], id="normal, with its background"),
-        pytest.param(result(True, 0.49, anomaly("scratch")), [], id="less sure than wanted"),
+        pytest.param(result(True, 0.49, anomaly("scratch")), [], id="below min_confidence"),
     ],
 )
 def test_the_answer_is_kept_and_has_a_label_for_each_anomaly(answer: dict[str, Any], names: list[str]) -> None:
@@ -41,7 +41,7 @@ def test_the_answer_is_kept_and_has_a_label_for_each_anomaly(answer: dict[str, A
     assert all(label["Confidence"] == pytest.approx(90) for label in found.labels)
 
 
-def test_by_the_models_own_thresholds_each_anomaly_has_its_label() -> None:
+def test_with_the_models_own_thresholds_each_anomaly_has_its_label() -> None:
     assert [label["Name"] for label in detection_of(result(True, 0.01, anomaly("scratch")), None).labels] == ["scratch"]
 
 
@@ -63,7 +63,7 @@ def test_an_anomaly_is_where_its_colour_is_in_the_mask() -> None:
     assert "Geometry" not in stain
 
 
-def test_colours_that_are_nearly_the_same_are_told_apart_in_a_mask_of_any_size() -> None:
+def test_similar_colours_are_separated_in_a_mask_of_any_size() -> None:
     mask = np.zeros((2000, 4000, 3), np.uint8)
     mask[200:600, 400:1200] = (0x23, 0xA4, 0x36)[::-1]
     mask[200:600, 1200:3600] = (0x24, 0xA4, 0x36)[::-1]

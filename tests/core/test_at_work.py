@@ -1,4 +1,4 @@
-"""Whether a run that holds a model still looks after it."""
+"""Whether a run that holds the model still works."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from airflow.utils.state import DagRunState, State, TaskInstanceState
 
 from label_detection_core.model.at_work import IDLE, why_left
 
-#: Of each state of Airflow's: whether a task in it is at work, and whether a teardown in it is over for good.
+#: By state in Airflow: whether a task in it is at work, and whether a teardown in it has ended for good.
 TASKS: dict[str | None, tuple[bool, bool]] = {
     None: (False, False),
     "scheduled": (True, False),
@@ -26,7 +26,7 @@ TASKS: dict[str | None, tuple[bool, bool]] = {
     "skipped": (False, True),
     "removed": (False, True),
 }
-#: Of each state of Airflow's: whether a run in it has ended.
+#: By state in Airflow: whether a run in it has ended.
 RUNS = {"queued": False, "running": False, "success": True, "failed": True}
 NOT_IDLE = timedelta(0)
 
@@ -38,17 +38,17 @@ def test_a_running_run_is_left_once_no_task_has_been_at_work_for_two_minutes(sta
     assert why_left("running", tasks, IDLE - timedelta(seconds=1)) is None
 
 
-@pytest.mark.parametrize("idle_for", [NOT_IDLE, IDLE], ids=["just now", "for long"])
+@pytest.mark.parametrize("idle_for", [NOT_IDLE, IDLE], ids=["just now", "long ago"])
 @pytest.mark.parametrize("run", [run for run, ended in RUNS.items() if ended])
 @pytest.mark.parametrize(("stop", "is_final"), [(state, one[1]) for state, one in TASKS.items()], ids=str)
 @pytest.mark.parametrize("stop_task", ["stop_model", "group.stop_model", "switch_it_off"])
-def test_a_run_that_has_ended_is_over_once_its_stop_is(
+def test_an_ended_run_is_over_when_its_stop_has_ended(
     run: str, stop: str | None, is_final: bool, stop_task: str, idle_for: timedelta
 ) -> None:
     assert bool(why_left(run, {"plan_run": "success", stop_task: stop}, idle_for)) is is_final
 
 
-def test_what_else_a_run_has_left_undone_does_not_keep_the_model_on() -> None:
+def test_unfinished_tasks_other_than_the_stop_do_not_keep_the_model_on() -> None:
     assert why_left("failed", {"plan_run": None, "stop_model": "failed"}, NOT_IDLE)
 
 
@@ -65,7 +65,7 @@ def test_the_tables_have_every_state_that_the_installed_airflow_has() -> None:
     assert {state.value for state in DagRunState} == RUNS.keys()
 
 
-def test_an_enum_of_airflows_counts_as_its_text() -> None:
+def test_an_airflow_enum_counts_as_its_text() -> None:
     assert why_left(DagRunState.RUNNING, {"a": TaskInstanceState.RUNNING}, IDLE) is None
     said = why_left(DagRunState.FAILED, {"stop_model": TaskInstanceState.SKIPPED}, NOT_IDLE)
     assert said == "the run is over: it is failed, stop_model skipped"

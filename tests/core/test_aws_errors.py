@@ -1,4 +1,4 @@
-"""Which errors pass by themselves."""
+"""Which AWS errors are temporary."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def answer(status: int, name: str, operation: str = "PutObject") -> ClientError:
         pytest.param(answer(501, "NotImplemented"), False, False, id="not implemented"),
         pytest.param(answer(501, ""), False, False, id="501 of another S3"),
         pytest.param(answer(400, "KMS.DisabledException"), False, False, id="a disabled key"),
-        pytest.param(answer(400, "KMS.InternalException"), True, False, id="trouble of KMS"),
+        pytest.param(answer(400, "KMS.InternalException"), True, False, id="a temporary error of KMS"),
         pytest.param(answer(500, "InternalError"), True, False, id="500"),
         pytest.param(answer(502, ""), True, False, id="502 of a proxy"),
         pytest.param(answer(400, "RequestTimeout"), True, False, id="the request took too long"),
@@ -62,11 +62,11 @@ def answer(status: int, name: str, operation: str = "PutObject") -> ClientError:
         pytest.param(ValueError("ours"), False, False, id="a bug"),
     ],
 )
-def test_an_error_passes_by_itself_or_does_not(error: Exception, transient: bool, throttle: bool) -> None:
+def test_an_error_is_temporary_or_permanent(error: Exception, transient: bool, throttle: bool) -> None:
     assert (is_transient(error), is_throttle(error)) == (transient, throttle)
 
 
-def test_an_error_is_told_in_the_services_own_words() -> None:
+def test_an_errors_text_is_the_services_message() -> None:
     assert (code(answer(500, "InternalError")), message(answer(500, "InternalError"))) == ("InternalError", "words")
     assert code(NoCredentialsError()) == "NoCredentialsError"
     assert isinstance(NoCredentialsError(), BotoCoreError)

@@ -1,4 +1,4 @@
-"""What a bucket holds that nobody announced: counted, left out for a reason, sorted in constant memory."""
+"""Pictures that lie in a bucket without an announcement: counted, left out for a reason, sorted in constant memory."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def entry(key: str, age_minutes: float = 120, **more: Any) -> dict[str, Any]:
 
 
 def listing(*pages: list[dict[str, Any]]) -> Any:
-    """A stand-in for an S3 client whose listing has these pages: ages and storage classes are S3's to give."""
+    """A stand-in for an S3 client that lists these pages, because only S3 itself sets ages and storage classes."""
     paginator = SimpleNamespace(paginate=lambda **_: iter([{"Contents": page} for page in pages]))
     return SimpleNamespace(get_paginator=lambda _: paginator)
 
@@ -78,11 +78,11 @@ def test_an_object_is_a_picture_or_left_out_for_a_reason(found: dict[str, Any], 
     assert (survey.pictures, dict(survey.left_out)) == ((0, {reason: 1}) if reason else (1, {}))
 
 
-def test_older_than_0_takes_a_picture_from_a_clock_ahead_of_ours() -> None:
+def test_older_than_0_includes_a_picture_from_a_clock_ahead_of_ours() -> None:
     assert survey_of(entry("a.png", age_minutes=-5)).pictures == 1
 
 
-def test_a_survey_says_how_many_how_large_and_how_old() -> None:
+def test_a_survey_has_number_size_and_age_of_the_pictures() -> None:
     survey = survey_of(entry("a.png", 300), entry("b.png", 200), entry("c.txt"))
     assert str(survey) == (
         "2 pictures, 0.0 MB; from 2026-11-22 07:00 to 2026-11-22 08:40 UTC; left out: 1 not .png, .jpg or .jpeg"
@@ -105,7 +105,7 @@ def test_a_survey_says_how_many_how_large_and_how_old() -> None:
         (1_000_000, 4, Effort(14, 833.3, 222.22)),
     ],
 )
-def test_what_it_takes_follows_from_rate_and_price(pictures: int, units: int, effort: Effort) -> None:
+def test_time_and_cost_follow_from_rate_and_price(pictures: int, units: int, effort: Effort) -> None:
     settings = Settings(
         queue_url="https://sqs.eu-west-1.amazonaws.com/1/q",
         source_bucket="parts-source",
@@ -117,7 +117,7 @@ def test_what_it_takes_follows_from_rate_and_price(pictures: int, units: int, ef
 
 
 @pytest.mark.parametrize(("runs", "words"), [(1, "at least 1 run, "), (56, "at least 56 runs, ")], ids=["one", "many"])
-def test_what_it_takes_in_words_is_not_all_of_it(runs: int, words: str) -> None:
+def test_the_text_about_time_and_cost_excludes_start_and_stop(runs: int, words: str) -> None:
     text = str(Effort(runs, 3333.3, 222.22))
     assert text == f"{words}3,333.3 model minutes, 222.22 USD, plus the model's start and stop for each run"
 
@@ -154,7 +154,7 @@ def test_an_empty_form_counts_the_whole_bucket(params: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("pictures", "tasks"), [(1, 1), (5_000, 1), (5_001, 2), (1_000_000, 200), (1_000_001, 200), (10**9, 200)]
 )
-def test_any_number_of_pictures_is_a_few_hundred_tasks(pictures: int, tasks: int) -> None:
+def test_any_number_of_pictures_needs_a_few_hundred_tasks_at_most(pictures: int, tasks: int) -> None:
     assert -(-pictures // chunk_size(pictures)) == tasks
 
 
@@ -172,7 +172,7 @@ def test_chunks_are_sorted_by_age_over_the_whole_listing(aws: Aws) -> None:
     assert [(chunk.oldest, chunk.newest) for chunk in chunks] == [(p[0].modified, p[-1].modified) for p in lines]
 
 
-def test_every_key_comes_through_the_listing_the_spool_and_the_chunk_as_it_is(aws: Aws) -> None:
+def test_every_key_passes_listing_spool_and_chunk_unchanged(aws: Aws) -> None:
     for key in HARD_KEYS:
         aws.upload(key, key.encode())
     with oldest_first(list_pictures(aws.s3, aws.settings.source_bucket, ALL, Survey())) as pictures:
@@ -184,7 +184,7 @@ def test_every_key_comes_through_the_listing_the_spool_and_the_chunk_as_it_is(aw
 
 
 @pytest.mark.parametrize("prefix", ["line 3/", "é+%20 &", "<b>\n"], ids=ascii)
-def test_a_prefix_takes_its_part_of_the_bucket(aws: Aws, prefix: str) -> None:
+def test_a_prefix_selects_its_part_of_the_bucket(aws: Aws, prefix: str) -> None:
     for key in (f"{prefix}a.png", "line 30/b.png", "line 4/c.png"):
         aws.upload(key, b"x")
     options = BackfillOptions(prefix=prefix, older_than_minutes=0)
@@ -193,7 +193,7 @@ def test_a_prefix_takes_its_part_of_the_bucket(aws: Aws, prefix: str) -> None:
 
 
 class Bottomless:
-    """A stand-in at the S3 boundary: a listing of any length, and a bucket that keeps nothing."""
+    """A stand-in for S3: a listing of any length, and a bucket that stores nothing."""
 
     def __init__(self, keys: int) -> None:
         self.keys = keys

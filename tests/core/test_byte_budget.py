@@ -1,4 +1,4 @@
-"""Room in memory that threads share."""
+"""A memory budget that threads share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sandbox.waiting import wait_until
 
 
 def holder(budget: ByteBudget, size: int, order: list[int]) -> threading.Thread:
-    """A thread that wants room, notes its size when it has it, and returns it."""
+    """A thread that takes `size` of the budget, records the size, and returns it."""
 
     def hold() -> None:
         with budget.room(size):
@@ -40,7 +40,7 @@ def test_a_large_image_is_not_overtaken_by_small_ones_that_would_fit() -> None:
     assert order == [8, 1]
 
 
-def test_one_that_is_larger_than_all_room_gets_all_of_it() -> None:
+def test_an_image_larger_than_the_budget_gets_all_of_it() -> None:
     budget = ByteBudget(10)
     with budget.room(25) as room:
         assert room.held == 10
@@ -48,7 +48,7 @@ def test_one_that_is_larger_than_all_room_gets_all_of_it() -> None:
         pass
 
 
-def test_two_that_turn_out_larger_do_not_wait_for_each_other() -> None:
+def test_two_images_larger_than_announced_do_not_wait_for_each_other() -> None:
     budget, done = ByteBudget(10), threading.Barrier(2)
 
     def grow() -> None:
@@ -64,14 +64,14 @@ def test_two_that_turn_out_larger_do_not_wait_for_each_other() -> None:
     assert not any(thread.is_alive() for thread in threads)
 
 
-def test_one_that_turns_out_smaller_leaves_room_for_others() -> None:
+def test_an_image_smaller_than_announced_leaves_room_for_others() -> None:
     budget = ByteBudget(10)
     with budget.room(10) as room, ExitStack() as others:
         room.resize(4)
         others.enter_context(budget.room(6))
 
 
-def test_who_is_told_to_end_waits_no_longer_and_takes_nothing() -> None:
+def test_a_stopped_thread_waits_no_longer_and_takes_nothing() -> None:
     budget = ByteBudget(10)
     with budget.room(10), pytest.raises(NoRoomError), budget.room(1, gives_up=lambda: True):
         pass

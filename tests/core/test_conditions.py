@@ -1,4 +1,4 @@
-"""S3s that do not obey conditional copies and deletes, as AWS does."""
+"""S3 services that do not support conditional copies and deletes as AWS does."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class OtherS3:
         pytest.param({"copy_object", "delete_object"}, Conditions(copies=False, deletes=False), id="both"),
     ],
 )
-def test_the_probe_finds_which_conditions_are_not_obeyed_and_leaves_nothing(
+def test_the_probe_finds_the_conditions_that_s3_ignores_and_leaves_no_object(
     aws: Aws, mode: str, operations: set[str], found: Conditions
 ) -> None:
     s3: Any = OtherS3(aws.s3, mode, operations)
@@ -60,7 +60,7 @@ def test_the_probe_finds_which_conditions_are_not_obeyed_and_leaves_nothing(
     assert len(found.warnings()) == len(operations)
 
 
-def test_the_probe_finds_that_aws_obeys(aws: Aws) -> None:
+def test_the_probe_finds_that_aws_supports_conditions(aws: Aws) -> None:
     assert probe(aws.s3, aws.settings.final_bucket, "runs/r/conditions-probe") == Conditions()
     assert aws.keys(aws.settings.final_bucket) == []
     assert Conditions().warnings() == []
@@ -89,7 +89,7 @@ def test_an_image_has_its_outcome_on_an_s3_without_conditions(
     for image in images:
         assert labeller.label(image, 1).outcome == outcome
         assert outcomes(aws, image) == [outcome]
-    assert s3.conditional == (2 if conditions == Conditions() else 0)  # then it is known
+    assert s3.conditional == (2 if conditions == Conditions() else 0)  # the first image has shown it
 
 
 @pytest.mark.parametrize("mode", ["refused", "ignored"])

@@ -1,4 +1,4 @@
-"""What becomes of an image: tables of what S3 and the model answered. No service is asked."""
+"""The outcome of an image: tables of the answers of S3 and the model. No service is called."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FOUND = Detection([{"Name": "cat", "Confidence": 90.0}], Anomaly(True, 88.0))
 MOST = 5
 
 
-def test_a_labelled_image_has_its_labels_and_its_key() -> None:
+def test_the_result_of_a_labelled_image_has_its_labels_and_its_key() -> None:
     result = decisions.labelled(KEYS, FOUND)
     assert (result.outcome, result.source, result.image_key) == (Outcome.LABELLED, IMAGE, KEYS.labelled.image.key)
     assert (result.labels, result.anomaly) == (FOUND.labels, {"IsAnomalous": True, "Confidence": 88.0})
@@ -34,9 +34,9 @@ def test_labelled_wins_over_rejected() -> None:
     [
         pytest.param(decisions.failed(IMAGE, ERROR, 1), 2, False, id="first delivery"),
         pytest.param(decisions.failed(IMAGE, ERROR, 3), 32, False, id="third delivery"),
-        pytest.param(decisions.failed(IMAGE, ERROR, 99), 900, False, id="at most a quarter of an hour"),
+        pytest.param(decisions.failed(IMAGE, ERROR, 99), 900, False, id="a quarter of an hour at most"),
         pytest.param(decisions.failed(IMAGE, ERROR, 99, soon=True), SHORT_SECONDS, False, id="throttled"),
-        pytest.param(decisions.failed(IMAGE, ERROR, 1, is_own=True), 2, True, id="its own trouble"),
+        pytest.param(decisions.failed(IMAGE, ERROR, 1, is_own=True), 2, True, id="a failure of this image"),
         pytest.param(decisions.undecided(IMAGE, ERROR, before=False), SHORT_SECONDS, True, id="not known yet"),
         pytest.param(decisions.undecided(IMAGE, ERROR, before=True), UNDECIDED_SECONDS, True, id="still not known"),
     ],
@@ -50,7 +50,7 @@ def test_how_long_a_message_is_hidden(result: Result, seconds: float, is_own: bo
     ("receives", "throttled", "may_be"),
     [(1, False, False), (MOST - 1, False, False), (MOST, False, True), (MOST, True, False), (99, True, False)],
 )
-def test_an_image_that_the_model_fails_at_may_be_to_blame_after_many_deliveries(
+def test_an_image_that_the_model_fails_for_may_be_the_cause_after_many_deliveries(
     receives: int, throttled: bool, may_be: bool
 ) -> None:
     assert decisions.may_be_to_blame(receives, MOST, throttled=throttled) is may_be
@@ -60,7 +60,7 @@ def test_an_image_that_the_model_fails_at_may_be_to_blame_after_many_deliveries(
     ("receives", "labels_another", "is_to_blame"),
     [(MOST, False, False), (MOST, True, True), (10 * MOST - 1, False, False), (10 * MOST, False, True)],
 )
-def test_it_is_to_blame_if_the_model_labels_another_one_or_none_was_labelled_for_long(
+def test_an_image_is_the_cause_if_the_model_labels_another_or_none_was_labelled_for_long(
     receives: int, labels_another: bool, is_to_blame: bool
 ) -> None:
     assert decisions.is_to_blame(receives, MOST, labels_another=labels_another) is is_to_blame
@@ -70,7 +70,7 @@ def test_it_is_to_blame_if_the_model_labels_another_one_or_none_was_labelled_for
     ("receives", "was_taken", "believed"),
     [(1, False, True), (1, True, False), (10 * MOST - 1, True, False), (10 * MOST, True, True)],
 )
-def test_a_refusal_of_an_image_that_was_labelled_before_is_believed_in_the_end(
+def test_a_refusal_of_an_image_that_was_labelled_before_counts_at_the_last_delivery(
     receives: int, was_taken: bool, believed: bool
 ) -> None:
     assert decisions.is_believed(receives, MOST, was_taken=was_taken) is believed
@@ -79,10 +79,10 @@ def test_a_refusal_of_an_image_that_was_labelled_before_is_believed_in_the_end(
 @pytest.mark.parametrize(
     ("receives", "before", "many", "is_the_images"),
     [
-        pytest.param(MOST, True, False, True, id="again, with all its deliveries"),
+        pytest.param(MOST, True, False, True, id="again, with no deliveries left"),
         pytest.param(MOST, False, False, False, id="new to this task"),
         pytest.param(MOST - 1, True, False, False, id="deliveries are left"),
-        pytest.param(MOST, True, True, False, id="so are all others"),
+        pytest.param(MOST, True, True, False, id="refused like all others"),
     ],
 )
 def test_a_request_that_may_be_wrong_for_all_rejects_an_image_only_after_some_doubt(
@@ -105,7 +105,7 @@ UNDECIDED, OWN = UNDECIDED_SECONDS, decisions.retry_seconds(MOST - 1)
         pytest.param(1, False, False, False, Outcome.FAILED, SHORT_SECONDS, id="nothing is known, new to this task"),
     ],
 )
-def test_an_object_that_cannot_be_read_is_given_up_when_it_is_to_blame(
+def test_an_object_that_cannot_be_read_is_unreadable_when_it_is_the_cause(
     receives: int, certain: bool, evidence: bool, before: bool, outcome: Outcome, seconds: float
 ) -> None:
     result = decisions.unreadable(IMAGE, ERROR, receives, MOST, certain=certain, evidence=evidence, before=before)
@@ -125,7 +125,7 @@ def test_an_object_that_cannot_be_read_is_given_up_when_it_is_to_blame(
         pytest.param("e2", False, False, Begun.OTHERS, id="S3 copies what is there: another eTag"),
     ],
 )
-def test_what_a_copy_shows_of_an_image_whose_source_is_gone(
+def test_a_copy_decides_the_outcome_of_an_image_whose_source_is_gone(
     etag: str | None, has_document: bool, is_copy_of_version: bool, begun: Begun
 ) -> None:
     found = decisions.begun(IMAGE, etag, has_document=has_document, is_copy_of_version=is_copy_of_version)
@@ -133,6 +133,6 @@ def test_what_a_copy_shows_of_an_image_whose_source_is_gone(
 
 
 @pytest.mark.parametrize("why", list(Ignored))
-def test_what_is_ignored_is_final_and_says_why(why: Ignored) -> None:
+def test_an_ignored_event_is_final_and_has_its_reason(why: Ignored) -> None:
     result = decisions.ignored(IMAGE, why)
     assert (result.outcome, result.reason, result.ignored, result.is_final) == (Outcome.IGNORED, str(why), why, True)

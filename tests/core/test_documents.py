@@ -1,4 +1,4 @@
-"""The documents in the final bucket: what is written, what is read, and their schema."""
+"""The documents in the final bucket: what is written, what can be read, and their schema."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def keeps_schema(document: Any) -> bool:
 def test_the_schema_in_the_repository_is_what_the_models_make() -> None:
     made = json.dumps(documents.json_schema(), indent=2) + "\n"
     command = f"PYTHONPATH=include python -m {documents.__name__} > {SCHEMA_FILE.relative_to(PROJECT)}"
-    assert SCHEMA_FILE.read_text() == made, f"make it again: {command}"
+    assert SCHEMA_FILE.read_text() == made, f"the schema is out of date; write it again: {command}"
     jsonschema.Draft202012Validator.check_schema(json.loads(made))
 
 
@@ -63,7 +63,7 @@ def test_a_document_keeps_the_schema_and_names_the_version_that_wrote_it(documen
     stored = json.loads(document.to_json())
     assert keeps_schema(stored)
     assert stored.pop("version") == __version__
-    assert keeps_schema(stored), "earlier versions did not write it"
+    assert keeps_schema(stored), "documents of earlier versions do not have it"
     assert not keeps_schema(stored | {"unknown": 1})
 
 
@@ -90,7 +90,7 @@ def test_a_document_is_indented_and_has_characters_of_any_script_as_they_are() -
     assert b'"body": "\\ud800"' in DOCUMENTS["rejected message"].to_json()
 
 
-def test_a_document_by_the_models_own_thresholds_says_null() -> None:
+def test_a_document_with_the_models_own_thresholds_has_null_as_min_confidence() -> None:
     document = LabelDocument.of(IMAGE, FINAL, Detection([]), replace(MODEL, min_confidence=None), RUN)
     stored = json.loads(document.to_json())
     assert keeps_schema(stored)
@@ -107,7 +107,7 @@ def test_the_schema_misses_what_a_label_document_lacks(missing: str) -> None:
     [
         pytest.param({"Confidence": 1}, id="no name"),
         pytest.param({"Name": "a"}, id="no confidence"),
-        pytest.param({"Name": "a", "Confidence": 101}, id="more than sure"),
+        pytest.param({"Name": "a", "Confidence": 101}, id="confidence over 100"),
         pytest.param({"Name": "a", "Confidence": 1, "Geometry": {"BoundingBox": {"Left": 1}}}, id="half a box"),
     ],
 )
@@ -117,7 +117,7 @@ def test_the_schema_does_not_take_half_a_label(label: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("document", [LABELLED, ANOMALOUS], ids=["labels", "an anomaly"])
-def test_what_is_written_is_read(document: LabelDocument) -> None:
+def test_a_written_document_can_be_read(document: LabelDocument) -> None:
     read = LabelDocument.parse(document.to_json())
     assert read == document
     assert read.is_of(MODEL)
@@ -125,7 +125,7 @@ def test_what_is_written_is_read(document: LabelDocument) -> None:
     assert not read.is_of(replace(MODEL, arn="arn:aws:another"))
 
 
-def test_labels_of_a_model_that_is_not_named_are_no_models_and_win_over_a_rejection_all_the_same() -> None:
+def test_labels_of_an_unnamed_model_belong_to_no_model_but_override_a_rejection() -> None:
     read = LabelDocument.parse(b'{"schema": "label-detection/1", "labels": []}')
     assert read
     assert (read.is_of(MODEL), read.detection) == (False, Detection([]))
@@ -154,10 +154,10 @@ def test_a_document_of_another_version_is_read(change: dict[str, Any]) -> None:
         pytest.param(b"text", id="no JSON"),
         pytest.param(b"[" * 100_000, id="nested too deep"),
         pytest.param(b"[1, 2]", id="a list"),
-        pytest.param(b'{"note": "mine"}', id="somebody else's"),
+        pytest.param(b'{"note": "mine"}', id="another program's document"),
         pytest.param(DOCUMENTS["rejected image"].to_json(), id="a rejection"),
         pytest.param(LABELLED.to_json().replace(b"label-detection/1", b"label-detection/2"), id="another schema"),
     ],
 )
-def test_what_is_no_label_document_is_not_read_as_one(text: bytes) -> None:
+def test_other_files_are_not_read_as_label_documents(text: bytes) -> None:
     assert LabelDocument.parse(text) is None

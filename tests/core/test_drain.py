@@ -1,4 +1,4 @@
-"""The drain: every message to its end, and none held longer than it is worked on."""
+"""The drain: every message is finished, and none is held longer than the work on it."""
 
 from __future__ import annotations
 
@@ -39,9 +39,7 @@ def test_the_journal_has_a_line_for_each_image(aws: Aws, make_drain: MakeDrain, 
     }
 
 
-def test_the_journal_says_how_long_an_image_has_waited_since_it_was_announced(
-    aws: Aws, make_drain: MakeDrain, picture: bytes
-) -> None:
+def test_the_journal_has_the_time_from_announcement_to_outcome(aws: Aws, make_drain: MakeDrain, picture: bytes) -> None:
     before = time.time()
     aws.upload("a.png", picture)
     time.sleep(1.2)
@@ -64,7 +62,7 @@ def test_at_the_deadline_the_rest_stays_in_the_queue(aws: Aws, make_drain: MakeD
     assert aws.depth() == (20 - tally.labelled, 0)
 
 
-def test_a_stop_gives_back_what_is_held_within_airflows_five_seconds(
+def test_a_stop_returns_held_messages_within_airflows_five_seconds(
     aws: Aws, make_drain: MakeDrain, picture: bytes
 ) -> None:
     for number in range(10):
@@ -92,10 +90,10 @@ def test_a_stop_gives_back_what_is_held_within_airflows_five_seconds(
 
 
 class TaskTimeoutError(BaseException):
-    """As Airflow raises it, from a signal handler."""
+    """The exception that Airflow raises from a signal handler."""
 
 
-def test_a_time_out_of_the_task_gives_back_what_is_held_without_a_grace(
+def test_a_time_out_of_the_task_returns_held_messages_without_a_grace(
     aws: Aws, make_drain: MakeDrain, picture: bytes
 ) -> None:
     aws.upload("a.png", picture)

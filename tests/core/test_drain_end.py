@@ -1,4 +1,4 @@
-"""The end of the queue: when a drain ends, whatever SQS counts, and what it does not wait for."""
+"""The end of a drain: when it ends for any count of SQS, and what it does not wait for."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from tests.core.conftest import MakeDrain
 from tests.core.images import FOUND
 from tests.core.queues import Counting, Watched, receive, return_after
 
-#: From the last answer to the end of `run`.
+#: Seconds from the last answer to the end of `run`.
 END_SECONDS = 6.0
-#: The same of a retry: its counts are up to 5 s old here, and must show nothing for 6 s.
+#: The same of a retry: its counts are up to 5 s old here, and must be zero for 6 s.
 RETRY_END_SECONDS = 11.0 + END_SECONDS
 FAILED: Any = {"Error": {"Code": "ServiceUnavailable"}, "ResponseMetadata": {"HTTPStatusCode": 503}}
 
 
 class Model:
-    """Answers after `seconds`; notes when, and for which key. It fails for keys with "odd" in them."""
+    """A model that answers after `seconds`, and records time and key. It fails for keys that contain "odd"."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         self._seconds = seconds
@@ -45,7 +45,7 @@ class Model:
         return sum(word in key for _, key in self.answers)
 
     def idle(self) -> float:
-        """Seconds since the last answer for an image that is not odd."""
+        """Seconds since the last answer for a key without "odd"."""
         return time.monotonic() - max(at for at, key in self.answers if "odd" not in key)
 
 
@@ -55,7 +55,7 @@ def upload(aws: Aws, count: int, picture: bytes) -> None:
 
 
 def hold_all(aws: Aws, seconds: int) -> None:
-    """Receive every message as a consumer that is then killed: they come back after `seconds`."""
+    """Receive every message as a consumer does that is killed then: they are visible again after `seconds`."""
     answer = aws.sqs.receive_message(
         QueueUrl=aws.settings.queue_url, MaxNumberOfMessages=10, VisibilityTimeout=seconds, WaitTimeSeconds=1
     )
@@ -65,10 +65,10 @@ def hold_all(aws: Aws, seconds: int) -> None:
 @pytest.mark.parametrize(
     "make_sqs",
     [
-        pytest.param(Watched, id="right counts"),
-        pytest.param(lambda: Counting(visible=5, in_flight=0), id="counts that say that messages are waiting"),
-        pytest.param(lambda: Counting(visible=0, in_flight=5), id="counts that say that messages are in flight"),
-        pytest.param(lambda: Counting(visible=0, in_flight=0), id="counts that say that nothing is there"),
+        pytest.param(Watched, id="correct counts"),
+        pytest.param(lambda: Counting(visible=5, in_flight=0), id="counts with waiting messages"),
+        pytest.param(lambda: Counting(visible=0, in_flight=5), id="counts with messages in flight"),
+        pytest.param(lambda: Counting(visible=0, in_flight=0), id="counts of zero"),
     ],
 )
 def test_a_drain_labels_all_and_ends_soon_after_its_last_image_whatever_sqs_counts(
@@ -81,7 +81,7 @@ def test_a_drain_labels_all_and_ends_soon_after_its_last_image_whatever_sqs_coun
     assert aws.depth() == (0, 0)
 
 
-def test_a_drain_does_not_wait_for_what_other_consumers_hold(aws: Aws, make_drain: MakeDrain, picture: bytes) -> None:
+def test_a_drain_does_not_wait_for_messages_of_other_consumers(aws: Aws, make_drain: MakeDrain, picture: bytes) -> None:
     upload(aws, 2, picture)
     hold_all(aws, 60)
     aws.upload("ours.png", picture)
@@ -112,7 +112,7 @@ def test_a_drain_ends_while_another_is_still_at_work(aws: Aws, make_drain: MakeD
     assert (took < END_SECONDS, other.tally) == (True, Tally(labelled=1))
 
 
-def test_a_retry_labels_what_its_killed_predecessor_held(aws: Aws, make_drain: MakeDrain, picture: bytes) -> None:
+def test_a_retry_labels_the_images_of_its_killed_predecessor(aws: Aws, make_drain: MakeDrain, picture: bytes) -> None:
     upload(aws, 3, picture)
     hold_all(aws, 5)
     model = Model()
@@ -132,29 +132,33 @@ def test_a_retry_waits_no_longer_than_a_predecessor_can_have_held_a_message(
     assert 4 <= time.monotonic() - begun < 4 + END_SECONDS
 
 
-def test_a_retry_waits_for_seconds_when_nobody_holds_a_message(aws: Aws, make_drain: MakeDrain, picture: bytes) -> None:
+def test_a_retry_waits_for_seconds_when_no_message_is_in_flight(
+    aws: Aws, make_drain: MakeDrain, picture: bytes
+) -> None:
     upload(aws, 1, picture)
     model = Model()
     assert make_drain(detect=model, patience=60).run() == Tally(labelled=1)
     assert model.idle() < RETRY_END_SECONDS
 
 
-def test_a_retry_does_not_believe_counts_that_miss_a_message_on_its_way_back(
+def test_a_retry_does_not_trust_counts_that_miss_a_message_on_its_way_back(
     aws: Aws, make_drain: MakeDrain, picture: bytes
 ) -> None:
-    """It is no longer in flight by one count, and not there yet by the other, which is older."""
+    """The older count no longer has it in flight; the other count does not have it visible yet."""
     upload(aws, 1, picture)
     hold_all(aws, 4)
     sqs = Counting(visible=0, in_flight=0)
     assert make_drain(sqs=sqs, patience=20).run() == Tally(labelled=1)
 
 
-def test_messages_that_come_in_during_the_last_polls_are_taken(aws: Aws, make_drain: MakeDrain, picture: bytes) -> None:
+def test_messages_that_arrive_during_the_last_polls_are_received(
+    aws: Aws, make_drain: MakeDrain, picture: bytes
+) -> None:
     upload(aws, 1, picture)
     late = iter(["second.png", "third.png"])
 
     class Late(Watched):
-        """An image is uploaded right before the poll that would be the last."""
+        """Uploads an image right before the poll that would be the last one."""
 
         def receive_message(self, **arguments: Any) -> Any:
             if self.empty and (key := next(late, "")):
@@ -164,7 +168,7 @@ def test_messages_that_come_in_during_the_last_polls_are_taken(aws: Aws, make_dr
     assert make_drain(sqs=Late()).run() == Tally(labelled=3)
 
 
-def test_while_the_last_image_is_at_work_sqs_is_not_asked_again_and_again(
+def test_while_the_last_image_is_worked_on_sqs_is_not_polled_repeatedly(
     aws: Aws, make_drain: MakeDrain, picture: bytes
 ) -> None:
     upload(aws, 1, picture)
@@ -172,10 +176,10 @@ def test_while_the_last_image_is_at_work_sqs_is_not_asked_again_and_again(
     assert make_drain(detect=model, sqs=sqs).run() == Tally(labelled=1)
     assert model.idle() < END_SECONDS
     assert len(sqs.received) < 10
-    assert all(seconds for _, seconds, _ in sqs.received), "a short poll says nothing of an empty queue"
+    assert all(seconds for _, seconds, _ in sqs.received), "a short poll cannot show that the queue is empty"
 
 
-def test_trouble_with_sqs_is_not_taken_for_an_empty_queue(aws: Aws, make_drain: MakeDrain, picture: bytes) -> None:
+def test_an_error_of_sqs_does_not_count_as_an_empty_queue(aws: Aws, make_drain: MakeDrain, picture: bytes) -> None:
     upload(aws, 5, picture)
 
     class Troubled(Watched):
@@ -196,7 +200,7 @@ def test_a_message_that_comes_twice_at_once_is_worked_on_once_and_both_deliverie
     upload(aws, 3, picture)
 
     class Twice(Watched):
-        """Delivers each message a second time, with another receipt handle, while the first is in hand."""
+        """Delivers each message again, with another receipt handle, while the first delivery is worked on."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -232,7 +236,7 @@ def test_a_receipt_handle_that_sqs_no_longer_knows_ends_no_drain(
     upload(aws, 2, picture)
 
     class Stale(Watched):
-        """The first delete is refused: the message was delivered again meanwhile."""
+        """Fails the first delete, as if the message had been delivered again meanwhile."""
 
         refused = False
 
@@ -255,7 +259,7 @@ def run_with_odd(aws: Aws, drain: Drain, picture: bytes, odd: int = 1) -> Tally:
     return drain.run()
 
 
-def test_a_failed_message_is_hidden_for_as_long_as_its_worker_says(
+def test_a_failed_message_is_hidden_for_the_time_that_its_worker_returns(
     aws: Aws, make_drain: MakeDrain, picture: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     return_after(monkeypatch, 2.5)
@@ -277,21 +281,21 @@ def test_a_failed_message_that_cannot_be_returned_is_waited_for_until_its_visibi
     assert (tally.failed, tally.rejected) == (1, 1)
 
 
-def test_a_message_that_comes_back_too_late_is_left_to_the_next_run_at_once(
+def test_a_message_that_would_return_too_late_is_left_to_the_next_run_immediately(
     aws: Aws, make_drain: MakeDrain, picture: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     return_after(monkeypatch, 120)
     model = Model()
     assert run_with_odd(aws, make_drain(detect=model), picture, odd=2) == Tally(labelled=10, failed=2)
     assert model.idle() < END_SECONDS
-    assert aws.depth() == (0, 2), "hidden until the next run"
+    assert aws.depth() == (0, 2), "the message must be hidden until the next run"
     assert "2 failed messages become visible too late for this run" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("odd", "seconds"),
     [
-        pytest.param(1, 0, id="one that returns at once"),
+        pytest.param(1, 0, id="one that returns immediately"),
         pytest.param(1, 1, id="one that returns with a delay"),
         pytest.param(3, 1, id="three that return with a delay"),
     ],
@@ -304,11 +308,11 @@ def test_images_that_fail_every_time_keep_the_model_on_for_one_budget_all_togeth
     tally = run_with_odd(aws, make_drain(detect=model, max_receives=1000, waits=Waits(returned=4.0)), picture, odd)
     assert (tally.labelled, tally.rejected) == (10, 0)
     assert model.idle() < 4 + END_SECONDS
-    assert model.asked("odd") > odd, "it was tried again"
+    assert model.asked("odd") > odd, "the image must be tried again"
     assert sum(aws.depth()) == odd
 
 
-def test_while_others_are_at_work_a_failed_image_is_tried_again_and_again(
+def test_while_others_are_worked_on_a_failed_image_is_retried(
     aws: Aws, make_drain: MakeDrain, picture: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     return_after(monkeypatch, 1)
@@ -326,7 +330,7 @@ def test_while_others_are_at_work_a_failed_image_is_tried_again_and_again(
     assert aws.depth() == (0, 0)
 
 
-def test_a_stop_returns_what_is_in_hand_at_once_and_not_after_its_delay(
+def test_a_stop_returns_held_messages_immediately_and_without_their_delay(
     aws: Aws, make_drain: MakeDrain, picture: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     return_after(monkeypatch, 300)

@@ -1,4 +1,4 @@
-"""The drain, message by message: what is announced, how, and what becomes of it."""
+"""The drain, message by message: each form of an announcement, and its outcome."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from tests.core.test_messages import direct, record, through_eventbridge, throug
         ),
     ],
 )
-def test_however_an_image_is_announced_it_is_labelled_once(
+def test_an_image_is_labelled_once_for_each_form_of_announcement(
     aws: Aws, make_drain: MakeDrain, picture: bytes, wrap: Any
 ) -> None:
     key = "line 3/100%+é.png"
     etag = aws.upload(key, picture)
     clear(aws)
-    for _ in range(2):  # and delivered twice
+    for _ in range(2):  # and SQS delivers it twice
         send(aws, wrap(aws.settings.source_bucket, key, etag))
     make_drain(workers=1).run()
     final = final_key(ImageRef(aws.settings.source_bucket, key, etag))
@@ -69,7 +69,7 @@ def announce(aws: Aws, **configuration: Any) -> None:
 
 
 @pytest.mark.parametrize("route", [announce_through_sns, announce_through_eventbridge])
-def test_an_upload_that_takes_a_detour_to_the_queue_is_labelled(
+def test_an_upload_announced_through_another_service_is_labelled(
     aws: Aws, make_drain: MakeDrain, picture: bytes, route: Any
 ) -> None:
     names: Any = ["QueueArn"]
@@ -109,7 +109,7 @@ def test_a_message_that_announces_no_image_of_ours_is_kept_and_does_not_block(
     send(aws, body)
     aws.upload("good.png", picture)
     tally = make_drain().run()
-    assert (tally.labelled, tally.rejected) == (1, 1)  # another bucket's may have come before the first of ours
+    assert (tally.labelled, tally.rejected) == (1, 1)  # messages of another bucket may arrive before our first one
     (key,) = [key for key in aws.final_keys() if key.startswith("rejected/messages/")]
     document = json.loads(aws.read(key))
     assert document["message"]["body"] == body
@@ -150,7 +150,7 @@ def test_images_beside_one_that_s3_refuses_are_all_labelled_in_the_first_run(
         pytest.param(direct(record("a.png", eventName="ObjectRemoved:Delete")), id="removed"),
     ],
 )
-def test_an_event_that_asks_for_nothing_is_counted_and_deleted(aws: Aws, make_drain: MakeDrain, body: str) -> None:
+def test_an_event_without_a_new_image_is_counted_and_deleted(aws: Aws, make_drain: MakeDrain, body: str) -> None:
     send(aws, body)
     assert make_drain().run() == Tally(ignored=1)
     assert (aws.depth(), aws.final_keys()) == ((0, 0), [])

@@ -1,4 +1,4 @@
-"""The drain on queues as odd as SQS may be: each image has one outcome, and nothing is left."""
+"""The drain on queues with the oddities of SQS: each image has one outcome, and no message is left."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def test_every_image_is_labelled_once_and_the_queue_is_empty(
     assert aws.depth() == (0, 0)
 
 
-def test_a_second_delivery_that_the_last_delete_brings_is_taken_before_the_end(
+def test_a_second_delivery_after_the_last_delete_is_received_before_the_end(
     aws: Aws, make_drain: MakeDrain, picture: bytes
 ) -> None:
-    """The last answers come during the last polls: what they delete may come again, and would start the next run."""
+    """The last answers arrive during the last polls. Messages deleted then can return, and would start the next run."""
 
     def slow(*_: Any) -> Detection:
         time.sleep(1.5)

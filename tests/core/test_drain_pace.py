@@ -1,4 +1,4 @@
-"""The drain at the model's pace, against the embedded model with a rate limit."""
+"""The drain's pace, with the embedded model and a rate limit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RATE, LATENCY = 20.0, 0.1
 
 @pytest.fixture
 def limited(aws: Aws) -> Iterator[Aws]:
-    """A running model of 20 images a second that takes 0.1 s for each."""
+    """A running model that does 20 images a second, each in 0.1 s."""
     aws.change_model(status="RUNNING", rate=RATE, latency=LATENCY)
     yield aws
     aws.change_model(rate=0, latency=0)
@@ -79,7 +79,7 @@ def test_a_limit_far_below_what_was_expected_loses_and_rejects_nothing(limited: 
     assert paced_drain(limited, 500.0).run() == Tally(labelled=60)
 
 
-def test_the_journal_says_how_long_the_answers_took(limited: Aws, picture: bytes) -> None:
+def test_the_journal_has_the_duration_of_the_answers(limited: Aws, picture: bytes) -> None:
     upload(limited, 3, picture)
     paced_drain(limited, RATE).run()
     lines = list(read_lines(limited.s3, limited.settings.final_bucket, RUN.run_id))

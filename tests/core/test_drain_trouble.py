@@ -1,4 +1,4 @@
-"""The drain in trouble: what ends it, what does not, and nothing is lost."""
+"""Errors in a drain: which of them end it, and that no image is lost."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def test_an_image_that_fails_is_tried_again_and_then_rejected(
 ) -> None:
     return_after(monkeypatch, 0)
     aws.upload("good.png", picture)
-    aws.upload("poison.png", picture + b"poison")  # in its name, and in its bytes, which is what some are sent
+    aws.upload("poison.png", picture + b"poison")  # in its key and in its bytes, because some models are sent the bytes
     aws.fail_model("detect", status=500, key="poison")
-    drain = make_drain(max_receives=3, workers=1)  # one after the other: the good one tells that the model is well
+    drain = make_drain(max_receives=3, workers=1)  # in sequence: the good image shows that the model works
     assert drain.run() == Tally(labelled=1, rejected=1, failed=2)
     assert aws.depth() == (0, 0)
 
@@ -84,7 +84,7 @@ def test_a_service_that_is_down_ends_the_drain_before_deliveries_are_used_up(
 
 
 class SomeDeletesFail:
-    """SQS that answers 200 with a `Failed` list, once for each message."""
+    """An SQS that answers 200 with a `Failed` list, once for each message."""
 
     def __init__(self, sqs: Any) -> None:
         self._sqs = sqs
@@ -102,7 +102,7 @@ class SomeDeletesFail:
         return {"Failed": [{"Id": entry["Id"], "SenderFault": False, "Code": "InternalError"} for entry in fresh]}
 
 
-def test_a_delete_that_sqs_failed_is_made_again(aws: Aws, make_drain: MakeDrain, picture: bytes) -> None:
+def test_a_delete_that_sqs_failed_is_repeated(aws: Aws, make_drain: MakeDrain, picture: bytes) -> None:
     for number in range(12):
         aws.upload(f"{number}.png", picture)
     sqs = SomeDeletesFail(client("sqs"))
@@ -111,7 +111,7 @@ def test_a_delete_that_sqs_failed_is_made_again(aws: Aws, make_drain: MakeDrain,
     assert aws.depth() == (0, 0)
 
 
-def test_trouble_with_the_journal_ends_no_drain(aws: Aws, make_drain: MakeDrain, picture: bytes) -> None:
+def test_an_error_of_the_journal_ends_no_drain(aws: Aws, make_drain: MakeDrain, picture: bytes) -> None:
     aws.upload("a.png", picture)
     aws.fail("s3", "PutObject", status=403, code="AccessDenied", key="runs/")
     assert make_drain().run() == Tally(labelled=1)

@@ -1,4 +1,4 @@
-"""What endpoints answer, as labels of one shape."""
+"""The answers of endpoints, as labels of one shape."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def labels(answer: object) -> list[dict[str, Any]]:
 
 
 def label(name: str, confidence: float, *box: float) -> dict[str, Any]:
-    """`box`: left, top, width, height."""
+    """A label. `box`: left, top, width, height."""
     found: dict[str, Any] = {"Name": name, "Confidence": confidence}
     if box:
         sides = dict(zip(("Left", "Top", "Width", "Height"), box, strict=True))
@@ -33,22 +33,22 @@ def label(name: str, confidence: float, *box: float) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        pytest.param({"prediction": []}, [], id="detector: nothing"),
+        pytest.param({"prediction": []}, [], id="detector: no object"),
         pytest.param(
             {"prediction": [[1.0, 0.25, 0, 0, 1, 1], [4.0, 0.875, 0.1, 0.2, 0.5, 0.4]]},
             [label("4", 87.5, 0.1, 0.2, 0.4, 0.2), label("1", 25, 0, 0, 1, 1)],
-            id="detector: two, the surest first",
+            id="detector: two, ordered by confidence",
         ),
         pytest.param(
             {"prediction": [[0, 0.5, -0.1, 0.5, 1.2, 0.4]]},
             [label("0", 50, 0, 0.5, 1, 0)],
             id="detector: a box beyond the image's edges, and one that is upside down",
         ),
-        pytest.param({"prediction": [[-1, 0.5, 0, 0, 1, 1]]}, [], id="detector: a row that is no find"),
+        pytest.param({"prediction": [[-1, 0.5, 0, 0, 1, 1]]}, [], id="detector: an empty row"),
         pytest.param([0.125, 0.875], [label("1", 87.5), label("0", 12.5)], id="classifier"),
         pytest.param([1, 0], [label("0", 100), label("1", 0)], id="classifier: whole numbers"),
         pytest.param([1.0000001], [label("0", 100)], id="classifier: rounded up"),
-        pytest.param([], [], id="nothing at all"),
+        pytest.param([], [], id="no object at all"),
         pytest.param(
             [{"score": 0.5, "label": "leaf", "box": {"xmin": 20, "ymin": 10, "xmax": 120, "ymax": 60}}],
             [label("leaf", 50, 0.1, 0.1, 0.5, 0.5)],
@@ -74,15 +74,15 @@ def test_each_format_becomes_labels_with_ratios_and_confidence_from_0_to_100(
         pytest.param(b'{"prediction": [[1, 50, 0, 0, 1, 1]]}', id="a score in percent"),
         pytest.param(b'[{"score": 0.5}]', id="a find without a name"),
         pytest.param(b"[0.5, NaN]", id="not a number"),
-        pytest.param(b'{"prediction": [[1, 0.5, NaN, 0, 1, 1]]}', id="a box that is none"),
-        pytest.param(b'{"prediction": [[Infinity, 0.5, 0, 0, 1, 1]]}', id="a class that is none"),
-        pytest.param(b'["leaf"]', id="names alone"),
-        pytest.param(b'{"IsAnomalous": true}', id="a verdict without its confidence"),
-        pytest.param(b'{"IsAnomalous": "yes", "Confidence": 0.9}', id="a verdict in words"),
+        pytest.param(b'{"prediction": [[1, 0.5, NaN, 0, 1, 1]]}', id="an invalid box"),
+        pytest.param(b'{"prediction": [[Infinity, 0.5, 0, 0, 1, 1]]}', id="an invalid class"),
+        pytest.param(b'["leaf"]', id="names only"),
+        pytest.param(b'{"IsAnomalous": true}', id="a verdict without a confidence"),
+        pytest.param(b'{"IsAnomalous": "yes", "Confidence": 0.9}', id="a verdict as text"),
         pytest.param(b'{"IsAnomalous": true, "Confidence": 93}', id="a verdict in percent"),
     ],
 )
-def test_an_answer_that_is_not_understood_is_said_and_not_guessed_at(answer: bytes) -> None:
+def test_an_unknown_answer_is_an_error_and_not_interpreted(answer: bytes) -> None:
     with pytest.raises(ValueError, match="the answer of the endpoint has no known format: "):
         detection_of(answer, WIDTH, HEIGHT, None)
 
@@ -90,9 +90,9 @@ def test_an_answer_that_is_not_understood_is_said_and_not_guessed_at(answer: byt
 @pytest.mark.parametrize(
     ("min_confidence", "names"),
     [(None, ["4", "1"]), (0, ["4", "1"]), (25, ["4", "1"]), (25.1, ["4"]), (90, [])],
-    ids=["the model's own", "everything", "just so sure", "surer", "none is"],
+    ids=["the model's own", "everything", "exactly as sure", "surer", "none is"],
 )
-def test_labels_that_are_less_sure_than_wanted_are_left_out(min_confidence: float | None, names: list[str]) -> None:
+def test_labels_below_the_least_confidence_are_left_out(min_confidence: float | None, names: list[str]) -> None:
     answer = {"prediction": [[1.0, 0.25, 0, 0, 1, 1], [4.0, 0.875, 0.1, 0.2, 0.5, 0.4]]}
     found = detection_of(json.dumps(answer).encode(), WIDTH, HEIGHT, min_confidence)
     assert [label["Name"] for label in found.labels] == names
@@ -104,12 +104,12 @@ def test_labels_that_are_less_sure_than_wanted_are_left_out(min_confidence: floa
     [
         pytest.param({"IsAnomalous": True, "Confidence": 0.93}, ["anomaly"], Anomaly(True, 93.0), id="anomalous"),
         pytest.param({"IsAnomalous": False, "Confidence": 0.88}, [], Anomaly(False, 88.0), id="normal"),
-        pytest.param({"IsAnomalous": True, "Confidence": 0.49}, [], Anomaly(True, 49.0), id="less sure than wanted"),
+        pytest.param({"IsAnomalous": True, "Confidence": 0.49}, [], Anomaly(True, 49.0), id="below min_confidence"),
         pytest.param(
             {"IsAnomalous": True, "Confidence": 0.9, "Anomalies": [{"Name": "dent"}]},
             ["dent"],
             Anomaly(True, 90.0),
-            id="with its kind",
+            id="with its class",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""A run's images a page at a time."""
+"""A run's images, one page at a time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AT = "2026-11-22T06:00:00Z"
 
 
 def unseen_line(number: int, outcome: str, at: str = AT, **more: Any) -> dict[str, Any]:
-    """An image that never came to the final bucket."""
+    """A journal line of an image that never reached the final bucket."""
     return image_line(number, outcome, at) | {"image": None, "error": None} | more
 
 
@@ -71,7 +71,7 @@ def test_pages_follow_each_other_without_a_gap_across_parts(aws: Aws, gallery: G
 
 
 def page_and_requests(aws: Aws) -> tuple[Page, Counter[str]]:
-    """A run's first page, and what S3 was asked for it."""
+    """A run's first page, and the requests to S3 for it."""
     asked: Counter[str] = Counter()
     aws.s3.meta.events.register("before-call.s3", lambda model, **_: asked.update([model.name]), unique_id="count")
     try:
@@ -97,7 +97,7 @@ def test_images_that_somebody_puts_before_the_parts_do_not_cost_a_request_for_ea
     assert asked == {"ListObjectsV2": 2, "GetObject": 1}
 
 
-def test_a_filter_reads_on_as_far_as_one_request_may_and_says_where_to_go_on(aws: Aws, gallery: Gallery) -> None:
+def test_a_filter_reads_as_much_as_one_request_may_and_returns_a_cursor(aws: Aws, gallery: Gallery) -> None:
     for number in range(10):
         write(aws, part(number), [image_line(number), image_line(100 + number, "rejected")])
     write(aws, part(10), [image_line(200, cat=95)])
@@ -158,13 +158,13 @@ DENIED = {"code": "AccessDenied", "message": "no"}
         (Show.REJECTED, []),
     ],
 )
-def test_what_s3_refuses_is_among_all_and_what_is_ignored_is_shown_when_it_is_asked_for(
+def test_refused_objects_are_among_all_and_ignored_ones_are_shown_on_request(
     aws: Aws, gallery: Gallery, show: Show, found: list[str]
 ) -> None:
     test = {"source": None, "reason": "message m: s3:TestEvent", "ignored": "test event"}
     lines = [
         image_line(1, cat=90),
-        unseen_line(1, "ignored", "2026-11-22T06:05:00Z", ignored="gone"),  # its message came twice
+        unseen_line(1, "ignored", "2026-11-22T06:05:00Z", ignored="gone"),  # its message was delivered twice
         unseen_line(2, "unreadable", error=DENIED, reason="message m is kept"),
         unseen_line(3, "ignored", ignored="not an arrival"),
         unseen_line(4, "ignored") | test,
@@ -230,7 +230,7 @@ SIDES = {"Left": 0.1, "Top": 0.2, "Width": 0.3, "Height": 0.4}
     + [{"BoundingBox": {**SIDES, "Top": top}} for top in ("0.2", None, float("inf"))],
     ids=str,
 )
-def test_a_label_whose_box_is_none_is_there_without_it(aws: Aws, gallery: Gallery, geometry: Any) -> None:
+def test_a_label_with_an_invalid_box_is_shown_without_it(aws: Aws, gallery: Gallery, geometry: Any) -> None:
     line = image_line(1, cat=90)
     line["labels"][0]["Geometry"] = geometry
     write(aws, part(0), [json.dumps(line).replace("Infinity", "1e999").encode()])
@@ -268,7 +268,7 @@ def test_a_run_without_a_journal_has_an_empty_page(gallery: Gallery) -> None:
     assert (page.images, page.lines, page.next) == ([], 0, None)
 
 
-def test_only_the_key_that_its_source_has_is_a_picture(aws: Aws, gallery: Gallery) -> None:
+def test_only_the_key_derived_from_the_source_is_a_picture(aws: Aws, gallery: Gallery) -> None:
     keys = ["runs/other/report.json", "rejected/1.png", "2.png", "1.png"]
     write(aws, part(0), [{**image_line(number), "image": key} for number, key in enumerate(keys)])
     assert [image["is_picture"] for image in gallery.page(Wanted(), None, 24).images] == [False] * 4
@@ -292,7 +292,7 @@ def test_an_image_is_found_by_its_place(aws: Aws, gallery: Gallery) -> None:
 @pytest.mark.parametrize(
     "text", ["", "../../x:0", "000-0123abcd-000000", "000-0123abcd-000000:-1", "000-0123ABCD-000000:1"], ids=ascii
 )
-def test_what_is_no_place(text: str) -> None:
+def test_an_invalid_place_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a position"):
         JournalPosition.parse(text)
 
@@ -307,7 +307,7 @@ def test_parts_are_kept_up_to_a_size(aws: Aws) -> None:
     assert [name for _, _, name in parts._kept] == [part(1), part(2)]
 
 
-def test_a_part_larger_than_all_that_is_kept_is_read_once_for_its_pictures(aws: Aws) -> None:
+def test_a_part_larger_than_the_cache_is_read_once_for_its_pictures(aws: Aws) -> None:
     write(aws, part(0), [image_line(0)])
     parts = Parts(most_bytes=1)
     lines = parts.read(aws.s3, aws.settings.final_bucket, RUN, part(0))

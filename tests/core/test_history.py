@@ -1,4 +1,4 @@
-"""What runs have seen of a model, and how often one looks at a model that starts."""
+"""What earlier runs have measured of a model, and how often a starting model is looked at."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ def test_the_last_ten_starts_are_kept() -> None:
     assert history.start_range == (2.0, 11.0)
 
 
-def test_what_a_run_has_not_seen_is_as_it_was() -> None:
+def test_values_that_a_run_has_not_measured_stay() -> None:
     history = History(start_seconds=(300.0,), seconds_per_image=0.4)
     assert history.learn(None, None) == history
     assert history.learn(None, 0.5).seconds_per_image == 0.5
 
 
 def looks(takes: float, usual: tuple[float, float] | None) -> tuple[int, float]:
-    """How often one looks at a model that takes so many seconds, and how late it is seen."""
+    """Number of looks at a model that needs `seconds` to start, and the delay until it is seen running."""
     elapsed, count = 0.0, 1
     while elapsed < takes:
         elapsed += seconds_to_next_look(elapsed, usual)
@@ -39,10 +39,10 @@ def looks(takes: float, usual: tuple[float, float] | None) -> tuple[int, float]:
         pytest.param(540, (590, 640), 65, 1, id="a little early"),
         pytest.param(400, (590, 640), 50, 10, id="far too early"),
         pytest.param(900, (590, 640), 350, 5, id="late"),
-        pytest.param(8, (8.2, 8.5), 5, 1, id="the embedded one"),
+        pytest.param(8, (8.2, 8.5), 5, 1, id="the embedded model"),
     ],
 )
-def test_a_start_is_seen_soon_and_is_not_asked_for_all_the_time(
+def test_a_start_is_seen_soon_with_few_looks(
     takes: float, usual: tuple[float, float] | None, most_looks: int, latest: float
 ) -> None:
     count, late = looks(takes, usual)

@@ -1,4 +1,4 @@
-"""Images that are sent to a model: the very version, and what can be said of it before it is sent."""
+"""Images whose bytes are sent to a model: the exact version, and the checks before the call."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def picture(kind: str, orientation: int | None = None) -> bytes:
 
 
 def chunks_of(body: bytes) -> list[bytes]:
-    """A PNG's chunks, each with its length and check sum."""
+    """A PNG's chunks, each with its length and checksum."""
     found, at = [], 8
     while at < len(body):
         end = at + 12 + int.from_bytes(body[at : at + 4])
@@ -40,7 +40,7 @@ def chunks_of(body: bytes) -> list[bytes]:
 
 
 def with_exif_after_the_pixels(orientation: int, more: bytes = b"", exif: bytes = b"") -> bytes:
-    """PNG allows the chunk anywhere before the end. `more`: a chunk between; `exif`: another one in its place."""
+    """A PNG with its EXIF chunk after the pixels, as PNG allows. `more`: a chunk before it; `exif`: other data."""
     chunks = chunks_of(picture("PNG", orientation))
     own = next(chunk for chunk in chunks if chunk[4:8] == b"eXIf")
     others = [chunk for chunk in chunks if chunk != own]
@@ -52,7 +52,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def bomb() -> bytes:
-    """A small PNG whose header says that it is huge."""
+    """A small PNG whose header declares a huge size."""
     body = picture("PNG")
     header = b"IHDR" + struct.pack(">II", 50_000, 50_000) + body[24:29]
     return body[:12] + header + struct.pack(">I", zlib.crc32(header)) + body[33:]
@@ -67,19 +67,19 @@ def bomb() -> bytes:
         pytest.param(picture("JPEG", orientation=3), "image/jpeg", (120, 80), id="JPEG upside down"),
         pytest.param(picture("JPEG", orientation=6), "image/jpeg", (80, 120), id="JPEG on its side"),
         pytest.param(picture("PNG", orientation=8), "image/png", (80, 120), id="PNG on its side"),
-        pytest.param(with_exif_after_the_pixels(6), "image/png", (80, 120), id="PNG on its side, said at its end"),
-        pytest.param(with_exif_after_the_pixels(3), "image/png", (120, 80), id="PNG upside down, said at its end"),
+        pytest.param(with_exif_after_the_pixels(6), "image/png", (80, 120), id="PNG on its side, EXIF at its end"),
+        pytest.param(with_exif_after_the_pixels(3), "image/png", (120, 80), id="PNG upside down, EXIF at its end"),
         pytest.param(
             with_exif_after_the_pixels(6, more=chunk(b"tEXt", b"Comment\0fine")),
             "image/png",
             (80, 120),
-            id="PNG on its side, said behind a text",
+            id="PNG on its side, EXIF after a text",
         ),
         pytest.param(
             with_exif_after_the_pixels(6, exif=chunk(b"eXIf", b"not EXIF at all")),
             "image/png",
             (120, 80),
-            id="PNG with EXIF data at its end that is none",
+            id="PNG with invalid EXIF data at its end",
         ),
         pytest.param(
             with_exif_after_the_pixels(6, more=chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(3_000_000)))),
@@ -91,7 +91,7 @@ def bomb() -> bytes:
         pytest.param(picture("PNG") + chunk(b"eXIf", b"x" * 20), "image/png", (120, 80), id="EXIF data after the end"),
     ],
 )
-def test_an_image_is_read_as_it_is_and_measured_as_it_is_looked_at(
+def test_an_images_bytes_are_unchanged_and_its_size_is_that_after_exif(
     aws: Aws, body: bytes, content_type: str, size: tuple[int, int]
 ) -> None:
     image = upload(aws, "line 3/é+part.bin", body)
@@ -104,13 +104,13 @@ def test_an_image_is_read_as_it_is_and_measured_as_it_is_looked_at(
     [
         pytest.param(GIF, "InvalidImageFormatException", id="GIF"),
         pytest.param(TEXT, "InvalidImageFormatException", id="text"),
-        pytest.param(b"", "InvalidImageFormatException", id="nothing"),
+        pytest.param(b"", "InvalidImageFormatException", id="no bytes"),
         pytest.param(picture("PNG")[:20], "InvalidImageFormatException", id="a PNG's beginning"),
-        pytest.param(bomb(), "InvalidImageFormatException", id="more pixels than anybody has"),
+        pytest.param(bomb(), "InvalidImageFormatException", id="too many pixels"),
         pytest.param(picture("PNG") + bytes(LIMIT), "ImageTooLargeException", id="too large"),
     ],
 )
-def test_what_no_model_takes_is_refused_before_it_is_sent(aws: Aws, body: bytes, code: str) -> None:
+def test_a_file_that_no_model_accepts_is_refused_before_it_is_sent(aws: Aws, body: bytes, code: str) -> None:
     image = upload(aws, "part.png", body)
     limit = max(LIMIT, len(body) if code.startswith("Invalid") else 0)
     with pytest.raises(ImageRefusedError) as refusal:
@@ -119,7 +119,7 @@ def test_what_no_model_takes_is_refused_before_it_is_sent(aws: Aws, body: bytes,
 
 
 def with_chunk(kind: bytes, data: bytes, wrong: int = 0) -> bytes:
-    """A PNG with one more chunk before its pixels; `wrong`: how far its check sum is off."""
+    """A PNG with one more chunk before its pixels; `wrong`: the error in its checksum."""
     body = picture("PNG")
     chunk = struct.pack(">I", len(data)) + kind + data + struct.pack(">I", (zlib.crc32(kind + data) + wrong) % 2**32)
     return body[:33] + chunk + body[33:]
@@ -130,30 +130,30 @@ def test_a_png_of_a_million_chunks_is_looked_at_in_no_time(aws: Aws) -> None:
     image = upload(aws, "part.png", body)
     started = time.process_time()
     read = read_image(client("s3"), image, len(body))
-    assert (read.width, read.height) == (120, 80), "its EXIF data is not looked for so far behind"
+    assert (read.width, read.height) == (120, 80), "EXIF data behind this many chunks must be ignored"
     assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        pytest.param(with_chunk(b"tEXt", b"Comment\0fine", wrong=1), id="a text with a wrong check sum"),
+        pytest.param(with_chunk(b"tEXt", b"Comment\0fine", wrong=1), id="a text with a wrong checksum"),
         pytest.param(with_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(3_000_000))), id="megabytes of text"),
-        pytest.param(with_chunk(b"eXIf", b"not EXIF at all"), id="EXIF that is none"),
+        pytest.param(with_chunk(b"eXIf", b"not EXIF at all"), id="invalid EXIF"),
     ],
 )
-def test_what_stands_beside_a_pngs_pixels_refuses_it_not(aws: Aws, body: bytes) -> None:
+def test_other_chunks_do_not_make_a_png_refused(aws: Aws, body: bytes) -> None:
     read = read_image(client("s3"), upload(aws, "part.png", body), LIMIT)
     assert (read.content_type, read.width, read.height) == ("image/png", 120, 80)
 
 
-def test_an_archived_image_is_not_taken_for_a_refused_call(aws: Aws) -> None:
+def test_an_archived_image_does_not_count_as_a_refused_call(aws: Aws) -> None:
     image = upload(aws, "part.png", picture("PNG"), StorageClass="GLACIER")
     with pytest.raises(ImageUnreadableError):
         read_image(client("s3"), image, LIMIT)
 
 
-def test_an_image_of_just_so_many_bytes_is_taken(aws: Aws) -> None:
+def test_an_image_of_exactly_the_maximum_size_is_accepted(aws: Aws) -> None:
     body = picture("PNG") + bytes(100)
     assert read_image(client("s3"), upload(aws, "part.png", body), len(body)).content.read() == body
 
@@ -163,12 +163,12 @@ def test_an_image_of_just_so_many_bytes_is_taken(aws: Aws) -> None:
     [{"key": "gone.png"}, {"etag": "0" * 32}, {"bucket": "no-such-bucket-anywhere"}],
     ids=["gone", "overwritten", "no bucket"],
 )
-def test_another_version_or_none_at_all_is_not_taken_for_it(aws: Aws, change: dict[str, str]) -> None:
+def test_another_version_or_a_missing_object_is_not_used(aws: Aws, change: dict[str, str]) -> None:
     image = upload(aws, "part.png", picture("PNG"))
     with pytest.raises(ImageUnreadableError):
         read_image(client("s3"), replace(image, **change), LIMIT)  # type: ignore[arg-type]
 
 
-def test_an_image_without_an_etag_is_read_as_it_lies(aws: Aws) -> None:
+def test_an_image_without_an_etag_is_read_in_its_present_version(aws: Aws) -> None:
     image = replace(upload(aws, "part.png", picture("PNG")), etag=None)
     assert read_image(client("s3"), image, LIMIT).content_type == "image/png"

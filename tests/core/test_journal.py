@@ -1,4 +1,4 @@
-"""What the journal's line of an image has, and what a page shows of it."""
+"""An image's line in the journal, and what a page shows of it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ANOMALY = {"IsAnomalous": True, "Confidence": 88.0}
 
 
 def noted(aws: Aws, *results: Result) -> list[dict[str, Any]]:
-    """The lines of a journal that took these results."""
+    """The lines of a journal to which these results were added."""
     journal = Journal(aws.s3, aws.settings.final_bucket, RUN)
     for result in results:
         journal.add(result)
@@ -41,7 +41,7 @@ def test_a_redelivered_image_keeps_its_anomaly_in_the_journal_and_on_the_page(
     labeller = make_labeller(detect=detect)
     image = upload(aws, "a.png", picture)
     first = labeller.label(image, 1)
-    upload(aws, "a.png", picture)  # as it lies after a task was killed before it deleted the source
+    upload(aws, "a.png", picture)  # the state after a task was killed before it deleted the source
     again = labeller.label(image, 2)
     assert len(asked) == 1
     lines = noted(aws, first, again)
@@ -50,7 +50,7 @@ def test_a_redelivered_image_keeps_its_anomaly_in_the_journal_and_on_the_page(
     assert shown["anomaly"] == ANOMALY
 
 
-def test_a_line_says_by_which_reason_an_image_was_ignored(aws: Aws) -> None:
+def test_a_line_has_the_reason_for_which_an_image_was_ignored(aws: Aws) -> None:
     image = ImageRef("parts", "a.png", "e")
     first, second = noted(
         aws,
@@ -67,7 +67,7 @@ def test_a_line_says_by_which_reason_an_image_was_ignored(aws: Aws) -> None:
         pytest.param({}, id="a line of the first version"),
         pytest.param({"later": 1}, id="a field of a later version"),
         pytest.param({"seconds": "x", "throttled": None, "worked": [], "lag": True, "task": "0"}, id="odd numbers"),
-        pytest.param({"seconds": float("nan"), "worked": float("inf")}, id="numbers that JSON has not"),
+        pytest.param({"seconds": float("nan"), "worked": float("inf")}, id="numbers that JSON does not have"),
         pytest.param({"anomaly": "x", "error": "x", "at": 5}, id="odd parts"),
         pytest.param({"reason": "\ud800"}, id="half a surrogate pair"),
     ],
@@ -81,7 +81,7 @@ def test_a_line_of_another_version_or_with_odd_values_is_read(change: dict[str, 
     assert (line.anomaly, line.error, line.moment) == (None, None, None)
 
 
-def test_what_the_journal_writes_it_reads_and_the_fields_have_their_order(aws: Aws) -> None:
+def test_a_written_line_can_be_read_and_its_fields_have_their_order(aws: Aws) -> None:
     image = ImageRef("parts", "猫\ud800.png", "e", "v", 7)
     result = Result(Outcome.REJECTED, image, "rejected/a", error=Error("Bad", "no"), anomaly=ANOMALY)
     line = JournalLine.of(result, Calls(0.12345, 2, 0.1, 0.5), None, task=3)

@@ -1,4 +1,4 @@
-"""Final keys."""
+"""Keys in the final bucket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One image, one outcome: whatever it is, whatever becomes of it meanwhile."""
+"""One image, one outcome, for every file and for every change during the work on it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_an_image_is_labelled_under_its_own_name(
     assert document["image"] == {"bucket": aws.settings.final_bucket, "key": final_key(image)}
 
 
-def test_type_metadata_and_tags_go_along(aws: Aws, make_labeller: MakeLabeller, picture: bytes) -> None:
+def test_content_type_metadata_and_tags_are_copied(aws: Aws, make_labeller: MakeLabeller, picture: bytes) -> None:
     image = upload(aws, "a.png", picture, ContentType="image/png", Metadata={"line": "3"}, Tagging="shift=night")
     make_labeller().label(image, 1)
     copied: dict[str, Any] = {"Bucket": aws.settings.final_bucket, "Key": final_key(image)}
@@ -52,10 +52,10 @@ def test_type_metadata_and_tags_go_along(aws: Aws, make_labeller: MakeLabeller, 
     ("original", "wanted", "copied"),
     [
         pytest.param(None, None, "STANDARD", id="standard"),
-        pytest.param("STANDARD_IA", None, "STANDARD_IA", id="seldom read"),
+        pytest.param("STANDARD_IA", None, "STANDARD_IA", id="infrequent access"),
         pytest.param("INTELLIGENT_TIERING", None, "INTELLIGENT_TIERING", id="tiering"),
-        pytest.param("STANDARD_IA", "ONEZONE_IA", "ONEZONE_IA", id="the option says another"),
-        pytest.param("STANDARD_IA", "STANDARD", "STANDARD", id="the option says standard"),
+        pytest.param("STANDARD_IA", "ONEZONE_IA", "ONEZONE_IA", id="another class in the option"),
+        pytest.param("STANDARD_IA", "STANDARD", "STANDARD", id="the standard class in the option"),
     ],
 )
 def test_a_copy_keeps_its_storage_class_or_has_the_one_that_is_wanted(
@@ -87,7 +87,7 @@ def test_the_copy_of_a_restored_object_is_not_archived(aws: Aws, make_labeller: 
     ],
 )
 @kinds
-def test_what_the_model_refuses_is_rejected_with_the_services_own_error(
+def test_an_image_that_the_model_refuses_is_rejected_with_the_services_own_error(
     aws: Aws, make_labeller: MakeLabeller, body: bytes, code: str
 ) -> None:
     image = upload(aws, "bad.png", body)
@@ -139,7 +139,7 @@ def test_an_overwritten_image_is_left_for_its_own_event(
 
 
 class Interrupted:
-    """An S3 client that does something, once, after the copy or after the document; everything else is the client's."""
+    """An S3 client that runs an action once, after the copy or after the document."""
 
     def __init__(self, s3: Any, moment: str, act: Any) -> None:
         self._s3, self._moment, self._act = s3, moment, act

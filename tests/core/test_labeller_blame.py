@@ -1,4 +1,4 @@
-"""Who is to blame when an image fails again and again: itself, or the service."""
+"""An image that fails repeatedly: whether the image or the service is the cause."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.core.images import FOUND, outcomes, upload
 
 
 class Model:
-    """A model that fails at images whose key is in `fails_at`, one after the other or for good."""
+    """A model that fails for images whose key is in `fails_at`, once per entry or permanently."""
 
     def __init__(self, *fails_at: str) -> None:
         self.fails_at = list(fails_at)
@@ -28,7 +28,7 @@ class Model:
         return FOUND
 
 
-def test_an_image_that_the_model_fails_at_is_rejected_when_it_labels_others(
+def test_an_image_that_the_model_fails_for_is_rejected_when_it_labels_others(
     aws: Aws, make_labeller: MakeLabeller, picture: bytes
 ) -> None:
     good, bad = upload(aws, "good.png", picture), upload(aws, "bad.png", picture)
@@ -53,7 +53,7 @@ def test_a_model_that_is_down_rejects_no_image_however_often_it_comes(
     assert labeller.label(image, 100).outcome is Outcome.LABELLED
 
 
-def test_an_image_whose_trouble_ended_while_the_model_was_tried_is_labelled(
+def test_an_image_that_no_longer_fails_while_the_model_is_tried_is_labelled(
     aws: Aws, make_labeller: MakeLabeller, picture: bytes
 ) -> None:
     good, image = upload(aws, "good.png", picture), upload(aws, "a.png", picture)
@@ -72,7 +72,7 @@ def test_an_image_whose_trouble_ended_while_the_model_was_tried_is_labelled(
 
 
 @pytest.mark.parametrize("gone", [False, True], ids=["nothing labelled yet", "what was labelled is gone"])
-def test_while_the_model_cannot_be_tried_with_another_image_one_may_fail_ten_times_as_often(
+def test_without_another_image_to_try_an_image_may_fail_ten_times_as_often(
     aws: Aws, make_labeller: MakeLabeller, picture: bytes, gone: bool
 ) -> None:
     good, image = upload(aws, "good.png", picture), upload(aws, "a.png", picture)
@@ -104,7 +104,7 @@ def test_throttling_never_rejects_an_image(aws: Aws, make_labeller: MakeLabeller
     assert outcomes(aws, image) == ["pending"]
 
 
-def test_trouble_of_s3_never_rejects_an_image(aws: Aws, make_labeller: MakeLabeller, picture: bytes) -> None:
+def test_an_error_of_s3_never_rejects_an_image(aws: Aws, make_labeller: MakeLabeller, picture: bytes) -> None:
     image = upload(aws, "a.png", picture)
     aws.fail("s3", "CopyObject", status=503, code="SlowDown")
     assert make_labeller(max_receives=1).label(image, 9).outcome is Outcome.FAILED

@@ -1,4 +1,4 @@
-"""One image, one outcome: wherever its way is cut off, and whatever service is in trouble."""
+"""One image, one outcome: for every interruption between two calls, and for every failing service."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from tests.model_calls import KINDS
 
 kinds = pytest.mark.kinds(*KINDS)
 
-#: The look whether the other outcome stands is a HEAD of the rejection when it labels, a GET of the document when it
-#: rejects; the one before is for the copy's storage class.
+#: The check for the other outcome is a HEAD of the rejection when the image is labelled, and a GET of the document
+#: when it is rejected. The HEAD before it reads the storage class for the copy.
 WAY = ["detect", "head_object", "copy_object", "put_object", "look for the other outcome", "delete_object"]
 
 
 class KilledError(BaseException):
-    """Stands for kill -9: nothing catches it."""
+    """A stand-in for kill -9: nothing catches it."""
 
 
 class Killed:
-    """An S3 client that dies right before or right after a call; `of`: only one whose key begins so."""
+    """An S3 client that dies right before or right after a call; `of`: prefix of the key for which it dies."""
 
     def __init__(self, s3: Any, step: str, when: str, of: str = "") -> None:
         self._s3, self._step, self._when, self._of = s3, step, when, of
@@ -44,7 +44,7 @@ class Killed:
             if not request["Key"].startswith(self._of):
                 return call(**request)
             if self._when == "after":
-                with contextlib.suppress(ClientError):  # a look that finds nothing is an answer too
+                with contextlib.suppress(ClientError):  # a call that finds nothing counts as answered, too
                     call(**request)
             raise KilledError
 
@@ -55,7 +55,7 @@ class Killed:
 @pytest.mark.parametrize("kind", ["labelled", "rejected"])
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("step", WAY)
-def test_a_way_that_is_cut_off_anywhere_is_ended_by_the_next_delivery(
+def test_an_interrupted_image_is_finished_by_the_next_delivery(
     aws: Aws, make_labeller: MakeLabeller, picture: bytes, step: str, when: str, kind: str
 ) -> None:
     of = ""
@@ -72,13 +72,13 @@ def test_a_way_that_is_cut_off_anywhere_is_ended_by_the_next_delivery(
     parts = {"detect": dying_detect} if step == "detect" else {"s3": Killed(aws.s3, step, when, of)}
     with pytest.raises(KilledError):
         make_labeller(**parts).label(image, 1)
-    assert set(outcomes(aws, image)) & {"pending", kind}, "lost"
+    assert set(outcomes(aws, image)) & {"pending", kind}, "the image is lost"
     make_labeller().label(image, 2)
     assert outcomes(aws, image) == [kind]
 
 
 @kinds
-def test_a_picture_that_was_taken_once_and_is_refused_now_is_asked_about_again(
+def test_a_picture_that_was_labelled_once_and_is_refused_now_is_retried(
     aws: Aws, make_labeller: MakeLabeller, picture: bytes
 ) -> None:
     image = upload(aws, "a.png", picture)
@@ -91,7 +91,7 @@ def test_a_picture_that_was_taken_once_and_is_refused_now_is_asked_about_again(
     assert outcomes(aws, image) == ["labelled"]
 
 
-def test_one_that_is_refused_for_good_is_rejected_in_the_end(
+def test_a_picture_that_is_always_refused_is_rejected_at_the_last_delivery(
     aws: Aws, make_labeller: MakeLabeller, picture: bytes
 ) -> None:
     image = upload(aws, "a.png", picture)
@@ -109,7 +109,7 @@ def test_labelled_wins_when_two_deliveries_disagree(
 ) -> None:
     image = upload(aws, "a.png", picture)
 
-    for opinion in order:  # each is cut off before it deletes the source
+    for opinion in order:  # each delivery is interrupted before it deletes the source
         dying = make_labeller(
             s3=Killed(aws.s3, "delete_object", "before"), detect=detect if opinion == "labels" else refuse
         )
@@ -119,7 +119,7 @@ def test_labelled_wins_when_two_deliveries_disagree(
     assert outcomes(aws, image) == ["labelled"]
 
 
-def test_a_redelivered_image_that_was_labelled_is_not_looked_at_again(
+def test_a_redelivered_image_that_was_labelled_is_not_sent_to_the_model_again(
     aws: Aws, make_labeller: MakeLabeller, picture: bytes
 ) -> None:
     image = upload(aws, "a.png", picture)
@@ -142,7 +142,7 @@ def test_a_redelivered_image_that_was_labelled_is_not_looked_at_again(
         pytest.param(400, "ThrottlingException", id="throttled"),
     ],
 )
-def test_trouble_of_a_service_gives_the_image_back(
+def test_an_error_of_a_service_returns_the_image_to_the_queue(
     aws: Aws, make_labeller: MakeLabeller, picture: bytes, service: str, status: int, code: str, quick_retries: None
 ) -> None:
     image = upload(aws, "a.png", picture)
@@ -187,7 +187,7 @@ def test_a_model_that_refuses_the_caller_or_is_off_is_not_the_images_fault(
 
 
 @pytest.mark.parametrize("operation", ["CopyObject", "PutObject", "HeadObject"])
-def test_a_final_bucket_that_refuses_a_call_is_nobodys_image_and_nothing_is_lost(
+def test_a_final_bucket_that_refuses_a_call_is_no_images_fault_and_nothing_is_lost(
     aws: Aws, make_labeller: MakeLabeller, picture: bytes, operation: str
 ) -> None:
     image = upload(aws, "a.png", picture)
@@ -195,12 +195,14 @@ def test_a_final_bucket_that_refuses_a_call_is_nobodys_image_and_nothing_is_lost
     with pytest.raises(ClientError, match=operation):
         make_labeller().label(image, 99)
     aws.control("faults", "DELETE")
-    assert set(outcomes(aws, image)) & {"pending", "labelled"}, "lost"
+    assert set(outcomes(aws, image)) & {"pending", "labelled"}, "the image is lost"
     make_labeller().label(image, 99)
     assert outcomes(aws, image) == ["labelled"]
 
 
-def test_an_event_without_an_etag_means_what_is_there(aws: Aws, make_labeller: MakeLabeller, picture: bytes) -> None:
+def test_an_event_without_an_etag_means_the_present_version(
+    aws: Aws, make_labeller: MakeLabeller, picture: bytes
+) -> None:
     image = upload(aws, "a.png", picture)
     make_labeller().label(ImageRef(image.bucket, image.key), 1)
     assert outcomes(aws, image) == ["labelled"]
@@ -225,7 +227,7 @@ def refuse(*_: Any) -> Detection:
 
 @pytest.mark.parametrize("opinion", ["labels", "refuses"])
 @pytest.mark.parametrize("fate", ["overwritten", "gone"])
-def test_a_copy_without_document_is_ended_though_its_source_is_no_longer_there(
+def test_a_copy_without_document_is_finished_though_its_source_is_gone(
     aws: Aws, make_labeller: MakeLabeller, picture: bytes, fate: str, opinion: str
 ) -> None:
     image = upload(aws, "a.png", picture)
@@ -244,10 +246,10 @@ def test_a_copy_without_document_is_ended_though_its_source_is_no_longer_there(
 
 
 @pytest.mark.parametrize("trouble", ["its look fails", "it is killed before its look"])
-def test_a_rejection_beside_a_labelled_image_is_taken_away_by_a_later_delivery(
+def test_a_rejection_beside_a_labelled_image_is_removed_by_a_later_delivery(
     aws: Aws, make_labeller: MakeLabeller, picture: bytes, trouble: str
 ) -> None:
-    """Two deliveries disagree, and neither has yet taken the rejection away when the source is gone."""
+    """Two deliveries disagree, and the source is gone before either has removed the rejection."""
     image = upload(aws, "a.png", picture)
     with pytest.raises(KilledError):
         make_labeller(s3=Killed(aws.s3, "get_object", "before"), detect=refuse).label(image, 1)
@@ -266,7 +268,7 @@ def test_a_rejection_beside_a_labelled_image_is_taken_away_by_a_later_delivery(
 def test_a_rejection_that_begins_while_the_image_is_labelled_leaves_nothing(
     aws: Aws, make_labeller: MakeLabeller, picture: bytes
 ) -> None:
-    """The other copies after all that the first writes to the final bucket, fails its look, and never returns."""
+    """The second delivery copies after all writes of the first one, fails at its check, and never returns."""
     image = upload(aws, "a.png", picture)
 
     class RejectedJustBeforeTheEnd:
@@ -286,12 +288,12 @@ def test_a_rejection_that_begins_while_the_image_is_labelled_leaves_nothing(
 @pytest.mark.parametrize(
     "body",
     [
-        pytest.param(b'{"note": "mine"}', id="somebody else's"),
+        pytest.param(b'{"note": "mine"}', id="another program's document"),
         pytest.param(b"[1, 2]", id="a list"),
         pytest.param(b"text", id="no JSON"),
     ],
 )
-def test_a_document_that_is_not_ours_is_written_over(
+def test_a_document_that_is_not_ours_is_overwritten(
     aws: Aws, make_labeller: MakeLabeller, picture: bytes, body: bytes
 ) -> None:
     image = upload(aws, "a.png", picture)
@@ -301,9 +303,7 @@ def test_a_document_that_is_not_ours_is_written_over(
     assert json.loads(aws.read(key))["source"]["key"] == "a.png"
 
 
-def test_a_redelivered_image_keeps_what_its_document_says_of_the_whole_image(
-    aws: Aws, make_labeller: MakeLabeller, picture: bytes
-) -> None:
+def test_a_redelivered_image_keeps_its_documents_anomaly(aws: Aws, make_labeller: MakeLabeller, picture: bytes) -> None:
     image = upload(aws, "a.png", picture)
     found = Detection(LABELS, Anomaly(True, 93.0))
     with pytest.raises(KilledError):
@@ -311,7 +311,7 @@ def test_a_redelivered_image_keeps_what_its_document_says_of_the_whole_image(
     assert make_labeller(detect=refuse).label(image, 2).anomaly == {"IsAnomalous": True, "Confidence": 93.0}
 
 
-def test_another_models_labels_are_not_believed(aws: Aws, make_labeller: MakeLabeller, picture: bytes) -> None:
+def test_labels_of_another_model_are_not_reused(aws: Aws, make_labeller: MakeLabeller, picture: bytes) -> None:
     image = upload(aws, "a.png", picture)
     with pytest.raises(KilledError):
         make_labeller(

@@ -1,4 +1,4 @@
-"""Events whose keys are encoded once more than AWS does, as LocalStack's EventBridge events are."""
+"""Events whose keys are encoded once more than AWS does, as in LocalStack's EventBridge events."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def put(aws: Aws, key: str, body: bytes) -> ImageRef:
 
 @pytest.mark.parametrize("encode", [quote, quote_plus])
 @pytest.mark.parametrize("key", KEYS)
-def test_an_image_is_labelled_whose_event_has_its_key_encoded(
+def test_an_image_whose_event_has_an_encoded_key_is_labelled(
     aws: Aws, make_labeller: MakeLabeller, picture: bytes, key: str, encode: type
 ) -> None:
     image = put(aws, key, picture)
@@ -35,7 +35,7 @@ def test_an_image_is_labelled_whose_event_has_its_key_encoded(
 
 
 @pytest.mark.parametrize("other", ["a b.png", "a+b.png"])
-def test_an_image_whose_key_looks_encoded_is_meant_itself(
+def test_a_key_that_looks_encoded_but_exists_is_used_unchanged(
     aws: Aws, make_labeller: MakeLabeller, picture: bytes, other: str
 ) -> None:
     image = put(aws, quote(other), picture)
@@ -58,6 +58,8 @@ def test_another_picture_under_the_decoded_key_is_left_alone(
 
 
 @pytest.mark.parametrize("key", ["%ff.png", "%"])
-def test_what_is_no_encoded_key_is_gone(aws: Aws, make_labeller: MakeLabeller, key: str) -> None:
+def test_a_missing_object_without_an_encoded_key_counts_as_gone(
+    aws: Aws, make_labeller: MakeLabeller, key: str
+) -> None:
     result = make_labeller().label(ImageRef(aws.settings.source_bucket, key, "0" * 32), 1)
     assert (result.outcome, result.ignored) == (Outcome.IGNORED, Ignored.GONE)

@@ -1,4 +1,4 @@
-"""Who is to blame when something is refused: the image, or this pipeline's permissions and requests."""
+"""A refused call: whether the image, or the pipeline's permissions and requests are the cause."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.core.refusals import TO_ALL, kinds_of_refusals, refuse
 
 
 def fails_at_odd(error: Exception) -> Any:
-    """A model that raises an error for the images whose key begins with `odd`."""
+    """A model that raises an error for images whose key begins with `odd`."""
 
     def looks(image: ImageRef, _: float) -> Detection:
         if image.key.startswith("odd"):
@@ -38,7 +38,7 @@ def fails_at_odd(error: Exception) -> Any:
 CANNOT_READ = ImageUnreadableError(Error("InvalidS3ObjectException", "Unable to get object metadata from S3"))
 WRONG = ImageRefusedError(Error("InvalidParameterException", "Request has invalid parameters"), doubtful=True)
 _DENIED: Any = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
-#: Who meets the refusal: a model that sees nothing of it, one that reads from S3, a hook that sends it the bytes.
+#: Where the refusal appears: not at the model, at a model that reads from S3, at a hook that sends the bytes.
 READERS = {
     "the copy": detect,
     "the model's service": fails_at_odd(CANNOT_READ),
@@ -65,7 +65,7 @@ def test_an_object_that_s3_refuses_is_unreadable_once_another_image_was_labelled
 
 
 @kinds_of_refusals
-def test_before_anything_was_labelled_it_comes_again_soon_and_is_counted_if_it_may_be_our_permission(
+def test_before_any_label_a_refused_object_is_retried_soon_and_counted_if_our_permission_may_be_the_cause(
     aws: Aws, make_labeller: MakeLabeller, picture: bytes, kind: str
 ) -> None:
     odd = upload(aws, "odd.png", picture)
@@ -87,7 +87,7 @@ def test_before_anything_was_labelled_it_comes_again_soon_and_is_counted_if_it_m
         pytest.param({"key": "/line 3/odd.png", "message": "no kms:Decrypt"}, Outcome.FAILED, id="a KMS key"),
     ],
 )
-def test_with_no_other_object_a_key_without_one_shows_the_second_time_whose_trouble_it_is(
+def test_without_other_objects_a_read_of_a_missing_key_shows_the_cause_at_the_second_delivery(
     aws: Aws, make_labeller: MakeLabeller, picture: bytes, fault: dict[str, str], outcome: Outcome
 ) -> None:
     odd = upload(aws, "line 3/odd.png", picture)
@@ -100,7 +100,7 @@ def test_with_no_other_object_a_key_without_one_shows_the_second_time_whose_trou
     assert aws.source_keys() == ["line 3/odd.png"]
 
 
-def test_an_object_that_can_be_read_beside_it_shows_that_it_is_its_own_trouble(
+def test_another_readable_object_shows_that_the_refused_object_is_the_cause(
     aws: Aws, make_labeller: MakeLabeller, picture: bytes
 ) -> None:
     odd = upload(aws, "odd.png", picture)
@@ -111,7 +111,9 @@ def test_an_object_that_can_be_read_beside_it_shows_that_it_is_its_own_trouble(
     assert labeller.doubts.counted(1) == []
 
 
-def test_an_object_over_5_gb_is_unreadable_and_no_doubt(aws: Aws, make_labeller: MakeLabeller, picture: bytes) -> None:
+def test_an_object_over_5_gb_is_unreadable_without_a_doubt(
+    aws: Aws, make_labeller: MakeLabeller, picture: bytes
+) -> None:
     image = upload(aws, "large.png", picture)
     aws.fail("s3", "CopyObject", status=400, code="InvalidRequest")
 
@@ -155,7 +157,7 @@ def test_an_object_that_may_not_be_deleted_is_labelled_once_and_left(
     ],
 )
 @pytest.mark.parametrize("operation", ["HeadObject", "CopyObject"])
-def test_credentials_that_s3_does_not_take_are_no_objects_trouble(
+def test_credentials_that_s3_refuses_are_no_objects_fault(
     aws: Aws, make_labeller: MakeLabeller, picture: bytes, operation: str, status: int, code: str
 ) -> None:
     odd, good = upload(aws, "odd.png", picture), upload(aws, "good.png", picture)
@@ -170,7 +172,7 @@ def test_credentials_that_s3_does_not_take_are_no_objects_trouble(
 @pytest.mark.parametrize(
     ("status", "code"), [(403, "AccessDenied"), (400, "KMS.DisabledException"), (403, "AllAccessDisabled")]
 )
-def test_a_copy_that_is_refused_though_its_source_can_be_read_is_nobodys_image(
+def test_a_refused_copy_of_a_readable_source_is_no_images_fault(
     aws: Aws, make_labeller: MakeLabeller, picture: bytes, status: int, code: str
 ) -> None:
     good, image = upload(aws, "good.png", picture), upload(aws, "a.png", picture)
@@ -228,7 +230,7 @@ def test_with_none_labelled_a_doubtful_refusal_rejects_the_second_time_after_max
 ) -> None:
     odd = upload(aws, "odd.png", picture)
     labeller = make_labeller(detect=fails_at_odd(WRONG), max_receives=3)
-    first = labeller.label(odd, 5)  # others may come, and show that the request is wrong
+    first = labeller.label(odd, 5)  # other images may come, and show that the request is wrong
     assert (first.outcome, first.retry_seconds) == (Outcome.FAILED, 2)
     assert labeller.label(odd, 6).outcome is Outcome.REJECTED
 
@@ -245,7 +247,7 @@ def test_a_request_that_is_wrong_for_every_image_rejects_none(
 
 
 @pytest.mark.parametrize("receives", [1, 4, 5, 6, 99])
-def test_an_image_that_the_model_fails_at_is_asked_about_at_most_twice_in_one_delivery(
+def test_an_image_that_the_model_fails_for_is_sent_at_most_twice_in_one_delivery(
     aws: Aws, make_labeller: MakeLabeller, picture: bytes, receives: int
 ) -> None:
     odd, good = upload(aws, "odd.png", picture), upload(aws, "good.png", picture)
@@ -265,7 +267,7 @@ def test_an_image_that_the_model_fails_at_is_asked_about_at_most_twice_in_one_de
 
 @pytest.mark.parametrize(("receives", "seconds"), [(1, 2), (2, 8), (3, 32), (4, 128), (5, 512), (6, 900), (4000, 900)])
 @pytest.mark.parametrize("trouble", ["S3's", "the model's", "S3 refuses it"])
-def test_a_failed_image_comes_again_later_and_later(
+def test_each_failure_of_an_image_lengthens_its_delay(
     aws: Aws, make_labeller: MakeLabeller, picture: bytes, trouble: str, receives: int, seconds: float
 ) -> None:
     odd, good = upload(aws, "odd.png", picture), upload(aws, "good.png", picture)
@@ -280,7 +282,7 @@ def test_a_failed_image_comes_again_later_and_later(
     assert (result.outcome, result.retry_seconds) == (Outcome.FAILED, seconds)
 
 
-def test_a_throttled_image_comes_again_soon_however_often_it_came(
+def test_a_throttled_image_returns_soon_after_any_number_of_deliveries(
     aws: Aws, make_labeller: MakeLabeller, picture: bytes
 ) -> None:
     odd = upload(aws, "odd.png", picture)

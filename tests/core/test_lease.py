@@ -1,4 +1,4 @@
-"""Who holds the model, until when."""
+"""The lease: which run holds the model, and until when."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_model_is_held_against_other_dags_only(holder: str, minutes: float, he
     assert lease(holder, minutes).held_against("label_detection", NOW) is held
 
 
-def test_a_lease_lasts_until_the_deadline_and_what_a_run_may_need_to_end() -> None:
+def test_a_lease_lasts_until_the_deadline_plus_the_time_that_a_run_needs_to_end() -> None:
     assert lease_until(NOW, max_model_minutes=60, grace_minutes=15) == NOW + timedelta(minutes=75)
 
 
@@ -41,7 +41,7 @@ def test_a_lease_has_expired_from_its_last_moment_on(minutes: float, expired: bo
     assert lease(minutes=minutes).has_expired(NOW) is expired
 
 
-def test_a_lease_of_an_older_version_is_read_with_what_it_lacks_as_it_was_then() -> None:
+def test_a_lease_of_an_older_version_is_read_with_the_defaults_of_that_version() -> None:
     old = lease().model_dump(mode="json", include={"model_arn", "dag_id", "run_id", "since", "until", "units"})
     read = Lease.model_validate(old)
     assert not read.start_asked
@@ -57,8 +57,8 @@ def test_each_model_has_a_lease_of_its_own_under_a_plain_name() -> None:
 @pytest.mark.parametrize(
     ("one", "another"),
     [
-        pytest.param("eu-west-1:123456789012", "us-east-1:123456789012", id="in another Region"),
-        pytest.param("eu-west-1:123456789012", "eu-west-1:210987654321", id="of another account"),
+        pytest.param("eu-west-1:123456789012", "us-east-1:123456789012", id="a model in another Region"),
+        pytest.param("eu-west-1:123456789012", "eu-west-1:210987654321", id="a model of another account"),
     ],
 )
 def test_models_of_one_name_have_leases_of_their_own(one: str, another: str) -> None:
@@ -67,15 +67,15 @@ def test_models_of_one_name_have_leases_of_their_own(one: str, another: str) -> 
     )
 
 
-def test_a_lease_is_a_runs_by_dag_and_run() -> None:
+def test_a_lease_belongs_to_a_run_by_dag_id_and_run_id() -> None:
     assert lease().is_of("label_detection", "r1")
     assert not lease().is_of("another", "r1")
     assert not lease().is_of("label_detection", "r2")
 
 
 @pytest.mark.parametrize("length", [1, 90, 255])
-def test_however_long_a_models_name_is_airflow_takes_the_leases_name(length: int) -> None:
+def test_airflow_accepts_a_leases_name_for_any_length_of_the_models_name(length: int) -> None:
     arn = f"arn:aws:rekognition:eu-west-1:123456789012:project/{'p' * length}/version/{'v' * length}"
     names = {lease_name(f"{arn}/{number}") for number in (1690000000000, 1690000000001)}
     assert len(names) == 2
-    assert all(name.startswith(LEASE_PREFIX) and len(name) <= 250 for name in names), "the limit of a Variable's key"
+    assert all(name.startswith(LEASE_PREFIX) and len(name) <= 250 for name in names), "a Variable's key is limited"

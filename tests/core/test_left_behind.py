@@ -1,4 +1,4 @@
-"""Which images of ignored messages are still in the source bucket, and what the report says about them."""
+"""Which images of ignored messages are still in the source bucket, and their entries in the report."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_an_ignored_image_that_is_there_is_named_and_one_that_is_gone_is_not(aws
     assert "backfill" in warning
 
 
-def test_where_nothing_stays_nothing_is_said(aws: Aws) -> None:
+def test_without_remaining_images_there_is_no_warning(aws: Aws) -> None:
     assert look(aws, ignored(aws, "gone.png")).warnings(3) == []
     assert look(aws, NamedImages()).warnings(None) == []
 
@@ -61,13 +61,13 @@ def test_another_buckets_image_is_not_asked_for(aws: Aws) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 403], ids=["a customer's key", "denied"])
-def test_an_object_that_s3_refuses_is_there(aws: Aws, status: int) -> None:
+def test_an_object_that_s3_refuses_counts_as_present(aws: Aws, status: int) -> None:
     aws.upload("a.png", b"1")
     aws.fail("s3", "HeadObject", status=status, code=str(status))
     assert [image.key for image in look(aws, ignored(aws, "a.png")).images] == ["a.png"]
 
 
-def test_an_s3_that_fails_is_a_warning_and_is_not_asked_a_thousand_times(aws: Aws) -> None:
+def test_a_failing_s3_is_a_warning_and_is_not_called_for_every_image(aws: Aws) -> None:
     aws.fail("s3", "HeadObject", status=503, code="503")
     keys = [f"{number}.png" for number in range(500)]
     left = find_left_behind(client("s3"), aws.settings.source_bucket, ignored(aws, *keys, more=4))
@@ -76,7 +76,7 @@ def test_an_s3_that_fails_is_a_warning_and_is_not_asked_a_thousand_times(aws: Aw
     assert "503" in warning
 
 
-def test_a_key_is_shown_and_not_obeyed(aws: Aws) -> None:
+def test_a_key_is_escaped_and_cut_in_a_warning(aws: Aws) -> None:
     key = "a\n\x1b[31m" + "x" * 900
     aws.upload(key, b"1")
     (warning,) = look(aws, ignored(aws, key)).warnings(0)
@@ -84,7 +84,7 @@ def test_a_key_is_shown_and_not_obeyed(aws: Aws) -> None:
     assert len(warning) < 600
 
 
-def test_what_s3_refuses_is_said_with_its_keys_and_codes(aws: Aws) -> None:
+def test_refused_objects_are_listed_with_their_keys_and_codes(aws: Aws) -> None:
     (warning,) = unreadable_warnings(ignored(aws, "a.png", "b.png", why="AccessDenied: no", more=3))
     assert "(AccessDenied)" in warning
     assert "'a.png', 'b.png', and 3 more" in warning

@@ -1,4 +1,4 @@
-"""One message, several images, many messages: what a refusal means for the whole task."""
+"""One message, several images, many messages: when a refusal ends the whole task."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _NUMBERS = count()
 
 
 class Worker(MessageWorker):
-    """A worker with its parts at hand."""
+    """A worker, with its parts as attributes."""
 
     def __init__(self, aws: Aws, make_labeller: MakeLabeller, run: RunInfo = RUN, **parts: Any) -> None:
         self.stopped = SignalSafeEvent()
@@ -56,7 +56,7 @@ def make_worker(aws: Aws, make_labeller: MakeLabeller) -> MakeWorker:
 
 
 def announcing(*images: ImageRef, receives: int = 1) -> Message:
-    """A new message."""
+    """A new message that announces these keys."""
     records = [record(image.key, image.bucket) for image in images]
     for made, image in zip(records, images, strict=True):
         made["s3"]["object"]["eTag"] = image.etag
@@ -120,7 +120,7 @@ def odd_model(error: Exception) -> Any:
 
 UNREAD = ImageUnreadableError(Error("InvalidS3ObjectException", "Unable to get object metadata from S3"))
 WRONG = ImageRefusedError(Error("InvalidParameterException", "Request has invalid parameters"), doubtful=True)
-#: What is refused for all: how, and what the error that ends the task must name.
+#: Refusals of every image: how they are made, and what the error that ends the task must name.
 REFUSED_FOR_ALL: dict[str, tuple[Any, list[str]]] = {
     "S3 refuses": (None, ["odd", "GetObject", "s3:GetObject", "kms:Decrypt", "another account", "AccessDenied"]),
     "S3 refuses the delete": ("DeleteObject", ["odd", "DeleteObject", "s3:DeleteObject"]),
@@ -140,7 +140,7 @@ def refuse_all(aws: Aws, make_worker: MakeWorker, how: str) -> Worker:
 
 
 @for_all
-def test_what_is_refused_for_twenty_different_images_and_none_labelled_ends_the_task(
+def test_a_refusal_of_twenty_different_images_without_any_label_ends_the_task(
     aws: Aws, make_worker: MakeWorker, picture: bytes, how: str
 ) -> None:
     messages = [announcing(upload(aws, f"odd {n}.png", picture), receives=9) for n in range(ENOUGH)]
@@ -155,13 +155,13 @@ def test_what_is_refused_for_twenty_different_images_and_none_labelled_ends_the_
 
 
 @for_all
-def test_at_the_end_of_the_queue_one_is_enough_if_nothing_was_labelled(
+def test_at_the_end_of_the_queue_one_refusal_ends_the_task_if_nothing_was_labelled(
     aws: Aws, make_worker: MakeWorker, picture: bytes, how: str
 ) -> None:
     message = announcing(upload(aws, "odd.png", picture))
     worker = refuse_all(aws, make_worker, how)
     worker.work(message)
-    if how == "S3 refuses":  # this object alone: a key without an object shows that the role may read
+    if how == "S3 refuses":  # only this object: a key without an object shows that the role may read
         worker.conclude()
         aws.fail("s3", "GetObject", status=403, code="AccessDenied")
         worker = refuse_all(aws, make_worker, how)
@@ -170,7 +170,7 @@ def test_at_the_end_of_the_queue_one_is_enough_if_nothing_was_labelled(
         worker.conclude()
 
 
-def test_a_doubtful_image_that_was_rejected_in_the_end_turns_no_task_red(
+def test_a_doubtful_image_that_was_finally_rejected_fails_no_task(
     aws: Aws, make_worker: MakeWorker, picture: bytes
 ) -> None:
     message = announcing(upload(aws, "odd.png", picture), receives=5)
@@ -181,7 +181,7 @@ def test_a_doubtful_image_that_was_rejected_in_the_end_turns_no_task_red(
 
 
 @for_all
-def test_one_image_that_comes_again_and_again_is_one_and_the_second_time_no_drain_waits_for_it(
+def test_a_repeated_image_counts_once_and_no_drain_waits_for_its_second_delivery(
     aws: Aws, make_worker: MakeWorker, picture: bytes, how: str
 ) -> None:
     images = [upload(aws, f"odd {n}.png", picture) for n in range(3)]
@@ -224,7 +224,7 @@ def test_a_hundred_objects_that_s3_refuses_before_the_first_good_one_end_no_task
     assert worker.tally == Tally(labelled=30, failed=100)
 
 
-def test_another_task_that_labels_shows_that_it_is_the_images_own_trouble(
+def test_a_label_of_another_task_shows_that_the_image_is_the_cause(
     aws: Aws, make_worker: MakeWorker, picture: bytes
 ) -> None:
     odd, good = upload(aws, "odd.png", picture), upload(aws, "good.png", picture)
@@ -238,9 +238,7 @@ def test_another_task_that_labels_shows_that_it_is_the_images_own_trouble(
     worker.conclude()
 
 
-def test_a_model_that_fails_at_all_that_there_is_turns_the_task_red(
-    aws: Aws, make_worker: MakeWorker, picture: bytes
-) -> None:
+def test_a_model_that_fails_for_all_images_fails_the_task(aws: Aws, make_worker: MakeWorker, picture: bytes) -> None:
     odd = upload(aws, "odd.png", picture)
     worker = make_worker(detect=odd_model(TryAgainError(Error("InternalServerError", "cannot"), throttled=False)))
     assert [worker.work(announcing(odd, receives=receives)) for receives in (1, 2, 3)] == [2, 8, 32]
@@ -273,7 +271,7 @@ def foreign(bucket: str = "elsewhere", receives: int = 1) -> Message:
     return announcing(ImageRef(bucket, "a.png", "abc"), receives=receives)
 
 
-def test_messages_of_another_bucket_alone_end_the_task_and_none_is_eaten(aws: Aws, make_worker: MakeWorker) -> None:
+def test_messages_of_another_bucket_only_end_the_task_and_none_is_deleted(aws: Aws, make_worker: MakeWorker) -> None:
     worker = make_worker()
     messages = [foreign() for _ in range(ENOUGH)]
     assert {worker.work(message) for message in messages[:-1]} == {2}
@@ -282,7 +280,7 @@ def test_messages_of_another_bucket_alone_end_the_task_and_none_is_eaten(aws: Aw
     assert aws.final_keys() == []
 
 
-def test_an_access_points_alias_at_the_end_of_the_queue_turns_the_task_red(aws: Aws, make_worker: MakeWorker) -> None:
+def test_an_access_points_alias_at_the_end_of_the_queue_fails_the_task(aws: Aws, make_worker: MakeWorker) -> None:
     worker = make_worker()
     worker.work(foreign("images-abcdefgh1234-s3alias"))
     with pytest.raises(RefusedError, match=r"s3alias.*source_bucket"):
@@ -290,7 +288,7 @@ def test_an_access_points_alias_at_the_end_of_the_queue_turns_the_task_red(aws: 
 
 
 @pytest.mark.parametrize("why", ["an image of ours came", "received max_receives times"])
-def test_a_message_of_another_bucket_is_refused_when_it_comes_again_and(
+def test_a_message_of_another_bucket_is_refused_at_its_second_delivery_and(
     aws: Aws, make_worker: MakeWorker, picture: bytes, why: str
 ) -> None:
     worker = make_worker(max_receives=3)
@@ -304,10 +302,10 @@ def test_a_message_of_another_bucket_is_refused_when_it_comes_again_and(
     assert worker.work(message) is None
     (document,) = kept(aws)
     assert document["error"]["code"] == "ForeignBucket"
-    worker.conclude()  # it has its outcome: no message is left that could show a wrong source_bucket
+    worker.conclude()  # the message has its outcome, so no message is left that could show a wrong source_bucket
 
 
-def test_300_records_of_objects_that_are_gone_cost_seconds_and_the_model_nothing(
+def test_300_records_of_deleted_objects_take_seconds_and_no_call_to_the_model(
     aws: Aws, make_worker: MakeWorker
 ) -> None:
     asked: list[ImageRef] = []
@@ -351,7 +349,7 @@ def test_a_stop_ends_a_message_of_many_images_and_loses_none(aws: Aws, make_work
     assert [outcomes(aws, image) for image in images] == [["labelled"]] * 40
 
 
-def test_what_ends_the_task_is_raised_from_a_message_of_many_images(
+def test_an_error_that_ends_the_task_is_raised_from_a_message_of_many_images(
     aws: Aws, make_worker: MakeWorker, picture: bytes
 ) -> None:
     images = [upload(aws, f"{n}.png", picture) for n in range(15)]
@@ -371,7 +369,9 @@ def test_each_ignored_event_is_noted_with_its_image(aws: Aws, make_worker: MakeW
     assert worker.tally == Tally(ignored=3)
 
 
-def test_an_image_that_is_gone_or_overwritten_says_which(aws: Aws, make_labeller: MakeLabeller, picture: bytes) -> None:
+def test_a_deleted_and_an_overwritten_image_have_different_reasons(
+    aws: Aws, make_labeller: MakeLabeller, picture: bytes
+) -> None:
     first = upload(aws, "a.png", picture)
     upload(aws, "a.png", TEXT)
     labeller = make_labeller(detect=detect)

@@ -1,4 +1,4 @@
-"""A queue message, read into images."""
+"""A queue message, parsed into images."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ KEYS = [
 
 
 def record(key: str, bucket: str = "parts", **changes: Any) -> dict[str, Any]:
-    """An S3 event record, as AWS documents it; the key is encoded here."""
+    """An S3 event record in the documented format. Encodes the key."""
     return {
         "eventVersion": "2.1",
         "eventSource": "aws:s3",
@@ -74,7 +74,7 @@ def through_cloudtrail(key: str, name: str = "PutObject", **more: Any) -> str:
 
 
 def loaded(body: str) -> Any:
-    """A body as an envelope holds it that is no text; what is not JSON stays text."""
+    """A body as an envelope holds it that is not text. A body that is not JSON stays a string."""
     try:
         return json.loads(body)
     except ValueError:
@@ -83,7 +83,7 @@ def loaded(body: str) -> Any:
 
 SNS_RECORD = {"EventSource": "aws:sns", "EventVersion": "1.0"}
 SQS_RECORD = {"messageId": "1", "receiptHandle": "h", "eventSource": "aws:sqs"}
-#: What people put around an event: from the event as text to the message's body.
+#: Common envelopes: from the event as text to the message's body.
 ENVELOPES: dict[str, Callable[[str], str]] = {
     "nothing": lambda body: body,
     "a byte-order mark": lambda body: f"\ufeff{body}",
@@ -150,7 +150,7 @@ EVENTS = {
         pytest.param(lambda key: json.dumps(detail_of(key, reason="PutObject")), "v1", id="EventBridge's detail alone"),
     ],
 )
-def test_a_key_arrives_as_it_was_uploaded(key: str, body: Any, version: str | None) -> None:
+def test_a_key_is_read_as_it_was_uploaded(key: str, body: Any, version: str | None) -> None:
     assert read(body(key)) == Contents(images=[ImageRef("parts", key, "abc", version, 7)])
 
 
@@ -169,7 +169,7 @@ def test_a_key_in_an_api_call_is_not_encoded_and_comes_without_an_etag(key: str,
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
 @pytest.mark.parametrize("inner", ENVELOPES.values(), ids=ENVELOPES)
-def test_an_event_is_taken_out_of_its_envelopes(inner: Callable[[str], str], event: Callable[[], str]) -> None:
+def test_an_event_is_read_from_its_envelopes(inner: Callable[[str], str], event: Callable[[], str]) -> None:
     for outer in ENVELOPES.values():
         assert [image.key for image in read(outer(inner(event()))).images] == ["a+b c.png"]
 
@@ -201,14 +201,14 @@ def test_every_way_in_which_an_object_arrives_is_an_image(body: str) -> None:
     [('"abc"', "abc"), ('W/"abc"', "abc"), (" abc ", "abc"), ("abc-2", "abc-2"), ("", None), ('""', None), (7, None)],
     ids=str,
 )
-def test_an_etag_is_what_s3_says_without_its_quotes(etag: object, plain: str | None) -> None:
+def test_an_etag_is_read_without_its_quotes(etag: object, plain: str | None) -> None:
     event = record("a.png")
     event["s3"]["object"]["eTag"] = etag
     assert [image.etag for image in read(direct(event)).images] == [plain]
 
 
 @pytest.mark.parametrize("size", [-1, True, 1.5, "7", [[]]], ids=str)
-def test_a_size_that_is_none_is_not_known(size: object) -> None:
+def test_an_invalid_size_is_unknown(size: object) -> None:
     event = record("a.png")
     event["s3"]["object"]["size"] = size
     assert [image.size for image in read(direct(event)).images] == [None]
@@ -306,7 +306,7 @@ IMAGE = ImageRef("parts", "a", "abc", None, 7)
         ),
     ],
 )
-def test_an_event_that_asks_for_nothing_is_ignored_with_its_reason_and_its_image(
+def test_an_event_without_a_new_image_is_ignored_with_its_reason_and_its_image(
     body: str, why: Ignored, event: str, image: ImageRef | None
 ) -> None:
     assert read(body) == Contents(ignored=[IgnoredEvent(why, event, image)])
@@ -356,13 +356,13 @@ def test_of_thousands_of_ignored_events_the_first_are_listed_and_the_others_coun
         pytest.param('{"source": "aws.s3", "detail-type": "Object Created", "detail": {}}', "detail", id="no detail"),
     ],
 )
-def test_what_is_not_understood_is_a_problem_and_never_an_exception(body: str, says: str) -> None:
+def test_an_unknown_message_is_a_problem_and_never_an_exception(body: str, says: str) -> None:
     contents = read(body)
     assert contents.images == []
     assert says in str(contents.problems)
 
 
-def test_a_record_that_is_not_understood_does_not_hide_its_neighbour() -> None:
+def test_an_unknown_record_does_not_hide_its_neighbour() -> None:
     contents = read(direct(record("a.png"), {"eventName": "ObjectCreated:Put"}))
     assert [image.key for image in contents.images] == ["a.png"]
     assert len(contents.problems.first) == 1

@@ -1,4 +1,4 @@
-"""A model's ARN alone says which service runs it."""
+"""The model's ARN alone decides which service runs the model."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ ARNS = {
 }
 
 
-def test_each_kind_that_is_known_is_in_here() -> None:
+def test_each_known_model_type_is_in_this_table() -> None:
     assert set(ARNS) == {kind.name for kind in MODEL_TYPES}
 
 
 @pytest.mark.parametrize(("name", "arn"), ARNS.items(), ids=ARNS)
-def test_an_arn_says_its_kind_its_region_and_how_to_stop_the_model_by_hand(name: str, arn: str) -> None:
+def test_an_arn_has_the_model_type_the_region_and_the_command_for_a_manual_stop(name: str, arn: str) -> None:
     model = model_of(arn)
     assert (model.type.name, model.region) == (name, "eu-west-1")
     assert model.stop_command.startswith(f"aws {name} ")
@@ -36,12 +36,12 @@ def test_an_arn_says_its_kind_its_region_and_how_to_stop_the_model_by_hand(name:
         pytest.param("arn:aws:s3:::parts", id="another service"),
         pytest.param("arn:aws:rekognition:eu-west-1:123456789012:project/parts/1690000000000", id="a project"),
         pytest.param("arn:aws:sagemaker:eu-west-1:123456789012:endpoint/parts", id="an endpoint"),
-        pytest.param("arn:aws:sagemaker:eu-west-1:123456789012:endpoint-config/-parts", id="no name for a config"),
+        pytest.param("arn:aws:sagemaker:eu-west-1:123456789012:endpoint-config/-parts", id="an invalid config"),
         pytest.param("arn:aws:lookoutvision:eu-west-1:123456789012:project/parts", id="a project of Lookout"),
-        pytest.param(ARNS["sagemaker"] + "\n", id="a line too many"),
+        pytest.param(ARNS["sagemaker"] + "\n", id="a second line"),
     ],
 )
-def test_any_other_is_one_error_that_lists_what_is_known(arn: str) -> None:
+def test_any_other_arn_is_one_error_that_lists_the_known_forms(arn: str) -> None:
     with pytest.raises(UnknownModelError) as unknown:
         model_of(arn)
     message = str(unknown.value)
@@ -57,7 +57,7 @@ class Stored(NamesModel):
 def test_a_stored_arn_is_parsed_once_and_the_model_is_never_stored() -> None:
     stored, other = (Stored(model_arn=ARNS["rekognition"]) for _ in range(2))
     assert stored.model is stored.model
-    assert stored == other, "one has been asked for its model, the other has not"
+    assert stored == other, "a read model must not change equality"
     assert stored.model_dump() == {"model_arn": ARNS["rekognition"], "more": 0}
 
 
@@ -68,7 +68,7 @@ def test_a_copy_with_another_arn_names_another_model(*, deep: bool) -> None:
     assert stored.model_copy(update={"model_arn": ARNS["sagemaker"]}, deep=deep).model.type.name == "sagemaker"
 
 
-def test_what_is_stored_can_go_to_another_process_after_it_was_asked_for_its_model() -> None:
+def test_a_stored_arn_can_be_pickled_after_its_model_was_read() -> None:
     stored = Stored(model_arn=ARNS["rekognition"])
     assert stored.model
-    assert pickle.loads(pickle.dumps(stored)) == stored  # noqa: S301  # made in the line itself
+    assert pickle.loads(pickle.dumps(stored)) == stored  # noqa: S301  # the test itself has written the data

@@ -1,4 +1,4 @@
-"""What is said to people: what happened, which model, since when, what to do."""
+"""Notices to people: what happened, which model, since when, and what to do."""
 
 from __future__ import annotations
 
@@ -97,22 +97,22 @@ def stopped(by_us: bool = True, minutes: float = 67) -> Stopped:
         "watchdog, run over before",
         "watchdog, found off",
         "watchdog failed",
-        "watchdog failed without a word",
+        "watchdog failed without a message",
     ],
 )
-def test_a_notice_says(notice: Notice, says: list[str]) -> None:
+def test_the_text_of_a_notice(notice: Notice, says: list[str]) -> None:
     assert [words for words in says if words not in notice.body] == []
     assert "What to do:\n* " in notice.body
 
 
-def test_the_subject_says_when_the_model_may_be_on() -> None:
+def test_the_subject_warns_when_the_model_may_be_on() -> None:
     assert run_failed(task(), ARN, LEASE).subject == (
         "[label detection] THE MODEL MAY BE ON: run failed: label_detection"
     )
     assert run_failed(task(), ARN, None).subject == "[label detection] Run failed: label_detection"
 
 
-def test_one_unit_is_one() -> None:
+def test_one_unit_is_written_in_the_singular() -> None:
     body = stop_failed(task(), ARN, LEASE.model_copy(update={"units": 1})).body
     assert "with 1 inference unit\n" in body
 
@@ -126,11 +126,11 @@ def test_a_watchdog_that_failed_names_the_stop_of_every_model_that_is_leased() -
     assert "in the console of its AWS service; the model's ARN is not known" in watchdog_failed(task(), []).body
 
 
-def test_a_run_that_does_not_hold_the_model_is_not_told_to_stop_it() -> None:
+def test_the_notice_of_a_run_without_the_model_does_not_ask_to_stop_it() -> None:
     assert "stop-project-version" not in run_failed(task(), ARN, None).body
 
 
-def test_the_watchdog_is_said_to_go_on_only_where_it_finds_a_lease() -> None:
+def test_a_notice_mentions_the_watchdog_only_if_there_is_a_lease() -> None:
     assert "tries again every 10 minutes" in stop_failed(task(), ARN, LEASE).body
     body = stop_failed(task(), ARN, None).body
     assert "tries again" not in body
@@ -151,7 +151,7 @@ def test_the_link_leads_to_the_run_and_is_left_out_where_airflows_address_is_not
 
 
 @pytest.mark.parametrize("dag_id", ["d" * 250, "bär\n\x1b[31m", "label_detection"], ids=["long", "odd", "plain"])
-def test_a_subject_is_one_that_sns_takes(dag_id: str) -> None:
+def test_a_subject_is_valid_for_sns(dag_id: str) -> None:
     for notice in (
         run_failed(task(dag_id=dag_id), ARN, None),
         stop_failed(task(dag_id=dag_id), ARN, None),
@@ -172,7 +172,7 @@ def test_a_subject_is_one_that_sns_takes(dag_id: str) -> None:
     ],
     ids=["signed", "login", "signed, quoted"],
 )
-def test_signatures_and_logins_are_not_passed_on(text: str, secret: str) -> None:
+def test_signatures_and_logins_are_not_in_a_notice(text: str, secret: str) -> None:
     body = run_failed(task(text), ARN, None).body
     assert secret not in body
     assert "https://" in body

@@ -1,4 +1,4 @@
-"""The pace, against a model with a rate limit, in a time of its own: what is measured here takes no time."""
+"""The pace with a rate-limited model, on a simulated clock, so that the tests take no time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LATENCY = 0.2
 
 @dataclass
 class Model:
-    """A bucket of tokens that holds one second's worth, as the embedded AWS's; full when it begins to run."""
+    """A token bucket for one second, as the embedded AWS has it; full when the model begins to run."""
 
     rate: float
     answered: int = 0
@@ -26,7 +26,7 @@ class Model:
         self._tokens = self.rate
 
     def ask(self, now: float) -> bool:
-        """Whether it answers."""
+        """Whether the model answers a call now."""
         self._tokens = min(self.rate, self._tokens + (now - self._filled) * self.rate)
         self._filled = now
         if self._tokens < 1:
@@ -38,7 +38,7 @@ class Model:
 
 
 class Consumer:
-    """One that is never short of images, in a time of its own."""
+    """A consumer that always has another image, with a simulated clock."""
 
     def __init__(self, images_per_second: float) -> None:
         self.now = 0.0
@@ -58,23 +58,23 @@ class Consumer:
 
 @dataclass
 class Queueing:
-    """A container that does one image after the other, and throttles nothing."""
+    """A container that does one image after the other, and never throttles."""
 
     seconds_per_image: float
     free_at: float = 0.0
 
     def ask(self, now: float) -> float:
-        """When it will answer."""
+        """The time at which it will answer."""
         self.free_at = max(self.free_at, now) + self.seconds_per_image
         return self.free_at
 
 
 def run(model: Model, consumers: list[Consumer], until: float) -> None:
-    """Let them ask, each when it is its turn."""
+    """Let the consumers call the model, each when its turn comes."""
     sends = 0
     while (first := min(consumers, key=lambda consumer: consumer.now)).now < until:
         sends += 1
-        assert sends < 200_000, "the pace has no end"
+        assert sends < 200_000, "the simulation does not end"
         first.ask(model)
 
 
@@ -89,7 +89,7 @@ def test_the_model_is_busy_and_hardly_throttles(units: int, consumers: int) -> N
 
 
 @pytest.mark.parametrize("guess", [0.2, 5.0], ids=["five times too low", "five times too high"])
-def test_a_wrong_guess_is_mended(guess: float) -> None:
+def test_a_wrong_first_rate_is_corrected(guess: float) -> None:
     model = Model(10.0)
     consumer = Consumer(10.0 * guess)
     run(model, [consumer], until=120)
@@ -100,7 +100,7 @@ def test_a_wrong_guess_is_mended(guess: float) -> None:
 
 
 @pytest.mark.parametrize("seconds", [5, 30, 120])
-def test_a_model_that_throttles_everything_for_a_while_is_busy_again_at_once(seconds: int) -> None:
+def test_a_model_that_throttled_everything_for_a_while_is_busy_again_immediately(seconds: int) -> None:
     model = Model(5.0)
     consumers = [Consumer(2.5), Consumer(2.5)]
     run(model, consumers, until=120)
@@ -113,7 +113,7 @@ def test_a_model_that_throttles_everything_for_a_while_is_busy_again_at_once(sec
 
 
 @pytest.mark.parametrize("rate", [0.0005, 0.05, 1000.0])
-def test_the_rate_stays_within_reason_whatever_it_begins_with(rate: float) -> None:
+def test_the_rate_stays_within_its_bounds_for_any_first_rate(rate: float) -> None:
     consumer = Consumer(rate)
     for _ in range(50):
         before = consumer.pace.images_per_second
@@ -133,7 +133,7 @@ def test_units_that_are_added_are_used() -> None:
     assert model.answered - before > 0.9 * 15 * 60
 
 
-def test_consumers_that_begin_unlike_share_the_model_in_the_end() -> None:
+def test_consumers_with_different_first_rates_share_the_model_in_the_end() -> None:
     model = Model(20.0)
     consumers = [Consumer(rate) for rate in (14.0, 2.0, 2.0, 2.0)]
     run(model, consumers, until=1500)
@@ -148,7 +148,7 @@ def test_a_rate_that_the_callers_do_not_use_does_not_grow() -> None:
     now = [0.0]
     pace = Pace(10.0, LATENCY, clock=lambda: now[0], sleep=lambda _: None)
     for _ in range(1000):
-        now[0] += 0.5  # five times slower than it might be
+        now[0] += 0.5  # five times slower than possible
         pace.wait()
     assert pace.images_per_second == 10.0
 
@@ -181,20 +181,20 @@ def test_of_calls_that_are_throttled_together_the_rate_falls_once() -> None:
     assert pace.images_per_second == pytest.approx(8.1)
 
 
-def test_so_many_images_are_held_as_are_worked_on_or_come_next() -> None:
+def test_images_are_held_only_if_they_are_worked_on_or_come_next() -> None:
     now = [0.0]
     pace = Pace(10.0, 0.3, clock=lambda: now[0], sleep=lambda _: None)
     assert pace.images_at_once() == 10 * (0.3 + 0.5) + 1
     for _ in range(100):
         with pace.image():
             now[0] += 1.5
-    for _ in range(100):  # as by many threads at once
+    for _ in range(100):  # as many threads at once do
         pace.wait()
         pace.answered(throttled=False)
     assert pace.images_at_once() == pytest.approx(10 * (1.5 + 0.5) + 1, abs=1)
 
 
-def test_waiting_for_its_turn_is_no_work_and_each_thread_has_calls_of_its_own() -> None:
+def test_waiting_does_not_count_as_work_and_each_thread_has_its_own_calls() -> None:
     pace = Pace(5.0, LATENCY)
     seen = []
 
@@ -217,7 +217,7 @@ def test_waiting_for_its_turn_is_no_work_and_each_thread_has_calls_of_its_own() 
     assert all(calls.seconds is not None and calls.seconds < 0.1 for calls in seen)
 
 
-def test_when_it_ends_nobody_waits_any_longer() -> None:
+def test_a_stopped_pace_ends_all_waits() -> None:
     pace = Pace(0.001, LATENCY)
     pace.wait()
     waiting = threading.Thread(target=pace.wait)
@@ -228,11 +228,11 @@ def test_when_it_ends_nobody_waits_any_longer() -> None:
 
 
 @pytest.mark.parametrize("seconds_per_image", [0.2, 1.5, 3.0], ids=lambda seconds: f"{seconds:g} s an image")
-def test_a_model_that_queues_what_it_cannot_do_gets_no_more_than_it_answers_in_time(seconds_per_image: float) -> None:
-    """Asked for 2.5 images a second, whatever it can do; SageMaker would give up after 60 s."""
+def test_a_model_that_queues_calls_gets_no_more_than_it_can_answer_in_time(seconds_per_image: float) -> None:
+    """The pace asks for 2.5 images a second, whatever the container can do. SageMaker ends a call after 60 s."""
     now, model, slowest, answered = [0.0], Queueing(seconds_per_image), 0.0, 0
     pace = Pace(2.5, 0.5, clock=lambda: now[0], sleep=lambda _: None)
-    held: list[tuple[float, float]] = []  # when each will be answered, and since when it is held
+    held: list[tuple[float, float]] = []  # for each image: when it will be answered, and since when it is held
     while now[0] < 600:
         while len(held) < min(32, pace.images_at_once()):
             held.append((model.ask(now[0]), now[0]))

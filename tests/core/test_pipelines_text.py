@@ -1,4 +1,4 @@
-"""The text that names pipelines: what is read, and the error of what is not."""
+"""The text of the pipelines option: what is read, and the errors."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def test_a_relative_path_is_looked_for_in_one_folder_after_the_other(tmp_path: P
     assert list(read("p.yaml", folders).values) == ["first"]
 
 
-def test_of_a_file_that_is_in_no_folder_every_place_is_said(tmp_path: Path) -> None:
+def test_the_error_of_a_missing_file_names_every_searched_folder(tmp_path: Path) -> None:
     with pytest.raises(UnreadableError) as caught:
         read("p.yaml", [tmp_path / "first", tmp_path / "second"])
     assert [str(tmp_path / name / "p.yaml") in str(caught.value) for name in ("first", "second")] == [True, True]
 
 
-def test_an_absolute_path_is_itself(tmp_path: Path) -> None:
+def test_an_absolute_path_is_used_unchanged(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text("a: {b: c}")
     assert read(str(tmp_path / "p.yaml"), [Path("/nowhere")]).values == {"a": {"b": "c"}}
 
@@ -75,12 +75,12 @@ def test_json_itself_needs_no_file() -> None:
         ("[1, no, x]", ["1", "no", "x"]),
     ],
 )
-def test_a_value_is_the_text_that_is_written(tmp_path: Path, written: str, is_read_as: Any) -> None:
+def test_a_value_is_read_as_it_is_written(tmp_path: Path, written: str, is_read_as: Any) -> None:
     assert from_yaml(tmp_path, f"a:\n  b: {written}\n") == {"a": {"b": is_read_as}}
 
 
 @pytest.mark.parametrize("name", ["2026", "on", "no", "1.5", "2026-11-22", "null"])
-def test_so_is_a_name(tmp_path: Path, name: str) -> None:
+def test_a_name_is_read_as_it_is_written(tmp_path: Path, name: str) -> None:
     assert list(from_yaml(tmp_path, f"{name}: {{}}")) == [name]
 
 
@@ -88,7 +88,7 @@ def test_a_file_may_begin_with_a_byte_order_mark_and_have_windows_lines(tmp_path
     assert from_yaml(tmp_path, b"\xef\xbb\xbfa:\r\n  b: \xc3\xa9\r\n") == {"a": {"b": "é"}}
 
 
-def test_one_pipeline_may_take_what_another_has(tmp_path: Path) -> None:
+def test_a_pipeline_may_merge_the_options_of_another(tmp_path: Path) -> None:
     text = "a: &a {x: 1, y: 2}\nb: &b\n  <<: *a\n  y: 3\nc:\n  <<: *b\n  z: 4\nd: *a\n"
     found = from_yaml(tmp_path, text)
     assert found["b"] == {"x": "1", "y": "3"}
@@ -100,7 +100,7 @@ def test_one_pipeline_may_take_what_another_has(tmp_path: Path) -> None:
     ("text", "says"),
     [
         pytest.param("", "the content is empty", id="empty"),
-        pytest.param("# a: 1\n", "the content is empty", id="a comment alone"),
+        pytest.param("# a: 1\n", "the content is empty", id="only a comment"),
         pytest.param("{}", "the object contains no pipeline", id="no pipeline"),
         pytest.param("- a", "the content is a list: it must be an object", id="a list"),
         pytest.param("a", "the content is a text: it must be an object", id="a text"),
@@ -121,12 +121,12 @@ def test_one_pipeline_may_take_what_another_has(tmp_path: Path) -> None:
         pytest.param("a: &a {b: *a}\n", "line 1, column 4: ", id="an object within itself"),
         pytest.param("a: !!python/object/apply:os.getcwd []", "line 1, column 4: ", id="code"),
         pytest.param("a: " + "[" * 100_000, "line 1, column 23: the text is nested too deeply", id="very deep"),
-        pytest.param("a: !mine b", "column 4: unknown YAML tag: fix", id="a tag of somebody's own"),
+        pytest.param("a: !mine b", "column 4: unknown YAML tag: fix", id="a user's own tag"),
         pytest.param(b"a: \xff\xff", "fix the YAML", id="not UTF-8"),
         pytest.param("a: \x01", "control characters", id="a control character"),
     ],
 )
-def test_yaml_that_cannot_be_read_says_where_and_why(tmp_path: Path, text: str | bytes, says: str) -> None:
+def test_the_error_of_unreadable_yaml_has_place_and_cause(tmp_path: Path, text: str | bytes, says: str) -> None:
     with pytest.raises(UnreadableError) as caught:
         from_yaml(tmp_path, text)
     assert str(caught.value).startswith(f"{tmp_path / 'pipelines.yaml'}: ")
@@ -148,14 +148,14 @@ def test_yaml_that_cannot_be_read_says_where_and_why(tmp_path: Path, text: str |
         pytest.param('{"a": ' + "[" * 100_000, "nested too deeply", id="very deep"),
     ],
 )
-def test_json_that_cannot_be_read_says_where_and_why(text: str, says: str) -> None:
+def test_the_error_of_unreadable_json_has_place_and_cause(text: str, says: str) -> None:
     with pytest.raises(UnreadableError) as caught:
         read(text, [Path("/nowhere")])
     assert says in str(caught.value)
 
 
 @pytest.mark.parametrize("value", ["pipelines", "a: {b: c}\n", "a: {b: c}\n# p.yaml", "p.txt", "5", "null"])
-def test_what_is_neither_json_nor_a_files_path_is_said_to_be_neither(value: str) -> None:
+def test_the_error_of_other_text_names_json_and_file_path(value: str) -> None:
     with pytest.raises(UnreadableError, match="neither a JSON object"):
         read(value, [Path("/nowhere")])
 
@@ -166,7 +166,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "says"), [("x" * 5000, "File name too long"), ("\0", "embedded null byte")])
-def test_what_can_be_no_files_name_is_an_error_like_any_other(tmp_path: Path, name: str, says: str) -> None:
+def test_an_impossible_file_name_is_an_error_like_any_other(tmp_path: Path, name: str, says: str) -> None:
     with pytest.raises(UnreadableError, match=says):
         read(f"{name}.yaml", [tmp_path])
 
@@ -197,6 +197,6 @@ def test_a_value_that_yaml_cannot_read_is_not_repeated(tmp_path: Path, value: st
     assert "hush" not in str(caught.value)
 
 
-def test_a_merge_of_what_is_no_mapping_is_said(tmp_path: Path) -> None:
+def test_a_merge_of_anything_but_a_mapping_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UnreadableError, match="for merging"):
         from_yaml(tmp_path, "a:\n  <<: base\n")

@@ -1,4 +1,4 @@
-"""What an error's text must not tell."""
+"""What an error's text must not disclose."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from label_detection_core.redaction import redact
         ("x-amz-security-token:abc\nhost:b", "x-amz-security-token:…\nhost:b"),
     ],
 )
-def test_secrets_are_left_out(text: str, says: str) -> None:
+def test_secrets_are_removed(text: str, says: str) -> None:
     assert redact(text) == says
 
 
 @pytest.mark.parametrize("part", ["a.", "a-a.", "x://", "authorization ", "signature="])
 def test_a_long_text_takes_no_longer_than_its_length(part: str) -> None:
-    """A key or a message can hold what it wants, and errors repeat it."""
+    """A key or a message can hold any text, and errors repeat it."""
     text, began = part * 50_000, time.monotonic()
     redact(text)
     assert time.monotonic() - began < 3

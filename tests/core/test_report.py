@@ -47,7 +47,7 @@ def report(model: ModelUse, **changes: Any) -> Report:
             ModelUse(units=5, requested_at=ASKED, stopped_at=ASKED + timedelta(minutes=6)), 6, 2.0, id="five units"
         ),
         pytest.param(ModelUse(units=1, requested_at=ASKED), 45, 3.0, id="not stopped: until now"),
-        pytest.param(ModelUse(units=1), 0, 0.0, id="never asked for"),
+        pytest.param(ModelUse(units=1), 0, 0.0, id="never requested"),
     ],
 )
 def test_the_cost_is_units_and_time_at_the_configured_price(model: ModelUse, minutes: float, cost: float) -> None:
@@ -55,7 +55,7 @@ def test_the_cost_is_units_and_time_at_the_configured_price(model: ModelUse, min
     assert (written["minutes"], written["cost_usd"]) == (minutes, cost)
 
 
-#: One unit, 100 s from the request to the stop, of which it ran 80: 400 images could be done.
+#: One unit; 100 s from the request to the stop, 80 s of them running, which is enough for 400 images.
 BUSY = ModelUse(
     units=1,
     requested_at=ASKED,
@@ -77,14 +77,14 @@ def busy_totals(images: int = 300) -> Totals:
     )
 
 
-def test_use_is_what_the_running_model_answered_of_what_it_could() -> None:
+def test_use_is_the_share_of_the_running_models_capacity() -> None:
     written = report(BUSY, totals=busy_totals()).to_json()["model"]
     assert written["use"] == pytest.approx(300 / 400)
     assert (written["unit_minutes"], written["cost_usd"]) == (2.0, pytest.approx(0.1333, abs=1e-4))
-    assert written["cost_per_1000_usd"] == pytest.approx(0.4444, abs=1e-4), "ignored messages are no images"
+    assert written["cost_per_1000_usd"] == pytest.approx(0.4444, abs=1e-4), "ignored messages must not count as images"
 
 
-def test_a_run_that_was_cleared_has_the_use_and_price_of_its_second_time_alone() -> None:
+def test_a_cleared_run_has_the_use_and_price_of_its_second_attempt_only() -> None:
     totals = busy_totals()
     totals.by_second |= {int(ASKED.timestamp()) - 3600 + second: 10 for second in range(100)}
     written = report(BUSY, totals=totals).to_json()["model"]
@@ -97,14 +97,14 @@ def test_a_stop_that_an_earlier_try_asked_for_leaves_the_use_unknown() -> None:
     assert (unknown.use, unknown.bars()) == (None, [])
 
 
-def test_of_a_model_that_never_ran_there_is_no_use_and_no_plot() -> None:
+def test_a_model_that_never_ran_has_no_use_and_no_plot() -> None:
     never = report(ModelUse(units=1, requested_at=ASKED), totals=Totals(images=Counts(), labels={}, rejections={}))
     written = never.to_json()["model"]
     assert (written["use"], written["cost_per_1000_usd"], never.bars()) == (None, None, [])
     assert "<svg" not in never.to_html()
 
 
-def test_the_plot_has_a_bar_for_each_piece_of_the_time_it_ran() -> None:
+def test_the_plot_has_a_bar_for_each_part_of_the_running_time() -> None:
     bars = report(BUSY, totals=busy_totals()).bars()
     assert [bar.begin for bar in bars] == list(range(0, 82, 2))
     assert sum(bar.images_per_second * 2 for bar in bars) == 300
@@ -124,7 +124,9 @@ def test_the_page_shows_calls_and_plot() -> None:
     [(1, 74), (17_700, 74), (17_701, 133)],
     ids=["one image", "an hour's worth", "one more: another step"],
 )
-def test_the_samples_schedule_looks_every_quarter_of_an_hour_and_holds_in_steps(images: int, minutes: float) -> None:
+def test_the_sample_schedule_runs_every_quarter_of_an_hour_and_its_minutes_grow_in_steps(
+    images: int, minutes: float
+) -> None:
     totals = busy_totals().model_copy(update={"by_second": {int(ASKED.timestamp()) + 30: images}})
     assert report(BUSY, totals=totals).to_json()["sample_schedule"]["minutes"] == minutes
 
@@ -143,7 +145,7 @@ def test_the_page_gives_times_to_the_second() -> None:
     assert "not known" in page
 
 
-def test_the_summary_says_what_was_done_and_what_it_cost() -> None:
+def test_the_summary_has_results_and_costs() -> None:
     model = ModelUse(units=1, requested_at=ASKED, stopped_at=ASKED + timedelta(minutes=30))
     assert report(model).summary() == "3 labelled; model on for 30.0 minutes, about 2.00 USD"
 
@@ -155,7 +157,7 @@ def test_the_summary_says_what_was_done_and_what_it_cost() -> None:
         pytest.param(Depth(0, 0, 3), "0 waiting, 0 in flight, 3 delayed</td>", id="three delayed"),
     ],
 )
-def test_the_page_says_what_is_left_in_the_queue(depth: Depth, words: str) -> None:
+def test_the_page_shows_the_messages_left_in_the_queue(depth: Depth, words: str) -> None:
     assert words in report(BUSY, queue=depth, totals=busy_totals()).to_html()
 
 
@@ -181,7 +183,7 @@ def test_a_stored_report_names_the_version_that_wrote_it_and_is_read_as_it_was_w
         pytest.param({"schema": 1, "version": 2, "later": 3}, {}, id="of another version"),
     ],
 )
-def test_of_a_report_that_is_odd_the_rest_is_read(facts: dict[str, Any], row: dict[str, Any]) -> None:
+def test_valid_parts_of_an_odd_report_are_read(facts: dict[str, Any], row: dict[str, Any]) -> None:
     assert StoredReport.model_validate(facts).row() == StoredReport().row() | row
 
 
@@ -195,7 +197,7 @@ def test_the_queue_of_a_report_without_delayed_messages_can_be_read() -> None:
     assert report(BUSY, queue={"visible": 2, "in_flight": 1}).queue == Depth(2, 1, delayed=0)
 
 
-def test_what_is_odd_is_an_error_where_it_is_written_and_left_out_where_it_is_read() -> None:
+def test_an_odd_value_is_an_error_when_written_and_left_out_when_read() -> None:
     right = report(ModelUse(units=1))
     with pytest.raises(ValidationError, match="problems"):
         right.model_copy(update={"problems": "none"}).stored()

@@ -1,4 +1,4 @@
-"""Which of the messages that it returned to the queue a consumer waits for."""
+"""Which of the messages that a consumer returned to the queue it waits for."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ODD, OTHER = Message("odd", "handle-1", ""), Message("other", "handle-2", "")
 
 
 def deliver(messages: Returned, clock: Clock, message: Message, took: float, hidden: float | None) -> None:
-    """Have a message received, worked on for a time, and returned to the queue or brought to its outcome."""
+    """Receive a message, work on it for some time, and return it to the queue or finish it."""
     assert messages.is_in_time(message)
     clock.now += took
     messages.worked(message, took, hidden)
@@ -62,7 +62,7 @@ def test_the_budget_counts_from_the_last_outcome_of_another_message(messages: Re
 
 
 @pytest.mark.parametrize("hidden", [None, 5], ids=["an outcome", "another failure"])
-def test_what_becomes_of_a_returned_message_prolongs_the_budget_of_no_other(
+def test_the_outcome_of_a_returned_message_prolongs_the_budget_of_no_other(
     messages: Returned, clock: Clock, hidden: float | None
 ) -> None:
     deliver(messages, clock, OTHER, 1, 20)

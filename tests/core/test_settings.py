@@ -1,4 +1,4 @@
-"""The options: what is right, what is wrong, and what the error says."""
+"""The options: valid values, wrong values, and the errors."""
 
 from __future__ import annotations
 
@@ -77,15 +77,15 @@ def test_every_problem_has_one_line_of_its_own() -> None:
             "model_arn", "arn:aws:rekognition:eu-west-1:123456789012:project/parts/1", "version/<version>", id="project"
         ),
         pytest.param("model_arn", "arn:aws:s3:::parts", "<version>/<number> (rekognition)", id="another service"),
-        pytest.param("schedule", "every day", "cron expression", id="schedule in words"),
+        pytest.param("schedule", "every day", "cron expression", id="schedule that is not cron"),
         pytest.param("schedule", "0 0 30 2 *", "cron expression", id="30 February"),
-        pytest.param("images_per_second_per_unit", "1e-320", "greater than or equal to 0.1", id="no speed at all"),
+        pytest.param("images_per_second_per_unit", "1e-320", "greater than or equal to 0.1", id="a speed of zero"),
         pytest.param("schedule", "61 * * * *", "cron expression", id="minute 61"),
         pytest.param("min_confidence", "101", "less than or equal to 100", id="confidence over 100"),
         pytest.param("min_confidence", "nan", "less than or equal to 100", id="confidence not a number"),
-        pytest.param("min_confidence", "high", "a number from 0 to 100, or 'model'", id="confidence in a word"),
+        pytest.param("min_confidence", "high", "a number from 0 to 100, or 'model'", id="confidence as a word"),
         pytest.param("source_bucket", "parts--use1-az4--x-s3", "Express One Zone", id="S3 Express"),
-        pytest.param("final_bucket", "parts--use1-az4--x-s3", "Express One Zone", id="S3 Express for the outcome"),
+        pytest.param("final_bucket", "parts--use1-az4--x-s3", "Express One Zone", id="S3 Express as the final bucket"),
         pytest.param("source_bucket", "arn:aws:s3:::parts", "not an ARN", id="a bucket's ARN"),
         pytest.param(
             "source_bucket", "arn:aws:s3:eu-west-1:123456789012:accesspoint/in", "not an ARN", id="an access point"
@@ -95,8 +95,8 @@ def test_every_problem_has_one_line_of_its_own() -> None:
         pytest.param("final_bucket", "mfzwi23gnjvgw.mrap", "multi-Region", id="a multi-Region access point's alias"),
         pytest.param("final_bucket", "parts--table-s3", "table bucket", id="a table bucket"),
         pytest.param("final_storage_class", "DEEP_ARCHIVE", "needs hours to restore", id="an archive"),
-        pytest.param("final_storage_class", "standard_ia", "STANDARD_IA", id="a storage class in small letters"),
-        pytest.param("final_storage_class", "COLD", "one of STANDARD", id="no storage class"),
+        pytest.param("final_storage_class", "standard_ia", "STANDARD_IA", id="a storage class in lower case"),
+        pytest.param("final_storage_class", "COLD", "one of STANDARD", id="an unknown storage class"),
         pytest.param("max_model_minutes", "0", "greater than or equal to 0.01", id="no time for the model"),
         pytest.param("max_model_minutes", "721", "less than or equal to 720", id="model longer than 12 hours"),
         pytest.param("max_tasks", "2.5", "integer", id="half a task"),
@@ -109,7 +109,7 @@ def test_every_problem_has_one_line_of_its_own() -> None:
         pytest.param("dead_man_switch_role_arn", "arn:aws:iam::123456789012:user/me", "IAM role", id="a user"),
     ],
 )
-def test_a_wrong_value_is_said_with_what_it_must_be(option: str, value: str, says: str) -> None:
+def test_the_error_of_a_wrong_value_has_what_it_must_be(option: str, value: str, says: str) -> None:
     with pytest.raises(SettingsError) as caught:
         load((RIGHT | {option: value}).get)
     (problem,) = caught.value.problems
@@ -119,7 +119,7 @@ def test_a_wrong_value_is_said_with_what_it_must_be(option: str, value: str, say
 
 
 @pytest.mark.parametrize("conn_id", ["team_a_production_label_detection_aws_eu", "a" * 40, "aws/prod", "aws_default"])
-def test_what_can_be_a_connections_id_is_one(conn_id: str) -> None:
+def test_a_possible_connection_id_is_accepted(conn_id: str) -> None:
     assert load((RIGHT | {"aws_conn_id": conn_id}).get).aws_conn_id == conn_id
 
 
@@ -143,7 +143,7 @@ def test_a_wrong_value_is_shown_if_it_can_be_no_secret(option: str, value: Any, 
         load((RIGHT | {option: value}).get)
 
 
-#: In each, what must not be seen is `hu5h`.
+#: In each value, the secret is `hu5h`; no error may show it.
 _SECRETS = {
     "a URL with a login": "https://user:hu5h@host/123456789012/images",
     "a signed URL": "https://host/123456789012/images?X-Amz-Signature=hu5h",
@@ -163,7 +163,7 @@ _SECRETS = {
     "a short password": "hu5h!",
     "a token": "ghp_hu5habcdefABCDEFabcdefABCDEF0123",
 }
-#: What is right, so that no error is there to show it: an id or a queue's URL cannot be told from them.
+#: Valid values, for which no error is raised: a secret looks like an id or like a queue's URL.
 _RIGHT_ALL_THE_SAME = {
     ("queue_url", "a web hook"),
     ("aws_conn_id", "a password"),
@@ -178,7 +178,7 @@ _RIGHT_ALL_THE_SAME = {
         pytest.param(option, secret, id=f"{option}: {what}")
         for option in Settings.model_fields
         for what, secret in _SECRETS.items()
-        if option != "class_names" and (option, what) not in _RIGHT_ALL_THE_SAME  # any text names a class
+        if option != "class_names" and (option, what) not in _RIGHT_ALL_THE_SAME  # any text can be a class name
     ],
 )
 def test_no_error_shows_a_secret_in_the_wrong_place(option: str, secret: str) -> None:
@@ -314,7 +314,7 @@ def test_names_of_classes_are_given_with_commas_as_json_or_as_id2label(value: An
         pytest.param("[" * 5000, "names with commas between them, or JSON", id="nested too deeply"),
     ],
 )
-def test_names_of_classes_that_are_none_are_said(value: str, says: str) -> None:
+def test_invalid_class_names_are_an_error(value: str, says: str) -> None:
     with pytest.raises(SettingsError, match=says) as caught:
         load((RIGHT | {"class_names": value}).get)
     assert environment_name("class_names") in str(caught.value)
@@ -324,10 +324,10 @@ def test_names_of_classes_that_are_none_are_said(value: str, says: str) -> None:
     ("value", "schedule"),
     [
         pytest.param(None, "0 */2 * * *", id="not set"),
-        pytest.param("", None, id="empty is manually only"),
+        pytest.param("", None, id="empty: manual runs only"),
         pytest.param("@hourly", "@hourly", id="preset"),
         pytest.param("*/5 * * * *", "*/5 * * * *", id="cron"),
-        pytest.param("no", "0 */2 * * *", id="a wrong one is the default, so that a run says what is wrong"),
+        pytest.param("no", "0 */2 * * *", id="a wrong one: the default, so that a run reports the error"),
     ],
 )
 def test_the_schedule_never_breaks_the_dag(value: str | None, schedule: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Work that is shared between the caller and a bounded number of helpers."""
+"""Work that the caller shares with a limited number of helper threads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from label_detection_core.drain.side_by_side import SideBySide
 
 
 @pytest.mark.parametrize("things", [0, 1, 2, 100])
-def test_each_thing_is_done_once(things: int) -> None:
+def test_each_piece_of_work_is_done_once(things: int) -> None:
     done: list[int] = []
     SideBySide(4).each(done.append, range(things))
     assert sorted(done) == list(range(things))
@@ -52,7 +52,7 @@ def test_a_caller_does_its_work_alone_while_the_helpers_are_busy_elsewhere() -> 
 
 
 @pytest.mark.parametrize("at", [0, 7])
-def test_an_error_is_raised_and_what_was_not_begun_is_left(at: int) -> None:
+def test_an_error_is_raised_and_work_that_has_not_begun_is_left(at: int) -> None:
     done: list[int] = []
 
     def work(number: int) -> None:

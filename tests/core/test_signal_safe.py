@@ -13,7 +13,7 @@ import pytest
 from label_detection_core.drain.signal_safe import SignalSafeEvent
 from sandbox.environment import PROJECT, cleaned
 
-#: The handler interrupts `wait` at some thousand moments. With a lock it waits for itself at one of them.
+#: The handler interrupts `wait` at thousands of moments. An event with a lock would deadlock at one of them.
 _STORM = """
 import random, signal, sys, threading, time
 from label_detection_core.drain.signal_safe import SignalSafeEvent
@@ -38,7 +38,7 @@ def test_a_handler_may_set_it_whatever_the_thread_is_doing() -> None:
 
 
 @pytest.mark.slow
-def test_it_is_needed() -> None:
+def test_an_ordinary_event_deadlocks() -> None:
     process = storm("threading's")
     try:
         with pytest.raises(subprocess.TimeoutExpired):
@@ -48,7 +48,7 @@ def test_it_is_needed() -> None:
         process.wait()
 
 
-def test_all_who_wait_are_woken_and_nobody_waits_afterwards() -> None:
+def test_all_waiting_threads_are_woken_and_later_waits_return_immediately() -> None:
     event = SignalSafeEvent()
     found: list[bool] = []
     threads = [threading.Thread(target=lambda: found.append(event.wait(30))) for _ in range(5)]
@@ -64,21 +64,21 @@ def test_all_who_wait_are_woken_and_nobody_waits_afterwards() -> None:
     assert found == [True] * 5
 
 
-def test_it_may_be_set_as_often_as_one_likes() -> None:
+def test_the_event_may_be_set_repeatedly() -> None:
     event = SignalSafeEvent()
     for _ in range(100_000):
         event.set()
     assert event.wait(0)
 
 
-def test_what_it_needs_goes_with_it() -> None:
+def test_the_event_closes_its_file_descriptors() -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(50):
         SignalSafeEvent().set()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-def test_unset_it_waits_as_long_as_it_is_told() -> None:
+def test_an_unset_event_waits_for_its_time_out() -> None:
     event = SignalSafeEvent()
     began = time.monotonic()
     assert not event.wait(0.2)

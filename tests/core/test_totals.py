@@ -1,4 +1,4 @@
-"""What a run's journal adds up to."""
+"""The totals of a run's journal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def line(outcome: str = "labelled", **more: Any) -> JournalLine:
     return JournalLine.model_validate(usual | more)
 
 
-def test_the_lag_is_of_images_that_have_their_outcome_and_the_longest_is_said() -> None:
+def test_the_lag_counts_images_with_an_outcome_and_the_longest_is_reported() -> None:
     lines = [line(lag=lag) for lag in (1.0, 2.0, 3.4, 90_000.2)]
     lines += [
         line("failed", lag=1e6),
@@ -46,7 +46,7 @@ def test_images_labels_and_rejections_are_counted() -> None:
     ]
     totals = add_up(lines)
     assert totals.images == Counts(labelled=2, rejected=1, ignored=1, failed=1)
-    assert totals.labels == {"scratch": 1}, "an image counts once for a label"
+    assert totals.labels == {"scratch": 1}, "an image must count once per label"
     assert totals.rejections == {"ImageTooLargeException": 1}
 
 
@@ -54,7 +54,7 @@ def source(key: str) -> dict[str, str]:
     return {"bucket": "parts", "key": key, "etag": "e"}
 
 
-def test_what_is_ignored_is_counted_by_reason_and_named_what_is_gone_last() -> None:
+def test_ignored_images_are_counted_by_reason_and_listed_with_deleted_ones_last() -> None:
     lines = [
         line("ignored", ignored="gone", source=source("gone.png")),
         line("ignored", ignored="not an arrival", source=source("tagged.png")),
@@ -76,7 +76,7 @@ def test_an_unreadable_image_is_counted_and_named_with_its_error() -> None:
     assert [(image.key, image.why) for image in totals.unreadable.first] == [("a.png", "AccessDenied: no")]
 
 
-def test_of_thousands_of_images_a_thousand_are_named_and_those_that_may_be_there_come_first() -> None:
+def test_at_most_a_thousand_images_are_named_and_those_that_may_exist_come_first() -> None:
     lines = [line("ignored", ignored="gone", source=source(f"{n}.png")) for n in range(1500)]
     lines += [line("ignored", ignored="not an arrival", source=source(f"{n}.png")) for n in range(1500, 2600)]
     named = add_up(lines).ignored_images
@@ -92,9 +92,9 @@ def test_an_empty_journal_has_no_times() -> None:
 @pytest.mark.parametrize(
     ("milliseconds", "p50", "p95", "p99"),
     [([200], 0.2, 0.2, 0.2), (list(range(1, 101)), 0.05, 0.095, 0.099), ([100] * 98 + [900, 5000], 0.1, 0.1, 0.9)],
-    ids=["one", "1 to 100 ms", "two slow ones of a hundred"],
+    ids=["one", "1 to 100 ms", "two slow answers of a hundred"],
 )
-def test_percentiles_are_the_least_time_that_so_many_answers_took_at_the_most(
+def test_a_percentile_is_the_least_time_within_which_that_share_of_answers_came(
     milliseconds: list[int], p50: float, p95: float, p99: float
 ) -> None:
     calls = add_up(line(seconds=ms / 1000) for ms in milliseconds).calls
@@ -108,7 +108,7 @@ def test_throttled_sends_are_counted_and_have_their_second() -> None:
     assert (len(totals.by_second), list(totals.throttled_by_second.values())) == (2, [2])
 
 
-def test_how_long_an_image_takes_is_the_mean_over_those_labelled() -> None:
+def test_the_time_per_image_is_the_mean_over_labelled_images() -> None:
     rejected = line("rejected", worked=9.0, error={"code": "x", "message": ""})
     throttled = line(worked=20.0, throttled=1)
     assert add_up([line(worked=0.2), line(worked=0.4), rejected, throttled]).seconds_per_image == pytest.approx(0.3)

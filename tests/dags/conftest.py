@@ -1,4 +1,4 @@
-"""The DAGs as the dag-processor sees them."""
+"""The DAGs as the dag-processor parses them."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from sandbox.environment import PROJECT
 
 @pytest.fixture(scope="session")
 def bag() -> DagBag:
-    """Every DAG file, without any configuration."""
+    """A DagBag of every DAG file, parsed without any configuration."""
     return DagBag(PROJECT / "dags")

@@ -1,4 +1,4 @@
-"""The backfill's DAG: manually, a dry run unless told otherwise, one chunk after the other."""
+"""The backfill's DAG: started manually, a dry run by default, one chunk after the other."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def dag(bag: DagBag) -> DAG:
 
 @pytest.fixture
 def stored(dag: DAG) -> Any:
-    """As the API and the scheduler have it."""
+    """The DAG as the API and the scheduler read it."""
     return DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(dag))))
 
 
-def test_it_runs_by_hand_only(dag: DAG) -> None:
+def test_the_backfill_runs_only_when_started_manually(dag: DAG) -> None:
     assert dag.schedule is None
 
 
@@ -37,12 +37,12 @@ def test_the_untouched_form_is_a_dry_run_over_the_whole_bucket(dag: DAG) -> None
     assert BackfillOptions.of(values) == BackfillOptions()
 
 
-def test_the_form_says_what_each_param_is(dag: DAG) -> None:
+def test_the_form_describes_each_param(dag: DAG) -> None:
     for name in BackfillOptions.model_fields:
         param = dag.params.get_param(name)
         assert param.schema["title"]
         assert param.description
-        assert "`" not in param.description, "the form shows it as plain text"
+        assert "`" not in param.description, "the form shows descriptions as plain text"
 
 
 def test_its_page_describes_its_own_params_and_not_the_pipelines_options(dag: DAG) -> None:
@@ -65,7 +65,7 @@ def test_its_page_describes_its_own_params_and_not_the_pipelines_options(dag: DA
     ],
     ids=str,
 )
-def test_what_the_form_takes_the_run_takes(stored: Any, params: dict[str, Any]) -> None:
+def test_a_param_that_the_form_accepts_is_accepted_by_the_run(stored: Any, params: dict[str, Any]) -> None:
     assert BackfillOptions.of(stored.params.deep_merge(params).validate())
 
 
@@ -74,14 +74,16 @@ def test_what_the_form_takes_the_run_takes(stored: Any, params: dict[str, Any]) 
     [{"prefix": 3}, {"dry_run": "no"}, {"dry_run": None}, {"older_than_minutes": -1}, {"older_than_minutes": "1"}],
     ids=str,
 )
-def test_what_the_run_would_refuse_the_form_refuses(stored: Any, params: dict[str, Any]) -> None:
+def test_a_param_that_the_run_would_refuse_is_refused_by_the_backfills_form(
+    stored: Any, params: dict[str, Any]
+) -> None:
     with pytest.raises(Exception, match="Invalid input for param"):
         stored.params.deep_merge(params).validate()
 
 
-def test_the_chunks_are_sent_one_after_the_other_and_named_by_what_was_sent(stored: Any) -> None:
+def test_the_chunks_are_sent_one_after_the_other_and_named_by_their_content(stored: Any) -> None:
     enqueue = stored.get_task("enqueue_images")
     assert enqueue.is_mapped
     assert enqueue.upstream_task_ids == {"plan_backfill"}
-    assert enqueue.max_active_tis_per_dagrun == 1, "two at once would mix old pictures with young ones"
+    assert enqueue.max_active_tis_per_dagrun == 1, "chunks sent at once would mix old and young pictures"
     assert enqueue.map_index_template == "{{ images | default('enqueueing') }}"

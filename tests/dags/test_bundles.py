@@ -1,4 +1,4 @@
-"""DAG bundles: folders and repositories that Airflow reads DAG files from."""
+"""DAG bundles: folders and repositories from which Airflow reads DAG files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow.sdk import DAG
 
 
-def test_of_this_repository_airflow_reads_the_dag_files_alone() -> None:
+def test_airflow_reads_only_the_dag_files_of_this_repository() -> None:
     bag = DagBag(PROJECT)
     assert {stat.file.removeprefix("/") for stat in bag.dagbag_stats} == {
         f"dags/{path.name}" for path in (PROJECT / "dags").glob("*.py")
@@ -34,7 +34,7 @@ BESIDE, ABOVE, DAGS_FOLDER, ABOVE_DAGS_FOLDER = "bundle/dags", "bundle", "airflo
 
 
 def parsed_of_bundle(bundle: Path, dag_file: Path) -> dict[str, DAG]:
-    """As the dag-processor and a task read a file of a bundle."""
+    """Parse a file of a bundle, as the dag-processor and a task do."""
     bag = BundleDagBag(dag_folder=dag_file, bundle_path=bundle, bundle_name="theirs")
     assert bag.import_errors == {}
     return bag.dags
@@ -72,7 +72,7 @@ def test_the_section_may_name_the_file_that_a_bundle_has(tmp_path: Path, monkeyp
     assert "label_detection__leaves" in parsed_of_bundle(tmp_path, dag_file)
 
 
-def test_of_a_file_that_is_nowhere_the_first_task_names_every_place(
+def test_the_first_task_names_every_place_where_a_missing_file_was_looked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path / DAGS_FOLDER))
@@ -95,7 +95,7 @@ def test_a_clone_of_a_repository_has_its_pipelines_file(tmp_path: Path, monkeypa
     assert says(dags["label_detection__leaves"]) == []
 
 
-def test_the_examples_of_the_page_are_what_airflow_takes() -> None:
+def test_airflow_accepts_the_examples_of_the_page() -> None:
     examples = re.findall(r"```ini\n(.*?)```", (PROJECT / "docs" / "bundles.md").read_text(), re.DOTALL)
     classes = []
     for example in examples:

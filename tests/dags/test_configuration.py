@@ -1,4 +1,4 @@
-"""The configuration as the DAG file reads it: no value of it breaks the bag."""
+"""The configuration as the DAG file reads it: no value can break the DAG bag."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ PARAMS = {
 
 
 def parse() -> DAG:
-    """The DAG, from its file, with the environment as it is now."""
+    """The DAG from its file, with the present environment."""
     bag = DagBag(DAG_FILE)
     assert bag.import_errors == {}
     return bag.dags["label_detection"]
 
 
 def validate(param: str, value: Any) -> Any:
-    """A run's param as the API checks it: on the DAG that was stored."""
+    """Check a run's param as the API does, on the stored DAG."""
     stored = DagSerialization.from_dict(DagSerialization.to_dict(parse()))
     return stored.params.deep_merge({param: value}).validate()[param]
 
@@ -124,7 +124,7 @@ def test_an_empty_param_is_as_configured(param: str) -> None:
         ("max_receives", 1),
     ],
 )
-def test_a_param_within_its_limits_is_taken_by_the_form_and_the_run(param: str, value: Any) -> None:
+def test_a_param_within_its_limits_is_accepted_by_the_form_and_the_run(param: str, value: Any) -> None:
     assert validate(param, value) == value
     assert getattr(settings_with(param, value), param) == value
 

@@ -1,4 +1,4 @@
-"""Arguments of the DAGs that follow the options, or Airflow."""
+"""Arguments of the DAGs that depend on the options or on Airflow."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def configure(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The DAGs by their ids, with these options in the section."""
+    """The DAGs by id, with these options in the section."""
 
     def configured(**options: str) -> dict[str, DAG]:
         for option, value in options.items():
@@ -35,12 +35,12 @@ def configure(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def stored(dag: DAG) -> Any:
-    """As the scheduler has it."""
+    """The DAG as the scheduler reads it."""
     return DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(dag))))
 
 
-def test_no_dag_can_be_run_by_airflows_backfill_and_all_else_is_allowed(bag: DagBag) -> None:
-    """It ignores max_active_runs: many runs would fight over the model."""
+def test_only_airflows_backfill_of_a_dag_is_forbidden(bag: DagBag) -> None:
+    """Airflow's backfill ignores max_active_runs, and then several runs would compete for one model."""
     for dag in bag.dags.values():
         assert set(stored(dag).allowed_run_types) == {*DagRunType} - {DagRunType.BACKFILL_JOB}, dag.dag_id
 
@@ -54,7 +54,7 @@ def test_all_analysis_tasks_and_the_stop_have_room_at_once(configure: Any, max_t
     assert stored(configure(max_tasks=max_tasks)["label_detection"]).max_active_tasks == active
 
 
-def test_a_run_that_asks_for_more_tasks_has_what_airflow_gives_any_dag(
+def test_a_run_with_more_tasks_by_param_has_airflows_limit_for_any_dag(
     configure: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG", "32")
@@ -96,7 +96,7 @@ def test_the_dag_may_be_paused_on_arrival_and_the_watchdog_never(configure: Any,
     ("task_id", "option", "more"),
     [("wait_for_images", "wait_minutes", sqs._SLACK), ("wait_for_model", "max_model_minutes", timedelta(0))],
 )
-def test_a_waits_time_out_is_right_also_if_airflow_counts_its_deferral(
+def test_the_time_out_of_a_wait_is_long_enough_even_if_airflow_counts_its_deferral(
     bag: DagBag, task_id: str, option: str, more: timedelta
 ) -> None:
     longest = next(entry.le for entry in Settings.model_fields[option].metadata if hasattr(entry, "le"))

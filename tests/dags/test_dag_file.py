@@ -34,7 +34,7 @@ Parse = Callable[..., dict[str, "DAG"]]
 
 
 def write(folder: Path, call: str, name: str = "parts_dag.py") -> Path:
-    """A DAG file as the documents have it, that is not one of this repository."""
+    """A user's DAG file as in the documentation, outside this repository."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
     path.write_text(f"# A DAG file of Airflow's.\nfrom label_detection.dags import labels, watchdog\n{call}\n")
@@ -69,7 +69,7 @@ def settings(dag: DAG, **params: Any) -> Settings:
 
 
 def says(dag: DAG, **params: Any) -> list[str]:
-    """The lines that the first task of a DAG's run fails with; none, when it goes on."""
+    """The error lines of the first task of a DAG's run; empty if the task succeeds."""
     try:
         settings(dag, **params)
     except AirflowFailException as error:
@@ -113,7 +113,7 @@ def test_an_argument_is_enough_for_an_option(parse: Parse, option: str) -> None:
     ],
     ids=str,
 )
-def test_an_argument_is_of_pythons_own_types(
+def test_an_argument_may_have_a_python_type(
     parse: Parse, monkeypatch: pytest.MonkeyPatch, option: str, value: Any, is_set_to: Any
 ) -> None:
     monkeypatch.setenv(environment_name("max_tasks"), "9")
@@ -156,16 +156,16 @@ def test_a_wrong_argument_breaks_no_dag_and_is_one_line_of_the_first_task(
 
 
 @pytest.mark.parametrize("option", ["max_tasks", "queue_url"])
-def test_the_page_says_that_an_argument_of_a_wrong_type_is_wrong(parse: Parse, option: str) -> None:
+def test_the_dags_page_names_an_argument_of_a_wrong_type(parse: Parse, option: str) -> None:
     page = parse(call(**options(1, **{option: {1, 2}})))["label_detection"].doc_md or ""
     assert f"| `{option}` | **wrong** |" in page
 
 
-def test_a_run_may_give_what_the_call_has_wrong(parse: Parse) -> None:
+def test_a_runs_param_may_correct_a_wrong_argument(parse: Parse) -> None:
     assert says(parse(call(**options(1, max_tasks=0)))["label_detection"], max_tasks=3) == []
 
 
-def test_a_pipelines_file_and_an_argument_are_told_apart(parse: Parse, tmp_path: Path) -> None:
+def test_an_error_tells_a_pipelines_file_from_an_argument(parse: Parse, tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text(yaml.safe_dump({"leaves": options(1, min_confidence=900)}))
     lines = says(parse(call(pipelines=str(tmp_path / "p.yaml"), max_tasks=900))["label_detection__leaves"])
     assert [line.split(" is ")[0] for line in lines] == [
@@ -189,10 +189,10 @@ def test_a_pipelines_file_and_an_argument_are_told_apart(parse: Parse, tmp_path:
     ],
     ids=str,
 )
-def test_what_may_be_a_secret_is_not_in_the_stored_dag(parse: Parse, argument: dict[str, Any]) -> None:
+def test_a_value_that_may_be_a_secret_is_not_in_the_stored_dag(parse: Parse, argument: dict[str, Any]) -> None:
     dags = parse(call(**options(1, **argument)))
     assert [dag_id for dag_id, dag in dags.items() if "hush" in json.dumps(DagSerialization.to_dict(dag))] == []
-    assert says(dags["label_detection"]), "it is said that it is wrong"
+    assert says(dags["label_detection"]), "the first task must report the wrong value"
 
 
 @pytest.mark.parametrize("place", ["an argument", "the pipelines", "the section"])
@@ -215,8 +215,8 @@ def test_a_secret_in_the_wrong_place_is_on_no_page_in_no_form_and_in_no_error(
     assert "hu5h" not in line
 
 
-def test_the_stored_dag_has_what_its_tasks_have(parse: Parse) -> None:
-    """The pages know a pipeline by that: the API server has neither DAG files nor the pipelines' file."""
+def test_the_stored_dag_has_the_options_of_its_tasks(parse: Parse) -> None:
+    """The pages identify a pipeline by the stored DAG: the API server has neither DAG files nor the pipelines file."""
     named = {"leaves": options(1, schedule=None, class_names=["a", "b"], max_tasks=0)}
     for dag in parse(call(prefix="a.", pipelines=named)).values():
         stored = DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(dag))))
@@ -232,7 +232,7 @@ def test_a_mapped_task_has_its_dags_options(parse: Parse) -> None:
     assert run_pipeline({"dag": task.dag}).read("queue_url") == options(1)["queue_url"]
 
 
-def test_two_teams_have_dags_and_watchdogs_of_their_own(parse: Parse) -> None:
+def test_two_teams_have_their_own_dags_and_watchdogs(parse: Parse) -> None:
     teams = {"team_a_": options(1), "team-b.": {"pipelines": {"leaves": options(2)}}}
     dags = parse(*(call(prefix=prefix, **given) for prefix, given in teams.items()))
     assert set(dags) == {f"team_a_{dag_id}" for dag_id in DAGS} | {
@@ -245,14 +245,14 @@ def test_two_teams_have_dags_and_watchdogs_of_their_own(parse: Parse) -> None:
     assert [task.task_id for task in dags["team_a_label_detection"].topological_sort()] == CHAIN
 
 
-def test_what_a_prefixs_dags_say_is_of_their_own_ids(parse: Parse) -> None:
+def test_the_texts_of_a_prefixs_dags_name_only_their_own_ids(parse: Parse) -> None:
     for dag_id, dag in parse(call(prefix="team_a_", **options(1))).items():
         text = " ".join([dag.doc_md or "", *(task.doc_md or "" for task in dag.tasks)])
         for other in DAGS:
             assert f"`{other}`" not in text, f"{dag_id} names {other}"
 
 
-def test_they_keep_every_rule_of_the_dags(parse: Parse) -> None:
+def test_dags_with_a_prefix_keep_every_rule(parse: Parse) -> None:
     for dag in parse(call(prefix="team_a_", max_tasks=0, **options(1))).values():
         broken = [rule for rule, (holds, _) in DAG_RULES.items() if not holds(dag)]
         broken += [rule for rule, (holds, _) in TASK_RULES.items() if not all(map(holds, dag.tasks))]
@@ -261,7 +261,7 @@ def test_they_keep_every_rule_of_the_dags(parse: Parse) -> None:
 
 
 @pytest.mark.parametrize(("prefix", "named"), [("", WATCHDOG), ("team_a_", f"team_a_{WATCHDOG}")])
-def test_a_lease_names_the_watchdog_that_is_beside_its_dag(
+def test_a_lease_names_the_watchdog_with_the_prefix_of_its_dag(
     parse: Parse, monkeypatch: pytest.MonkeyPatch, prefix: str, named: str
 ) -> None:
     dags = parse(call(prefix=prefix, **options(1)))
@@ -289,20 +289,20 @@ def test_a_wrong_prefix_is_one_clear_error_of_the_file(tmp_path: Path, prefix: A
     assert last.endswith("fix it in the call of labels() in parts_dag.py")
 
 
-def test_the_longest_prefix_and_name_make_ids_that_airflow_takes(parse: Parse) -> None:
+def test_airflow_accepts_the_ids_of_the_longest_prefix_and_name(parse: Parse) -> None:
     dags = parse(call(prefix="x" * 100, pipelines={"y" * 100: options(1)}))
     assert max(map(len, dags)) <= 250
 
 
 @pytest.mark.parametrize("prefix", ["", "team_a_"])
-def test_a_watchdog_may_have_a_file_of_its_own(parse: Parse, prefix: str) -> None:
+def test_a_watchdog_may_have_its_own_file(parse: Parse, prefix: str) -> None:
     calls = f"labels({prefix!r}, with_watchdog=False)", f"watchdog({prefix!r})"
     assert set(parse(calls[0])) == {f"{prefix}{dag_id}" for dag_id in DAGS - {WATCHDOG}}
     assert set(parse(*calls)) == {f"{prefix}{dag_id}" for dag_id in DAGS}
 
 
 @pytest.mark.parametrize("pipelines", ["'{'", "'none.yaml'", "5", "object()"])
-def test_a_watchdog_is_there_whatever_its_pipelines_are(parse: Parse, pipelines: str) -> None:
+def test_a_watchdog_exists_for_any_pipelines(parse: Parse, pipelines: str) -> None:
     assert set(parse(f"watchdog(pipelines={pipelines}, colour='red')")) == {WATCHDOG}
 
 
@@ -311,7 +311,7 @@ def test_a_watchdog_is_there_even_if_reading_the_pipelines_fails(parse: Parse, m
     assert set(parse("watchdog()")) == {WATCHDOG}
 
 
-def test_a_watchdog_in_the_same_file_is_there_even_if_reading_the_pipelines_fails(
+def test_a_watchdog_in_the_same_file_exists_even_if_reading_the_pipelines_fails(
     parse: Parse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipelines_file, "read", _fail)
@@ -321,7 +321,7 @@ def test_a_watchdog_in_the_same_file_is_there_even_if_reading_the_pipelines_fail
     assert line == "[label_detection] pipelines: OSError: see the log of the DAG processor"
 
 
-def test_an_argument_whose_own_code_fails_takes_no_dag_away(parse: Parse) -> None:
+def test_an_argument_whose_own_code_fails_removes_no_dag(parse: Parse) -> None:
     dags = parse("labels(sns_topic_arn=type('Odd', (), {'__fspath__': lambda self: 1 / 0})())")
     assert set(dags) == DAGS
     assert "labels(): sns_topic_arn: an option cannot have a value of type Odd" in says(dags["label_detection"])[0]
@@ -337,10 +337,10 @@ def test_an_argument_whose_own_code_fails_takes_no_dag_away(parse: Parse) -> Non
         pytest.param(None, "label_detection", id="any other error"),
     ],
 )
-def test_pipelines_that_cannot_be_read_take_no_argument_away(
+def test_with_unreadable_pipelines_the_arguments_still_hold(
     parse: Parse, monkeypatch: pytest.MonkeyPatch, value: Any, dag_id: str
 ) -> None:
-    """Who is told, and by which connection, is known also of a DAG that cannot run."""
+    """The recipients of notices, and the connection to reach them, are known even for a DAG that cannot run."""
     if value is None:
         monkeypatch.setattr(pipelines_file, "read", _fail)
     monkeypatch.setenv(environment_name("sns_topic_arn"), "arn:aws:sns:eu-west-1:111122223333:another-teams")
@@ -365,7 +365,7 @@ def test_a_wrong_topic_of_a_call_is_not_replaced_by_the_sections(
     assert line.startswith("labels(): sns_topic_arn")
 
 
-def test_a_call_with_all_that_is_required_is_no_pipeline_of_the_sections(
+def test_a_call_with_all_required_options_ignores_the_sections_pipelines(
     parse: Parse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(environment_name("pipelines"), json.dumps({"leaves": options(2), "parts": options(3)}))
@@ -376,14 +376,14 @@ def test_a_call_with_all_that_is_required_is_no_pipeline_of_the_sections(
 
 
 @pytest.mark.parametrize("right", [{}, {"max_tasks": 7}], ids=["by default", "configured"])
-def test_the_form_says_what_is_configured_and_of_what_is_wrong_that_it_is(parse: Parse, right: dict[str, Any]) -> None:
+def test_the_form_shows_the_configured_values_and_marks_wrong_ones(parse: Parse, right: dict[str, Any]) -> None:
     dag = parse(call(**options(1, min_confidence="hush", **right)))["label_detection"]
     said = {name: dag.params.get_param(name).description or "" for name in ("min_confidence", "max_tasks")}
     assert "Leave empty to use the configured value (wrong)." in said["min_confidence"]
     assert f"Leave empty to use the configured value ({right.get('max_tasks', 4)})." in said["max_tasks"]
 
 
-def test_a_watchdog_in_a_file_of_its_own_is_there_even_if_the_options_cannot_be_read(
+def test_a_watchdog_in_its_own_file_exists_even_if_the_options_cannot_be_read(
     parse: Parse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> Any:
@@ -393,7 +393,7 @@ def test_a_watchdog_in_a_file_of_its_own_is_there_even_if_the_options_cannot_be_
     assert set(parse("watchdog()")) == {WATCHDOG}
 
 
-def test_a_watchdog_that_fails_tells_the_topics_of_its_prefix(parse: Parse) -> None:
+def test_a_failed_watchdog_notifies_the_topics_of_its_prefix(parse: Parse) -> None:
     topic = "arn:aws:sns:eu-west-1:123456789012:{}".format
     section = {"sns_topic_arn": topic("section")}
     with pytest.MonkeyPatch.context() as patch:
@@ -404,7 +404,7 @@ def test_a_watchdog_that_fails_tells_the_topics_of_its_prefix(parse: Parse) -> N
     assert found == {topic("leaves"): "theirs", topic("section"): "aws_default"}
 
 
-def test_a_task_makes_its_own_dag_alone(parse: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_parses_only_its_own_dag(parse: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "a_label_detection")
     assert set(parse(call(prefix="a_"), call(prefix="b_"))) == {"a_label_detection"}
 

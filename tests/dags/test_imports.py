@@ -1,4 +1,4 @@
-"""Who imports whom, read from the source; and that parsing a DAG file asks nobody anything."""
+"""The direction of imports, read from the source; and that parsing a DAG file calls no service."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PIPELINE_FILES = [*DAG_FILES, *PLUGIN_FILES, *CORE_FILES]
 LOCAL_AWS_FILES = sorted((PROJECT / "local_aws").rglob("*.py"))
 DAG_MODULES = {"dags", *(path.stem for path in DAG_FILES)}
 OURS = {"label_detection_core", "label_detection", "local_aws", "sandbox", "demo", "tests", *DAG_MODULES}
-#: What a DAG file may import: it wires, and everything else is somebody else's job.
+#: The imports that a DAG file may have: it only connects what other modules define.
 WIRING = {"__future__", "datetime", "airflow", "label_detection", "label_detection_core"}
 
 _PARSE = """
@@ -52,7 +52,7 @@ with DAG("calls_aws"):
 
 
 def imports_of(path: Path) -> Iterator[tuple[int, str]]:
-    """Line and module of each import of a file, those within functions too; `from a import b` is `a` and `a.b`."""
+    """Line and module of each import of a file, even within functions; `from a import b` is `a` and `a.b`."""
     package = list(path.relative_to(PROJECT).parent.parts)
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -65,7 +65,7 @@ def imports_of(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def broken(files: list[Path], allowed: object) -> list[str]:
-    """The imports that `allowed(module)` says no to, as `file:line imports module`."""
+    """The imports that `allowed(module)` forbids, as `file:line imports module`."""
     assert files
     return [
         f"{path.relative_to(PROJECT)}:{line} imports {module}"
@@ -97,7 +97,7 @@ def test_a_dag_file_only_wires(path: Path) -> None:
     assert broken([path], lambda module: root(module) in WIRING) == []
     work = ast.For | ast.AsyncFor | ast.While | ast.Try | ast.comprehension | ast.ClassDef
     found = [type(node).__name__ for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, work)]
-    assert found == [], f"{path.name} does work of its own: move it to plugins/ or the core"
+    assert found == [], f"{path.name} does its own work: move it to plugins/ or the core"
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,9 @@ def test_a_dag_file_only_wires(path: Path) -> None:
     ],
     ids=["import", "within a function", "relative"],
 )
-def test_the_scan_sees(source: str, modules: set[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_scan_finds_each_form_of_import(
+    source: str, modules: set[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(sys.modules[__name__], "PROJECT", tmp_path)
     (tmp_path / "dags").mkdir()
     path = tmp_path / "dags" / "a_dag.py"
@@ -127,14 +129,14 @@ def parse_without_network(dags: Path, home: Path) -> dict[str, Any]:
     return found
 
 
-def test_parsing_the_dags_asks_neither_the_network_nor_aws(tmp_path: Path) -> None:
+def test_parsing_the_dags_calls_neither_the_network_nor_aws(tmp_path: Path) -> None:
     found = parse_without_network(PROJECT / "dags", tmp_path)
     assert found["asked"] == []
     assert found["errors"] == {}
     assert "label_detection" in found["dags"]
 
 
-def test_a_dag_file_that_did_would_be_caught(tmp_path: Path) -> None:
+def test_a_dag_file_that_calls_the_network_is_found(tmp_path: Path) -> None:
     (tmp_path / "calls_aws_dag.py").write_text(_CALLS_AWS)
     found = parse_without_network(tmp_path, tmp_path)
     assert found["dags"] == ["calls_aws"]

@@ -1,4 +1,4 @@
-"""Several pipelines as the dag-processor sees them: a DAG and a backfill for each, and one's errors are its own."""
+"""Several pipelines as the dag-processor sees them: a DAG and a backfill for each, with separate errors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Parse = Callable[[object], dict[str, "DAG"]]
 
 @pytest.fixture
 def parse(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Parse:
-    """The DAGs, from their files, with pipelines configured: an object in a file, or a text as the option has it."""
+    """The DAGs from their files. `pipelines`: an object, written to a file, or the text of the option."""
 
     def parsed(pipelines: object) -> dict[str, DAG]:
         if not isinstance(pipelines, str):
@@ -43,12 +43,12 @@ def parse(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Parse:
 
 
 def stored(dag: DAG) -> Any:
-    """As the database has it."""
+    """The DAG as the database has it."""
     return json.loads(json.dumps(DagSerialization.to_dict(dag)))
 
 
 def says(dag: DAG, **params: Any) -> str:
-    """What the first task of a DAG's run fails with; nothing, when it goes on."""
+    """The error of the first task of a DAG's run; empty if the task succeeds."""
     try:
         read_settings({"dag": dag, "params": params})
     except AirflowFailException as error:
@@ -71,7 +71,7 @@ def test_each_pipeline_has_its_dags_and_the_watchdog_is_one_for_all(parse: Parse
         assert [task.task_id for task in dags[f"label_detection__{name}"].topological_sort()] == CHAIN
 
 
-def test_they_keep_every_rule_that_the_only_ones_dags_keep(parse: Parse) -> None:
+def test_the_dags_of_several_pipelines_keep_every_rule(parse: Parse) -> None:
     for dag in parse({"leaves": options(1), "bad": {"max_tasks": 0}}).values():
         broken = [rule for rule, (holds, _) in DAG_RULES.items() if not holds(dag)]
         broken += [rule for rule, (holds, _) in TASK_RULES.items() if not all(map(holds, dag.tasks))]
@@ -79,7 +79,7 @@ def test_they_keep_every_rule_that_the_only_ones_dags_keep(parse: Parse) -> None
         DagSerialization.validate_schema(stored(dag))
 
 
-def test_each_has_the_schedule_and_the_form_of_its_own(parse: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_pipeline_has_its_own_schedule_and_form(parse: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(environment_name("min_confidence"), "55")
     dags = parse({"leaves": options(1, schedule="@hourly", min_confidence=80), "parts": options(2, schedule=None)})
     found = {
@@ -93,7 +93,7 @@ def test_each_has_the_schedule_and_the_form_of_its_own(parse: Parse, monkeypatch
     assert found == {"leaves": ("@hourly", "the configured value (80)."), "parts": (None, "the configured value (55).")}
 
 
-def test_its_page_has_its_options_as_they_are_configured(parse: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipelines_page_has_its_configured_options(parse: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(environment_name("max_tasks"), "7")
     page = parse({"leaves": options(1, schedule="", min_confidence=80)})["label_detection__leaves"].doc_md or ""
     assert "## Options of leaves" in page
@@ -123,7 +123,7 @@ def test_no_page_and_no_form_shows_a_secret(parse: Parse, more: dict[str, str]) 
     assert [dag_id for dag_id, dag in dags.items() if "secret" in json.dumps(stored(dag))] == []
 
 
-def test_what_no_page_can_show_breaks_none(parse: Parse) -> None:
+def test_a_value_that_cannot_be_shown_breaks_no_page(parse: Parse) -> None:
     odd = "\ud800 \x00 | ` \n {{ 1 / 0 }}"
     text = json.dumps({odd: options(1), "leaves": dict.fromkeys(Settings.model_fields, odd) | {odd: odd}})
     for dag in parse(text).values():
@@ -138,7 +138,7 @@ def test_the_backfills_pages_name_the_dag_of_their_pipeline(parse: Parse) -> Non
         assert "`label_detection`" not in (page or "")
 
 
-def test_a_bad_one_among_three_fails_by_itself(parse: Parse) -> None:
+def test_a_wrong_pipeline_among_three_fails_alone(parse: Parse) -> None:
     dags = parse({"one": options(1), "bad": options(2, max_tasks=0, colour="red"), "three": options(3)})
     assert len(dags) == 7
     for dag_id in ("label_detection__bad", "label_detection_backfill__bad"):
@@ -151,7 +151,7 @@ def test_a_bad_one_among_three_fails_by_itself(parse: Parse) -> None:
     assert (says(dags["label_detection__one"]), says(dags["label_detection_backfill__three"])) == ("", "")
 
 
-def test_a_bad_name_and_a_bad_schedule_are_shown(parse: Parse) -> None:
+def test_a_wrong_name_and_a_wrong_schedule_are_shown(parse: Parse) -> None:
     dags = parse({"two words": options(1), "late": options(2, schedule="late")})
     assert "a name must be" in says(dags["label_detection__two_words"])
     assert schedule_of(dags["label_detection__late"]) == "0 */2 * * *"
@@ -169,7 +169,7 @@ def test_a_bad_name_and_a_bad_schedule_are_shown(parse: Parse) -> None:
         pytest.param("%(other)s", "neither a JSON object", id="a percent sign"),
     ],
 )
-def test_what_cannot_be_read_is_the_only_dags_error(parse: Parse, value: str, error: str) -> None:
+def test_an_unreadable_option_is_the_error_of_the_only_dag(parse: Parse, value: str, error: str) -> None:
     dags = parse(value)
     assert set(dags) == DAGS
     for dag_id in ("label_detection", "label_detection_backfill"):
@@ -187,19 +187,19 @@ def test_a_relative_path_is_looked_up_in_the_dags_folder(
 
 
 @pytest.mark.parametrize("value", ["", "  "], ids=["empty", "blank"])
-def test_an_empty_one_changes_nothing(parse: Parse, bag: DagBag, value: str) -> None:
+def test_an_empty_pipelines_option_changes_nothing(parse: Parse, bag: DagBag, value: str) -> None:
     dags = parse(value)
     assert set(dags) == DAGS
     for dag_id, dag in dags.items():
         assert stored(dag) == stored(bag.dags[dag_id])
 
 
-def test_the_watchdog_is_there_whatever_the_pipelines_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_watchdog_exists_for_any_pipelines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(environment_name("pipelines"), "{")
     assert list(DagBag(PROJECT / "dags" / "watchdog_dag.py").dags) == [WATCHDOG]
 
 
-def test_a_task_makes_its_own_dag_alone(parse: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_parses_only_its_own_dag(parse: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "label_detection__parts")
     dags = parse({"leaves": options(1), "parts": options(2)})
     assert set(dags) - {WATCHDOG} == {"label_detection__parts"}

@@ -1,4 +1,4 @@
-"""What every DAG and task must be. A failure names the DAG, the task and what to do."""
+"""Rules for every DAG and task. A failure names the DAG, the task and the cure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sandbox.environment import PROJECT
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
-#: By rule: what a DAG must be, and what to do where it is not.
+#: By rule of a DAG: the check, and the cure.
 DAG_RULES: dict[str, tuple[Callable[[DAG], bool], str]] = {
     "no dagrun_timeout": (
         lambda dag: dag.dagrun_timeout is None,
@@ -48,7 +48,7 @@ DAG_RULES: dict[str, tuple[Callable[[DAG], bool], str]] = {
         'give it doc_md=dag_docs(__doc__), and the docstring a section "When it is red"',
     ),
 }
-#: The same for a task.
+#: By rule of a task: the check, and the cure.
 TASK_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "execution_timeout": (
         lambda task: task.execution_timeout is not None,
@@ -75,7 +75,7 @@ SETUPS = ["plan_run", "start_model", "wait_for_model"]
 CHAIN = ["wait_for_images", *SETUPS, "analyse_images", "stop_model", "write_report"]
 
 
-#: Every DAG there is.
+#: All DAGs.
 DAGS = {"label_detection", "label_detection_watchdog", "label_detection_backfill"}
 
 
@@ -144,7 +144,7 @@ def test_of_tasks_that_wait_for_a_worker_those_that_stop_a_model_come_first(bag:
 
 
 def _weight(task: Any) -> int:
-    """What the scheduler orders by: with Airflow's own rule a task counts all that are behind it."""
+    """The scheduler's order: with Airflow's default rule a task's weight includes all tasks after it."""
     behind = [] if task.weight_rule == "absolute" else task.get_flat_relatives(upstream=False)
     return int(task.priority_weight) + sum(int(other.priority_weight) for other in behind)
 
@@ -221,7 +221,7 @@ def test_a_run_that_fails_and_a_stop_that_fails_are_told_of(dag: DAG) -> None:
     }
 
 
-def test_the_watchdog_looks_every_ten_minutes_whatever_is_configured(
+def test_the_watchdog_runs_every_ten_minutes_with_any_configuration(
     watchdog: DAG, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert schedule_of(watchdog) == "*/10 * * * *"
@@ -233,14 +233,14 @@ def test_the_watchdog_looks_every_ten_minutes_whatever_is_configured(
     assert list(again.dags) == ["label_detection_watchdog"]
 
 
-def test_the_watchdog_is_done_before_its_next_time_but_for_a_model_that_is_long_in_stopping(watchdog: DAG) -> None:
+def test_the_watchdog_ends_before_its_next_run_unless_a_model_stops_slowly(watchdog: DAG) -> None:
     (task,) = watchdog.tasks
     assert task.execution_timeout is not None
     assert Waits().each_stop < 600
     assert task.execution_timeout.total_seconds() > Waits().each_stop + 120
 
 
-def test_a_watchdog_that_fails_is_told_of(watchdog: DAG) -> None:
+def test_a_failed_watchdog_has_a_notice(watchdog: DAG) -> None:
     (task,) = watchdog.tasks
     assert callbacks(task) == ["watchdog_failed"]
 
@@ -251,7 +251,7 @@ def test_every_dag_survives_serialisation_as_the_dag_processor_does_it(bag: DagB
         DagSerialization.validate_schema(stored)
         restored = DagSerialization.from_dict(json.loads(json.dumps(stored)))
         for facts in (_wiring, _limits):
-            assert facts(restored) == facts(dag), f"DAG {dag.dag_id}: it is another one when it has been stored"
+            assert facts(restored) == facts(dag), f"DAG {dag.dag_id}: serialisation changes it"
 
 
 def _wiring(dag: Any) -> dict[str, tuple[object, ...]]:

@@ -1,4 +1,4 @@
-"""The demo's command line: what it refuses, in one line."""
+"""The demo's command line: wrong arguments are refused in one line."""
 
 import os
 import subprocess
@@ -18,8 +18,8 @@ for package in (demo, sandbox):
 """
 
 
-def test_it_needs_no_path_but_the_checkout() -> None:
-    """As `python -m demo put` is typed, where `make` sets no PYTHONPATH."""
+def test_the_demo_needs_only_the_checkout_on_its_path() -> None:
+    """Runs `python -m demo put` as a user types it, without the PYTHONPATH that `make` sets."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     subprocess.run([sys.executable, "-c", _IMPORT_ALL], cwd=PROJECT, env=environment, timeout=60, check=True)
 
@@ -36,7 +36,7 @@ def test_it_needs_no_path_but_the_checkout() -> None:
     ],
     ids=lambda given: " ".join(given) if isinstance(given, list) else "",
 )
-def test_what_makes_no_sense_is_said_in_one_line(
+def test_a_wrong_argument_of_the_demo_is_one_line(
     words: list[str], says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:

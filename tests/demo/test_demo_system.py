@@ -1,4 +1,4 @@
-"""The demo as a user runs it. Minutes."""
+"""The demo as a user runs it. Takes minutes."""
 
 import json
 import os
@@ -24,7 +24,7 @@ DEMO = [sys.executable, "-m", "demo"]
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """A user's environment with settings of their own, none of which may matter."""
+    """A user's environment with other settings, which must have no effect."""
     return {**os.environ, "TMPDIR": str(folder), "AIRFLOW_HOME": "/nowhere", "AWS_PROFILE": "of another project"}
 
 
@@ -63,7 +63,7 @@ def test_the_demo_ends_well_and_leaves_nothing(tmp_path: Path) -> None:
     ("words", "signum"),
     [
         ("starting the embedded", signal.SIGINT),
-        ("starting Airflow", signal.SIGTERM),  # both raise in the main thread
+        ("starting Airflow", signal.SIGTERM),  # both signals raise an exception in the main thread
         ("all healthy", signal.SIGINT),
         ("model: RUNNING", signal.SIGTERM),
     ],
@@ -130,7 +130,7 @@ def test_up_after_its_holder_was_killed(tmp_path: Path) -> None:
     assert processes_of(tmp_path) == []
 
 
-def test_a_world_that_cannot_start_says_why(tmp_path: Path) -> None:
+def test_a_world_that_cannot_start_prints_the_cause(tmp_path: Path) -> None:
     options = WorldOptions(aws={"examples": str(tmp_path)}, environment={"AIRFLOW__CORE__EXECUTOR": "NoSuchExecutor"})
     began = time.monotonic()
     with (

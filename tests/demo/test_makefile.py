@@ -1,4 +1,4 @@
-"""The Makefile: its help, its environment, its setup. No target that installs or starts anything is run here."""
+"""The Makefile: its help, its environment, its setup. These tests run no target that installs or starts anything."""
 
 import os
 import re
@@ -65,18 +65,18 @@ def test_the_users_own_account_reaches_configure_alone() -> None:
     ],
     ids=str,
 )
-def test_the_demo_is_told_whose_model_and_how_many_pipelines(checkout: Path, given: list[str], runs: str) -> None:
+def test_model_and_pipelines_are_passed_to_the_demo(checkout: Path, given: list[str], runs: str) -> None:
     told = make("--dry-run", *given, folder=checkout, MODEL="of another program", PIPELINES="9")
     assert " ".join(told.split()) == f".venv/bin/python {runs}"
 
 
-def test_configure_without_a_stack_says_how_to_name_one() -> None:
+def test_configure_without_a_stack_prints_how_to_name_one() -> None:
     assert "make configure STACK=label-detection" in make("configure")
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout with a .venv that was set up, as far as make can see."""
+    """A checkout with a .venv that looks set up to make."""
     for name in ("Makefile", "requirements.lock"):
         shutil.copy(PROJECT / name, tmp_path)
     (tmp_path / ".venv").mkdir()
@@ -95,7 +95,7 @@ def test_setup_does_nothing_when_the_lock_file_is_only_newer(checkout: Path) -> 
     assert "Nothing to be done" in make("setup", folder=checkout)
 
 
-def test_without_a_python_that_fits_setup_says_what_to_install(checkout: Path) -> None:
+def test_without_a_suitable_python_setup_prints_what_to_install(checkout: Path) -> None:
     (checkout / ".venv" / "requirements.lock").unlink()
     (checkout / ".venv" / "half made").touch()
     text = make("setup", "PYTHON=", folder=checkout)
@@ -106,7 +106,7 @@ def test_without_a_python_that_fits_setup_says_what_to_install(checkout: Path) -
 def test_an_interrupted_setup_is_begun_again(checkout: Path) -> None:
     (checkout / ".venv" / "requirements.lock").unlink()
     (checkout / ".venv" / "half made").touch()
-    fake = checkout / "python"  # makes nothing but a .venv whose pip fails
+    fake = checkout / "python"  # creates nothing but a .venv whose pip fails
     fake.write_text('#!/bin/sh\n[ "$1" = -m ] && mkdir -p .venv/bin && touch .venv/new\nexit 0\n')
     fake.chmod(0o755)
     make("setup", f"PYTHON={fake}", folder=checkout)

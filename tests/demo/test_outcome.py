@@ -1,4 +1,4 @@
-"""The demo's checks: a good outcome passes, and each way of going wrong is noticed. Against a real S3 over HTTP."""
+"""The demo's checks: a good outcome passes, and each error is noticed. Uses a real S3 over HTTP."""
 
 import hashlib
 import json
@@ -73,7 +73,7 @@ def good_report() -> dict[str, Any]:
 
 @dataclass
 class CheckedAws:
-    """Everything the checks look at."""
+    """Everything that the checks look at."""
 
     s3: Any
     sqs: Any
@@ -117,7 +117,7 @@ class CheckedAws:
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[tuple[str, Any, Any]]:
-    """The URL of an AWS, and clients of its S3 and SQS."""
+    """The URL of an AWS, with clients of its S3 and SQS."""
     server = ThreadedMotoServer("127.0.0.1", 0)
     server.start()
     host, port = server.get_host_and_port()
@@ -133,7 +133,7 @@ def aws() -> Iterator[tuple[str, Any, Any]]:
 
 @pytest.fixture
 def place(aws: tuple[str, Any, Any]) -> CheckedAws:
-    """What a run leaves that went well."""
+    """The state after a good run."""
     endpoint, s3, sqs = aws
     requests.post(f"{endpoint}/moto-api/reset", timeout=10)
     for bucket in (SOURCE, FINAL):
@@ -158,8 +158,8 @@ def test_a_good_outcome_has_no_problems(place: CheckedAws) -> None:
 @pytest.mark.parametrize(
     ("counted", "problems"),
     [
-        pytest.param(0, 0, id="while the first was in work"),
-        pytest.param(1, 0, id="after it"),
+        pytest.param(0, 0, id="during the work on the first"),
+        pytest.param(1, 0, id="after the first"),
         pytest.param(2, 1, id="counted twice"),
     ],
 )
@@ -186,7 +186,7 @@ def _lose(place: CheckedAws) -> None:
 
 
 def _move(place: CheckedAws, picture: Picture, key: str) -> None:
-    """The picture and its document are in another place than they should be, and say so."""
+    """Put the picture and its document under a wrong key that the document names."""
     for suffix in ("", ".json"):
         place.delete(final_key(picture) + suffix)
     place.put(key, picture.body, picture)
@@ -239,7 +239,7 @@ WRONG: dict[str, tuple[Callable[[CheckedAws], Any], str]] = {
         lambda p: p.change_document(EMPTY, lambda d: d.pop("model")),
         f"{final_key(EMPTY)}.json: ",
     ),
-    "a document has a size in words": (
+    "a document has a size as text": (
         lambda p: p.change_document(EMPTY, lambda d: d["source"].update(size="7")),
         f"{final_key(EMPTY)}.json: ",
     ),
@@ -303,7 +303,7 @@ WRONG: dict[str, tuple[Callable[[CheckedAws], Any], str]] = {
     "the model still runs": (lambda p: p.model.update(status="RUNNING"), "THE MODEL IS NOT OFF"),
     "the model is only stopping": (lambda p: p.model.update(status="STOPPING"), "THE MODEL IS NOT OFF"),
     "the model never ran": (lambda p: p.model.update(history=p.model["history"][:2]), "the model never ran"),
-    "nobody stopped the model": (lambda p: p.model.update(history=p.model["history"][:3]), "was not stopped"),
+    "the model was not stopped": (lambda p: p.model.update(history=p.model["history"][:3]), "was not stopped"),
     "the run failed": (lambda p: setattr(p, "run_state", "failed"), "the run is failed"),
     "there is no report": (lambda p: p.delete(f"runs/{RUN}/report.json"), "there is no report.json"),
     "the report counts too few": (
@@ -349,7 +349,7 @@ JUDGED = tuple(replace(p, anomalous=bool(p.truths)) if p.is_good else p for p in
 
 @pytest.fixture
 def judged(place: CheckedAws) -> CheckedAws:
-    """What a run leaves with a model that looks for anomalies: whatever has a cup is anomalous."""
+    """The state after a good run with a model for anomalies: every picture with a cup is anomalous."""
     for picture in JUDGED:
         if picture.is_good:
             _judge(place, picture, picture.anomalous, picture)
@@ -376,7 +376,7 @@ def test_a_defect_that_is_not_known_may_be_anywhere(judged: CheckedAws) -> None:
     ("picture", "is_anomalous", "says"),
     [
         pytest.param(EMPTY, True, "empty.png: it was judged anomalous, and is normal", id="a false alarm"),
-        pytest.param(TWICE, False, "twice.jpg: it was judged normal, and is anomalous", id="a defect overlooked"),
+        pytest.param(TWICE, False, "twice.jpg: it was judged normal, and is anomalous", id="a missed defect"),
     ],
 )
 def test_a_model_that_is_wrong_about_an_anomaly_is_named(
@@ -386,12 +386,12 @@ def test_a_model_that_is_wrong_about_an_anomaly_is_named(
     assert says in judged.problems(JUDGED)
 
 
-def test_a_picture_that_nobody_judged_is_named(judged: CheckedAws) -> None:
+def test_a_picture_without_a_verdict_is_named(judged: CheckedAws) -> None:
     judged.change_document(EMPTY, lambda d: None)
     assert "empty.png: it was judged neither normal nor anomalous, and is normal" in judged.problems(JUDGED)
 
 
-def test_an_error_that_may_pass_must_have_been_tried_again(place: CheckedAws) -> None:
+def test_a_temporary_error_must_have_been_retried(place: CheckedAws) -> None:
     uploaded = [replace(p, refusal=Refusal.MODEL) if p is BAD else p for p in UPLOADED]
     place.change_document(BAD, lambda d: d["error"].update(code="ModelError"))
     place.change_report(lambda report: report.update(rejections={"ModelError": 1}))

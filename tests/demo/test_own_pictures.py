@@ -1,4 +1,4 @@
-"""What `results` says of a document."""
+"""The text of `results` for a document."""
 
 from typing import Any
 
@@ -30,10 +30,10 @@ BOX = {"BoundingBox": {"Left": 0.1, "Top": 0.2, "Width": 0.3, "Height": 0.4}}
             id="anomalous",
         ),
         pytest.param(
-            {"labels": [], "anomaly": {"IsAnomalous": True, "Confidence": 55}}, "anomalous 55.0 %", id="not so sure"
+            {"labels": [], "anomaly": {"IsAnomalous": True, "Confidence": 55}}, "anomalous 55.0 %", id="less sure"
         ),
         pytest.param({"error": {"code": "Bad", "message": "no"}}, "rejected: Bad: no", id="rejected"),
     ],
 )
-def test_a_document_is_told_by_what_the_model_said(document: dict[str, Any], says: str) -> None:
+def test_the_text_of_a_document_is_the_models_answer(document: dict[str, Any], says: str) -> None:
     assert _labels(document).plain == says

@@ -1,4 +1,4 @@
-"""What the demo prints."""
+"""The texts that the demo prints."""
 
 import io
 from dataclasses import replace
@@ -25,7 +25,7 @@ ENDPOINT = {**MODEL, "arn": "arn:aws:sagemaker:x", "says": None}
 LOOKOUT = {**MODEL, "arn": "arn:aws:lookoutvision:x", "says": "TRAINED"}
 
 
-def test_without_a_terminal_each_change_is_told_once() -> None:
+def test_without_a_terminal_each_change_is_printed_once() -> None:
     file = io.StringIO()
     with show(Console(file=file, width=100)) as display:
         display.draw([MOMENT])
@@ -56,7 +56,7 @@ TWO = [
 ]
 
 
-def test_of_two_pipelines_each_change_is_told_by_name() -> None:
+def test_changes_of_two_pipelines_are_printed_with_their_names() -> None:
     file = io.StringIO()
     with show(Console(file=file, width=100)) as display:
         display.draw(TWO)
@@ -106,11 +106,11 @@ def test_the_last_page_has_label_confidence_iou_rejection_and_cost(verdict: Verd
     assert "All is well: 1 pictures labelled, 1 rejected" in text
 
 
-def test_a_key_is_printed_as_it_is_and_cannot_paint_the_terminal(verdict: Verdict) -> None:
+def test_a_key_is_printed_without_control_sequences(verdict: Verdict) -> None:
     assert "[red]<b>?[2J.png" in page(verdict)
 
 
-def test_each_thing_wrong_is_listed_and_nothing_is_well(verdict: Verdict) -> None:
+def test_each_problem_is_listed_and_the_verdict_is_bad(verdict: Verdict) -> None:
     text = page(replace(verdict, problems=("first thing", "second thing")))
     assert "2 problems:" in text
     assert "first thing" in text
@@ -127,14 +127,14 @@ def test_a_lost_picture_and_a_missed_object_are_shown(verdict: Verdict) -> None:
     assert "cup missed" in text
 
 
-def test_the_page_says_how_well_the_boxes_lie(verdict: Verdict) -> None:
+def test_the_page_shows_how_well_the_boxes_match(verdict: Verdict) -> None:
     empty = PictureOutcome(Picture("empty.png", b"", "image/png"), "empty-0123456789.png", (), None, ())
     seen = replace(empty, finds=(Find("cup", 80.0, None),))
     told = page(Verdict((*verdict.rows, empty, seen), ()))
     assert "1 of 1 objects with an IoU over 0.5, the lowest 0.88; no label in 1 of 2 pictures without objects." in told
 
 
-def test_an_endpoint_is_paid_for_by_instances_and_is_deleted_in_the_end(verdict: Verdict) -> None:
+def test_an_endpoint_is_priced_by_instances_and_shown_as_deleted(verdict: Verdict) -> None:
     told = page(verdict, replace(AFTER, model=ENDPOINT))
     assert "The endpoint was on for 90 s with 1 instance(s)" in told
     assert "0.0029 USD at 0.115 USD per instance-hour. The endpoint is deleted now." in told
@@ -149,7 +149,7 @@ def test_a_picture_that_a_container_cannot_read_is_explained(verdict: Verdict) -
     assert "is returned to the queue" not in page(verdict, replace(AFTER, model=ENDPOINT))
 
 
-def test_of_a_model_that_looks_for_anomalies_each_picture_is_normal_or_not() -> None:
+def test_with_an_anomaly_model_each_picture_is_normal_or_anomalous() -> None:
     defect = Truth("defect", Box(0, 0, 1, 1))
     normal = PictureOutcome(
         Picture("fine.png", b"", "image/png", anomalous=False), "f.png", (), None, (), Judgement(False, 99.5)

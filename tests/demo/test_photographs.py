@@ -1,4 +1,4 @@
-"""Pictures made of photographs, and their truth."""
+"""Pictures made of photographs, with the true positions."""
 
 import numpy as np
 import pytest
@@ -65,6 +65,6 @@ def test_the_second_view_is_another_photograph_of_the_motorcycle() -> None:
     assert 0.3 < likeness < 0.99
 
 
-def test_the_kind_of_file_is_what_its_suffix_says() -> None:
+def test_the_file_type_is_that_of_the_suffix() -> None:
     assert encode(cut_out("cup"), ".png").startswith(b"\x89PNG")
     assert encode(cut_out("cup"), ".jpg").startswith(b"\xff\xd8\xff")

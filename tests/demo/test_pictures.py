@@ -1,4 +1,4 @@
-"""What the demo uploads."""
+"""The pictures that the demo uploads."""
 
 from pathlib import Path
 
@@ -61,7 +61,7 @@ def test_there_are_pictures_of_nothing(uploaded: list[Picture]) -> None:
     assert sum(picture.is_good and not picture.truths for picture in uploaded) >= 4
 
 
-def test_every_refusal_is_met(uploaded: list[Picture]) -> None:
+def test_every_cause_of_a_refusal_has_a_picture(uploaded: list[Picture]) -> None:
     bad = [picture for picture in uploaded if not picture.is_good]
     assert len(bad) >= 5
     assert {picture.refusal for picture in bad} == {Refusal.FORMAT, Refusal.TOO_LARGE, Refusal.PARAMETER}
@@ -92,19 +92,19 @@ def test_the_embedded_model_can_find_nine_of_ten_objects_and_nothing_else(tmp_pa
 
 
 @pytest.mark.parametrize("kind", [Kind.SAGEMAKER, Kind.LOOKOUT_VISION])
-def test_half_a_picture_is_found_out_by_who_decodes_it(kind: Kind) -> None:
+def test_half_a_picture_is_found_by_decoding(kind: Kind) -> None:
     cut_off = by_key(pictures(kind), "bad/cut off.jpg")
     with pytest.raises(UnreadableError):
         decode(cut_off.body, 640)
 
 
-def test_sagemaker_takes_a_thumbnail_and_rekognition_does_not(uploaded: list[Picture]) -> None:
+def test_sagemaker_accepts_a_thumbnail_and_rekognition_does_not(uploaded: list[Picture]) -> None:
     small = by_key(uploaded, "bad/thumbnail.png")
     assert by_key(pictures(Kind.SAGEMAKER), "empty/thumbnail.png").body == small.body
     assert small.refusal is Refusal.PARAMETER
 
 
-def test_only_a_model_that_looks_for_anomalies_is_asked_for_them() -> None:
+def test_only_an_anomaly_model_is_checked_for_anomalies() -> None:
     for kind in Kind:
         expected = {picture.anomalous for picture in pictures(kind) if picture.is_good}
         assert expected == ({True, False} if kind is Kind.LOOKOUT_VISION else {None})

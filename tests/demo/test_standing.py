@@ -1,4 +1,4 @@
-"""The world that stays: who holds it, and what is left of one that is gone. Worlds themselves: test_demo_system.py."""
+"""The demo world that stays up: its lock, and the remains of a lost one. test_demo_system.py starts real worlds."""
 
 import fcntl
 import io
@@ -37,7 +37,7 @@ def text(console: Console) -> str:
 
 @contextmanager
 def held(folder: Path, pid: int, since: float | None) -> Iterator[None]:
-    """A folder whose lock is held, by a process of this id."""
+    """A folder whose lock is held; `pid`: the process id in it."""
     folder.mkdir(exist_ok=True)
     (folder / "world.json").write_text(json.dumps(STATE))
     (folder / "holder.json").write_text(json.dumps({"pid": pid, "started_at": since}))
@@ -53,14 +53,14 @@ def test_a_world_that_is_held_is_up(tmp_path: Path) -> None:
     assert found.url == STATE["url"]
 
 
-def test_up_twice_says_so_and_where(tmp_path: Path, console: Console) -> None:
+def test_a_second_up_prints_that_the_world_runs_and_where(tmp_path: Path, console: Console) -> None:
     with held(tmp_path, os.getpid(), started_at(os.getpid())):
         assert standing.up(console, tmp_path) == 0
     assert "already running" in text(console)
     assert STATE["url"] in text(console)
 
 
-def test_a_world_has_its_kind_of_models_until_it_ends(tmp_path: Path, console: Console) -> None:
+def test_a_world_keeps_its_model_type_until_it_ends(tmp_path: Path, console: Console) -> None:
     with held(tmp_path, os.getpid(), started_at(os.getpid())):
         assert standing.up(console, tmp_path, Kind.SAGEMAKER) == 0
         assert "Amazon SageMaker" in text(console)
@@ -68,7 +68,7 @@ def test_a_world_has_its_kind_of_models_until_it_ends(tmp_path: Path, console: C
     assert "with a model of sagemaker is running. For a model of rekognition, end it first: make down" in text(console)
 
 
-def test_files_of_a_world_that_is_gone_mean_nothing(tmp_path: Path, console: Console) -> None:
+def test_files_of_a_lost_world_do_not_count(tmp_path: Path, console: Console) -> None:
     with held(tmp_path, os.getpid(), started_at(os.getpid())):
         pass
     assert standing.read(tmp_path) is None
@@ -89,7 +89,7 @@ def test_a_process_id_that_was_used_again_is_not_signalled(
     assert signalled == []
 
 
-def test_down_of_what_was_never_up_is_fine(tmp_path: Path, console: Console) -> None:
+def test_down_without_a_world_succeeds(tmp_path: Path, console: Console) -> None:
     assert standing.down(console, tmp_path / "nothing") == 0
     assert "No world is running" in text(console)
 
@@ -106,7 +106,7 @@ def test_down_of_what_was_never_up_is_fine(tmp_path: Path, console: Console) -> 
         ),
     ],
 )
-def test_put_and_results_say_what_to_do_when_nothing_is_up(
+def test_without_a_world_put_and_results_print_what_to_do(
     tmp_path: Path, command: list[str], env: dict[str, str] | None, says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     where = ["--folder", str(tmp_path)]

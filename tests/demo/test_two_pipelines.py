@@ -1,4 +1,4 @@
-"""What is checked of two pipelines as a pair. The demo of them itself: the gate runs it."""
+"""The checks of two pipelines as a pair. The gate runs the demo with them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RIGHT = [
 
 
 class Dags(AirflowApi):
-    """An Airflow that has these DAGs."""
+    """An Airflow with these DAGs."""
 
     def __init__(self, ids: Sequence[str]) -> None:
         super().__init__("http://nowhere")
@@ -33,7 +33,7 @@ class Dags(AirflowApi):
         return {"dags": [{"dag_id": dag_id} for dag_id in self._ids]}
 
 
-def test_a_dag_and_a_backfill_for_each_and_one_watchdog_is_right() -> None:
+def test_a_dag_and_a_backfill_per_pipeline_and_one_watchdog_is_right() -> None:
     assert list(dag_problems(Dags(RIGHT), PIPELINES)) == []
 
 

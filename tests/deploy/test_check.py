@@ -22,7 +22,7 @@ STEPS = [
 
 
 def check(aws: Aws, folder: Path, *arguments: str, **options: str) -> tuple[int, list[str]]:
-    """Its exit status, and the lines that it prints."""
+    """Run the check; return its exit status and the lines that it prints."""
     names = ("queue_url", "source_bucket", "final_bucket", "model_arn")
     given = {name: str(getattr(aws.settings, name)) for name in names} | options
     (folder / "options.env").write_text("".join(f"{environment_name(name)}={given[name]}\n" for name in given))
@@ -34,7 +34,7 @@ def check(aws: Aws, folder: Path, *arguments: str, **options: str) -> tuple[int,
 
 
 def left(aws: Aws) -> tuple[int, int, int, str]:
-    """Objects in either bucket, messages in the queue, and the model's state."""
+    """The remaining objects of both buckets and messages of the queue, and the model's state."""
     found = [
         aws.s3.list_objects_v2(Bucket=bucket)["KeyCount"]
         for bucket in (aws.settings.source_bucket, aws.settings.final_bucket)
@@ -45,7 +45,7 @@ def left(aws: Aws) -> tuple[int, int, int, str]:
     return found[0], found[1], messages, aws.model()["status"]
 
 
-def test_without_a_picture_it_reads_only(aws: Aws, tmp_path: Path) -> None:
+def test_without_a_picture_the_check_only_reads(aws: Aws, tmp_path: Path) -> None:
     before = left(aws)
     status, lines = check(aws, tmp_path)
     assert status == 0, lines
@@ -78,7 +78,7 @@ def test_a_picture_is_labelled_and_all_of_it_is_undone(aws: Aws, tmp_path: Path,
     ],
     ids=["no queue", "no source bucket", "no final bucket"],
 )
-def test_what_is_missing_is_said_and_nothing_is_started(
+def test_a_missing_resource_is_named_and_nothing_is_started(
     aws: Aws, tmp_path: Path, picture: bytes, options: dict[str, str], says: str
 ) -> None:
     (tmp_path / "a.png").write_bytes(picture)

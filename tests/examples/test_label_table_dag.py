@@ -1,4 +1,4 @@
-"""The example of a DAG that follows: the table that it writes."""
+"""The example DAG that follows a run, and the table that it writes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BOX = {"Left": 0.1, "Top": 0.2, "Width": 0.3, "Height": 0.4}
 
 
 def table(aws: Aws, run_id: str, *lines: dict[str, Any]) -> list[dict[str, str]]:
-    """What is written of a run's lines."""
+    """The table written for a run's journal lines."""
     bucket = aws.settings.final_bucket
     body = "\n".join(map(json.dumps, lines)).encode()
     aws.s3.put_object(Bucket=bucket, Key=f"runs/{run_id}/images/000-0123abcd-000000.jsonl", Body=body)
@@ -55,7 +55,7 @@ def test_a_label_without_a_box_has_no_edges(aws: Aws, geometry: Any) -> None:
     assert (row["label"], row["left"], row["height"]) == ("\\ud800", "", "")
 
 
-def test_an_event_that_a_person_made_tells_of_no_run(aws: Aws) -> None:
+def test_a_manually_created_event_belongs_to_no_run(aws: Aws) -> None:
     event = type("Event", (), {"extra": {"from_rest_api": True}})
     write_table: Any = label_table_dag.write_table
     assert write_table.function(triggering_asset_events={"asset": [event]}) == []

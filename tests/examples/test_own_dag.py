@@ -1,4 +1,4 @@
-"""The example of a DAG of your own, and the page about its operators."""
+"""The example of a user's own DAG, and the page about its operators."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def dag() -> DAG:
 
 
 def executed(dag: DAG, run: Run, task_id: str) -> Any:
-    """What a task returns, its templates rendered and its deferral waited out."""
+    """Execute a task with rendered templates, wait out its deferral, and return its value."""
     task: Any = dag.get_task(task_id).prepare_for_execution()
     context: Any = run.context(task_id)
     task.render_template_fields(context)
@@ -61,7 +61,7 @@ def test_a_run_labels_what_waits_and_leaves_the_model_off(
 ) -> None:
     own = {name: getattr(aws.settings, name) for name in dag.params}
     run = Run(params=own, dag_id=dag.dag_id)
-    aws.exactly_once()  # the tally counts deliveries
+    aws.exactly_once()  # because the tally counts deliveries
     for number in range(3):
         aws.upload(f"{number}.png", picture)
     assert executed(dag, run, "start_model")["adopted"] is False
@@ -109,7 +109,7 @@ def test_the_page_has_the_arguments_that_an_operator_has(operator: type[BaseOper
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
-def test_what_is_marked_as_templated_is(operator: type[BaseOperator]) -> None:
+def test_arguments_marked_as_templated_are_templates(operator: type[BaseOperator]) -> None:
     text = " ".join((operator.__doc__ or "").split())
     marked = {
         name for name, meaning in re.findall(r":param (\w+): (.*?)(?= :param|$)", text) if "(templated)" in meaning

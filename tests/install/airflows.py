@@ -1,4 +1,4 @@
-"""An environment with an Airflow of its own and the wheel: nothing of this repository is on its path."""
+"""A virtual environment with Airflow and the project's wheel, without access to the repository's folders."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 
 from sandbox.environment import PROJECT
 
-#: Each Airflow that is promised.
+#: Each Airflow version that the project supports.
 VERSIONS = sorted(file.stem for file in (PROJECT / "deploy" / "constraints").glob("*.txt"))
-#: The DAG file of the page on installing: a comment, an import, a call.
+#: The DAG file from the installation page: a comment, an import, a call.
 THREE_LINES = (PROJECT / "docs" / "install.md").read_text().split("```python\n")[1].split("```")[0]
 
 _PARSE = """
@@ -30,7 +30,7 @@ print(json.dumps({"dags": sorted(bag.dags), "errors": bag.import_errors, "files"
 
 @dataclass(frozen=True)
 class Parsed:
-    """DAG ids, import errors by file, and where our packages were found."""
+    """DAG ids, import errors by file, and the folders that our packages were imported from."""
 
     dags: list[str]
     errors: dict[str, str]
@@ -39,25 +39,25 @@ class Parsed:
 
 @dataclass(frozen=True)
 class Airflow:
-    """An Airflow in a virtual environment; `home`: an empty folder that it works in."""
+    """Airflow in a virtual environment; `home`: an empty folder that it works in."""
 
     version: str
     home: Path
 
     @property
     def environment(self) -> Path:
-        """The virtual environment, made by `make test-wheel`."""
+        """The virtual environment's folder, made by `make test-wheel`."""
         return Path(os.environ["LABEL_DETECTION_AIRFLOWS"]) / self.version
 
     def command(self, name: str, path: Sequence[Path] = ()) -> list[str]:
-        """A command of the environment, run in the empty folder, with `path` alone as PYTHONPATH."""
+        """A command of the environment. It runs in the empty folder; `path` is the whole PYTHONPATH."""
         pythonpath = os.pathsep.join(map(str, path))
         return ["env", f"--chdir={self.home}", f"PYTHONPATH={pythonpath}", str(self.environment / "bin" / name)]
 
     def run(self, name: str, *arguments: str, path: Sequence[Path] = (), **more: str) -> str:
-        """Run a command there with no variable of ours but these; what it prints.
+        """Run a command with only these environment variables of ours; return its output.
 
-        :raises AssertionError: with the errors it printed.
+        :raises AssertionError: the command failed; the message contains its errors.
         """
         own = {"PATH": os.environ["PATH"], "AIRFLOW_HOME": str(self.home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
         done = subprocess.run(
@@ -72,12 +72,12 @@ class Airflow:
         return done.stdout
 
     def listed(self, *command: str, path: Sequence[Path] = (), **more: str) -> list[Mapping[str, Any]]:
-        """The rows that one of Airflow's commands lists."""
+        """The rows that an Airflow list command returns."""
         said = self.run("airflow", *command, "--output", "json", path=path, **more)
         found: list[Mapping[str, Any]] = json.loads(said[said.index("[{") :])
         return found
 
     def parse(self, folder: Path, bundle: Path | None = None, path: Sequence[Path] = (), **more: str) -> Parsed:
-        """Read the DAG files of a folder as the dag-processor does; `bundle`: the root of theirs."""
+        """Parse the DAG files of a folder as the dag-processor does; `bundle`: the bundle's root folder."""
         said = self.run("python", "-c", _PARSE, str(folder), str(bundle or folder), path=path, **more)
         return Parsed(**json.loads(said.splitlines()[-1]))

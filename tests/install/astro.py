@@ -1,4 +1,4 @@
-"""A project in the shape of Astro's: `dags/`, and an `include/` of its own that its DAGs import."""
+"""An Astro project: `dags/`, and an `include/` folder of its own that its DAGs import."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ with DAG("{THEIR_DAG}", schedule=None):
 
 
 def make(folder: Path, *, is_package: bool) -> Path:
-    """Make one; `is_package`: whether `include/` has an `__init__.py`."""
+    """Create the project; `is_package`: whether `include/` has an `__init__.py`."""
     for name in ("dags", "include"):
         (folder / name).mkdir(parents=True)
     (folder / "include" / "greeting.py").write_text('GREETING = "hello"\n')

@@ -1,4 +1,4 @@
-"""The environments that `make test-wheel` makes, one for each Airflow."""
+"""The environments that `make test-wheel` makes, one for each Airflow version."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="module", params=VERSIONS)
 def airflow(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Airflow:
-    """Each Airflow, in a folder of its own that is empty."""
+    """Each Airflow version, in an empty folder of its own."""
     return Airflow(request.param, tmp_path_factory.mktemp("airflow"))

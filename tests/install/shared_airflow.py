@@ -1,8 +1,8 @@
-"""One Airflow of several teams: its DAG files come from two folders and a Git repository, its packages from the wheel.
+"""One Airflow for several teams: DAG files from two folders and a Git repository, our packages from the wheel.
 
-`three_lines`: a folder with the shortest DAG file that there is; its options are the section's. `astro`: an Astro
-project with a DAG of its own, and a DAG file for each of two teams. `repository`: a Git repository with a DAG file and
-a pipelines.yaml beside it.
+`three_lines`: a folder with the shortest possible DAG file, configured by the section. `astro`: an Astro project with a
+DAG of its own and a DAG file for each of two teams. `repository`: a Git repository with a DAG file and a pipelines.yaml
+beside it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _BUNDLES = "airflow.dag_processing.bundles.local.LocalDagBundle", "airflow.provi
 
 @dataclass(frozen=True)
 class Team:
-    """A team's DAG, with the name of its model on the control pages of the embedded AWS; `options`: its own."""
+    """A team's DAG. `model`: its model's name on the embedded AWS's control pages; `options`: the team's options."""
 
     dag_id: str
     model: str
@@ -41,19 +41,19 @@ class Team:
 
     @property
     def dag_ids(self) -> set[str]:
-        """All its DAGs, the watchdog of its prefix too."""
+        """All DAG ids of the team, including its watchdog."""
         prefix, _, name = self.dag_id.partition("label_detection")
         own = {f"{prefix}label_detection{name}", f"{prefix}label_detection_backfill{name}"}
         return own | {self.watchdog_dag_id}
 
     @property
     def watchdog_dag_id(self) -> str:
-        """The watchdog of its prefix."""
+        """The DAG id of the watchdog with the team's prefix."""
         return f"{self.dag_id.partition('label_detection')[0]}label_detection_watchdog"
 
 
 class SharedAirflow(World):
-    """The world; `teams`: whose DAGs it has, by name; `own_dag`: a DAG that is nobody's."""
+    """The whole setup. `teams`: by name, each with its DAGs; `own_dag`: a DAG that belongs to no team."""
 
     teams: Mapping[str, Team]
     own_dag: Team
@@ -76,7 +76,7 @@ class SharedAirflow(World):
         super().__init__(folder / "world", options)
 
     def _bundles(self) -> str:
-        """What Airflow's option of that name is."""
+        """The value of Airflow's option `dag_bundle_config_list`."""
         local, git = _BUNDLES
         folders = [name for name in self._folders if name != "repository"]
         bundles: list[dict[str, Any]] = [
@@ -98,7 +98,7 @@ class SharedAirflow(World):
         self._write_dag_files()
 
     def _resources(self, name: str, model: str) -> dict[str, str]:
-        """Buckets, a queue and a model, as options."""
+        """Create buckets, a queue and a model; return them as options."""
         source, final = f"{name}-source", f"{name}-final"
         for bucket in (source, final):
             self.s3.create_bucket(Bucket=bucket)
@@ -111,7 +111,7 @@ class SharedAirflow(World):
         return options | {"model_arn": self.model(model)["arn"]}
 
     def leave_on(self, team: Team) -> None:
-        """Have a team's model on, as a run that is gone has left it: its lease has just expired."""
+        """Start a team's model with a lease that has just expired, as a lost run leaves it."""
         arn = team.options["model_arn"]
         self.rekognition.start_project_version(ProjectVersionArn=arn, MinInferenceUnits=1)
         ended = datetime.now(UTC)
@@ -133,13 +133,13 @@ class SharedAirflow(World):
         _commit(self._folders["repository"])
 
     def upload(self, team: Team, count: int, picture: bytes) -> None:
-        """Upload different pictures to a team's source bucket, whose keys begin with the id of its DAG."""
+        """Upload pictures with different bytes to a team's source bucket. Each key begins with the team's DAG id."""
         for number in range(count):
             key = f"{team.dag_id}/{number}.png"
             self.s3.put_object(Bucket=team.options["source_bucket"], Key=key, Body=picture + key.encode())
 
     def keys(self, bucket: str) -> list[str]:
-        """The keys of a bucket, but for reports and journals."""
+        """All keys of a bucket, except reports and journals."""
         listed = self.s3.list_objects_v2(Bucket=bucket).get("Contents", [])
         return [entry["Key"] for entry in listed if not entry["Key"].startswith("runs/")]
 

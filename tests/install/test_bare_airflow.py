@@ -1,4 +1,4 @@
-"""The wheel in an Airflow that has nothing else of ours: metadata, provider, options, pages, DAGs."""
+"""The wheel in an Airflow with nothing else of ours: metadata, provider, options, pages, DAGs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_the_metadata_pin_no_airflow_and_have_license_readme_and_extras(airflow:
     assert metadata.get_all("Provides-Extra") == ["pages", "sagemaker"]
 
 
-def test_airflow_is_the_one_that_was_there(airflow: Airflow) -> None:
+def test_the_installed_airflow_is_unchanged(airflow: Airflow) -> None:
     assert airflow.run("airflow", "version").split()[-1] == airflow.version
 
 

@@ -1,4 +1,4 @@
-"""Runs on a real scheduler whose packages come from the wheel, side by side, from folders and a Git repository."""
+"""Parallel runs on a real scheduler with the wheel; DAG files come from folders and a Git repository."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ each_team = pytest.mark.parametrize("team", TEAMS)
 
 @dataclass(frozen=True)
 class Ran:
-    """The runs, each ended: by team its id and state, and the states of those of the Astro project's own DAG and of the
-    DAG that has the operators alone."""
+    """The ended runs. By team: id and state; and task states of the Astro project's DAG and of the operators' DAG."""
 
     world: SharedAirflow
     run_ids: Mapping[str, str]
@@ -31,12 +30,12 @@ class Ran:
 
 @pytest.fixture(scope="module")
 def ran(airflow: Airflow, tmp_path_factory: pytest.TempPathFactory, picture: bytes) -> Iterator[Ran]:
-    """One Airflow for all tests in here, with a run of each team's DAG, all at the same time."""
+    """One Airflow for all tests in this file, after parallel runs of each team's DAG."""
     with SharedAirflow(tmp_path_factory.mktemp("shared"), airflow) as world:
         for team in [*world.teams.values(), world.own_dag]:
             world.upload(team, PICTURES, picture)
             world.api.wait_for_dag(team.dag_id, check=world.check)
-        world.control("queues", "DELETE")  # GetQueueAttributes counts them at once
+        world.control("queues", "DELETE")  # makes GetQueueAttributes report the current counts
         world.api.wait_for_dag(astro.THEIR_DAG, check=world.check)
         theirs = world.api.trigger(astro.THEIR_DAG)
         own_id = world.api.trigger(world.own_dag.dag_id, conf=world.own_dag.options)
@@ -78,7 +77,7 @@ def test_a_run_stops_the_model_of_its_team(ran: Ran, team: str) -> None:
     assert history.count("STARTING") == 1
 
 
-def test_a_dag_of_somebody_elses_labels_with_the_operators_alone(ran: Ran) -> None:
+def test_a_users_own_dag_labels_with_the_operators_only(ran: Ran) -> None:
     world, own = ran.world, ran.world.own_dag
     assert ran.own_state == "success"
     finals = world.keys(own.options["final_bucket"])
@@ -100,7 +99,7 @@ def test_a_dag_of_the_astro_project_runs_beside_them(ran: Ran) -> None:
     assert ran.theirs == "success"
 
 
-def test_the_pages_are_there(ran: Ran) -> None:
+def test_the_pages_are_served(ran: Ran) -> None:
     headers = {"Authorization": f"Bearer {ran.world.api.token()}"}
     answer = requests.get(f"{ran.world.url}/label-detection/overview", headers=headers, timeout=30)
     assert (answer.status_code, "Label detection" in answer.text) == (200, True)

@@ -1,4 +1,4 @@
-"""The wheel and the folders in one Airflow: an upgrade from the one to the other that was left half done."""
+"""The wheel and the copied folders in one Airflow, as after an upgrade that was left half done."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedded AWS as a process of its own, as everybody uses it, and clients that speak to it."""
+"""The embedded AWS as a separate process, and boto3 clients for it."""
 
 import os
 import signal
@@ -50,7 +50,7 @@ class Aws:
         return self.env["AIRFLOW__LABEL_DETECTION__MODEL_ARN"]
 
     def client(self, service: str, **options: Any) -> Any:
-        # One send: botocore's own retries would hide what is tested.
+        # One attempt: botocore's retries would hide the tested behaviour.
         config = Config(retries={"total_max_attempts": 1}, max_pool_connections=20, **options)
         make: Callable[..., Any] = boto3.client
         return make(
@@ -63,18 +63,18 @@ class Aws:
         )
 
     def model(self, name: str = "", /, **change: Any) -> dict[str, Any]:
-        """A model's control page, after the change if there is one; of the one that was chosen if none is named."""
+        """Change a model's control page if `change` is given, and return it. Default: the model that was chosen."""
         url = f"{self.endpoint}/_local/model/{name}".removesuffix("/")
         answer = requests.put(url, json=change, timeout=10) if change else requests.get(url, timeout=10)
         answer.raise_for_status()
         return dict(answer.json())
 
     def models(self) -> list[dict[str, Any]]:
-        """Every model's control page."""
+        """The control pages of all models."""
         return list(requests.get(f"{self.endpoint}/_local/models", timeout=10).json())
 
     def control(self, page: str, method: str = "GET", body: Any = None) -> Any:
-        """A control page's answer."""
+        """Call a control page and return its JSON."""
         answer = requests.request(method, f"{self.endpoint}/_local/{page}", json=body, timeout=10)
         answer.raise_for_status()
         return answer.json()
@@ -92,7 +92,7 @@ def command(*options: str) -> list[str]:
 
 @contextmanager
 def running(folder: Path, *options: str) -> Iterator[Aws]:
-    """An embedded AWS on a free port, ended by SIGTERM."""
+    """Run an embedded AWS on a free port; SIGTERM ends it."""
     env_file = folder / "aws.env"
     env_file.unlink(missing_ok=True)
     with (folder / "aws.log").open("w") as log:
@@ -114,12 +114,12 @@ def running(folder: Path, *options: str) -> Iterator[Aws]:
 
 
 def until(condition: Callable[[], Any], seconds: float) -> Any:
-    """What the condition returns once it is true; fails when the time is up."""
+    """Wait until the condition returns a true value, and return that value. Fails after `seconds`."""
     return wait_until(condition, seconds, "what the test waits for", every=0.02)
 
 
 def receive(sqs: Any, queue_url: str, seconds: int = 0) -> list[dict[str, Any]]:
-    """Every message that is there, once each though SQS may deliver it twice, deleted; waits for the first."""
+    """Wait for a first message, then receive and delete all. A message that SQS delivers twice is returned once."""
     found: dict[str, dict[str, Any]] = {}
     page = f"{sqs.meta.endpoint_url}/_local/queues/{queue_url.rpartition('/')[2]}"
     while (not found and seconds) or requests.get(page, timeout=10).json()["visible"]:
@@ -152,7 +152,7 @@ def shared_aws(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> Iter
 
 @pytest.fixture
 def aws(shared_aws: Aws) -> Aws:
-    """The embedded AWS with its models never started, no faults, and an empty queue and source bucket."""
+    """The embedded AWS with models that were never started, no faults, and an empty queue and source bucket."""
     shared_aws.faults()
     shared_aws.control("oddities", "DELETE")
     shared_aws.control("objects", "DELETE")
@@ -168,7 +168,7 @@ def aws(shared_aws: Aws) -> Aws:
 
 @pytest.fixture
 def plain_aws(aws: Aws) -> Aws:
-    """The embedded AWS without its oddities, for what must be exact."""
+    """The embedded AWS without its oddities, for tests that need exact answers."""
     knobs = {"count_age": 0, "short_poll_share": 1, "duplicate_share": 0, "ready_lag": 0, "describe_lag": 0}
     aws.control("oddities", "PUT", knobs)
     return aws
@@ -191,7 +191,7 @@ def rekognition(aws: Aws) -> Any:
 
 @pytest.fixture
 def put(aws: Aws) -> Iterator[Callable[[Any], requests.Response]]:
-    """Put a policy in force."""
+    """Put an IAM policy in force."""
     url = f"{aws.endpoint}/_local/policy"
     yield lambda policy: requests.put(url, json=policy, timeout=10)
     requests.delete(url, timeout=10)

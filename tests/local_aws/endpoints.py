@@ -1,4 +1,4 @@
-"""SageMaker's endpoints in tests: how to have one."""
+"""SageMaker endpoints for tests."""
 
 from typing import Any
 
@@ -18,14 +18,14 @@ def status_of(sagemaker: Any, name: str) -> str:
 
 
 def in_service(sagemaker: Any, name: str, config: str = DETECTION) -> str:
-    """A new endpoint that is in service; its name."""
+    """Create an endpoint and wait until it is in service; return its name."""
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
     until(lambda: status_of(sagemaker, name) == "InService", 5)
     return name
 
 
 def make_config(sagemaker: Any, name: str, image: str, instances: int = 1) -> str:
-    """An endpoint config with a model of its own; its name."""
+    """Create an endpoint config with a model of its own; return its name."""
     role = "arn:aws:iam::123456789012:role/model"
     sagemaker.create_model(ModelName=name, PrimaryContainer={"Image": image}, ExecutionRoleArn=role)
     variant = {"VariantName": "all", "ModelName": name, "InstanceType": "ml.m5.large"}

@@ -1,4 +1,4 @@
-"""A small client for Amazon Lookout for Vision: botocore has none any more."""
+"""A small client for Amazon Lookout for Vision, because botocore no longer has one."""
 
 from typing import Any
 from uuid import uuid4
@@ -15,7 +15,7 @@ MODEL = "/2020-11-20/projects/label-detection/models/1"
 
 
 class Lookout:
-    """Signed requests; what they answer."""
+    """Sends signed requests and returns the answers."""
 
     def __init__(self, aws: Aws, region: str = "us-east-1"):
         self._endpoint = aws.endpoint
@@ -48,7 +48,7 @@ class Lookout:
 
 
 def error(answer: requests.Response) -> tuple[int, str]:
-    """Status and code of a refusal; its message is where the service has it."""
+    """Status and code of an error answer. Also checks that the message is where the real service has it."""
     if answer.ok:
         return answer.status_code, ""
     said: dict[str, Any] = answer.json()

@@ -1,4 +1,4 @@
-"""Pictures for the tests, from the photographs that scikit-image carries, with the truth about what is where."""
+"""Pictures made from scikit-image's photographs, with the true position of each object."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Gray = NDArray[np.uint8]
 
-# What is cut out of which photograph to be an example: (photograph, rows, columns).
+# Each example is cut out of a photograph: (photograph, rows, columns).
 EXAMPLES = {
     "cat": ("cat", slice(20, 280), slice(60, 300)),
     "cup": ("coffee", slice(60, 340), slice(140, 480)),
@@ -23,7 +23,7 @@ BACKGROUNDS = ("brick", "gravel", "grass", "hubble_deep_field", "moon", "rocket"
 
 @dataclass(frozen=True)
 class Truth:
-    """A box in ratios of the image's size."""
+    """The true box of an object, in ratios of the image's size."""
 
     left: float
     top: float
@@ -31,7 +31,7 @@ class Truth:
     height: float
 
     def overlap(self, box: dict[str, float]) -> float:
-        """Intersection over union with a BoundingBox of the service."""
+        """Intersection over union with a BoundingBox that the service returned."""
         across = min(self.left + self.width, box["Left"] + box["Width"]) - max(self.left, box["Left"])
         down = min(self.top + self.height, box["Top"] + box["Height"]) - max(self.top, box["Top"])
         shared = max(across, 0.0) * max(down, 0.0)
@@ -62,7 +62,7 @@ def save_examples(folder: Path) -> None:
 def pasted(
     background: Gray, label: str, centre: tuple[float, float], side: float, degrees: float = 0, gain: float = 1
 ) -> tuple[Gray, Truth]:
-    """The example on the background: its longer side in pixels, turned, its brightness times ``gain``."""
+    """Paste the example on the background. ``size``: its longer side in pixels; ``gain``: factor of its brightness."""
     thing = example(label)
     height, width = thing.shape
     scale, angle = side / max(thing.shape), np.radians(degrees)

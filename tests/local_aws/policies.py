@@ -1,4 +1,4 @@
-"""IAM policies to put in force, and what a call says under them."""
+"""IAM policies for tests, and the error of a call under them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ def allow(*pairs: tuple[str, str], **more: Any) -> dict[str, Any]:
 
 
 def error_of(call: Callable[..., Any], **arguments: Any) -> tuple[int, str, str]:
-    """Status, code and message; zero and nothing if it works."""
+    """Status, code and message of a call's error; (0, "", "") if the call succeeds."""
     try:
         call(**arguments)
     except ClientError as error:

@@ -1,4 +1,4 @@
-"""What is not as in the normal pictures is found, where it is, and nothing else is."""
+"""The anomaly detector finds what differs from the normal pictures, where it differs, and nothing else."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def resized(gray: Gray, factor: float) -> Gray:
 
 
 def blotted(gray: Gray, centre: tuple[int, int], radius: int) -> tuple[Gray, Gray]:
-    """With a blot that is as far from what it covers as can be, and where that is."""
+    """A picture with a blot of maximum contrast, and the blot's position."""
     where = np.zeros_like(gray)
     cv2.circle(where, centre, radius, 255, -1)
     color = 255 if gray[where > 0].mean() < 128 else 0
@@ -35,7 +35,7 @@ def blotted(gray: Gray, centre: tuple[int, int], radius: int) -> tuple[Gray, Gra
 
 
 def shared(verdict: Verdict, where: Gray) -> float:
-    """Shared area over joint area of the mask and the truth."""
+    """Intersection over union of the mask and the truth."""
     truth = where > 127
     return float((verdict.mask & truth).sum() / (verdict.mask | truth).sum())
 
@@ -93,7 +93,7 @@ def test_a_scratch_is_found_where_it_is(normal: AnomalyDetector, label: str, col
 
 
 @pytest.mark.parametrize("name", BACKGROUNDS)
-def test_something_else_entirely_is_an_anomaly_as_a_whole(normal: AnomalyDetector, name: str) -> None:
+def test_a_different_object_is_an_anomaly_as_a_whole(normal: AnomalyDetector, name: str) -> None:
     verdict = judge(normal, jpeg(photograph(name)))
     assert verdict.is_anomalous
     assert verdict.confidence > 0.9
@@ -110,7 +110,7 @@ def test_one_bad_thing_among_good_ones_is_enough(normal: AnomalyDetector) -> Non
     assert shared(verdict, where) > 0.75
 
 
-def test_what_any_normal_picture_shows_is_normal(tmp_path: Path) -> None:
+def test_a_picture_equal_to_any_normal_one_is_normal(tmp_path: Path) -> None:
     spoiled, _ = blotted(example("cat"), (120, 130), 20)
     (tmp_path / "cat").mkdir()
     (tmp_path / "cat" / "1.png").write_bytes(png(example("cat")))

@@ -1,4 +1,4 @@
-"""The models alone, beside another AWS that has buckets and queue."""
+"""Only the models, beside another AWS with the buckets and the queue."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""A template's buckets are what it says: what moto leaves out is there."""
+"""A template's buckets have all their properties, including those that moto leaves out."""
 
 import json
 from typing import Any
@@ -104,7 +104,7 @@ def test_a_stack_makes_changes_and_removes_all_of_a_bucket(aws: Aws, s3: Any, sq
         s3.head_bucket(**bucket)
 
 
-def test_a_statement_without_a_condition_is_kept_to(s3: Any) -> None:
+def test_a_statement_without_a_condition_is_enforced(s3: Any) -> None:
     s3.create_bucket(Bucket="closed")
     deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::closed/*"}
     s3.put_bucket_policy(Bucket="closed", Policy=json.dumps({"Version": "2012-10-17", "Statement": [deny]}))

@@ -1,4 +1,4 @@
-"""The age of a queue's oldest message, as CloudWatch has it of SQS."""
+"""CloudWatch's metric for the age of a queue's oldest message."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -8,14 +8,14 @@ import pytest
 
 from tests.local_aws.conftest import Aws
 
-#: Messages are received once, and at once.
+#: Each message is received once, without delay.
 pytestmark = pytest.mark.usefixtures("plain_aws")
 Ask = Any
 
 
 @pytest.fixture
 def ask(aws: Aws) -> Ask:
-    """The points of a queue's last ten minutes."""
+    """Returns the data points of a queue's last ten minutes."""
     cloudwatch = aws.client("cloudwatch")
 
     def ask(queue: str) -> list[dict[str, Any]]:

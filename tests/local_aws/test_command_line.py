@@ -36,14 +36,14 @@ def test_help_explains_every_option() -> None:
     ("options", "named"),
     [
         pytest.param(["--rate", "fast"], "--rate", id="not a number"),
-        pytest.param(["--latency", "-1"], "--latency", id="less than nothing"),
+        pytest.param(["--latency", "-1"], "--latency", id="a negative number"),
         pytest.param(["--start-seconds", "nan"], "--start-seconds", id="nan"),
         pytest.param(["--port", "70000"], "--port", id="no such port"),
         pytest.param(["--region", "mars-1"], "--region", id="no such Region"),
         pytest.param(["--source-bucket", "Not_A_Bucket"], "--source-bucket", id="no bucket name"),
         pytest.param(["--source-bucket", "one", "--final-bucket", "one"], "--final-bucket", id="one bucket for both"),
         pytest.param(["--max-receive-count", "0"], "--max-receive-count", id="no receives"),
-        pytest.param(["--more-models", "-1"], "--more-models", id="fewer than no more models"),
+        pytest.param(["--more-models", "-1"], "--more-models", id="a negative number of models"),
         pytest.param(["--model", "bedrock"], "--model", id="no such service"),
         pytest.param(["--answers", "xml"], "--answers", id="no such format"),
         pytest.param(["--model-version", "lookoutvision"], "--model-version", id="name of another model"),
@@ -66,7 +66,7 @@ def test_a_wrong_option_is_one_line_that_names_it(options: list[str], named: str
     assert named in result.stderr
 
 
-def test_a_port_in_use_is_said_and_ends_it() -> None:
+def test_a_port_in_use_ends_the_server_with_an_error() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -150,7 +150,7 @@ def test_requests_are_logged_only_when_asked_for(tmp_path: Path) -> None:
         assert ("GET /_local/model" in (folder / "aws.log").read_text()) is (name == "loud")
 
 
-def test_more_models_live_each_a_life_of_its_own(tmp_path: Path) -> None:
+def test_each_of_several_models_has_its_own_state(tmp_path: Path) -> None:
     with running(tmp_path, "--more-models", "2", "--model-version", "3", "--start-seconds", "0") as aws:
         rekognition = aws.client("rekognition")
         pages = {name: requests.get(f"{aws.endpoint}/_local/model/{name}", timeout=10).json() for name in "324"}

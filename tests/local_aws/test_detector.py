@@ -1,4 +1,4 @@
-"""The detector finds what the examples show, where it is, and nothing else."""
+"""The detector finds the objects of the examples, with their position, and nothing else."""
 
 import logging
 import time
@@ -131,7 +131,7 @@ def test_an_example_counts_from_the_next_detection_on_until_it_is_gone(tmp_path:
     assert names(detector.find(image)) == set()
 
 
-def test_what_cannot_be_read_is_logged_once_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unreadable_example_is_logged_once_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     save_examples(tmp_path)
     (tmp_path / "cat" / "broken.png").write_bytes(b"nothing")
     (tmp_path / "cat" / "notes.txt").write_text("not a picture, and not taken for one")

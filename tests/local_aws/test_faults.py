@@ -1,4 +1,4 @@
-"""Faults on request, and the control pages."""
+"""Injected faults, and the control pages."""
 
 import time
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def failure(call: Callable[..., Any], **arguments: Any) -> tuple[int, str, str]:
 
 
 def code_of(call: Callable[..., Any], **arguments: Any) -> str:
-    """The error's code, or nothing if there was none."""
+    """The error's code; empty if there was none."""
     try:
         call(**arguments)
     except ClientError as error:
@@ -92,7 +92,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_call_fails_in_its_services_own_words_and_no_other_call_does(aws: Aws, name: str) -> None:
+def test_only_the_chosen_call_fails_and_in_its_services_format(aws: Aws, name: str) -> None:
     service, _, operation = name.partition(":")
     aws.faults(fault(service, operation, status=503, times=1))
     all_calls = calls(aws)
@@ -100,7 +100,7 @@ def test_a_call_fails_in_its_services_own_words_and_no_other_call_does(aws: Aws,
         if other != name and other.startswith(service):
             assert code_of(call, **arguments) not in ("Broken", "503"), other
     call, arguments = all_calls[name]
-    head = operation.startswith("Head")  # its answer has no body, so botocore knows the status alone
+    head = operation.startswith("Head")  # the answer has no body, so botocore knows only the status
     expected = (503, "503", "Service Unavailable") if head else (503, "Broken", "on purpose")
     status, code, message = failure(call, **arguments)
     assert (status, code) == expected[:2]
@@ -117,7 +117,7 @@ LOOKOUT: dict[str, Callable[[Lookout], requests.Response]] = {
 
 
 @pytest.mark.parametrize("operation", LOOKOUT)
-def test_a_call_of_lookout_for_vision_fails_in_its_words_and_no_other_does(aws: Aws, operation: str) -> None:
+def test_only_the_chosen_call_of_lookout_for_vision_fails_and_in_its_format(aws: Aws, operation: str) -> None:
     lookout = Lookout(aws)
     aws.faults(fault("lookoutvision", operation, status=503, times=1))
     for other, call in LOOKOUT.items():
@@ -134,7 +134,7 @@ def test_a_fault_before_keeps_the_call_from_happening_and_one_after_does_not(aws
         assert s3.list_objects_v2(Bucket=aws.final)["KeyCount"] == happened
 
 
-def test_a_fault_lasts_as_many_calls_as_it_says(aws: Aws, s3: Any) -> None:
+def test_a_fault_lasts_for_its_number_of_calls(aws: Aws, s3: Any) -> None:
     aws.faults(fault("s3", "ListObjectsV2", times=2))
     assert failure(s3.list_objects_v2, Bucket=aws.final)[0] == 500
     assert aws.left_faults()[0]["times"] == 1
@@ -164,7 +164,7 @@ def test_a_fault_for_every_service_is_for_every_service(aws: Aws) -> None:
 
 def test_a_fault_with_a_probability_fails_the_same_calls_with_the_same_seed(aws: Aws, s3: Any) -> None:
     def drawn(seed: int) -> list[bool]:
-        # The first never happens; the second must not be kept from the calls by it.
+        # The first fault never applies; it must not affect how often the second one does.
         aws.faults(fault("s3", "*", probability=0), fault("s3", "HeadBucket", probability=0.3, seed=seed))
         return [bool(code_of(s3.head_bucket, Bucket=aws.final)) for _ in range(100)]
 
@@ -210,7 +210,7 @@ def test_a_held_call_whose_caller_is_gone_does_no_harm(tmp_path: Path) -> None:
         s3 = aws.client("s3")
         impatient = aws.client("s3", read_timeout=0.3)
         for reset in (False, True):
-            # Held for so much longer than the caller waits that a busy machine does not turn it round.
+            # The delay is much longer than the caller's time-out, so that the order is stable on a busy machine.
             aws.faults(fault("s3", "PutObject", delay=5, times=1, reset=reset))
             with pytest.raises(ReadTimeoutError):
                 impatient.put_object(Bucket=aws.final, Key="a", Body=b"1")
@@ -232,16 +232,16 @@ def test_a_held_call_whose_caller_is_gone_does_no_harm(tmp_path: Path) -> None:
         pytest.param([fault("s3", "PutObject", times=0)], "times", id="no times"),
         pytest.param([fault("s3", "PutObject", times=True)], "times", id="times is true"),
         pytest.param([fault("s3", "PutObject", key=5)], "key", id="key is a number"),
-        pytest.param([fault("s3", "PutObject", probability=1.5)], "probability", id="more than certain"),
+        pytest.param([fault("s3", "PutObject", probability=1.5)], "probability", id="probability over 1"),
         pytest.param([fault("s3", "PutObject", probability="half")], "probability", id="probability is a text"),
         pytest.param([fault("s3", "PutObject", seed=0.5)], "seed", id="half a seed"),
-        pytest.param([fault("s3", "PutObject", delay=-1)], "delay", id="delay into the past"),
-        pytest.param([fault("s3", "PutObject", delay=3601)], "delay", id="delay without end"),
+        pytest.param([fault("s3", "PutObject", delay=-1)], "delay", id="negative delay"),
+        pytest.param([fault("s3", "PutObject", delay=3601)], "delay", id="infinite delay"),
         pytest.param([fault("s3", "PutObject", reset="yes")], "reset", id="reset is a text"),
         pytest.param([fault("s3", "PutObject", speed=5)], "speed", id="unknown member"),
     ],
 )
-def test_a_wrong_fault_is_told_what_is_wrong_and_changes_nothing(aws: Aws, value: Any, said: str) -> None:
+def test_a_wrong_fault_is_refused_with_the_cause_and_changes_nothing(aws: Aws, value: Any, said: str) -> None:
     aws.faults(fault("s3", "GetObject"))
     answer = requests.put(f"{aws.endpoint}/_local/faults", json=value, timeout=10)
     assert answer.status_code == 400

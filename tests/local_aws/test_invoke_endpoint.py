@@ -1,4 +1,4 @@
-"""Invoking an endpoint: the three formats, what is refused, and the pace."""
+"""Invoking an endpoint: the three answer formats, refusals, and the pace."""
 
 import json
 from collections.abc import Callable
@@ -23,7 +23,7 @@ ENDPOINTS = {DETECTION: "boxes", CLASSIFICATION: "classes", HUGGINGFACE: "faces"
 
 @pytest.fixture
 def ask(aws: Aws) -> Ask:
-    """Send an image to the endpoint of a config; its answer. The endpoints are in service."""
+    """Sends an image to the endpoint of a config, and returns the answer. The endpoints are in service."""
     sagemaker, runtime = aws.client("sagemaker"), aws.client("sagemaker-runtime")
     for config, name in ENDPOINTS.items():
         sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
@@ -101,7 +101,9 @@ def test_hugging_face_answers_labels_and_boxes_in_pixels(ask: Ask, scale: int) -
         pytest.param(jpeg(photograph("moon")) + bytes(26_214_400), "image/jpeg", 413, id="over 25 MB"),
     ],
 )
-def test_what_the_container_cannot_take_is_a_model_error(ask: Ask, body: bytes, content_type: str, status: int) -> None:
+def test_an_image_that_the_container_cannot_read_is_a_model_error(
+    ask: Ask, body: bytes, content_type: str, status: int
+) -> None:
     with pytest.raises(ClientError) as caught:
         ask(DETECTION, body, content_type)
     answer: Any = caught.value.response
@@ -111,7 +113,7 @@ def test_what_the_container_cannot_take_is_a_model_error(ask: Ask, body: bytes, 
     assert answer["OriginalMessage"] in answer["Error"]["Message"]
 
 
-def test_six_megabytes_are_taken(ask: Ask) -> None:
+def test_six_megabytes_are_accepted(ask: Ask) -> None:
     image = jpeg(photograph("moon"))
     ask(DETECTION, image + bytes(26_214_400 - len(image)), "image/jpeg")
 
@@ -124,7 +126,7 @@ def test_only_an_endpoint_in_service_can_be_invoked(aws: Aws, ask: Ask, state: s
 
 
 def test_instances_set_the_pace_and_a_container_refuses_more(aws: Aws, ask: Ask) -> None:
-    aws.model(DETECTION, rate=0.05)  # one in 20 s, however slow this machine is
+    aws.model(DETECTION, rate=0.05)  # one call in 20 s, even on a slow machine
     aws.model(DETECTION, status="RUNNING")
     image = png(photograph("moon"))
     with ThreadPoolExecutor(6) as threads:

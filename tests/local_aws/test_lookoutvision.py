@@ -124,14 +124,12 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("body", "content_type"), REFUSED)
-def test_what_is_not_an_image_for_the_service_is_refused(
-    aws: Aws, lookout: Lookout, body: bytes, content_type: str
-) -> None:
+def test_a_file_that_is_no_valid_image_is_refused(aws: Aws, lookout: Lookout, body: bytes, content_type: str) -> None:
     aws.model(NAME, status="RUNNING")
     assert error(lookout.detect(body, content_type)) == (400, "ValidationException")
 
 
-def test_eight_megabytes_are_taken(aws: Aws, lookout: Lookout) -> None:
+def test_eight_megabytes_are_accepted(aws: Aws, lookout: Lookout) -> None:
     aws.model(NAME, status="RUNNING")
     image = jpeg(photograph("moon"))
     assert lookout.detect(image + bytes(8 * MB - len(image)), "image/jpeg").ok
@@ -145,7 +143,7 @@ def test_eight_megabytes_are_taken(aws: Aws, lookout: Lookout) -> None:
         pytest.param("{}", id="no units"),
         pytest.param('{"MinInferenceUnits": 0}', id="less than one unit"),
         pytest.param('{"MinInferenceUnits": true}', id="units are true"),
-        pytest.param('{"MinInferenceUnits": 2, "MaxInferenceUnits": 1}', id="most below least"),
+        pytest.param('{"MinInferenceUnits": 2, "MaxInferenceUnits": 1}', id="maximum below minimum"),
     ],
 )
 def test_a_wrong_start_is_refused(aws: Aws, lookout: Lookout, body: str) -> None:
@@ -167,7 +165,7 @@ def test_an_unknown_model_is_not_found(aws: Aws, lookout: Lookout, path: str) ->
 
 
 def test_over_the_rate_it_throttles(aws: Aws, lookout: Lookout) -> None:
-    aws.model(NAME, rate=0.05)  # one in 20 s, however slow this machine is
+    aws.model(NAME, rate=0.05)  # one call in 20 s, even on a slow machine
     aws.model(NAME, status="RUNNING")
     image = png(photograph("moon"))
     with ThreadPoolExecutor(5) as threads:

@@ -18,7 +18,7 @@ IMAGE = {"Bytes": png(photograph("moon"))}
 
 @pytest.fixture
 def lags(plain_aws: Aws) -> Aws:
-    """A second of each lag."""
+    """Sets each lag to one second."""
     plain_aws.control("oddities", "PUT", {"ready_lag": 1, "describe_lag": 1})
     return plain_aws
 
@@ -78,13 +78,13 @@ def test_every_error_of_its_own_is_modelled_as_the_400_that_it_answers(code: str
     ("service", "operation", "given", "wanted"),
     [
         pytest.param("rekognition", "DetectCustomLabels", {"code": "ThrottlingException"}, 500, id="a fault is 500"),
-        pytest.param("rekognition", "DetectCustomLabels", {"code": "InternalServerError"}, 500, id="a fault too"),
+        pytest.param("rekognition", "DetectCustomLabels", {"code": "InternalServerError"}, 500, id="another fault"),
         pytest.param(
             "rekognition", "DetectCustomLabels", {"code": "ProvisionedThroughputExceededException"}, 400, id="an error"
         ),
         pytest.param("rekognition", "DetectCustomLabels", {"code": "LimitExceededException"}, 400, id="a quota"),
         pytest.param("rekognition", "DetectCustomLabels", {"code": "NoSuchCode"}, 500, id="not modelled"),
-        pytest.param("rekognition", "DetectCustomLabels", {}, 500, id="nothing said"),
+        pytest.param("rekognition", "DetectCustomLabels", {}, 500, id="neither status nor code"),
         pytest.param(
             "rekognition", "DetectCustomLabels", {"code": "ThrottlingException", "status": 400}, 400, id="as given"
         ),
@@ -95,7 +95,7 @@ def test_every_error_of_its_own_is_modelled_as_the_400_that_it_answers(code: str
         pytest.param("lookoutvision", "DescribeModel", {"code": "ThrottlingException"}, 429, id="Lookout's"),
     ],
 )
-def test_a_fault_has_the_status_that_the_service_gives_its_code(
+def test_a_fault_has_its_codes_status_in_the_service(
     aws: Aws, rekognition: Any, service: str, operation: str, given: dict[str, Any], wanted: int
 ) -> None:
     calls = {

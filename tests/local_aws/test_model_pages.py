@@ -1,4 +1,4 @@
-"""The control pages of all kinds of models: the same words for each, and the service's own."""
+"""The control pages of all model types: common state names for each, and the service's own."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ def test_the_arn_is_the_one_that_a_pipeline_is_given(aws: Aws) -> None:
 
 
 @pytest.mark.parametrize(("state", "rekognition", "sagemaker", "lookout"), SAYS)
-def test_a_state_put_by_hand_is_said_in_the_services_word(
+def test_a_state_set_manually_is_returned_as_the_services_state(
     aws: Aws, state: str, rekognition: str, sagemaker: str | None, lookout: str
 ) -> None:
     for name, word in (("1", rekognition), (DETECTION, sagemaker), ("lookoutvision", lookout)):
@@ -55,7 +55,7 @@ def test_a_state_put_by_hand_is_said_in_the_services_word(
         assert [endpoint["EndpointStatus"] for endpoint in found] == [sagemaker]
 
 
-def test_an_endpoint_put_to_failed_exists_and_says_why_and_off_is_no_endpoint(aws: Aws) -> None:
+def test_an_endpoint_set_to_failed_exists_with_a_reason_and_one_set_to_off_does_not(aws: Aws) -> None:
     sagemaker = aws.client("sagemaker")
     sagemaker.create_endpoint(EndpointName="put-by-hand", EndpointConfigName=CLASSIFICATION)
     aws.model(CLASSIFICATION, status="STOPPED")
@@ -73,7 +73,9 @@ def test_an_endpoint_put_to_failed_exists_and_says_why_and_off_is_no_endpoint(aw
 @pytest.mark.parametrize(
     "change", [{"status": "EXPIRED"}, {"start_outcome": "COPYING_FAILED"}, {"status": "InService"}]
 )
-def test_a_state_that_the_kind_does_not_have_is_told_which_it_has(aws: Aws, name: str, change: dict[str, Any]) -> None:
+def test_the_error_of_an_unknown_state_lists_the_states_of_the_model_type(
+    aws: Aws, name: str, change: dict[str, Any]
+) -> None:
     answer = requests.put(f"{aws.endpoint}/_local/model/{name}", json=change, timeout=10)
     assert answer.status_code == 400
     states = "TRAINING_COMPLETED, STARTING, RUNNING, FAILED, STOPPING, STOPPED"
@@ -88,7 +90,7 @@ def test_the_list_of_models_can_only_be_read(aws: Aws, method: str, page: str) -
     assert answer.json()["error"]
 
 
-def test_a_config_of_ones_own_has_a_page_until_it_is_deleted(aws: Aws) -> None:
+def test_a_users_own_config_has_a_page_until_it_is_deleted(aws: Aws) -> None:
     sagemaker = aws.client("sagemaker")
     variant = {"VariantName": "v", "ModelName": DETECTION, "InstanceType": "ml.m5.large", "InitialInstanceCount": 3}
     sagemaker.create_endpoint_config(EndpointConfigName="mine", ProductionVariants=[variant])

@@ -1,4 +1,4 @@
-"""What the embedded AWS relies on inside moto: look at the embedded AWS again when this fails."""
+"""Properties of moto that the embedded AWS depends on. A failure means: check the embedded AWS again."""
 
 import inspect
 from importlib.metadata import version
@@ -27,7 +27,7 @@ def test_moto_is_the_version_it_was_written_against() -> None:
     assert version("moto").startswith("5.2.")
 
 
-def test_a_backend_class_can_be_put_in_the_place_of_motos() -> None:
+def test_a_backend_class_of_moto_can_be_replaced() -> None:
     for backends, backend in (
         (cloudwatch_backends, CloudWatchBackend),
         (rekognition_backends, RekognitionBackend),

@@ -1,4 +1,4 @@
-"""The knobs: which are on at the start, how they are changed, and that a seed draws the same again."""
+"""The oddity settings: those that are on at the start, how to change them, and reproducible draws from a seed."""
 
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ ALL = OFF | {
         ),
     ],
 )
-def test_what_is_on_is_on_the_control_page_and_in_the_log(
+def test_active_oddities_are_on_the_control_page_and_in_the_log(
     tmp_path: Path, options: list[str], wanted: dict[str, Any]
 ) -> None:
     with running(tmp_path, *options, "--models-only") as aws:
@@ -55,7 +55,7 @@ def test_what_is_on_is_on_the_control_page_and_in_the_log(
         assert f"oddities (seed {seed}): {'; '.join(words) or 'none'}\n" in log
 
 
-def test_every_oddity_has_its_words() -> None:
+def test_every_oddity_has_its_description() -> None:
     on = {
         "count_age": 60,
         "short_poll_share": 0,
@@ -97,7 +97,7 @@ def test_a_wrong_knob_is_refused_by_name_and_changes_nothing(aws: Aws, body: Any
     assert aws.control("oddities") == start
 
 
-def test_a_seed_draws_the_same_again_and_each_oddity_has_dice_of_its_own() -> None:
+def test_a_seed_reproduces_its_draws_and_each_oddity_draws_by_itself() -> None:
     def draws(*others: str, seed: int = 7) -> list[float]:
         oddities = OdditiesInForce(changed(PRESETS["all"], {"seed": seed}))
         for other in others:

@@ -1,4 +1,4 @@
-"""An IAM policy in force: what it says, what is refused, and what it holds for."""
+"""An IAM policy in force: its meaning, refused policies, and the calls that it applies to."""
 
 import json
 from collections.abc import Callable
@@ -118,7 +118,7 @@ def test_a_fired_schedule_is_under_the_policy_and_a_denied_call_can_still_be_mad
         ),
     ],
 )
-def test_a_policy_that_is_not_understood_is_refused_and_changes_nothing(
+def test_an_unsupported_policy_is_refused_and_changes_nothing(
     aws: Aws, put: Callable[[Any], requests.Response], policy: Any, said: str
 ) -> None:
     before = allow(("s3:ListAllMyBuckets", "*"))

@@ -1,4 +1,4 @@
-"""An IAM policy in force: what each call asks for, and how a denial is worded."""
+"""An IAM policy in force: the permissions that each call needs, and the text of a denial."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,7 +19,7 @@ KEY = "line 3/é+1.png"
 
 
 def cases(aws: Aws) -> dict[str, tuple[Callable[..., Any], dict[str, Any], Pairs]]:
-    """Calls, their arguments, and what AWS asks for."""
+    """Calls, their arguments, and the permissions that AWS requires."""
     s3, sqs, sns = aws.client("s3"), aws.client("sqs"), aws.client("sns")
     rekognition, scheduler = aws.client("rekognition"), aws.client("scheduler")
     metric = {"Namespace": "AWS/SQS", "MetricName": "ApproximateAgeOfOldestMessage", "Period": 60}
@@ -267,7 +267,7 @@ def test_rekognition_reads_the_image_with_the_callers_permission(
     rekognition.detect_custom_labels(**call)
 
 
-def test_whoever_may_not_list_a_bucket_is_not_told_that_an_object_is_gone(
+def test_a_caller_who_may_not_list_a_bucket_gets_403_for_a_missing_object(
     aws: Aws, put: Callable[[Any], requests.Response], s3: Any
 ) -> None:
     gone = {"Bucket": aws.source, "Key": "gone"}
@@ -284,7 +284,7 @@ def test_whoever_may_not_list_a_bucket_is_not_told_that_an_object_is_gone(
     assert error_of(s3.copy_object, **copy)[:2] == (404, "NoSuchKey")
 
 
-def test_a_version_of_an_object_is_asked_for_by_another_action(
+def test_a_version_of_an_object_needs_another_action(
     aws: Aws, put: Callable[[Any], requests.Response], s3: Any
 ) -> None:
     s3.put_object(Bucket=aws.final, Key="a", Body=b"1")
@@ -298,7 +298,7 @@ KMS_KEY = "arn:aws:kms:us-east-1:123456789012:key/k"
 
 @pytest.fixture
 def encrypted(aws: Aws, s3: Any) -> Iterator[str]:
-    """A queue, and both buckets, with a KMS key; the queue's URL. Before a policy is put, and until it is lifted."""
+    """Encrypt a queue and both buckets with a KMS key; return the queue's URL. Only without a policy in force."""
     rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KMS_KEY}}
     for bucket in (aws.source, aws.final):
         s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
@@ -323,7 +323,7 @@ def encrypted(aws: Aws, s3: Any) -> Iterator[str]:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_a_kms_key_encrypts_needs_rights_on_the_key(
+def test_encrypted_data_needs_rights_on_its_kms_key(
     aws: Aws,
     encrypted: str,
     put: Callable[[Any], requests.Response],
@@ -366,7 +366,7 @@ def test_what_a_kms_key_encrypts_needs_rights_on_the_key(
     [("scheduler.amazonaws.com", 0), ("lambda.amazonaws.com", 403)],
     ids=["the service of the condition", "another service"],
 )
-def test_a_role_is_passed_to_the_service_of_the_condition_alone(
+def test_a_role_is_passed_only_to_the_service_of_the_condition(
     aws: Aws, put: Callable[[Any], requests.Response], service: str, status: int
 ) -> None:
     client = aws.client("scheduler")

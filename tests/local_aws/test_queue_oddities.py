@@ -1,4 +1,4 @@
-"""Queues as odd as SQS may be: old counts, short polls that see a part, second deliveries."""
+"""The oddities of SQS queues: old counts, short polls that see a part, second deliveries."""
 
 import time
 from collections import Counter
@@ -16,13 +16,13 @@ Put = Callable[..., Any]
 
 @pytest.fixture
 def put_oddities(plain_aws: Aws) -> Put:
-    """Turn oddities on, on top of none."""
+    """Sets oddities; all others are off."""
     return lambda **knobs: plain_aws.control("oddities", "PUT", knobs)
 
 
 @pytest.fixture
 def name(sqs: Any) -> str:
-    """A queue of the test's own."""
+    """A new queue for the test."""
     name = f"odd-{uuid4().hex[:8]}"
     sqs.create_queue(QueueName=name)
     return name
@@ -44,7 +44,7 @@ def counts(sqs: Any, url: str, names: list[str] = NAMES) -> list[int]:
 
 
 @pytest.mark.parametrize("names", [NAMES, ["All"]], ids=["by name", "all"])
-def test_counts_are_as_old_as_they_may_be(sqs: Any, url: str, put_oddities: Put, names: list[str]) -> None:
+def test_counts_are_as_old_as_configured(sqs: Any, url: str, put_oddities: Put, names: list[str]) -> None:
     put_oddities(count_age=1.5)
     began = time.monotonic()
     send(sqs, url, 3)
@@ -122,7 +122,7 @@ def test_a_poll_sees_its_share(
         assert len(set(found)) > 1
 
 
-def test_what_a_short_poll_does_not_see_keeps_its_place(sqs: Any, url: str, put_oddities: Put) -> None:
+def test_messages_that_a_short_poll_does_not_see_keep_their_place(sqs: Any, url: str, put_oddities: Put) -> None:
     put_oddities(short_poll_share=0.5)
     send(sqs, url, 10)
     seen = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=3).get("Messages", [])
@@ -131,7 +131,7 @@ def test_what_a_short_poll_does_not_see_keeps_its_place(sqs: Any, url: str, put_
     assert bodies(sqs, url) == left[:10]
 
 
-def test_a_queue_that_waits_by_default_is_polled_long(sqs: Any, url: str, put_oddities: Put) -> None:
+def test_a_queue_with_a_default_wait_gets_long_polls(sqs: Any, url: str, put_oddities: Put) -> None:
     put_oddities(short_poll_share=0)
     send(sqs, url, 2)
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"ReceiveMessageWaitTimeSeconds": "1"})
@@ -140,7 +140,7 @@ def test_a_queue_that_waits_by_default_is_polled_long(sqs: Any, url: str, put_od
 
 
 def drained(sqs: Any, url: str) -> tuple[Counter[str], set[str], set[str]]:
-    """How often each body came, and the message ids and receipt handles; each is deleted at once."""
+    """Receive and delete all; return how often each body came, the message ids and the receipt handles."""
     found: Counter[str] = Counter()
     ids, handles = set(), set()
     while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages"):
@@ -191,7 +191,7 @@ def test_one_message_in_a_hundred_is_delivered_twice(sqs: Any, url: str, put_odd
     assert max(found.values()) == 2
 
 
-def test_a_message_that_is_received_again_and_again_is_doubled_once(sqs: Any, url: str, put_oddities: Put) -> None:
+def test_a_message_that_is_received_repeatedly_is_doubled_once(sqs: Any, url: str, put_oddities: Put) -> None:
     put_oddities(duplicate_share=1)
     send(sqs, url, 1)
     found = [body for _ in range(6) for body in bodies(sqs, url, WaitTimeSeconds=1)]

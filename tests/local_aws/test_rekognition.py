@@ -65,7 +65,7 @@ def test_a_model_is_started_and_stopped_and_botocores_waiter_sees_it(plain_aws: 
 
 
 @pytest.mark.parametrize("state", list(ModelStatus))
-def test_a_state_put_by_hand_is_described_and_stays(aws: Aws, rekognition: Any, state: ModelStatus) -> None:
+def test_a_state_set_manually_is_described_and_stays(aws: Aws, rekognition: Any, state: ModelStatus) -> None:
     aws.model(status=state, message="put there")
     answer = rekognition.describe_project_versions(ProjectArn=project_arn(rekognition))
     (version,) = answer["ProjectVersionDescriptions"]
@@ -94,7 +94,7 @@ def test_start_stop_and_detect_are_allowed_from_these_states_alone(
 
 
 def test_rate_and_latency_can_be_changed_while_it_runs(aws: Aws, rekognition: Any) -> None:
-    aws.model(status="RUNNING", rate=0.05, latency=0.3)  # one in 20 s, however slow this machine is
+    aws.model(status="RUNNING", rate=0.05, latency=0.3)  # one call in 20 s, even on a slow machine
     image = {"Bytes": png(photograph("moon"))}
     before = time.monotonic()
     rekognition.detect_custom_labels(ProjectVersionArn=aws.model_arn, Image=image)
@@ -148,7 +148,7 @@ def test_an_unknown_project_is_not_found_and_an_unknown_version_is_no_version(re
 
 
 def post(aws: Aws, operation: str, body: dict[str, Any]) -> dict[str, Any]:
-    """A request that botocore would not send, since it checks parameters itself."""
+    """Send a request that botocore would refuse, because it checks parameters itself."""
     headers = {
         "X-Amz-Target": f"RekognitionService.{operation}",
         "Content-Type": "application/x-amz-json-1.1",
@@ -205,7 +205,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("content", "code"), REFUSED)
-def test_what_is_not_an_image_for_the_service_is_refused(
+def test_a_file_that_is_no_valid_image_is_refused(
     aws: Aws, s3: Any, rekognition: Any, content: bytes, code: str
 ) -> None:
     aws.model(status="RUNNING")
@@ -226,7 +226,7 @@ def test_what_is_not_an_image_for_the_service_is_refused(
         pytest.param(jpeg(photograph("moon")) + bytes(4 * MB), id="over 4 MB, from S3"),
     ],
 )
-def test_an_image_within_the_limits_is_taken_whatever_its_key_says(
+def test_an_image_within_the_limits_is_accepted_whatever_its_key(
     aws: Aws, s3: Any, rekognition: Any, content: bytes
 ) -> None:
     aws.model(status="RUNNING")

@@ -1,4 +1,4 @@
-"""What the pipeline relies on in S3: keys, guarded copies and deletes, and safety under many clients."""
+"""S3 behaviour that the pipeline depends on: keys, conditional copies and deletes, and parallel clients."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -71,7 +71,7 @@ def test_an_absent_object_cannot_be_copied_but_can_be_deleted(aws: Aws, s3: Any)
     assert s3.delete_object(Bucket=aws.source, Key="gone.png")["ResponseMetadata"]["HTTPStatusCode"] == 204
 
 
-def test_a_copy_can_be_told_not_to_replace(aws: Aws, s3: Any) -> None:
+def test_a_copy_with_if_none_match_does_not_replace(aws: Aws, s3: Any) -> None:
     s3.put_object(Bucket=aws.source, Key="a.png", Body=b"1")
     there = s3.put_object(Bucket=aws.final, Key="a.png", Body=b"0")["ETag"]
     copy = {"Bucket": aws.final, "Key": "a.png", "CopySource": {"Bucket": aws.source, "Key": "a.png"}}
@@ -121,7 +121,7 @@ def test_one_connection_serves_many_requests(aws: Aws) -> None:
     assert ports == {"kept"}
 
 
-def test_an_objects_annotations_go_along_with_its_copy(aws: Aws, s3: Any) -> None:
+def test_an_objects_annotations_are_copied(aws: Aws, s3: Any) -> None:
     place = {"Bucket": aws.source, "Key": "annotated"}
     s3.put_object(**place, Body=b"1")
     s3.put_object_annotation(**place, AnnotationName="line", AnnotationPayload=b"3")

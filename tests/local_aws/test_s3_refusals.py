@@ -1,4 +1,4 @@
-"""Objects that S3 refuses to give, buckets of another Region, and S3s that do not obey conditions."""
+"""Objects that S3 refuses to return, buckets of another Region, and S3s that ignore conditions."""
 
 import hashlib
 from collections.abc import Callable
@@ -19,12 +19,12 @@ WITH_KEY = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": KEY}
 COPY_WITH_KEY = {"CopySourceSSECustomerAlgorithm": "AES256", "CopySourceSSECustomerKey": KEY}
 OK = (0, "")
 PICTURE = png(photograph("coffee"))
-#: Makes an object that is refused; the answer to each operation, status and code.
+#: A function that makes a refused object, and the status and code of each operation's answer.
 Refusal = dict[str, tuple[int, str]]
 
 
 def answers(s3: Any, rekognition: Any, aws: Aws, key: str) -> Refusal:
-    """What HEAD, GET, a copy and a detection of an object answer."""
+    """The answers to HEAD, GET, copy and detection of an object."""
     place = {"Bucket": aws.source, "Key": key}
     source = {"Bucket": aws.final, "Key": f"{key}-copy", "CopySource": place}
     image = {"S3Object": {"Bucket": aws.source, "Name": key}}
@@ -156,7 +156,7 @@ def test_the_tags_of_a_denied_object_are_denied_too(aws: Aws, s3: Any) -> None:
         pytest.param([{"bucket": "a", "key": "b", "trouble": "denied", "why": 1}], "why", id="no such member"),
     ],
 )
-def test_objects_that_are_not_right_are_refused(aws: Aws, body: Any, named: str) -> None:
+def test_an_invalid_list_of_objects_is_refused(aws: Aws, body: Any, named: str) -> None:
     right = [{"bucket": "a", "key": "b", "trouble": "denied"}]
     assert aws.control("objects", "PUT", right) == right
     answer = requests.put(f"{aws.endpoint}/_local/objects", json=body, timeout=10)
@@ -189,7 +189,7 @@ def abroad(aws: Aws, s3: Any) -> str:
 
 
 def client_of(aws: Aws, region: str) -> Any:
-    """A client that is not told the bucket's Region."""
+    """A client that does not know the bucket's Region."""
     return boto3.client(
         "s3",
         region,
@@ -225,7 +225,7 @@ def test_a_request_for_another_region_is_answered_301_with_the_right_one(aws: Aw
     assert seen[-1][0] < 300
 
 
-def test_the_location_of_a_bucket_is_told_in_any_region(s3: Any, abroad: str) -> None:
+def test_the_location_of_a_bucket_is_returned_in_any_region(s3: Any, abroad: str) -> None:
     assert s3.get_bucket_location(Bucket=abroad)["LocationConstraint"] == "eu-west-1"
 
 
@@ -260,7 +260,7 @@ OTHER = etag(b"other")
     ],
 )
 @pytest.mark.parametrize("mode", ["obeyed", "refused", "ignored"])
-def test_conditions_are_obeyed_refused_or_ignored(
+def test_conditions_are_supported_refused_or_ignored(
     aws: Aws, s3: Any, operation: str, arguments: dict[str, Any], obeyed: int, mode: str
 ) -> None:
     s3.put_object(Bucket=aws.source, Key="a", Body=b"1")

@@ -1,4 +1,4 @@
-"""SageMaker's endpoints: created, in service, deleted, gone; and what is refused."""
+"""SageMaker's endpoints: created, in service, deleted, gone; and refused calls."""
 
 import threading
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def sagemaker(aws: Aws) -> Any:
 
 @pytest.fixture
 def own_config(sagemaker: Any) -> Iterator[str]:
-    """A config of two instances that is the test's alone."""
+    """A config of two instances for this test only."""
     yield make_config(sagemaker, "of-two", f"{REGISTRY}/object-detection:1", instances=2)
     sagemaker.delete_endpoint_config(EndpointConfigName="of-two")
 
@@ -58,7 +58,7 @@ def test_a_config_keeps_its_history_when_its_endpoint_is_created_again(aws: Aws,
     assert len(aws.model(DETECTION)["history"]) == before + 8
 
 
-def test_an_endpoint_whose_start_is_made_to_fail_says_why_and_can_be_deleted(aws: Aws, sagemaker: Any) -> None:
+def test_an_endpoint_whose_start_fails_has_a_reason_and_can_be_deleted(aws: Aws, sagemaker: Any) -> None:
     aws.model(DETECTION, start_outcome="FAILED")
     sagemaker.create_endpoint(EndpointName="unlucky", EndpointConfigName=DETECTION)
     until(lambda: status_of(sagemaker, "unlucky") == "Failed", 5)
@@ -83,7 +83,7 @@ def test_the_instances_are_those_of_the_config(aws: Aws, sagemaker: Any, own_con
     sagemaker.delete_endpoint(EndpointName="pair")
 
 
-def test_a_second_endpoint_of_a_config_has_a_life_of_its_own(aws: Aws, sagemaker: Any) -> None:
+def test_a_second_endpoint_of_a_config_has_its_own_state(aws: Aws, sagemaker: Any) -> None:
     in_service(sagemaker, "one")
     in_service(sagemaker, "two")
     listed = {endpoint["EndpointName"]: endpoint for endpoint in sagemaker.list_endpoints()["Endpoints"]}

@@ -1,4 +1,4 @@
-"""One-time schedules of EventBridge Scheduler: when they fire, what they call, what is refused."""
+"""EventBridge Scheduler's one-time schedules: when they fire, their calls, and refused ones."""
 
 import json
 import time
@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from tests.local_aws.conftest import Aws, running, until
 from tests.local_aws.test_faults import fault
 
-#: Messages are received once, and at once.
+#: Each message is received once, without delay.
 pytestmark = pytest.mark.usefixtures("plain_aws")
 ROLE = "arn:aws:iam::123456789012:role/switch"
 OFF: Any = {"Mode": "OFF"}
@@ -27,12 +27,12 @@ def scheduler(aws: Aws) -> Any:
 
 
 def at(seconds: float, zone: str = "UTC") -> str:
-    """That many seconds from now; schedules know whole seconds."""
+    """The time in `seconds` from now, in whole seconds, as schedules need it."""
     return f"at({datetime.now(ZoneInfo(zone)) + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S})"
 
 
 def put_target(key: str, bucket: str, **more: Any) -> dict[str, Any]:
-    """A target that tells that it was called."""
+    """A target that records its calls."""
     return {
         "Arn": "arn:aws:scheduler:::aws-sdk:sqs:sendMessage",
         "RoleArn": ROLE,
@@ -48,7 +48,7 @@ def queue(sqs: Any) -> str:
 
 @pytest.fixture
 def make(scheduler: Any, queue: str) -> Callable[..., str]:
-    """Make a schedule that sends its name to the queue; its name."""
+    """Makes a schedule that sends its name to the queue; returns the name."""
 
     def make(seconds: float = 1, policy: dict[str, int] | None = None, **more: Any) -> str:
         name = f"label-detection-{uuid4().hex[:8]}"
@@ -66,7 +66,7 @@ def waiting(sqs: Any, queue: str) -> list[str]:
 
 
 def page(aws: Aws, name: str) -> dict[str, Any] | None:
-    """What a schedule has done."""
+    """A schedule's control page, with its calls."""
     fired = requests.get(f"{aws.endpoint}/_local/schedules", timeout=10).json()
     return next((entry for entry in fired if entry["arn"].endswith(f"/{name}")), None)
 
@@ -111,7 +111,7 @@ def test_a_switch_stops_the_model_when_it_is_due_and_not_before(aws: Aws, schedu
 
 
 @pytest.mark.parametrize(("action", "stays"), [("NONE", True), ("DELETE", False), (None, True)])
-def test_a_schedule_fires_once_and_is_deleted_only_if_it_says_so(
+def test_a_schedule_fires_once_and_is_deleted_only_if_configured(
     aws: Aws, scheduler: Any, sqs: Any, queue: str, make: Callable[..., str], action: str | None, stays: bool
 ) -> None:
     name = make(**({"ActionAfterCompletion": action} if action else {}))
@@ -123,7 +123,7 @@ def test_a_schedule_fires_once_and_is_deleted_only_if_it_says_so(
 
 def test_a_schedule_is_due_in_its_own_time_zone(sqs: Any, queue: str, make: Callable[..., str]) -> None:
     name = make(ScheduleExpression=at(1, "Asia/Kolkata"), ScheduleExpressionTimezone="Asia/Kolkata")
-    make(ScheduleExpression=at(1, "Asia/Kolkata"))  # half past five hours from now in UTC
+    make(ScheduleExpression=at(1, "Asia/Kolkata"))  # in this time zone, five and a half hours from now in UTC
     until(lambda: waiting(sqs, queue), 4)
     time.sleep(0.6)
     assert waiting(sqs, queue) == [name]
@@ -135,10 +135,10 @@ def test_a_schedule_is_due_in_its_own_time_zone(sqs: Any, queue: str, make: Call
         pytest.param({"State": "DISABLED"}, id="disabled"),
         pytest.param({"ScheduleExpression": "rate(1 minutes)"}, id="rate"),
         pytest.param({"ScheduleExpression": "cron(* * * * ? *)"}, id="cron"),
-        pytest.param({"ScheduleExpression": at(-3600)}, id="over long ago"),
+        pytest.param({"ScheduleExpression": at(-3600)}, id="its time passed long ago"),
     ],
 )
-def test_what_is_disabled_recurring_or_over_does_not_fire(
+def test_a_disabled_recurring_or_past_schedule_does_not_fire(
     aws: Aws, scheduler: Any, make: Callable[..., str], never: dict[str, str]
 ) -> None:
     name, other = make(**never), make()
@@ -160,7 +160,7 @@ def test_an_updated_schedule_fires_at_its_new_time_with_its_new_target_alone(
     until(lambda: not exists(scheduler, name), 2)
 
 
-def test_an_update_resets_what_it_does_not_give(scheduler: Any, queue: str, make: Callable[..., str]) -> None:
+def test_an_update_resets_the_parameters_that_it_lacks(scheduler: Any, queue: str, make: Callable[..., str]) -> None:
     name = make(3600, ActionAfterCompletion="DELETE", State="DISABLED", Description="a switch")
     scheduler.update_schedule(
         Name=name, FlexibleTimeWindow=OFF, Target=put_target("x", queue), ScheduleExpression=at(3600)
@@ -188,7 +188,7 @@ def test_a_failed_call_is_tried_again_until_it_works(aws: Aws, sqs: Any, queue: 
 
 
 @pytest.mark.parametrize(("retries", "calls"), [(0, 1), (1, 2)])
-def test_a_call_is_tried_again_as_often_as_the_retry_policy_says(
+def test_a_call_is_retried_as_often_as_the_retry_policy_allows(
     aws: Aws, scheduler: Any, make: Callable[..., str], retries: int, calls: int
 ) -> None:
     aws.faults(fault("sqs", "SendMessage"))
@@ -260,7 +260,7 @@ def test_a_wrong_update_is_refused_and_changes_nothing(scheduler: Any, queue: st
     assert scheduler.get_schedule(Name=name)["Target"] == before
 
 
-def test_it_is_said_when_a_schedule_will_not_fire(tmp_path: Any) -> None:
+def test_a_schedule_that_will_not_fire_is_logged(tmp_path: Any) -> None:
     with running(tmp_path) as aws:
         scheduler = aws.client("scheduler")
         for name, expression, arn in (

@@ -1,4 +1,4 @@
-"""The queue: what S3 tells it, and what SQS promises about messages."""
+"""The queue: the messages that S3 sends to it, and the guarantees of SQS."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from local_aws.sqs.models import LocalSQSBackend
 from tests.local_aws.conftest import Aws, receive
 
-#: Plain queues: the odd ones are in test_queue_oddities.py.
+#: Queues without oddities, which test_queue_oddities.py tests.
 pytestmark = pytest.mark.usefixtures("plain_aws")
 COUNTS = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed"]
 
@@ -162,7 +162,7 @@ def test_counts_follow_a_message_through_its_life(sqs: Any, url: str) -> None:
     assert counts(sqs, url) == ("2", "0", "1")
 
 
-def test_a_message_comes_back_after_its_visibility_timeout_and_counts_its_receives(sqs: Any, url: str) -> None:
+def test_a_message_returns_after_its_visibility_timeout_and_counts_its_receives(sqs: Any, url: str) -> None:
     sqs.send_message(QueueUrl=url, MessageBody="again")
     for times in ("1", "2"):
         (message,) = sqs.receive_message(
@@ -215,7 +215,7 @@ def test_a_message_received_too_often_goes_to_the_dead_letter_queue(sqs: Any, ur
     assert [message["Body"] for message in receive(sqs, dead)] == ["poison"]
 
 
-def test_a_long_poll_ends_when_a_message_comes_and_holds_nobody_up(aws: Aws, sqs: Any, url: str) -> None:
+def test_a_long_poll_ends_when_a_message_arrives_and_delays_no_other_call(aws: Aws, sqs: Any, url: str) -> None:
     answers: list[tuple[float, Any]] = []
 
     def poll() -> None:

@@ -1,4 +1,4 @@
-"""A stack whose creation fails is rolled back as in AWS: what it leaves, and what can be done with it."""
+"""A stack whose creation fails is rolled back as in AWS: what stays, and what can be done with it."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ STACK = "half-way"
 
 
 def template(policy: str | None = None, bucket: str = "half-way-bucket", role: str | None = None) -> str:
-    """A bucket with a deletion policy, a queue, a role; made in this order."""
+    """A bucket with a deletion policy, a queue, a role; created in this order."""
     trust = {"Version": "2012-10-17", "Statement": []}
     resources: dict[str, Any] = {
         "Bucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": bucket}},
@@ -69,7 +69,7 @@ def test_a_rolled_back_creation_leaves_what_its_deletion_policy_keeps(
         s3.delete_bucket(Bucket=bucket)
 
 
-def test_it_can_only_be_deleted_and_then_be_made_again(stacks: Any, s3: Any) -> None:
+def test_a_rolled_back_stack_can_only_be_deleted_and_then_be_made_again(stacks: Any, s3: Any) -> None:
     stacks.create_stack(StackName=STACK, TemplateBody=template(), Tags=failing("Queue"))
     with pytest.raises(ClientError, match="is in ROLLBACK_COMPLETE state and can not be updated"):
         stacks.update_stack(StackName=STACK, TemplateBody=template())

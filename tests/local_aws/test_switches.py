@@ -28,7 +28,7 @@ def scheduler(aws: Aws) -> Any:
         ),
     ],
 )
-def test_a_switch_turns_the_other_kinds_of_models_off(
+def test_a_switch_turns_off_models_of_the_other_types(
     aws: Aws, scheduler: Any, target: str, given: dict[str, str], model: str
 ) -> None:
     aws.client("sagemaker").create_endpoint(EndpointName="watched", EndpointConfigName=DETECTION)

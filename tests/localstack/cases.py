@@ -1,4 +1,4 @@
-"""What arrives, and what must become of it: uploads announced on every way, odd keys, messages that others wrote."""
+"""What can arrive on the queue, and the expected outcome: every way of announcing, odd keys, foreign messages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCENES = tuple(name for name in scenes() if name != "empty")
 
 
 class Outcome(StrEnum):
-    """Where an image or a message is in the end."""
+    """Where an image or a message ends."""
 
     LABELLED = "labelled"
     REJECTED = "rejected"
@@ -34,7 +34,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Trace:
-    """What to look for in the end: an image by bucket, key and eTag, a message by its id, or both."""
+    """How to find an image (bucket, key, eTag), a message (its id), or both after the runs."""
 
     image: ImageRef | None = None
     scene: str | None = None  # what the image shows; None: a text
@@ -43,7 +43,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class Case:
-    """One thing that arrives. `messages`: how many messages come to the queue for it."""
+    """One case. `messages`: the number of messages that it puts on the queue."""
 
     what: str
     way: str
@@ -53,7 +53,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """The id of its test."""
+        """The case's test id."""
         return f"{self.way}: {self.what}"
 
 
@@ -82,7 +82,7 @@ KEYS = {
 
 
 def cases(maker: Maker) -> list[Case]:
-    """All that an AWS can send, in the order in which they arrive."""
+    """All cases that the AWS can produce, in the order of arrival."""
     return [*_uploads(WAYS[maker]), *_other_uploads(), *_events(), *_messages_of_others(), *_unknown_messages()]
 
 
@@ -109,7 +109,7 @@ def _other_uploads() -> Iterator[Case]:
 
 
 def _events() -> Iterator[Case]:
-    """Announcements as S3 sends them, of objects that S3 itself does not announce."""
+    """Announcements in S3's format, for objects that S3 itself does not announce."""
     yield Case("one event three times", "events", Outcome.LABELLED, _duplicates, messages=3)
     for number, outcome in enumerate((Outcome.LABELLED, Outcome.REJECTED, Outcome.LABELLED)):
         arrive = partial(_one_of_a_batch, number=number, scene=SCENES[0] if outcome is Outcome.LABELLED else None)
@@ -186,7 +186,7 @@ def _copied(place: Resources) -> Trace:
     return _trace(place, key, answer["CopyObjectResult"]["ETag"], SCENES[0])
 
 
-#: What must be the same in the final bucket.
+#: Properties that the copy in the final bucket must keep.
 METADATA, TAGS, CONTENT_TYPE = {"camera": "3", "shift": "night"}, {"line": "3", "kind": "a b"}, "image/x-own"
 WITH_METADATA = f"{Way.DIRECT}/metadata.jpg"
 
@@ -204,7 +204,7 @@ def _duplicates(place: Resources) -> Trace:
 
 
 def _one_of_a_batch(place: Resources, number: int, scene: str | None) -> Trace:
-    """Upload one, announce all with the last."""
+    """Upload one object per image, and announce all of them in one message with the last upload."""
     trace = _quiet(place, f"batch {number}.png", scene)
     if number == 2:
         stored = place.aws.s3.list_objects_v2(Bucket=place.source_bucket, Prefix=f"{QUIET}/batch ")["Contents"]
@@ -224,7 +224,7 @@ def _unreadable(place: Resources, name: str, more: dict[str, Any]) -> Trace:
 
 
 def _announced(place: Resources, trace: Trace) -> Trace:
-    """Send the event of an image; message and image are looked for."""
+    """Send the event of an image; trace both the message and the image."""
     return replace(trace, message_id=_send(place, _event_of(trace)).message_id)
 
 

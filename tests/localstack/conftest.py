@@ -1,4 +1,4 @@
-"""LocalStack and the embedded AWS, each once for all tests in here; the table of outcomes at the end."""
+"""LocalStack and the embedded AWS, each started once per session; prints the table of outcomes at the end."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def aws_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GetAws]:
-    """An AWS by its maker. The same one for all tests; started when it is first asked for."""
+    """Returns an AWS by its maker. Started on first use, and shared by all tests."""
     with ExitStack() as stack:
         yield cache(lambda maker: stack.enter_context(serve(maker, tmp_path_factory.mktemp(maker.name.lower()))))
 
 
 @pytest.fixture(scope="session")
 def localstack(aws_of: GetAws) -> Aws:
-    """LocalStack, with the embedded models."""
+    """LocalStack with the embedded models."""
     return aws_of(Maker.LOCALSTACK)
 
 
 @pytest.fixture(scope="session")
 def arrived_on(aws_of: GetAws) -> GetArrived:
-    """What became of all cases on an AWS, found out once, a failure too; the table is shown at the session's end."""
+    """Returns the outcomes of all cases on an AWS, or raises their error. Computed once per session."""
     found: dict[Maker, Arrived | Exception] = {}
 
     def arrived_on(maker: Maker) -> Arrived:
@@ -52,7 +52,7 @@ def arrived_on(aws_of: GetAws) -> GetArrived:
             try:
                 found[maker] = now = arrive_and_run(make_place(aws_of(maker), "outcomes"), cases(maker))
                 table.keep(now)
-            except Exception as error:  # noqa: BLE001 - any error: each test raises it
+            except Exception as error:  # noqa: BLE001 - any error: each test raises it again
                 found[maker] = error
         seen = found[maker]
         if isinstance(seen, Exception):
@@ -64,9 +64,9 @@ def arrived_on(aws_of: GetAws) -> GetArrived:
 
 @pytest.fixture
 def arrived(arrived_on: GetArrived, request: pytest.FixtureRequest) -> Arrived:
-    """What became of all cases on an AWS, the fixture's parameter.
+    """The outcomes of all cases on the AWS that the fixture's parameter names.
 
-    Not of the session: pytest would make it again for each test, since each has other parameters.
+    Not session-scoped: pytest would recreate it for each test, because the parameters of the tests differ.
     """
     return arrived_on(request.param)
 

@@ -1,4 +1,4 @@
-"""All cases arrive, runs of the pipeline's own tasks work them off, and it is looked what became of each."""
+"""Send all cases, run the pipeline's own tasks until the queue is empty, and find the outcome of each case."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from tests.localstack.cases import Case, Outcome, Trace
 from tests.localstack.resources import Resources
 from tests.plugins.conftest import Run, Variables
 
-#: Runs until the queue must be empty.
+#: The queue must be empty after this number of runs.
 _RUNS = 8
 _OPTION = "AIRFLOW__LABEL_DETECTION__"
 
 
 @dataclass(frozen=True)
 class Arrived:
-    """What became of the cases, in their order; `failures`: of the tasks."""
+    """The outcome of each case, in the order of the cases; `failures`: errors of the tasks."""
 
     place: Resources
     cases: Sequence[Case]
@@ -39,16 +39,16 @@ class Arrived:
     tallies: list[dict[str, int]] = field(default_factory=list)
 
     def outcome(self, case: Case) -> Outcome:
-        """What became of a case."""
+        """The outcome of a case."""
         return self.seen[[known.name for known in self.cases].index(case.name)]
 
     def trace(self, case: Case) -> Trace:
-        """Where a case is found."""
+        """Where to find a case."""
         return self.traces[[known.name for known in self.cases].index(case.name)]
 
 
 def arrive_and_run(place: Resources, cases: Sequence[Case]) -> Arrived:
-    """Have all cases arrive, run the pipeline's tasks until the queue is empty, and look."""
+    """Send all cases, run the pipeline's tasks until the queue is empty, and find the outcomes."""
     place.aws.control("model", "PUT", {"status": "RUNNING"})
     before = place.waiting()
     traces = [case.arrive(place) for case in cases]
@@ -69,7 +69,7 @@ def arrive_and_run(place: Resources, cases: Sequence[Case]) -> Arrived:
 
 @contextmanager
 def _configured(place: Resources) -> Iterator[None]:
-    """The environment of the tasks, and Airflow's Variables in memory."""
+    """Set the environment of the tasks, and keep Airflow's Variables in memory."""
     options = {
         "queue_url": place.queue_url,
         "source_bucket": place.source_bucket,
@@ -88,7 +88,7 @@ def _configured(place: Resources) -> Iterator[None]:
 
 
 def _run(number: int) -> dict[str, int]:
-    """`plan_run` and one `analyse_images`, without a scheduler; the model is on."""
+    """Run `plan_run` and one `analyse_images` without a scheduler, while the model is running."""
     run = Run(run_id=f"outcomes-{number}")
     run.execute(PlanRunOperator(task_id="plan_run"))
     now = datetime.now(UTC)
@@ -99,7 +99,7 @@ def _run(number: int) -> dict[str, int]:
 
 
 class _Looks:
-    """What lies in the buckets, listed once."""
+    """Finds outcomes in the buckets; lists each bucket once."""
 
     def __init__(self, place: Resources) -> None:
         self._place = place
@@ -122,14 +122,14 @@ class _Looks:
         return Outcome.UNCLEAR if len(found) > 1 else found.pop() if found else Outcome.NOTHING
 
     def _has_pair(self, image: ImageRef, prefix: str) -> bool:
-        """Whether the final bucket has the image or its document. One without the other is an error."""
+        """Whether the final bucket has the image and its document. Only one of them is an error."""
         finals, key = self._in(self._place.final_bucket), final_key(image, prefix)
         pair = [name in finals for name in (key, document_key(key))]
         assert len(set(pair)) == 1, f"an image without document, or the reverse: {key}"
         return all(pair)
 
     def _in(self, bucket: str) -> dict[str, str]:
-        """Keys and eTags of a bucket."""
+        """Keys of a bucket, with their eTags."""
         if bucket not in self._keys:
             pages = self._place.aws.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
             found = [entry for page in pages for entry in page.get("Contents", [])]

@@ -1,4 +1,4 @@
-"""Buckets, queue, topics and rules: every way on which S3 announces an image to the queue."""
+"""Buckets, queue, topics and rules, with every way in which S3 can announce an image on the queue."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _WAIT_SECONDS = 60
 
 
 class Way(StrEnum):
-    """How an upload is announced. The value is the folder of the source bucket that is announced so."""
+    """How S3 announces an upload. The value is the folder of the source bucket with this notification."""
 
     DIRECT = "direct"
     SNS = "sns"
-    RAW = "sns-raw"  # raw message delivery: the queue gets what S3 sent, without SNS's envelope
+    RAW = "sns-raw"  # raw message delivery: the queue receives S3's message without the SNS envelope
     EVENTBRIDGE = "eventbridge"
     EVENTBRIDGE_SNS = "eventbridge-sns"
 
 
-#: moto, which the embedded AWS is made of, knows no topics as targets of EventBridge's rules.
+#: moto, the basis of the embedded AWS, does not support SNS topics as EventBridge targets.
 WAYS = {Maker.LOCALSTACK: tuple(Way), Maker.EMBEDDED: tuple(way for way in Way if way is not Way.EVENTBRIDGE_SNS)}
 
-#: Folders whose uploads are not announced, and whose deleted objects are.
+#: Folders whose uploads are not announced, but whose deletions are.
 QUIET, REMOVED = "quiet", "removed"
 FOREIGN_BUCKET = "outcomes-foreign"
 
@@ -42,19 +42,19 @@ class Resources:
     queue_url: str
 
     def waiting(self) -> int:
-        """Messages that are waiting in the queue."""
+        """The number of waiting messages in the queue."""
         return self._depth()[0]
 
     def is_empty(self) -> bool:
-        """Whether no message waits, is delayed or in flight."""
+        """Whether no message is waiting, delayed or in flight."""
         return self._depth() == (0, 0, 0)
 
     def wait_for_messages(self, count: int) -> None:
-        """Wait until a number of messages has arrived in the queue."""
+        """Wait until the queue has this number of messages."""
         wait_until(lambda: self.waiting() >= count, _WAIT_SECONDS, f"{count} messages in the queue")
 
     def _depth(self) -> tuple[int, ...]:
-        """Messages that wait, are in flight and are delayed. GetQueueAttributes of the embedded AWS has old counts."""
+        """Messages waiting, in flight and delayed. Exact for the embedded AWS, whose GetQueueAttributes lags."""
         if self.aws.maker is Maker.EMBEDDED:
             queue = self.aws.control(f"queues/{self.queue_url.rpartition('/')[2]}")
             return queue["visible"], queue["in_flight"], queue["delayed"]
@@ -64,7 +64,7 @@ class Resources:
 
 
 def make_place(aws: Aws, name: str) -> Resources:
-    """Make it all. Each way has a folder of the source bucket."""
+    """Create all resources. Each way has a folder of the source bucket."""
     place = Resources(aws, f"{name}-source", f"{name}-final", aws.sqs.create_queue(QueueName=name)["QueueUrl"])
     for bucket in (place.source_bucket, place.final_bucket, FOREIGN_BUCKET):
         aws.s3.create_bucket(Bucket=bucket)
@@ -100,7 +100,7 @@ def _topic(aws: Aws, name: str, queue_arn: str, *, raw: bool) -> str:
 
 
 def _allow(aws: Aws, queue_url: str, queue_arn: str) -> None:
-    """AWS needs this policy; LocalStack does not look at it."""
+    """Set the policy that AWS needs; LocalStack ignores it."""
     services: Sequence[str] = [f"{service}.amazonaws.com" for service in ("s3", "sns", "events")]
     allow = {"Effect": "Allow", "Principal": {"Service": services}, "Action": "sqs:SendMessage", "Resource": queue_arn}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})

@@ -1,4 +1,4 @@
-"""Two AWSes as processes: LocalStack, without Docker, beside the embedded models; and the embedded AWS alone."""
+"""Two AWSes as processes: LocalStack without Docker beside the embedded models, and the embedded AWS alone."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
-#: The Python that has LocalStack: `make test-localstack` sets it.
+#: The Python with LocalStack; `make test-localstack` sets the variable.
 PYTHON = "LABEL_DETECTION_LOCALSTACK"
-#: LocalStack reads the account from the access key. The embedded models belong to this one too.
+#: LocalStack reads the account id from the access key. The embedded models belong to the same account.
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
-#: Options of the embedded AWS: quick models.
+#: Options of the embedded AWS that make its models fast.
 MODEL_OPTIONS = {"rate": "0", "latency": "0", "start-seconds": "2", "stop-seconds": "1"}
 _SERVICES = "s3,sqs,sns,events,cloudformation,iam,scheduler,cloudwatch,sts"
 _START_SECONDS = 120
@@ -40,7 +40,7 @@ _MODEL_ARN = "AIRFLOW__LABEL_DETECTION__MODEL_ARN"
 
 
 class Maker(StrEnum):
-    """Who wrote S3, SQS, SNS and EventBridge."""
+    """Who implements S3, SQS, SNS and EventBridge."""
 
     LOCALSTACK = "LocalStack"
     EMBEDDED = "the embedded AWS"
@@ -48,13 +48,13 @@ class Maker(StrEnum):
 
 @dataclass(frozen=True)
 class Aws:
-    """An AWS with the embedded models. `environment` leads boto3 to both, and names the model."""
+    """An AWS with the embedded models. `environment` points boto3 to both, and names the model."""
 
     maker: Maker
     environment: Mapping[str, str]
 
     def client(self, service: str) -> Any:
-        """A client of a service."""
+        """A boto3 client of a service."""
         return self._session.client(  # type: ignore[call-overload]
             service, endpoint_url=self.environment["AWS_ENDPOINT_URL"], config=Config(proxies={})
         )
@@ -67,13 +67,13 @@ class Aws:
 
     @cached_property
     def s3(self) -> S3Client:
-        """A client of S3."""
+        """An S3 client."""
         found: S3Client = self.client("s3")
         return found
 
     @cached_property
     def sqs(self) -> SQSClient:
-        """A client of SQS."""
+        """An SQS client."""
         found: SQSClient = self.client("sqs")
         return found
 
@@ -89,9 +89,9 @@ class Aws:
 
 @contextmanager
 def serve(maker: Maker, folder: Path) -> Iterator[Aws]:
-    """Start an AWS and the embedded models; all have ended when this returns, also when this process is killed.
+    """Run an AWS and the embedded models. All processes end with the context, also if this process is killed.
 
-    :raises sandbox.processes.ProcessDiedError: with the end of the log of the one that did not start.
+    :raises sandbox.processes.ProcessDiedError: a process did not start; the message has the end of its log.
     """
     family = Family(folder / "logs")
     try:
@@ -114,7 +114,7 @@ def serve(maker: Maker, folder: Path) -> Iterator[Aws]:
 
 
 def _start_localstack(family: Family, folder: Path) -> str:
-    """Start LocalStack and wait until it is ready; its endpoint URL."""
+    """Start LocalStack and wait until it is ready; return its endpoint URL."""
     folder.mkdir(parents=True)
     (port,) = free_ports(1)
     address = f"127.0.0.1:{port}"
@@ -124,9 +124,9 @@ def _start_localstack(family: Family, folder: Path) -> str:
         "TMPDIR": str(folder),
         "NO_PROXY": "*",
         "GATEWAY_LISTEN": address,
-        "LOCALSTACK_HOST": address,  # in the URLs of queues: its own host name would need a DNS server
+        "LOCALSTACK_HOST": address,  # the host in queue URLs: LocalStack's own host name would need a DNS server
         "SQS_ENDPOINT_STRATEGY": "path",
-        "DNS_ADDRESS": "0",  # no DNS server
+        "DNS_ADDRESS": "0",  # disables the DNS server
         "SERVICES": _SERVICES,
         "EAGER_SERVICE_LOADING": "1",
         "SKIP_SSL_CERT_DOWNLOAD": "1",
@@ -154,9 +154,9 @@ def _answers(url: str) -> bool:
 
 
 def _start_models(family: Family, folder: Path, endpoint: str | None) -> dict[str, str]:
-    """Start the embedded AWS without buckets and queue; its environment variables.
+    """Start the embedded AWS without buckets and queue; return its environment variables.
 
-    :param endpoint: of the S3 that the models read their pictures from; None: the embedded one.
+    :param endpoint: the S3 endpoint from which the models read pictures; None: the embedded S3.
     """
     examples(folder / "examples")
     env_file = folder / "aws.env"

@@ -1,4 +1,4 @@
-"""Stacks of the pipeline's template, made in LocalStack by CloudFormation over HTTP."""
+"""Stacks of the pipeline's template, created in LocalStack by CloudFormation over HTTP."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SECONDS = 120
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack that was asked for."""
+    """A requested stack."""
 
     aws: Aws
     name: str
@@ -28,16 +28,16 @@ class Stack:
         return settled[0]
 
     def options(self) -> dict[str, str]:
-        """Its outputs as the pipeline's options."""
+        """The stack's outputs, as the pipeline's options."""
         return options_of(self.name, self._client)
 
     def resources(self) -> dict[str, str]:
-        """Physical ids by logical ones."""
+        """Physical resource ids by logical id."""
         found = self._client.describe_stack_resources(StackName=self.name)["StackResources"]
         return {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in found}
 
     def delete(self) -> None:
-        """Delete it, and wait until it is gone."""
+        """Delete the stack, and wait until it is gone."""
         self._client.delete_stack(StackName=self.name)
         gone = {"", "DELETE_COMPLETE"}
         wait_until(lambda: self.status() in gone, _SECONDS, f"the deletion of the stack {self.name}")
@@ -56,7 +56,7 @@ class Stack:
 
 
 def make(aws: Aws, name: str, **parameters: str) -> Stack:
-    """Make a stack of the template for the embedded model, unless another is given; it need not have succeeded."""
+    """Create a stack of the template. Default model: the embedded one. The creation may fail: check `status`."""
     given = {"ModelArn": aws.model_arn, **parameters}
     aws.client("cloudformation").create_stack(
         StackName=name,

@@ -1,4 +1,4 @@
-"""The table of outcomes: what arrives, what must become of it, and what did, on each AWS.
+"""The table of outcomes: each case, its expected outcome, and its outcome on each AWS.
 
 `python -m tests.localstack.table` writes the rows of the last `make test-localstack` into `docs/localstack.md`.
 """
@@ -25,7 +25,7 @@ _COLUMNS = ("what arrives", "how", "number", "required outcome", *Maker)
 
 @dataclass(frozen=True)
 class OutcomeCount:
-    """Things of one kind. `seen`: the number of each outcome, by AWS; an AWS that cannot send them is not there."""
+    """A row. `seen`: number of each outcome, by AWS. An AWS that cannot produce the case is not in it."""
 
     what: str
     way: str
@@ -34,7 +34,7 @@ class OutcomeCount:
     seen: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def cells(self) -> tuple[str, ...]:
-        """The row, as it is shown."""
+        """The row's cells, as text."""
         return (self.what, self.way, str(self.number), self.wanted, *(self._seen_on(maker) for maker in Maker))
 
     def _seen_on(self, maker: Maker) -> str:
@@ -47,7 +47,7 @@ class OutcomeCount:
 
 
 def rows(found: Mapping[Maker, Iterable[tuple[Case, Outcome]]]) -> list[OutcomeCount]:
-    """A row for all odd keys of a way, and one for each other case."""
+    """One row for all odd keys of a way, and one row for each other case."""
     numbers: Counter[tuple[str, str, str]] = Counter()
     seen: dict[tuple[str, str, str], dict[str, Counter[str]]] = {}
     for maker, ended in found.items():
@@ -76,7 +76,7 @@ KEPT: list[OutcomeCount] = []
 
 
 def keep(arrived: Arrived) -> None:
-    """Keep what became of the cases on an AWS, for the end of the session and for the docs."""
+    """Keep the outcomes on an AWS, for the end of the session and for the docs."""
     _FOUND[arrived.place.aws.maker] = list(zip(arrived.cases, arrived.seen, strict=True))
     KEPT[:] = rows(_FOUND)
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
@@ -84,14 +84,14 @@ def keep(arrived: Arrived) -> None:
 
 
 def as_text(found: Iterable[OutcomeCount]) -> str:
-    """The table for a terminal."""
+    """The table as text for a terminal."""
     cells = [_COLUMNS, *(row.cells() for row in found)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(_COLUMNS))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
 
 
 def markdown(found: Iterable[OutcomeCount]) -> str:
-    """The table for the docs."""
+    """The table as Markdown for the docs."""
     return kept_rows.markdown(_COLUMNS, [row.cells() for row in found])
 
 

@@ -1,4 +1,4 @@
-"""What arrives has the outcome that it must have, on an AWS that somebody else wrote and on the embedded one."""
+"""Each case has its expected outcome, on LocalStack and on the embedded AWS."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ each_aws = pytest.mark.parametrize("arrived", Maker, ids=str, indirect=True)
 
 
 @pytest.mark.parametrize(("arrived", "case"), _CASES, indirect=["arrived"])
-def test_what_arrives_has_its_outcome(arrived: Arrived, case: Case) -> None:
+def test_each_case_has_its_outcome(arrived: Arrived, case: Case) -> None:
     assert arrived.outcome(case) is case.wanted
 
 
@@ -42,7 +42,7 @@ def test_the_labels_are_those_of_the_picture(arrived: Arrived) -> None:
 
 
 @each_aws
-def test_metadata_tags_and_content_type_go_along(arrived: Arrived) -> None:
+def test_metadata_tags_and_content_type_are_copied(arrived: Arrived) -> None:
     (image,) = (trace.image for trace in arrived.traces if trace.image and trace.image.key == WITH_METADATA)
     s3 = arrived.place.aws.s3
     final: dict[str, Any] = {"Bucket": arrived.place.final_bucket, "Key": final_key(image)}

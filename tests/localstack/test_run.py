@@ -1,4 +1,4 @@
-"""A whole run of the DAG on a real Airflow, whose AWS is LocalStack; the models alone are the embedded ones."""
+"""A whole run of the DAG on a real Airflow with LocalStack. Only the models come from the embedded AWS."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PICTURES = 30
 
 @dataclass(frozen=True)
 class Ran:
-    """A run that has ended, and what was uploaded before it: each picture's scene."""
+    """An ended run, and its uploads: the scene of each picture."""
 
     pipeline: Pipeline
     place: Resources
@@ -37,13 +37,13 @@ class Ran:
 
     @property
     def report(self) -> dict[str, Any]:
-        """Its report."""
+        """The run's report."""
         return self.pipeline.report(self.run_id)
 
 
 @pytest.fixture(scope="module")
 def ran(localstack: Aws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
-    """One run for all tests in here: a stack, an Airflow on it, uploads, and the DAG triggered."""
+    """One run for all tests in this file: a stack, an Airflow on it, uploads, and the triggered DAG."""
     stack = make(localstack, STACK)
     assert stack.status() == "CREATE_COMPLETE"
     folder = tmp_path_factory.mktemp("world")
@@ -59,7 +59,7 @@ def ran(localstack: Aws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
 
 
 def _options(aws: Aws, options: dict[str, str], pictures: str) -> WorldOptions:
-    """A world whose own embedded AWS is asked for its model alone."""
+    """Options of a world whose own embedded AWS is used only for its model."""
     (port,) = free_ports(1)
     ours = {"port": str(port), "examples": pictures, "pictures-endpoint": aws.environment["AWS_ENDPOINT_URL"]}
     models = {MODELS_URL: f"http://127.0.0.1:{port}"}
@@ -71,7 +71,7 @@ def _options(aws: Aws, options: dict[str, str], pictures: str) -> WorldOptions:
 
 
 def _upload(place: Resources) -> dict[ImageRef, str]:
-    """Pictures, and a text; each announced."""
+    """Upload pictures and a text; S3 announces each."""
     s3, found = place.aws.s3, {}
     before = place.waiting()
     for number in range(PICTURES):
@@ -99,7 +99,7 @@ def test_every_picture_is_labelled_with_what_it_shows(ran: Ran) -> None:
     assert found == {image: {scene.rsplit(" ", 1)[0]} for image, scene in ran.uploaded.items()}
 
 
-def test_nothing_is_left_and_the_report_says_so(ran: Ran) -> None:
+def test_no_message_is_left_and_the_report_shows_none(ran: Ran) -> None:
     assert ran.pipeline.keys("source_bucket") == []
     assert ran.place.is_empty()
     images = ran.report["images"]
@@ -107,12 +107,12 @@ def test_nothing_is_left_and_the_report_says_so(ran: Ran) -> None:
     assert ran.report["problems"] == []
 
 
-def test_the_report_says_once_which_guarantee_is_weaker_here(ran: Ran) -> None:
+def test_the_report_warns_once_about_the_weaker_guarantee(ran: Ran) -> None:
     weaker = [warning for warning in ran.report["warnings"] if "delete" in warning and "If-Match" in warning]
     assert len(weaker) == 1, ran.report["warnings"]
 
 
-def test_the_dead_mans_switch_was_made_and_taken_away(ran: Ran, localstack: Aws) -> None:
+def test_the_dead_mans_switch_was_made_and_removed(ran: Ran, localstack: Aws) -> None:
     assert "no dead man's switch" not in ran.pipeline.log(ran.run_id, "start_model")
     assert not [warning for warning in ran.report["warnings"] if "switch" in warning]
     assert localstack.client("scheduler").list_schedules()["Schedules"] == []

@@ -12,7 +12,7 @@ from tests.localstack.table import DOCS, OutcomeCount, markdown, rows
 @pytest.mark.parametrize(
     ("seen", "shown"),
     [
-        pytest.param({Maker.LOCALSTACK: {"labelled": 3}}, "| 3 labelled | not possible |", id="as it must be"),
+        pytest.param({Maker.LOCALSTACK: {"labelled": 3}}, "| 3 labelled | not possible |", id="all as expected"),
         pytest.param(
             {Maker.LOCALSTACK: {"labelled": 2, "rejected": 1}, Maker.EMBEDDED: {"labelled": 3}},
             "| **2 labelled, 1 rejected** | 3 labelled |",
@@ -20,13 +20,13 @@ from tests.localstack.table import DOCS, OutcomeCount, markdown, rows
         ),
     ],
 )
-def test_a_row_shows_what_is_not_as_it_must_be(seen: dict[str, dict[str, int]], shown: str) -> None:
+def test_a_row_shows_unexpected_outcomes(seen: dict[str, dict[str, int]], shown: str) -> None:
     assert markdown([OutcomeCount("an odd key", "sns", 3, "labelled", seen)]).splitlines()[-1].endswith(shown)
 
 
-def test_the_docs_have_every_case_and_each_is_as_it_must_be() -> None:
+def test_the_docs_have_every_case_with_its_expected_outcome() -> None:
     wanted = {maker: [(case, case.wanted) for case in cases(maker)] for maker in Maker}
-    assert markdown(rows(wanted)) in DOCS.read_text(), "run: make test-localstack"
+    assert markdown(rows(wanted)) in DOCS.read_text(), "the table in the docs is out of date; run: make test-localstack"
 
 
 @pytest.mark.parametrize("maker", Maker, ids=str)
@@ -35,7 +35,7 @@ def test_every_case_has_a_name_of_its_own(maker: Maker) -> None:
     assert len({*names}) == len(names) > 100
 
 
-def test_without_localstack_the_error_says_what_to_run(
+def test_without_localstack_the_error_names_the_command_to_run(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(PYTHON, raising=False)

@@ -1,4 +1,4 @@
-"""The template of the cloud side, deployed into LocalStack; what it makes there works together."""
+"""The template of the cloud side, deployed into LocalStack; its resources work together."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Deploy = Callable[..., Stack]
 
 @pytest.fixture
 def deploy(localstack: Aws) -> Iterator[Deploy]:
-    """Make stacks of the template; they are deleted after the test."""
+    """Makes stacks of the template. They are deleted after the test."""
     iam = localstack.client("iam")
     iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument="{}")
     made: list[Stack] = []
@@ -46,7 +46,7 @@ def deploy(localstack: Aws) -> Iterator[Deploy]:
 
 
 @pytest.mark.parametrize("parameters", VARIANTS.values(), ids=VARIANTS)
-def test_it_is_made_and_its_outputs_are_the_options(deploy: Deploy, parameters: dict[str, str]) -> None:
+def test_a_stack_is_created_and_its_outputs_are_the_options(deploy: Deploy, parameters: dict[str, str]) -> None:
     stack = deploy(**parameters)
     assert stack.status() == "CREATE_COMPLETE"
     options = stack.options()

@@ -1,4 +1,4 @@
-"""The pipeline's parts under the policy of the docs, with everything that is optional switched on."""
+"""The pipeline under the IAM policy of the docs, with every optional feature switched on."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PolicedAws:
-    """A test's AWS with images of every kind, under a policy."""
+    """A test's AWS with images for every outcome, under an IAM policy."""
 
     aws: Aws
     topic: Topic
@@ -41,15 +41,15 @@ class PolicedAws:
     expected: dict[ImageRef, list[str]]
 
     def permit(self, without: Grant | None = None) -> None:
-        """Put the policy in force, perhaps without one grant."""
+        """Put the policy in force; `without`: a grant that it lacks."""
         self.aws.control("policy", "PUT", policy_for(self.aws, self.topic, self.project_arn, without))
 
     def permit_all(self) -> None:
-        """Lift the policy, to look at what was done."""
+        """Remove the policy, to inspect the result."""
         self.aws.control("policy", "DELETE")
 
     def outcomes(self) -> dict[ImageRef, list[str]]:
-        """Where each image is."""
+        """The outcomes of each image."""
         return {image: outcomes(self.aws, image) for image in self.expected}
 
 
@@ -63,16 +63,16 @@ def world(
     quick: None,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[PolicedAws]:
-    """Images on every way there is, each announced, each message delivered once before; all of it encrypted by KMS."""
+    """An image for every path through the labeller. Every message was received once before; KMS encrypts everything."""
     monkeypatch.setenv("AIRFLOW__LABEL_DETECTION__SNS_TOPIC_ARN", topic.arn)
     monkeypatch.setenv("AIRFLOW__LABEL_DETECTION__DEAD_MAN_SWITCH_ROLE_ARN", SWITCH_ROLE)
-    # An image that the service fails on is soon back, and so is a message that cannot be returned.
+    # Short delays for an image that the service fails on, and for a message that cannot be returned to the queue.
     config = Config(retries={"total_max_attempts": 1})
     monkeypatch.setattr("label_detection.hooks.model.client_config", lambda *_, **__: config)
     for module in ("labelling.decisions", "drain.message_worker"):
         monkeypatch.setattr(f"label_detection_core.{module}.retry_seconds", lambda _: 0.2)
         monkeypatch.setattr(f"label_detection_core.{module}.UNDECIDED_SECONDS", 6.0)
-    monkeypatch.setattr(DrainsQueue, "drain_waits", Waits(returned=5.0, others=0.0))  # there is no other task
+    monkeypatch.setattr(DrainsQueue, "drain_waits", Waits(returned=5.0, others=0.0))  # no other task runs
     monkeypatch.setattr(images, "ImageQueue", partial(ImageQueue, visibility_seconds=6))
     _leave_a_switch(aws)
     encrypt(aws)
@@ -97,7 +97,7 @@ def _part(aws: Aws, picture: bytes) -> ImageRef:
 
 
 def _once_rejected(aws: Aws, picture: bytes) -> ImageRef:
-    """An earlier delivery has rejected it, and was killed before it deleted the source."""
+    """An image that an earlier delivery rejected; its task was killed before it deleted the source."""
     image = upload(aws, "in doubt.png", picture + b"1")
     key, final = final_key(image, REJECTED), aws.settings.final_bucket
     model, run_info = ModelInfo(aws.settings.model_arn, 70.0), RunInfo("label_detection", "earlier", 0)
@@ -109,13 +109,13 @@ def _once_rejected(aws: Aws, picture: bytes) -> ImageRef:
 
 
 def _failing_once(aws: Aws, picture: bytes) -> ImageRef:
-    """The service fails on it, once."""
+    """An image for which the service fails once."""
     aws.fail_model("detect", key="unlucky.png", times=1)
-    return upload(aws, "unlucky.png", picture + b"unlucky.png")  # some are sent its bytes, and some its name
+    return upload(aws, "unlucky.png", picture + b"unlucky.png")  # some models are sent the bytes, others the key
 
 
 def _begun_and_gone(aws: Aws, _: bytes) -> ImageRef:
-    """An earlier delivery has copied it and was killed; somebody has deleted the source since. It is no picture."""
+    """A text that an earlier delivery copied before its task was killed; its source was deleted later."""
     image = upload(aws, "begun.png", TEXT)
     aws.s3.copy_object(
         Bucket=aws.settings.final_bucket,
@@ -127,7 +127,7 @@ def _begun_and_gone(aws: Aws, _: bytes) -> ImageRef:
 
 
 def encrypt(aws: Aws) -> None:
-    """Buckets and queue with a KMS key."""
+    """Encrypt the buckets and the queue with a KMS key."""
     rule: Any = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KMS_KEY}}
     for bucket in (aws.settings.source_bucket, aws.settings.final_bucket):
         aws.s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
@@ -135,7 +135,7 @@ def encrypt(aws: Aws) -> None:
 
 
 def _leave_a_switch(aws: Aws) -> None:
-    """An earlier run's, that was never removed."""
+    """Create a dead man's switch that an earlier run did not remove."""
     aws.scheduler.create_schedule(
         Name=switch_name(aws.settings.model_arn),
         ScheduleExpression=f"at({datetime.now(UTC).year + 1}-01-01T00:00:00)",

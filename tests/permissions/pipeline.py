@@ -1,4 +1,4 @@
-"""A run of the pipeline as Airflow's scheduler makes it: task after task, teardown and report whatever happens."""
+"""A run of the pipeline without a scheduler: its tasks in order; teardown and report run even if a task failed."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 @dataclass
 class Ran:
-    """What became of a run: the tasks that failed, and with what."""
+    """The result of a run: its failed tasks, with their errors."""
 
     aws: Aws
     run: Run
     errors: dict[str, Exception] = field(default_factory=dict)
 
     def task(self, operator: BaseOperator) -> None:
-        """Run a task, unless one before it has failed."""
+        """Run a task, unless an earlier task failed."""
         name = operator.task_id
         if self.errors:
             self.run.states[name] = "upstream_failed"
@@ -43,12 +43,12 @@ class Ran:
             self.anyway(operator)
 
     def anyway(self, operator: BaseOperator, on_failure: Callable[[Any], None] = lambda _: None) -> None:
-        """Run a task whatever happened before."""
+        """Run a task, even if an earlier task failed."""
         name = operator.task_id
         context = self.run.context(name)
         try:
             self._execute(operator, context)
-        except Exception as error:  # noqa: BLE001  # it is looked at by the test
+        except Exception as error:  # noqa: BLE001  # the test checks the error
             self.errors[name] = error
             self.run.states[name] = "failed"
             on_failure({**context, "exception": error})
@@ -62,14 +62,14 @@ class Ran:
             (event,) = events_of(deferred.trigger, 20)
             if isinstance(event, TaskSuccessEvent):
                 for key, value in (event.xcoms or {}).items():
-                    self.run.xcoms[operator.task_id, key] = json.dumps(value)  # Airflow encodes them twice
+                    self.run.xcoms[operator.task_id, key] = json.dumps(value)  # Airflow encodes XComs twice
                 return
             deferrable: Any = operator
             self.run.execute(operator, context, call=lambda c: deferrable.execute_complete(c, event.payload))
 
 
 def run_pipeline(aws: Aws, run_id: str = "manual__1", *, look_early: bool = False) -> Ran:
-    """One run. `look_early`: wait_for_model defers, or else finds the model running."""
+    """Run all tasks. `look_early`: wait_for_model looks before the model runs, and so it defers."""
     ran = Ran(aws, Run(run_id=run_id))
     ran.task(QueueDepthSensor(task_id="wait_for_images"))
     ran.task(PlanRunOperator(task_id="plan_run"))

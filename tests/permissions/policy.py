@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 DOCUMENT: dict[str, Any] = json.loads((PROJECT / "docs" / "iam-policy.json").read_text())
 SWITCH_ROLE = "arn:aws:iam::123456789012:role/dead-man-switch"
-#: What encrypts the test's buckets and queue.
+#: The KMS key of the test's buckets and queue.
 KMS_KEY = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
 
 
 @dataclass(frozen=True)
 class Grant:
-    """One action on one resource, with placeholders."""
+    """One action on one resource; the resource has placeholders."""
 
     sid: str
     action: str
@@ -33,7 +33,7 @@ class Grant:
 
 
 def grants(service: str | None = None) -> list[Grant]:
-    """Every pair that the policy allows; of the services that run models, for one alone."""
+    """Every pair that the policy allows. Includes one of the services that run models, not the others."""
     others = {kind.name for kind in MODEL_TYPES} - {service} if service else set()
     return [
         Grant(statement["Sid"], action, resource, json.dumps(statement.get("Condition", {})))
@@ -45,7 +45,7 @@ def grants(service: str | None = None) -> list[Grant]:
 
 
 def policy_for(aws: Aws, topic: Topic, project_arn: str | None, without: Grant | None = None) -> dict[str, Any]:
-    """The policy of a test's buckets, queue, model and topic, perhaps without one grant."""
+    """The policy for a test's buckets, queue, model and topic; `without`: a grant to leave out."""
     settings = aws.settings
     names = {
         "PARTITION": "aws",

@@ -1,4 +1,4 @@
-"""With the policy of the docs everything works; without any one grant of it something says so, and nothing is lost."""
+"""With the policy of the docs everything works; without any one grant there is a message, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def report(aws: Aws, run_id: str = "manual__1") -> Any:
 
 
 def watch() -> list[dict[str, Any]]:
-    """Execute the watchdog; Airflow says that every run is over and has not stopped its model."""
+    """Execute the watchdog. Airflow reports every run as over and without a stop of its model."""
     states: Any = SimpleNamespace(
         dag_id="label_detection_watchdog",
         get_dagrun_state=lambda **_: "failed",
@@ -47,7 +47,7 @@ def watch() -> list[dict[str, Any]]:
 
 
 def leave_on(world: PolicedAws, variables: Variables) -> None:
-    """A model that a run has left on."""
+    """A model that a run left on."""
     now = datetime.now(UTC)
     world.aws.put_model("RUNNING")
     variables.put_lease(
@@ -65,7 +65,7 @@ def leave_on(world: PolicedAws, variables: Variables) -> None:
 
 
 def backfill(run: Run) -> int:
-    """Announce what is in the source bucket."""
+    """Announce the objects of the source bucket."""
     run.dag_id, run.params = "label_detection_backfill", {"dry_run": False, "older_than_minutes": 0}
     chunks = run.execute(PlanBackfillOperator(task_id="plan_backfill"))
     return sum(run.execute(EnqueueImagesOperator(task_id="enqueue_images", chunk=chunk)) for chunk in chunks)
@@ -109,10 +109,10 @@ def test_with_the_policy_the_backfill_works_wholly(world: PolicedAws, run: Run) 
 
 @dataclass(frozen=True)
 class Denied:
-    """What the lack of a grant does to a run.
+    """The effect of a missing grant on a run.
 
-    `fails`: the first task that fails; None when the run works nevertheless. `says`: what its error, the report's
-    warnings or the log must name.
+    `fails`: the first task that fails; None if the run works nevertheless. `says`: text in its error, the report's
+    warnings or the log.
     """
 
     fails: str | None
@@ -152,7 +152,7 @@ EFFECTS = {
     "iam:PassRole on ${SWITCH_ROLE_ARN}": Denied(None, "there is no dead man's switch for this run: .*iam:PassRole"),
 }
 ENDPOINTS = "arn:${PARTITION}:sagemaker:*:*:endpoint/label-detection-*"
-#: The same for those that only one service's models need.
+#: By grant that only one service's models need: the effect of its absence.
 EFFECTS_OF_MODELS = {
     "rekognition": {
         "rekognition:DescribeProjects on *": Denied("plan_run", "rekognition:DescribeProjects"),
@@ -181,7 +181,7 @@ EFFECTS_OF_MODELS = {
         "lookoutvision:DetectAnomalies on ${MODEL_ARN}": Denied(ANALYSIS, "lookoutvision:DetectAnomalies"),
     },
 }
-#: Without these a run does all its work, one of them only later. Each has a test of its own, below or in test_pages.py.
+#: Without these a run does all its work, maybe later. Each has a test of its own, below or in test_pages.py.
 BESIDE_A_RUN = {
     "sqs:ChangeMessageVisibility on ${QUEUE_ARN}",
     "sns:Publish on ${TOPIC_ARN}",
@@ -194,7 +194,7 @@ def grant(name: str) -> Grant:
     return next(one for one in grants() if str(one) == name)
 
 
-def test_every_grant_of_the_policy_is_taken_away_once() -> None:
+def test_every_grant_of_the_policy_is_removed_once() -> None:
     of_models = {name for effects in EFFECTS_OF_MODELS.values() for name in effects}
     assert {str(one) for one in grants()} == set(EFFECTS) | of_models | BESIDE_A_RUN
 
@@ -210,7 +210,7 @@ def test_every_grant_of_the_policy_is_taken_away_once() -> None:
         ),
     ],
 )
-def test_without_a_grant_something_says_so_and_the_next_run_with_it_finishes(
+def test_a_missing_grant_is_reported_and_the_next_run_with_it_finishes(
     world: PolicedAws, name: str, effect: Denied, caplog: pytest.LogCaptureFixture
 ) -> None:
     aws = world.aws
@@ -274,7 +274,7 @@ def test_without_permission_to_publish_nothing_else_is_different(
     assert world.topic.published() == []
 
 
-def test_without_permission_to_send_the_backfill_fails_and_goes_on_when_it_may(world: PolicedAws, run: Run) -> None:
+def test_without_permission_to_send_the_backfill_fails_and_later_continues(world: PolicedAws, run: Run) -> None:
     clear(world.aws)
     world.permit(without=grant("sqs:SendMessage on ${QUEUE_ARN}"))
     with pytest.raises(AirflowFailException, match="sqs:SendMessage"):

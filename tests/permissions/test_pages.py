@@ -1,4 +1,4 @@
-"""What the API server may do for the pages: with the policy of the docs all of it, without a grant it says which."""
+"""The API server's permissions: with the policy of the docs the pages work; without a grant they name it."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ ALL = [statement["Action"] for statement in DOCUMENT["Statement"]]
 
 
 def service_of(action: str) -> str:
-    """The service whose models alone need it; Rekognition for what the pages need with any."""
+    """The service whose models need the grant; Rekognition for grants that the pages need for every model."""
     service = action.split(":")[0]
     return service if service in CALLS else "rekognition"
 
 
 def permit(aws: Aws, without: str | None = None) -> None:
-    """Of the statements for a service's models, those for the settings' model."""
+    """Put the policy in force, with the statements for the settings' model only."""
     others = {kind.name for kind in MODEL_TYPES} - {model_of(aws.settings.model_arn).type.name}
     kept = [one for one in DOCUMENT["Statement"] if one["Action"].split(":")[0] not in others]
     text = json.dumps([one for one in kept if one["Action"] != without])
@@ -52,7 +52,7 @@ def permit(aws: Aws, without: str | None = None) -> None:
 
 @pytest.fixture
 def asked(aws: Aws, browser: TestClient, images: Run, picture: bytes) -> Iterator[Any]:  # noqa: F811
-    """Everything that needs AWS, asked with or without a grant: what it said."""
+    """The answer of everything that needs AWS, with or without a grant."""
     encrypt(aws)
     images.labelled("a.png", picture, [])
     images.report(images={"labelled": 1})
@@ -82,7 +82,7 @@ def test_with_the_policy_the_pages_work_wholly(asked: Any) -> None:
 
 
 @pytest.mark.parametrize(("model_kind", "action"), [(service_of(action), action) for action in ALL], ids=ALL)
-def test_without_one_grant_the_page_says_which(asked: Any, action: str) -> None:
+def test_without_one_grant_the_page_names_it(asked: Any, action: str) -> None:
     said = asked(without=action)
     assert said
     assert all(action in words for words in said.values()), said

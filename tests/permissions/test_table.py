@@ -1,4 +1,4 @@
-"""The table of permissions and the policy in the docs say the same."""
+"""The table of permissions equals the policy in the docs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from sandbox.environment import PROJECT
 from tests.permissions.policy import DOCUMENT, grants
 
-#: The table's words for the policy's resources.
+#: The table's names of the policy's resources.
 RESOURCES = {
     "queue": {"${QUEUE_ARN}"},
     "both buckets": {"arn:${PARTITION}:s3:::${SOURCE_BUCKET}", "arn:${PARTITION}:s3:::${FINAL_BUCKET}"},
@@ -25,7 +25,7 @@ RESOURCES = {
 }
 
 
-def test_the_readme_lists_what_the_policy_allows() -> None:
+def test_the_table_lists_what_the_policy_allows() -> None:
     rows = re.findall(
         r"^\| `([a-z0-9]+:[A-Za-z]+)` \| ([^|]+) \|", (PROJECT / "docs" / "permissions.md").read_text(), re.MULTILINE
     )
@@ -33,13 +33,13 @@ def test_the_readme_lists_what_the_policy_allows() -> None:
     assert sorted(listed) == sorted((grant.action, grant.resource) for grant in grants())
 
 
-def test_the_readme_explains_each_placeholder() -> None:
+def test_the_docs_explain_each_placeholder() -> None:
     section = (PROJECT / "docs" / "permissions.md").read_text()
     used = {name for grant in grants() for name in re.findall(r"\$\{\w+\}", grant.resource)}
     assert {name for name in used if f"`{name}`" not in section} == set()
 
 
-def test_what_is_optional_stands_in_statements_of_its_own() -> None:
+def test_optional_grants_have_their_own_statements() -> None:
     optional = {statement["Sid"] for statement in DOCUMENT["Statement"] if statement["Sid"].startswith("Optional")}
     assert optional == {
         "OptionalDeadMansSwitch",

@@ -1,6 +1,6 @@
-"""A run of the DAG without Airflow's services: what its tasks tell each other, and the lease.
+"""A run of the DAG without Airflow's services: stand-ins for XComs and for the Variables that hold the lease.
 
-These two are stand-ins. AWS is the embedded one over HTTP, and operators are executed as Airflow's task runner does it.
+AWS is the embedded one over HTTP, and operators are executed as Airflow's task runner does it.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Variables:
         return self.values.get(key, default)
 
     def set(self, key: str, value: str, description: str | None = None) -> None:
-        assert description, "the Variables page shows it to people"
+        assert description, "a Variable needs a description: the Variables page shows it"
         self.values[key] = value
 
     def delete(self, key: str) -> None:
@@ -74,20 +74,20 @@ class Variables:
         return [key for key in self.values if key.startswith(prefix)]
 
     def lease(self, settings: Settings) -> Lease | None:
-        """The lease on the settings' model, as it is kept."""
+        """The stored lease on the settings' model."""
         value = self.values.get(lease_name(settings.model_arn))
         return Lease.model_validate_json(value) if value else None
 
     def put_lease(self, lease: Lease) -> None:
-        """A lease that somebody took."""
+        """Store a lease."""
         self.values[lease_name(lease.model_arn)] = lease.model_dump_json()
 
 
 @dataclass
 class Run:
-    """One run: its params, what its tasks pushed, and their states as Airflow has them.
+    """One run: its params, the XComs of its tasks, and the states of its tasks in Airflow.
 
-    `default_args`: of its DAG, which has the section's options without.
+    `default_args`: of the run's DAG; empty for a DAG that is configured by the section.
     """
 
     params: dict[str, Any] = field(default_factory=dict)
@@ -96,11 +96,11 @@ class Run:
     dag_id: str = DAG_ID
     run_id: str = RUN_ID
     default_args: dict[str, Any] = field(default_factory=dict)
-    #: How many runs each DAG has had; those of DAGs that are not here are not known.
+    #: Number of runs by DAG id. A DAG that is missing here is unknown to Airflow.
     dag_runs: dict[str, int] = field(default_factory=dict)
 
     def context(self, task_id: str, map_index: int = -1) -> dict[str, Any]:
-        """What a task of the run is given."""
+        """The context of a task of the run."""
         ti = SimpleNamespace(
             task_id=task_id,
             dag_id=self.dag_id,
@@ -123,7 +123,7 @@ class Run:
         *,
         call: Callable[[Any], Any] | None = None,
     ) -> Any:
-        """Execute an operator, or another of its methods, as the task runner does, and keep what it returns."""
+        """Execute an operator as the task runner does, and keep the result. `call`: another method of the operator."""
         context = context or self.context(operator.task_id)
         process = contextvars.copy_context()
         process.run(ExecutorSafeguard.tracker.set, operator)
@@ -133,7 +133,7 @@ class Run:
         return value
 
     def plan(self, settings: Settings, units: int = 2) -> Plan:
-        """Have a plan and the lease, as `plan_run` leaves them."""
+        """Push a plan and take the lease, as `plan_run` does."""
         plan = Plan(settings=settings, backlog=3, units=units, tasks=1, reason="a test")
         context: Any = self.context(xcom.PLAN_TASK)
         leases.take_lease(context, plan)
@@ -141,7 +141,7 @@ class Run:
         return plan
 
     def started(self, requested_at: datetime, deadline: datetime, accepted_at: datetime | None = None) -> None:
-        """Have asked for the model, as `start_model` leaves it."""
+        """Push what `start_model` returns after the start request."""
         started = xcom.Started(
             requested_at=requested_at, adopted=False, units=2, deadline=deadline, accepted_at=accepted_at
         )
@@ -169,7 +169,7 @@ def events_of(trigger: BaseTrigger, within: float) -> list[TriggerEvent]:
 
 @contextmanager
 def later(seconds: float, change: Callable[[], object]) -> Iterator[None]:
-    """Change something while the body waits for it."""
+    """Call `change` after `seconds`, while the body of the `with` runs."""
     timer = threading.Timer(seconds, change)
     timer.start()
     try:
@@ -179,7 +179,7 @@ def later(seconds: float, change: Callable[[], object]) -> Iterator[None]:
 
 
 def dags_test_event(trigger: BaseTrigger) -> Any:
-    """What a trigger's first event is to its task under `airflow dags test`, by Airflow's own functions."""
+    """The trigger's first event as the task receives it under `airflow dags test`, by Airflow's own functions."""
     ti: Any = SimpleNamespace(id=uuid4())
     event = _run_inline_trigger(trigger, ti)
     return deserialize(json.loads(json.dumps(serialize(event.payload))))
@@ -187,7 +187,7 @@ def dags_test_event(trigger: BaseTrigger) -> Any:
 
 @pytest.fixture(scope="session", autouse=True)
 def _service_models_are_read_once() -> Iterator[None]:
-    """Every hook has a boto3 session of its own, which reads megabytes of JSON again: half of these tests' time."""
+    """Cache boto3's JSON files: each hook has its own session, and reading them takes half of these tests' time."""
     read = cache(JSONFileLoader().load_file)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(JSONFileLoader, "load_file", lambda _, path: read(path))
@@ -203,19 +203,19 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> Variables:
 
 
 @pytest.fixture
-def run(variables: Variables) -> Run:  # no test may reach the real Variables
+def run(variables: Variables) -> Run:  # depends on `variables`, so that no test reaches Airflow's real Variables
     return Run()
 
 
 @pytest.fixture
 def hook(aws: Aws) -> ModelHook:
-    """The model's hook; its client sends every request once."""
+    """The model's hook; its client does not retry."""
     return hook_for(aws.settings.model, "aws_default", Config(retries={"total_max_attempts": 1}))
 
 
 @pytest.fixture
 def set_waits(monkeypatch: pytest.MonkeyPatch) -> SetWaits:
-    """Give operators and sensors other seconds to wait, by the names of `Waits`."""
+    """Change the waits of operators and sensors, in seconds, by the names of `Waits`."""
 
     def set_waits(**seconds: float) -> None:
         for owner in (StartsModel, StopsModel, StopExpiredModelsOperator, DrainsQueue, WaitsForModel):
@@ -226,7 +226,7 @@ def set_waits(monkeypatch: pytest.MonkeyPatch) -> SetWaits:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch, set_waits: SetWaits, model_kind: str, tmp_path: Path) -> None:
-    """Wait as the operators do, in fractions of the seconds."""
+    """Shorten the operators' waits to fractions of a second."""
     set_waits(**vars(QUICK))
     folder = Path(model_operators.__file__).parents[1] / "waiters"
     waiters = json.loads((folder / f"{model_kind}.json").read_text())

@@ -1,4 +1,4 @@
-"""The client of Airflow's API, against a small HTTP server that answers as told."""
+"""The client of Airflow's API, with a small HTTP server that returns prepared answers."""
 
 import json
 import threading
@@ -13,7 +13,7 @@ from sandbox.airflow_api import AirflowApi, ApiError, BrokenDagError
 
 
 class Airflow(ThreadingHTTPServer):
-    """`answers`: for a method and path the (status, body) to give, one after the other, the last one for ever."""
+    """`answers`: by method and path, the (status, body) pairs to return in turn; the last one is repeated."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -75,7 +75,7 @@ def test_a_trigger_that_was_carried_out_though_answered_500_counts(airflow: Airf
     assert airflow.api().trigger("d", "r") == "r"
 
 
-def test_a_trigger_that_fails_for_good_says_why(airflow: Airflow) -> None:
+def test_a_trigger_that_fails_permanently_has_the_cause(airflow: Airflow) -> None:
     airflow.answers[RUNS] = [(500, {"detail": "locked"})]
     with pytest.raises(ApiError, match="locked"):
         airflow.api().trigger("d", "r")

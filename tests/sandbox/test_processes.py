@@ -1,4 +1,4 @@
-"""Nothing that was started outlives the one who started it."""
+"""Child processes never outlive the process that started them."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from sandbox.environment import PROJECT, cleaned
 from sandbox.processes import Family, Process, ProcessDiedError
 from sandbox.waiting import wait_until
 
-#: Like a LocalExecutor with a task: ignores SIGTERM, and has a child in a process group of its own.
+#: Like a LocalExecutor with a task: it ignores SIGTERM, and has a child in another process group.
 STUBBORN = """
 import os, signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -25,7 +25,7 @@ if os.fork() == 0:
 print("ready", flush=True)
 time.sleep(60)
 """
-#: Starts five of them, one after the other, and waits; MARK makes them recognisable.
+#: Starts five of them, one after the other, and waits. MARK identifies them.
 OWNER = f"""
 import sys, time
 from pathlib import Path
@@ -44,7 +44,7 @@ with signals_raise():
 
 
 def alive(mark: str) -> list[int]:
-    """The processes with this word on their command line, zombies not counted."""
+    """The processes with this word on their command line, except zombies."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
@@ -93,14 +93,14 @@ def test_ending_twice_and_ending_nothing_is_fine(tmp_path: Path, family: Family)
     family.end()
 
 
-def test_a_death_is_told_with_the_end_of_the_log(family: Family) -> None:
+def test_an_unexpected_end_of_a_process_raises_the_end_of_its_log(family: Family) -> None:
     process = start(family, "print('the last words'); raise SystemExit(3)", name="scheduler")
     process.wait(10)
     with pytest.raises(ProcessDiedError, match=r"(?s)scheduler ended with exit code 3.*the last words"):
         family.check()
 
 
-def test_a_process_that_was_killed_on_purpose_is_not_told(family: Family) -> None:
+def test_a_process_that_was_killed_on_purpose_raises_nothing(family: Family) -> None:
     process = start(family, "import time; time.sleep(60)")
     process.kill()
     assert process.exit_code == -signal.SIGKILL

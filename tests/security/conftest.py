@@ -1,4 +1,4 @@
-"""A run's tasks and a drain of the queue, for what an attacker could put into them."""
+"""Fixtures for a run's tasks and for a drain of the queue, to test the input that an attacker could control."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events that somebody made up: for objects that are not ours, and as large as SQS lets them be."""
+"""Forged events: for objects that are not ours, and as large as SQS allows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.core.images import LABELS, outcomes, upload
 from tests.core.queues import clear, send
 from tests.core.test_messages import direct, record, through_sns
 
-#: SQS: the largest message, bytes.
+#: SQS: maximum size of a message, in bytes.
 MIB = 1 << 20
 
 
@@ -86,7 +86,7 @@ def test_an_event_that_names_another_version_leaves_the_one_that_is_there(
     assert aws.final_keys() == []
 
 
-def test_a_message_of_1_mib_is_kept_as_it_came(aws: Aws, make_drain: MakeDrain, picture: bytes) -> None:
+def test_a_message_of_1_mib_is_kept_unchanged(aws: Aws, make_drain: MakeDrain, picture: bytes) -> None:
     body = "é" * (MIB // 2)
     image = upload(aws, "a.png", picture)
     send(aws, body)
@@ -96,7 +96,9 @@ def test_a_message_of_1_mib_is_kept_as_it_came(aws: Aws, make_drain: MakeDrain, 
     assert outcomes(aws, image) == ["labelled"]
 
 
-def test_a_message_of_1_mib_that_announces_an_image_is_done(aws: Aws, make_drain: MakeDrain, picture: bytes) -> None:
+def test_a_message_of_1_mib_that_announces_an_image_is_finished(
+    aws: Aws, make_drain: MakeDrain, picture: bytes
+) -> None:
     image = upload(aws, "a.png", picture)
     clear(aws)
     event = record("a.png", image.bucket)
@@ -108,7 +110,7 @@ def test_a_message_of_1_mib_that_announces_an_image_is_done(aws: Aws, make_drain
 
 
 def filled(start: str, part: Callable[[int], str], end: str) -> str:
-    """A message of nearly 1 MiB: as many parts as it holds."""
+    """A message of nearly 1 MiB, filled with as many parts as fit."""
     parts, room, number = [], MIB - len(start) - len(end), 0
     while (room := room - len(part(number)) - 1) >= 0:
         parts.append(part(number))
@@ -148,7 +150,7 @@ NESTED = [
 
 
 @pytest.mark.parametrize("make", HUGE)
-def test_what_is_said_of_a_huge_message_is_short(
+def test_the_error_about_a_huge_message_is_short(
     aws: Aws, make_drain: MakeDrain, make: Callable[[], str], caplog: pytest.LogCaptureFixture
 ) -> None:
     body = make()
@@ -186,7 +188,7 @@ def test_an_etag_nested_as_deep_as_json_may_be_is_no_etag() -> None:
     assert [image.etag for image in messages.read(body).images] == [None]
 
 
-def test_what_is_kept_of_thousands_of_ignored_events_is_bounded() -> None:
+def test_the_record_of_thousands_of_ignored_events_is_bounded() -> None:
     contents = messages.read(filled("[", lambda _: '{"Event":"s3:TestEvent"}', "]"))
     assert len(contents.ignored) <= 2000
     assert len(contents.ignored) + contents.more_ignored.total() > 40_000

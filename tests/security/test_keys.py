@@ -1,4 +1,4 @@
-"""Keys that somebody chose: none leads out of its place, and none writes over what belongs to another."""
+"""Keys that an attacker chooses: none leaves its place, and none overwrites what belongs to another."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.core.conftest import RUN, MakeDrain
 from tests.core.images import TEXT, outcomes, upload
 from tests.core.test_backfill import HARD_KEYS
 
-#: Under the final bucket's own folders, which have readers and life-cycle rules of their own.
+#: Keys under the final bucket's own folders, which have their own readers and life-cycle rules.
 OF_THE_BUCKET = ["runs/r/report.json", "rejected/a.png", "reviews/a.png/1.json", "exports/e/a.png", "_/runs/a.png"]
 STRANGE = [
     *HARD_KEYS,
@@ -47,7 +47,7 @@ def all_objects(aws: Aws) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("good", [True, False], ids=["labelled", "rejected"])
-def test_whatever_its_key_an_image_has_its_outcome_in_its_own_place(
+def test_an_image_with_any_key_has_its_outcome_in_its_own_place(
     aws: Aws, make_drain: MakeDrain, picture: bytes, good: bool
 ) -> None:
     images = [upload(aws, key, (picture if good else TEXT) + key.encode()) for key in STRANGE]
@@ -63,7 +63,7 @@ def test_whatever_its_key_an_image_has_its_outcome_in_its_own_place(
 
 
 @pytest.mark.parametrize("body", [None, TEXT, b'{"schema": "label-detection/1", "labels": []}'], ids=repr)
-def test_no_image_is_written_over_what_belongs_to_another(
+def test_no_image_overwrites_what_belongs_to_another(
     aws: Aws, make_drain: MakeDrain, picture: bytes, body: bytes | None
 ) -> None:
     first = [upload(aws, "a.png", picture), upload(aws, "bad.png", TEXT), upload(aws, "deep/" * 203 + "a.png", picture)]
@@ -121,14 +121,14 @@ def test_keys_that_differ_only_where_they_are_cut_have_outcomes_of_their_own(
     assert len(aws.final_keys()) == 16
 
 
-#: What else is written to the final bucket, and by whom.
+#: Other objects in the final bucket, and their writers.
 OTHERS = re.compile(
     r"runs/[^/]+/(report\.(json|html)|images/\d{3,}-[0-9a-f]{8}-\d{6}\.jsonl|backfill/\d{5}(\.jsonl|\.sent\.json))"
     r"|rejected/messages/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.json"
 )
 
 
-def test_final_keys_made_into_keys_again_and_again_never_meet() -> None:
+def test_repeatedly_derived_final_keys_never_collide() -> None:
     message = rejected_message_key("5fea7756-0ea4-451a-a703-a558b933e274")
     runs = ("report.json", "report.html", "images/000-deadbeef-000001.jsonl", "backfill/00000.jsonl")
     others = [message, *(f"runs/r/{name}" for name in runs)]
@@ -141,7 +141,7 @@ def test_final_keys_made_into_keys_again_and_again_never_meet() -> None:
         for key, etag, prefix in product(sorted(keys), ("e1", "e2"), ("", REJECTED)):
             final = final_key(ImageRef("b", key, etag), prefix)
             for name in (final, document_key(final)):
-                assert written.setdefault(name, (key, etag)) == (key, etag), f"{name} belongs to two"
+                assert written.setdefault(name, (key, etag)) == (key, etag), f"{name} is written by two"
                 assert not OTHERS.fullmatch(name)
                 made.add(name)
         keys |= {name for name in made if len(name.encode()) <= 1024}

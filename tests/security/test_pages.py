@@ -1,4 +1,4 @@
-"""What somebody else wrote, wherever it is shown to people: as text, never as markup."""
+"""Text from outside, wherever people see it: it is shown as text, never as markup."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Page(HTMLParser):
 
 
 def report(aws: Aws, text: str) -> Report:
-    """A report in which everything that comes from elsewhere is this text."""
+    """A report in which every value from outside is this text."""
     line = {"outcome": "rejected", "labels": [{"Name": text}], "error": {"code": text, "message": text}}
     line["at"] = "2026-11-22T00:00:00Z"
     now = datetime(2026, 11, 22, tzinfo=UTC)
@@ -72,7 +72,7 @@ def report(aws: Aws, text: str) -> Report:
 
 
 @pytest.mark.parametrize("text", MARKUP, ids=ascii)
-def test_the_reports_page_shows_it_as_text(aws: Aws, text: str) -> None:
+def test_the_reports_page_shows_markup_as_text(aws: Aws, text: str) -> None:
     page, harmless = Page(report(aws, text).to_html()), Page(report(aws, "harmless").to_html())
     assert page.tags == harmless.tags
     assert page.text.count(text) == harmless.text.count("harmless") > 5
@@ -91,7 +91,7 @@ def test_markup_in_keys_labels_and_errors_stays_out_of_the_grid_and_is_data_in_d
 ) -> None:
     labels = [{"Name": text, "Confidence": 99.0} for text in MARKUP]
     monkeypatch.setattr("label_detection.hooks.rekognition.RekognitionModelHook.detect", lambda *_: Detection(labels))
-    aws.exactly_once()  # the tally counts deliveries
+    aws.exactly_once()  # because the tally counts deliveries
     for number, text in enumerate(MARKUP):
         aws.upload(f"{text}/{number}{text}.png", picture)
     now = datetime.now(UTC)
@@ -106,7 +106,7 @@ def test_markup_in_keys_labels_and_errors_stays_out_of_the_grid_and_is_data_in_d
     for key in documents:
         assert json.loads(aws.read(key))["labels"] == labels
         head = aws.s3.head_object(Bucket=aws.settings.final_bucket, Key=key)
-        assert head["ContentType"] == "application/json", "a browser would show it as a page"
+        assert head["ContentType"] == "application/json", "a browser must not show it as a page"
     aws.put_model("STOPPED")
     run.xcoms["stop_model", "return_value"] = {"stopped_at": now.isoformat(), "on_since": None}
     run.execute(WriteReportOperator(task_id="write_report"))

@@ -1,4 +1,4 @@
-"""Credentials, tokens and signatures: never in what a run writes, well or ill."""
+"""Credentials, tokens and signatures are in nothing that a run writes, whether it succeeds or fails."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ KEY_ID, SECRET, TOKEN = "AKIADISTINCTIVE00001", "dIsTiNcTiVe+secret/key", "FwoGd
 USER, PASSWORD = "proxyuser", "pr0xy-p4ssword"
 SECRETS = (KEY_ID, SECRET, TOKEN, PASSWORD)
 
-#: What AWS says to a signature it does not accept (SQS, Rekognition: the whole canonical request).
+#: AWS's message about a signature that it does not accept (SQS, Rekognition: with the whole canonical request).
 REFUSED_SIGNATURE = (
     "The request signature we calculated does not match the signature you provided. The Canonical String for this "
     f"request should have been\n'POST\n/\n\nhost:sqs.eu-west-1.amazonaws.com\nx-amz-security-token:{TOKEN}\n\nhost'\n"
@@ -43,7 +43,7 @@ REFUSED_SIGNATURE = (
 
 
 class Written:
-    """All that tasks wrote, to be searched."""
+    """Everything that tasks have written, for a search."""
 
     def __init__(self, aws: Aws, run: Run, variables: Variables, capture: Any, caplog: Any) -> None:
         self._aws, self._run, self._variables = aws, run, variables
@@ -51,15 +51,15 @@ class Written:
         self.raised: list[BaseException] = []
 
     def attempt(self, call: Callable[[], Any]) -> Any:
-        """Do it; what it raises is written to the task's log."""
+        """Call a function; write its exception to the task's log."""
         try:
             return call()
-        except Exception as error:  # noqa: BLE001  # whatever it is, it is searched
+        except Exception as error:  # noqa: BLE001  # any exception is searched
             self.raised.append(error)
             return None
 
     def places(self) -> Iterator[tuple[str, str]]:
-        """Each text, and where it stands."""
+        """Each text, with its place."""
         output = self._capture.readouterr()
         yield "the output", output.out + output.err
         yield "the log", self._caplog.text
@@ -71,7 +71,7 @@ class Written:
             yield key, self._aws.read(key).decode(errors="replace")
 
     def leaks(self) -> set[str]:
-        """Where there is a secret, and which."""
+        """Each secret that was found, with its place."""
         return {f"{secret} in {place}" for place, text in self.places() for secret in SECRETS if secret in text}
 
 
@@ -87,7 +87,7 @@ def written(
 
 @pytest.fixture(autouse=True)
 def _once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each call is sent once."""
+    """Make clients send each call once."""
     config = Config(retries={"total_max_attempts": 1})
     monkeypatch.setattr(clients, "client_config", lambda *_, **__: config)
     monkeypatch.setattr("label_detection.hooks.model.client_config", lambda *_, **__: config)
@@ -119,7 +119,7 @@ CREDENTIALS = pytest.mark.parametrize("credentials", [in_environment, in_connect
 
 
 def pipeline(aws: Aws, run: Run, written: Written) -> None:
-    """Every task of a backfill and of a run; each is tried, whatever became of the one before."""
+    """Run every task of a backfill and of a run, even after a failed one."""
     run.params |= {"dry_run": False, "older_than_minutes": 0}
     for chunk in written.attempt(lambda: run.execute(PlanBackfillOperator(task_id="plan_backfill"))) or []:
         enqueue = EnqueueImagesOperator(task_id="enqueue_images", chunk=chunk)
@@ -167,7 +167,7 @@ def test_a_run_and_a_backfill_write_no_secrets(
         ("s3", "PutObject"),
     ],
 )
-def test_a_refused_signature_is_said_without_the_session_token(
+def test_the_error_of_a_refused_signature_lacks_the_session_token(
     aws: Aws,
     run: Run,
     written: Written,
@@ -182,7 +182,7 @@ def test_a_refused_signature_is_said_without_the_session_token(
     aws.fail(service, operation, status=403, code="InvalidSignatureException", message=REFUSED_SIGNATURE)
     pipeline(aws, run, written)
     aws.control("faults", "DELETE")
-    assert any("The Canonical String" in str(error) for error in written.raised), "the fault was not met"
+    assert any("The Canonical String" in str(error) for error in written.raised), "the injected fault did not occur"
     assert written.leaks() == set()
 
 
@@ -192,7 +192,7 @@ def test_an_endpoint_that_is_gone_is_named_without_its_login(
     monkeypatch.setenv("AWS_ENDPOINT_URL", with_login("http://127.0.0.1", port=1))
     run.plan(aws.settings)
     pipeline(aws, run, written)
-    assert any("127.0.0.1:1" in str(error) for error in written.raised), "no error names the endpoint"
+    assert any("127.0.0.1:1" in str(error) for error in written.raised), "an error must name the endpoint"
     assert written.leaks() == set()
 
 
@@ -213,7 +213,7 @@ def test_an_error_that_is_kept_in_a_document_has_no_secrets(
 def test_a_queue_url_with_a_login_is_refused_without_repeating_it(aws: Aws) -> None:
     options = {name: str(value) for name, value in aws.settings.model_dump().items() if value is not None}
     options["queue_url"] = f"https://{USER}:{PASSWORD}@sqs.eu-west-1.amazonaws.com/123456789012/images"
-    with pytest.raises(SettingsError, match="queue_url") as refused:  # the settings go along in XCom
+    with pytest.raises(SettingsError, match="queue_url") as refused:  # the settings are a part of the XCom
         load(options.get)
     assert PASSWORD not in str(refused.value)
 

@@ -1,4 +1,4 @@
-"""The site as `make docs` has built it, and a server of plain files."""
+"""The documentation site that `make docs` builds, served as plain files."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class _Files(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="session")
 def site() -> Iterator[str]:
-    """Its address."""
-    assert (BUILT / "index.html").exists(), "run: make docs"
+    """The URL of the site."""
+    assert (BUILT / "index.html").exists(), "the site is not built: run make docs"
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Files, directory=str(BUILT)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"

@@ -1,4 +1,4 @@
-"""The documentation's site in a real browser."""
+"""The documentation site in a real browser."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAGES = sorted(path.stem for path in (PROJECT / "docs").glob("*.md"))
 
 @pytest.fixture
 def page(chromium_browser: Browser, site: str) -> Iterator[Page]:
-    """A page that is as wide as a phone; a request that leaves the host fails the test."""
+    """A page as wide as a phone. A request that leaves the host fails the test."""
     context = chromium_browser.new_context(viewport={"width": 390, "height": 844})
     page = context.new_page()
     asked: list[str] = []
@@ -45,7 +45,7 @@ def test_a_page_is_accessible_and_does_not_scroll_sideways(page: Page, site: str
         ("stop_model", "when-it-is-red"),
     ],
 )
-def test_the_search_finds_what_one_looks_for(page: Page, site: str, words: str, name: str) -> None:
+def test_the_search_finds_the_page_for_a_term(page: Page, site: str, words: str, name: str) -> None:
     page.goto(f"{site}/search.html?q={words}")
     page.locator("#search-results ul.search li").first.wait_for()
     page.get_by_text(re.compile(r"Search finished|found \d+ page|page\(s\)|pages? match")).first.wait_for()

@@ -1,4 +1,4 @@
-"""A whole world, once for all system tests: the embedded AWS and a real Airflow, as separate processes."""
+"""One running world for all system tests: the embedded AWS and a real Airflow, as separate processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ START_SECONDS, STOP_SECONDS = 3, 2
 
 
 def make_place(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
-    """A folder for a world that many tests share. A second worker of pytest's that wants the same one is an error."""
+    """Make a folder for a world that tests share. Fails if two pytest workers would start the same world."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         (tmp_path_factory.getbasetemp().parent / f"brought-up-{name}").mkdir()
     return tmp_path_factory.mktemp(name)
@@ -41,7 +41,7 @@ def _world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture
 def pipeline(_world: World) -> Iterator[Pipeline]:
-    """The pipeline, without faults, its queue and source bucket empty before and after."""
+    """The pipeline without faults. Its queue and source bucket are empty before and after the test."""
     pipeline = Pipeline(_world, _world.s3, _world.sqs)
     for page in ("faults", "oddities"):
         _world.control(page, "DELETE")

@@ -1,4 +1,4 @@
-"""The pipeline of a running world, as the system tests use it."""
+"""The pipeline of a running world, with the operations that system tests use."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ DAG_ID = "label_detection"
 
 @dataclass(frozen=True)
 class Pipeline:
-    """What a user of the pipeline does and sees."""
+    """The actions and the views of the pipeline's user."""
 
     world: World
     s3: S3Client
     sqs: SQSClient
 
     def upload(self, count: int, body: bytes) -> list[str]:
-        """Upload pictures of different bytes under new keys; the keys. GetQueueAttributes counts them at once."""
+        """Upload pictures with different bytes under new keys; return the keys. The queue's counts include them."""
         keys = [f"line 3/{time.time_ns()}+é-{number}.png" for number in range(count)]
         for key in keys:
             self.s3.put_object(
@@ -37,15 +37,15 @@ class Pipeline:
         return keys
 
     def trigger(self, **params: Any) -> str:
-        """Start a run; its id."""
+        """Start a run; return its id."""
         return self.world.api.trigger(DAG_ID, conf=params)
 
     def finish(self, run_id: str, seconds: float = 240) -> str:
-        """Wait until the run has ended; its state."""
+        """Wait until the run has ended; return its state."""
         return self.world.api.wait_for_run(DAG_ID, run_id, seconds, self.world.check)
 
     def states(self, run_id: str) -> dict[str, list[str | None]]:
-        """The states of a run's tasks."""
+        """The states of a run's task instances, by task id."""
         return self.world.api.task_states(DAG_ID, run_id)
 
     def log(self, run_id: str, task_id: str, map_index: int = -1, try_number: int = 1) -> str:
@@ -53,12 +53,12 @@ class Pipeline:
         return self.world.api.log(DAG_ID, run_id, task_id, try_number, map_index)
 
     def labels_in_grid(self, run_id: str) -> list[str | None]:
-        """What the grid calls the analysis tasks."""
+        """The names of the analysis tasks in the grid."""
         tasks = self.world.api.tasks(DAG_ID, run_id)
         return [task.rendered_map_index for task in tasks if task.task_id == "analyse_images"]
 
     def report(self, run_id: str) -> dict[str, Any]:
-        """The run's report."""
+        """The report of the run."""
         key = f"runs/{run_id}/report.json"
         found: dict[str, Any] = json.loads(
             self.s3.get_object(Bucket=self.world.setting("final_bucket"), Key=key)["Body"].read()
@@ -71,28 +71,28 @@ class Pipeline:
         return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
     def depth(self) -> tuple[int, ...]:
-        """Messages waiting and in flight, exactly and now, whatever GetQueueAttributes says."""
+        """Exact number of messages waiting and in flight. Unlike GetQueueAttributes, these counts never lag."""
         queue = self.world.control(f"queues/{self.world.setting('queue_url').rpartition('/')[2]}")
         return queue["visible"], queue["in_flight"]
 
     def settle(self) -> None:
-        """Let the time pass after which GetQueueAttributes has what is there now."""
+        """Make GetQueueAttributes report the current counts."""
         self.world.control("queues", "DELETE")
 
     def exactly_once(self) -> None:
-        """No message is delivered twice until the test ends."""
+        """Deliver no message twice until the test ends."""
         self.world.control("oddities", "PUT", {"duplicate_share": 0})
 
     def model_history(self) -> list[str]:
-        """The model's states so far, the first one first."""
+        """The model's states so far, oldest first."""
         return [change["status"] for change in self.world.model()["history"]]
 
     def wait_until(self, condition: Callable[[], bool], seconds: float = 120) -> None:
-        """Wait for something to come about."""
+        """Wait until a condition is true."""
         wait_until(condition, seconds, "what the test waits for", self.world.check)
 
     def fail(self, service: str, operation: str, **fault: Any) -> None:
-        """Make calls fail until the test ends."""
+        """Make calls of an operation fail until the test ends."""
         self.world.control("faults", "PUT", [{"service": service, "operation": operation, **fault}])
 
     def put_model(self, status: str) -> None:
@@ -100,7 +100,7 @@ class Pipeline:
         self.world.control("model", "PUT", {"status": status, "start_outcome": "RUNNING"})
 
     def empty(self) -> None:
-        """Empty the source bucket and the queue; a message in flight is waited for."""
+        """Empty the source bucket and the queue. Waits for messages in flight."""
         bucket, url = self.world.setting("source_bucket"), self.world.setting("queue_url")
         for key in self.keys("source_bucket"):
             self.s3.delete_object(Bucket=bucket, Key=key)

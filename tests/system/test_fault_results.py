@@ -1,4 +1,4 @@
-"""The rows of the fault suite, without breaking anything."""
+"""The tables of the fault suite, tested without breaking anything."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_a_bound_is_a_promise(seconds: float, kept: bool) -> None:
     assert replace(ROW, off_after=seconds).is_kept is kept
 
 
-def test_the_table_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
+def test_the_table_replaces_the_old_one(tmp_path: Path) -> None:
     docs = tmp_path / "faults.md"
     docs.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     write_docs([ROW], docs)
@@ -39,14 +39,16 @@ def test_the_table_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
 
 def test_the_docs_hold_what_was_measured_and_every_promise_is_kept() -> None:
     head, _, *rows = DOCS.read_text().split(BEGIN)[1].split(END)[0].strip().splitlines() or ["", ""]
-    assert head == markdown([]).splitlines()[0], "run: make faults"
+    assert head == markdown([]).splitlines()[0], "the table in the docs has other columns; run: make faults"
     assert {layer.words for layer in Layer} == {row.split(" | ")[1] for row in rows}
     for row in rows:
         bound, measured = (cell.removesuffix(" s") for cell in row.split(" | ")[2:5:2])
         assert measured == "off already" or float(measured) <= float(bound), row
 
 
-def test_without_postgres_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_postgres_the_error_names_the_package_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Path, "glob", lambda *_: [])
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(FileNotFoundError, match="install Debian's package postgresql"), postgres(tmp_path):
@@ -56,7 +58,7 @@ def test_without_postgres_it_is_said_what_to_install(tmp_path: Path, monkeypatch
 def test_the_docs_hold_a_row_for_each_oddity_of_aws_in_the_catalogues_order() -> None:
     table = oddities.DOCS.read_text().split(oddities.BEGIN)[1].split(oddities.END)[0].strip()
     rows = [row.strip("| ").split(" | ") for row in table.splitlines()]
-    assert rows[0] == list(oddities.COLUMNS), "run: make faults"
+    assert rows[0] == list(oddities.COLUMNS), "the table in the docs has other columns; run: make faults"
     entries = [oddity.value for oddity in Oddity]
     assert [row[:3] for row in rows[2:]] == [[one.fault, one.documented, one.pipeline] for one in entries]
     assert all(row[3] for row in rows[2:])
@@ -78,7 +80,7 @@ def test_an_oddity_that_was_measured_again_has_its_newest_row(tmp_path: Path, mo
         pytest.param({}, True, range(1, 21), id="the whole suite"),
         pytest.param({}, False, range(SEED, SEED + 2), id="the gate"),
         pytest.param({SEED_COUNT: "3"}, True, range(1, 4), id="SEEDS=3"),
-        pytest.param({FIRST_SEED: "7", SEED_COUNT: "1"}, False, range(7, 8), id="one again"),
+        pytest.param({FIRST_SEED: "7", SEED_COUNT: "1"}, False, range(7, 8), id="one seed again"),
     ],
 )
 def test_the_gate_draws_new_seeds_and_the_whole_suite_has_twenty(

@@ -15,7 +15,7 @@ ON = ["STARTING", "RUNNING", "STOPPING", "STOPPED"]
 
 def test_a_normal_run_labels_what_is_there_and_stops_the_model(pipeline: Pipeline, picture: bytes) -> None:
     before = len(pipeline.model_history())
-    pipeline.exactly_once()  # the report counts deliveries
+    pipeline.exactly_once()  # because the report counts deliveries
     keys = pipeline.upload(30, picture)
     pipeline.s3.put_object(Bucket=pipeline.world.setting("source_bucket"), Key="text.png", Body=b"text")
     run_id = pipeline.trigger(min_confidence=80, max_tasks=3)
@@ -67,7 +67,7 @@ def test_the_wait_for_images_is_deferred_and_ends_when_one_arrives(pipeline: Pip
 
 def test_a_failing_analysis_fails_the_run_and_stops_the_model(pipeline: Pipeline, picture: bytes) -> None:
     before = len(pipeline.model_history())
-    pipeline.exactly_once()  # messages are counted below
+    pipeline.exactly_once()  # because messages are counted below
     pipeline.upload(3, picture)
     pipeline.fail("rekognition", "DetectCustomLabels", status=400, code="AccessDeniedException", message="not allowed")
     run_id = pipeline.trigger()
@@ -99,7 +99,7 @@ def test_a_start_that_fails_after_it_was_accepted_fails_the_run_and_stops_the_mo
     pipeline.fail(**lost, when="after")
     run_id = pipeline.trigger()
     pipeline.wait_until(lambda: "STARTING" in pipeline.model_history()[before:])
-    pipeline.fail(**blind)  # so that no retry of start_model can see that its request was accepted
+    pipeline.fail(**blind)  # prevents a retry of start_model from seeing that its request was accepted
     pipeline.wait_until(lambda: pipeline.states(run_id)["start_model"] == ["failed"])
     pipeline.world.control("faults", "DELETE")
     assert pipeline.finish(run_id) == "failed"
@@ -119,7 +119,7 @@ def test_a_start_whose_answer_was_lost_is_adopted_by_the_retry(pipeline: Pipelin
     assert pipeline.world.model()["status"] == "STOPPED"
 
 
-def test_a_stop_that_fails_fails_the_run_and_says_so_and_the_next_run_stops_the_model(
+def test_a_failed_stop_fails_the_run_and_is_reported_and_the_next_run_stops_the_model(
     pipeline: Pipeline, picture: bytes
 ) -> None:
     pipeline.upload(1, picture)
@@ -136,7 +136,7 @@ def test_a_stop_that_fails_fails_the_run_and_says_so_and_the_next_run_stops_the_
     assert pipeline.report(run_id)["model"]["stopped_at"] is None
     assert pipeline.world.model()["status"] == "RUNNING"
     pipeline.world.control("faults", "DELETE")
-    run_id = pipeline.trigger()  # with nothing in the queue
+    run_id = pipeline.trigger()  # the queue is empty
     assert pipeline.finish(run_id) == "success"
     assert pipeline.world.model()["status"] == "STOPPED"
 
@@ -150,7 +150,7 @@ def test_a_missing_configuration_is_the_first_tasks_error(pipeline: Pipeline) ->
     assert states["stop_model"] == ["upstream_failed"]
 
 
-def test_a_run_marked_failed_in_the_middle_gives_its_images_back_and_stops_the_model(
+def test_a_run_marked_failed_in_the_middle_returns_its_images_and_stops_the_model(
     pipeline: Pipeline, picture: bytes
 ) -> None:
     pipeline.exactly_once()
@@ -160,7 +160,7 @@ def test_a_run_marked_failed_in_the_middle_gives_its_images_back_and_stops_the_m
     pipeline.wait_until(lambda: pipeline.world.model()["detects"] > detects)
     pipeline.world.api.set_run_state("label_detection", run_id, "failed")
     pipeline.wait_until(lambda: pipeline.world.model()["status"] == "STOPPED")
-    # The killed task lives on for some seconds, longer than the stop may take; its visibility timeout is 60 s.
+    # The killed task lives on for some seconds, maybe longer than the stop takes; its visibility timeout is 60 s.
     pipeline.wait_until(lambda: pipeline.depth()[1] == 0, 20)
     left = len(pipeline.keys("source_bucket"))
     assert 0 < left < 200

@@ -1,4 +1,4 @@
-"""Several pipelines in one Airflow, at the same time, on a real scheduler."""
+"""Several pipelines at the same time in one Airflow, on a real scheduler."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ACCOUNT = "123456789012"
 
 
 class PipelinesWorld(World):
-    """A world whose pipelines stand in a file: `leaves` has the section's options, `parts` and `broken` their own."""
+    """A world with a pipelines file: `leaves` has the section's options, `parts` and `broken` have their own."""
 
     pipelines: dict[str, dict[str, Any]]
 
@@ -58,11 +58,11 @@ class PipelinesWorld(World):
         return {"queue_url": queue_url, "source_bucket": source, "final_bucket": final}
 
     def option(self, name: str, option: str) -> str:
-        """An option of a pipeline, or the section's."""
+        """An option of a pipeline; if the pipeline does not set it, the section's."""
         return str(self.pipelines[name].get(option) or self.setting(option))
 
     def keys(self, bucket: str) -> set[str]:
-        """What a bucket has, reports and journals left out."""
+        """All keys of a bucket, except reports and journals."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
         keys = {entry["Key"] for page in pages for entry in page.get("Contents", [])}
         return {key for key in keys if not key.startswith("runs/")}
@@ -74,7 +74,7 @@ class PipelinesWorld(World):
 
 
 class Metrics:
-    """A StatsD server that only listens; the tags of a metric are those of InfluxDB's kind."""
+    """A StatsD server that only receives. Tags are in InfluxDB's format."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -88,7 +88,7 @@ class Metrics:
         }
 
     def of(self, dag_id: str) -> dict[str, str]:
-        """The pipeline's own metrics of a DAG, as they were sent: value and kind."""
+        """The pipeline's metrics with a DAG's tag, as they were sent: value and type."""
         found = {}
         for line in self._lines:
             name, _, value = line.partition(":")
@@ -102,7 +102,7 @@ class Metrics:
 
 
 def _with_the_example(folder: Path) -> Path:
-    """The DAGs, and the example that follows them."""
+    """The DAGs, and the example DAG that follows them."""
     shutil.copytree(PROJECT / "dags", folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(PROJECT / "examples" / "label_table_dag.py", folder)
     return folder
@@ -124,7 +124,7 @@ def world(tmp_path: Path, metrics: Metrics) -> Iterator[PipelinesWorld]:
             "latency": "0.1",
             "more-models": "1",
             "seed": str(SEED),
-            "duplicate-share": "0",  # reports and metrics count deliveries
+            "duplicate-share": "0",  # because reports and metrics count deliveries
         },
         dags_folder=_with_the_example(tmp_path / "dags"),
         environment={environment_name("pipelines"): str(tmp_path / "pipelines.yaml"), **metrics.environment},
@@ -133,7 +133,7 @@ def world(tmp_path: Path, metrics: Metrics) -> Iterator[PipelinesWorld]:
         yield world
 
 
-def test_two_pipelines_run_at_once_each_with_its_own_and_a_broken_third_says_what_is_wrong(
+def test_two_pipelines_run_at_once_with_their_own_resources_and_a_broken_third_reports_its_error(
     world: PipelinesWorld, metrics: Metrics, picture: bytes
 ) -> None:
     dags = {name: f"label_detection__{name}" for name in world.pipelines}
@@ -143,8 +143,8 @@ def test_two_pipelines_run_at_once_each_with_its_own_and_a_broken_third_says_wha
         for number in range(IMAGES):
             bucket = world.option(name, "source_bucket")
             world.s3.put_object(Bucket=bucket, Key=f"{name}-{number}.png", Body=picture + f"{name}{number}".encode())
-    world.control("queues", "DELETE")  # GetQueueAttributes counts them at once
-    world.control("oddities", "PUT", {"duplicate_share": 0})  # the reports count deliveries
+    world.control("queues", "DELETE")  # makes GetQueueAttributes report the current counts
+    world.control("oddities", "PUT", {"duplicate_share": 0})  # because the reports count deliveries
     runs = {name: world.api.trigger(dag_id) for name, dag_id in dags.items()}
     states = {name: world.api.wait_for_run(dags[name], run_id, 240, world.check) for name, run_id in runs.items()}
     assert states == {"leaves": "success", "parts": "success", "broken": "failed"}
@@ -162,7 +162,7 @@ def test_two_pipelines_run_at_once_each_with_its_own_and_a_broken_third_says_wha
         assert world.document(final, documents[0])["model"] == {"arn": arn, "min_confidence": confidence}
         assert world.keys(world.option(name, "source_bucket")) == set()
         times.append([datetime.fromisoformat(report["model"][at]) for at in ("requested_at", "stopped_at")])
-    assert max(since for since, _ in times) < min(until for _, until in times), "they did not run at the same time"
+    assert max(since for since, _ in times) < min(until for _, until in times), "the runs must overlap"
 
     log = world.api.log(dags["broken"], runs["broken"], "wait_for_images", 1)
     assert "pipelines: broken: 'colour' is not an option" in log

@@ -1,7 +1,7 @@
-"""`aws <service> <operation> --options`, as far as the commands in docs/ go: they are run as they are written.
+"""A small `aws` command line that runs the commands in docs/ exactly as they are written.
 
-AWS's own command line is not in the environment: it pins another botocore. This takes every operation by botocore's
-model of it; `cloudformation deploy` and `wait`; `--query` with `--output text`; `file://`.
+The real AWS CLI is not installed, because it pins another version of botocore. This one supports every operation in
+botocore's service models; `cloudformation deploy` and `wait`; `--query` with `--output text`; `file://`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from botocore.exceptions import ClientError
 
 
 class CommandError(Exception):
-    """The command fails; the message says why."""
+    """The command failed; the message contains the cause."""
 
 
 def options_of(words: Sequence[str]) -> dict[str, list[str]]:
-    """Values by option."""
+    """Parse `--option value` arguments into a dictionary."""
     found: dict[str, list[str]] = {}
     for word in words:
         if word.startswith("--"):
@@ -34,7 +34,7 @@ def options_of(words: Sequence[str]) -> dict[str, list[str]]:
 
 
 def call(client: Any, operation: str, options: Mapping[str, Sequence[str]]) -> Any:
-    """An operation's answer."""
+    """Call an operation and return its answer."""
     method = operation.replace("-", "_")
     shape = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[method]).input_shape
     by_option = {xform_name(name, "-"): (name, member) for name, member in shape.members.items()}
@@ -51,7 +51,7 @@ def call(client: Any, operation: str, options: Mapping[str, Sequence[str]]) -> A
 
 
 def deploy(client: Any, options: Mapping[str, Sequence[str]]) -> None:
-    """Make or update a stack by a change set; parameters that are not given keep their values."""
+    """Create or update a stack with a change set. Parameters that are not given keep their values."""
     name, body = options["stack-name"][0], Path(options["template-file"][0]).read_text()
     given = dict(word.split("=", 1) for word in options.get("parameter-overrides", []))
     parameters: list[dict[str, Any]] = [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()]
@@ -74,7 +74,7 @@ def deploy(client: Any, options: Mapping[str, Sequence[str]]) -> None:
 
 
 def text_of(value: Any) -> Iterator[str]:
-    """Lines of `--output text`: a list of lists is a line each, their values parted by tabs."""
+    """Format a value as `--output text` does: one line per inner list, with tabs between the values."""
     if isinstance(value, list) and value and isinstance(value[0], list):
         yield from ("\t".join(str(one) for one in line) for line in value)
     else:
@@ -82,7 +82,7 @@ def text_of(value: Any) -> Iterator[str]:
 
 
 def run(words: Sequence[str]) -> str:
-    """What the command prints."""
+    """Run a command and return what it prints."""
     service, operation, *rest = words
     make: Callable[..., Any] = boto3.client
     client = make("s3" if service == "s3api" else service)

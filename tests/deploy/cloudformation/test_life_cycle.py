@@ -1,4 +1,4 @@
-"""No life-cycle rule of the template may ever take a picture or its document, whatever the picture is called."""
+"""No life-cycle rule of the template may ever delete a picture or its document, for any name of the picture."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from label_detection_core.queue.messages import ImageRef
 from sandbox.environment import PROJECT
 
 TEMPLATE = PROJECT / "deploy" / "cloudformation" / "template.yaml"
-#: Source keys that begin with a folder of the final bucket, or look as if.
+#: Source keys that begin with a folder of the final bucket, or look similar.
 HOSTILE = [
     *(f"{folder}/x.png" for folder in ("runs", "rejected", "reviews", "exports", "_", "messages")),
     "runs/manual__1/report.json.png",
@@ -32,7 +32,7 @@ HOSTILE = [
 
 
 def expiring_prefixes(template: Path) -> list[str]:
-    """Prefixes of the rules that delete objects as they are now; of those for old versions, none."""
+    """Prefixes of the rules that delete current objects; rules for old versions are left out."""
     resources: Any = cfn_yaml.load(str(template))["Resources"]
     rules: list[Any] = []
 
@@ -51,7 +51,7 @@ def expiring_prefixes(template: Path) -> list[str]:
     return [str(rule.get("Prefix", "")) for rule in expiring]
 
 
-def test_there_is_a_rule_and_each_is_for_one_folder() -> None:
+def test_there_are_rules_and_each_is_for_one_folder() -> None:
     prefixes = expiring_prefixes(TEMPLATE)
     assert prefixes
     assert all(prefix.endswith("/") for prefix in prefixes)

@@ -1,8 +1,8 @@
-"""The template of an Amazon MWAA environment: network, bucket and role in the embedded AWS, the rest as it resolves.
+"""The template of an Amazon MWAA environment: network, bucket and role in the embedded AWS, the rest resolved here.
 
-moto knows no AWS::MWAA::Environment, reads no Rules, gives a role no managed policies, and forgets which subnet has
-which routes. So these are resolved here, and the environment that comes out is held against AWS's own model of the call
-that makes one. That MWAA takes it is not seen by any test.
+moto does not support AWS::MWAA::Environment, Rules or managed policies of a role, and forgets which subnet has which
+routes. These tests resolve them, and compare the resulting environment with AWS's model of the call that creates one.
+No test shows that MWAA accepts it.
 """
 
 from __future__ import annotations
@@ -35,28 +35,28 @@ PIPELINE = TEMPLATE.with_name("template.yaml")
 ACCOUNT, REGION = "123456789012", "us-east-1"
 MODEL_ARN = f"arn:aws:rekognition:{REGION}:{ACCOUNT}:project/parts/version/1/1767225600000"
 PROJECT_ARN = f"arn:aws:rekognition:{REGION}:{ACCOUNT}:project/parts/1767225600000"
-#: The parameters that have no default.
+#: The parameters without a default.
 REQUIRED = {
     "QueueUrl": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/pictures",
     "SourceBucket": "pictures-in",
     "FinalBucket": "pictures-out",
     "ModelArn": MODEL_ARN,
 }
-#: What makes the environment.
+#: The parameters that create the environment.
 MADE = {"MakeEnvironment": "yes", "PluginsVersion": "v1", "RequirementsVersion": "v2"}
 EXISTING = {
     "ExistingSubnet1": "subnet-11111111",
     "ExistingSubnet2": "subnet-22222222",
     "ExistingSecurityGroup": "sg-33333333",
 }
-#: A network of its own. Only the tests of it have one: moto does not take one away again.
+#: A new network. Only the network's tests create one, because moto does not delete it.
 NETWORK = dict.fromkeys(EXISTING, "")
 _NO_VALUE = object()
 _NUMBERS = itertools.count()
 
 
 class Template:
-    """The template with parameters given: a `Ref` or `GetAtt` of a resource is its name in angle brackets."""
+    """The template with parameters. A `Ref` or `GetAtt` of a resource becomes its name in angle brackets."""
 
     def __init__(self, **given: str) -> None:
         self._template: Any = cfn_yaml.load(str(TEMPLATE))
@@ -74,12 +74,12 @@ class Template:
         }
 
     def parameters(self) -> dict[str, Any]:
-        """As they are written."""
+        """The parameters as they are written."""
         found: dict[str, Any] = self._template["Parameters"]
         return found
 
     def resources(self) -> list[str]:
-        """The logical ids of those that would be made."""
+        """The logical ids of the resources that would be created."""
         return [
             name
             for name, resource in self._template["Resources"].items()
@@ -145,7 +145,7 @@ class Template:
 
 @dataclass(frozen=True)
 class Stack:
-    """Both stacks, as far as the embedded AWS makes them."""
+    """Both stacks, as far as the embedded AWS creates them."""
 
     name: str
     pipeline: str
@@ -157,11 +157,11 @@ class Stack:
         return found
 
     def policy(self) -> list[dict[str, Any]]:
-        """The statements that are the role's own."""
+        """The statements of the role's inline policy."""
         found: Any = boto3.client("iam").get_role_policy(
             RoleName=self.resources["ExecutionRole"], PolicyName="environment"
         )["PolicyDocument"]
-        found = ast.literal_eval(found) if isinstance(found, str) else found  # moto keeps it as Python prints it
+        found = ast.literal_eval(found) if isinstance(found, str) else found  # moto stores it in Python's format
         statements: list[dict[str, Any]] = found["Statement"]
         return statements
 
@@ -171,7 +171,7 @@ Deploy = Callable[..., Stack]
 
 @pytest.fixture
 def deploy(aws: Aws) -> Iterator[Deploy]:
-    """Deploy the pipeline's stack, and the environment's upon its outputs."""
+    """Deploy the pipeline's stack, and then the environment's with the outputs of the first."""
     stacks: Any = boto3.client("cloudformation")
     made: list[str] = []
 
@@ -192,7 +192,7 @@ def deploy(aws: Aws) -> Iterator[Deploy]:
         options = {output["OutputKey"]: output["OutputValue"] for output in found["Outputs"]}
         create(TEMPLATE, name, {**options, **EXISTING, **given})
         found = stacks.describe_stack_resources(StackName=name)["StackResources"]
-        # moto also lists, without a name, what a condition leaves out; not all that it makes has an id.
+        # moto also lists, without a name, what a condition excludes; not every created resource has an id.
         ids = {
             one["LogicalResourceId"]: one.get("PhysicalResourceId", "") for one in found if "LogicalResourceId" in one
         }
@@ -209,7 +209,7 @@ def test_the_pipelines_outputs_are_parameters_by_their_names() -> None:
     assert set(outputs) <= set(Template().parameters())
 
 
-def test_it_asks_for_the_options_that_the_pipeline_asks_for() -> None:
+def test_the_environment_requires_the_options_that_the_pipeline_requires() -> None:
     asked = {name for name, parameter in Template().parameters().items() if "Default" not in parameter}
     assert asked == {_parameter(name) for name, field in Settings.model_fields.items() if field.is_required()}
 
@@ -234,10 +234,10 @@ def test_an_option_that_is_not_given_is_not_set() -> None:
         pytest.param(dict.fromkeys(("WaitMinutes", "MaxTasks"), "1"), id="with more options"),
     ],
 )
-def test_aws_own_model_knows_the_environments_properties(given: dict[str, str]) -> None:
+def test_awss_service_model_has_the_environments_properties(given: dict[str, str]) -> None:
     shape = botocore.session.get_session().get_service_model("mwaa").shape_for("CreateEnvironmentInput")
     properties = Template(**MADE, **given).environment()
-    assert properties.pop("WorkerReplacementStrategy") == "GRACEFUL"  # of updates, which CloudFormation makes of it
+    assert properties.pop("WorkerReplacementStrategy") == "GRACEFUL"  # only for CloudFormation's updates
     report = ParamValidator().validate(properties, shape)
     assert not report.has_errors(), report.generate_report()
 
@@ -258,30 +258,30 @@ def test_workers_and_schedulers_are_what_the_class_can_have(
     assert found == counts
 
 
-def test_no_worker_is_taken_away_unless_that_is_wanted() -> None:
+def test_no_worker_is_removed_by_default() -> None:
     environment = Template(**MADE).environment()
     assert environment["MinWorkers"] == environment["MaxWorkers"]
 
 
-def test_its_airflow_is_the_one_that_is_tested() -> None:
+def test_the_environments_airflow_is_the_tested_one() -> None:
     pinned = re.search(r"^apache-airflow==(\S+)$", (PROJECT / "requirements-dev.txt").read_text(), re.MULTILINE)
     assert pinned
     assert Template(**MADE).environment()["AirflowVersion"] == pinned[1]
 
 
-def test_its_paths_are_what_the_package_has(tmp_path: Path) -> None:
+def test_the_environments_paths_are_those_of_the_package(tmp_path: Path) -> None:
     pack(tmp_path / "mwaa")
     environment = Template(**MADE).environment()
     paths = [environment[name] for name in ("DagS3Path", "PluginsS3Path", "RequirementsS3Path")]
     assert sorted(paths) == sorted(file.name for file in (tmp_path / "mwaa").iterdir())
 
 
-def test_it_takes_the_package_by_the_versions_that_are_given() -> None:
+def test_the_environment_uses_the_given_versions_of_the_package() -> None:
     environment = Template(**MADE).environment()
     assert (environment["PluginsS3ObjectVersion"], environment["RequirementsS3ObjectVersion"]) == ("v1", "v2")
 
 
-def test_it_is_called_as_its_role_has_it(deploy: Deploy) -> None:
+def test_the_environments_name_is_the_one_in_its_role(deploy: Deploy) -> None:
     name = Template(**MADE).environment()["Name"]
     stack = deploy()
     assert name == "my-airflow"
@@ -302,11 +302,13 @@ def test_it_is_called_as_its_role_has_it(deploy: Deploy) -> None:
         ),
     ],
 )
-def test_what_cannot_work_is_refused_before_anything_is_made(given: dict[str, str], refused: bool) -> None:
+def test_parameters_that_cannot_work_are_refused_before_anything_is_created(
+    given: dict[str, str], refused: bool
+) -> None:
     assert Template(**given).refused() is refused
 
 
-def test_there_is_no_environment_until_it_is_wanted() -> None:
+def test_without_a_package_there_is_no_environment() -> None:
     assert {"Environment"} == set(Template(**MADE).resources()) - set(Template().resources())
 
 
@@ -358,7 +360,7 @@ def test_the_environment_is_in_the_private_subnets_and_that_group() -> None:
     }
 
 
-def test_in_a_network_that_is_there_none_is_made(deploy: Deploy) -> None:
+def test_in_an_existing_network_none_is_created(deploy: Deploy) -> None:
     assert set(deploy().resources) == {"Bucket", "BucketPolicy", "ExecutionRole"}
     assert Template(**MADE, **EXISTING).environment()["NetworkConfiguration"] == {
         "SubnetIds": ["subnet-11111111", "subnet-22222222"],
@@ -373,7 +375,7 @@ def test_the_bucket_keeps_every_version(deploy: Deploy) -> None:
         s3.get_bucket_lifecycle_configuration(Bucket=bucket)
 
 
-def test_the_bucket_is_encrypted_closed_and_wants_tls(deploy: Deploy) -> None:
+def test_the_bucket_is_encrypted_private_and_requires_tls(deploy: Deploy) -> None:
     bucket, s3 = deploy().resources["Bucket"], boto3.client("s3")
     (rule,) = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
     assert rule["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
@@ -428,7 +430,7 @@ def test_without_such_a_stack_the_role_has_no_policy_but_its_own() -> None:
         pytest.param("logs:PutLogEvents", "{logs}:airflow-other-Task:log-stream:a", False, id="writes no others' logs"),
         pytest.param("logs:DeleteLogGroup", "{logs}:airflow-{name}-Task", False, id="deletes no logs"),
         pytest.param("airflow:PublishMetrics", "{environments}/other", False, id="speaks for no other environment"),
-        pytest.param("airflow:CreateWebLoginToken", "{environments}/{name}", False, id="logs nobody in"),
+        pytest.param("airflow:CreateWebLoginToken", "{environments}/{name}", False, id="creates no web login"),
         pytest.param("cloudwatch:PutMetricData", "*", True, id="publishes metrics"),
         pytest.param("sqs:SendMessage", "arn:aws:sqs:us-east-1:1:airflow-celery-a", True, id="uses Celery's queue"),
         pytest.param("sqs:DeleteQueue", "arn:aws:sqs:us-east-1:1:airflow-celery-a", False, id="deletes no queue"),
@@ -438,7 +440,7 @@ def test_without_such_a_stack_the_role_has_no_policy_but_its_own() -> None:
         pytest.param("iam:PassRole", "*", False, id="passes no role"),
     ],
 )
-def test_the_environment_by_itself(deploy: Deploy, action: str, resource: str, may: bool) -> None:
+def test_permissions_of_the_role_alone(deploy: Deploy, action: str, resource: str, may: bool) -> None:
     stack = deploy()
     named = resource.format(
         bucket=stack.resources["Bucket"],
@@ -449,13 +451,13 @@ def test_the_environment_by_itself(deploy: Deploy, action: str, resource: str, m
     assert _may(stack, action, named) is may
 
 
-def test_keys_of_others_are_used_by_way_of_sqs_alone(deploy: Deploy) -> None:
+def test_keys_of_other_accounts_are_used_only_through_sqs(deploy: Deploy) -> None:
     (keys,) = [statement for statement in deploy().policy() if "NotResource" in statement]
     assert keys["Condition"] == {"StringLike": {"kms:ViaService": [f"sqs.{REGION}.amazonaws.com"]}}
 
 
 def _may(stack: Stack, action: str, resource: str) -> bool:
-    """Whether a statement of the role's own policy allows it, its conditions left out."""
+    """Whether a statement of the role's inline policy allows the call; ignores conditions."""
     return any(
         any(fnmatchcase(action, pattern) for pattern in _list(statement["Action"])) and _covers(statement, resource)
         for statement in stack.policy()
@@ -483,10 +485,10 @@ def _ec2() -> Any:
 
 
 def _parameter(option: str) -> str:
-    """`queue_url`: `QueueUrl`."""
+    """`queue_url` becomes `QueueUrl`."""
     return option.title().replace("_", "")
 
 
 def _option(parameter: str) -> str:
-    """`QueueUrl`: `queue_url`."""
+    """`QueueUrl` becomes `queue_url`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", parameter).lower()

@@ -1,4 +1,4 @@
-"""A stack that is made again: after a failed creation, after it was deleted, in a second Region; docs/remaking.md."""
+"""Create a stack again: after a failed creation, after a deletion, in a second Region; see docs/remaking.md."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.conftest import Aws
 from tests.deploy.cloudformation.test_template import TEMPLATE, announced
 
 PAGE = (PROJECT / "docs" / "remaking.md").read_text()
-#: What the page's commands are run by; `aws` is tests/deploy/cloudformation/aws_command.py.
+#: Runs the page's commands; its `aws` is tests/deploy/cloudformation/aws_command.py.
 _AWS = 'aws() { "$PYTHON" -m tests.deploy.cloudformation.aws_command "$@"; }'
 REGIONS = ("us-east-1", "eu-west-1")
 Shell = Callable[..., str]
@@ -43,7 +43,7 @@ def outputs(stack: str, region: str = "us-east-1") -> dict[str, str]:
 
 @pytest.fixture
 def stack(aws: Aws, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A stack's name that is this test's own; the stack is deleted at the end, in both Regions."""
+    """A new stack name. The stack is deleted at the end, in both Regions."""
     name = f"remade-{abs(hash(request.node.name)) % 10**8}"
     yield name
     for region in REGIONS:
@@ -52,7 +52,7 @@ def stack(aws: Aws, request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture
 def shell(aws: Aws, stack: str, tmp_path: Path) -> Shell:
-    """Run commands of the page, with the names of its first block."""
+    """Runs commands of the page, with the names of its first block."""
     (tmp_path / "deploy").symlink_to(PROJECT / "deploy")
 
     def shell(text: str, **names: str) -> str:
@@ -83,7 +83,7 @@ def create(stack: str, region: str = "us-east-1", tags: dict[str, str] | None = 
 
 
 def left_of(stack: str) -> list[str]:
-    """Names of what there is with the stack's name in it."""
+    """Names of the remaining resources that contain the stack's name."""
     iam = boto3.client("iam")
     names = [bucket["Name"] for bucket in boto3.client("s3").list_buckets()["Buckets"]]
     names += boto3.client("sqs").list_queues(QueueNamePrefix=stack).get("QueueUrls", [])
@@ -107,7 +107,7 @@ def test_a_first_creation_that_fails_leaves_nothing_and_the_pages_commands_make_
     assert status(stack) == "CREATE_COMPLETE"
 
 
-def test_made_again_after_it_was_deleted_it_labels_what_the_kept_bucket_announces(
+def test_a_stack_made_again_after_a_deletion_labels_what_the_kept_bucket_announces(
     aws: Aws, stack: str, shell: Shell
 ) -> None:
     create(stack, ModelArn=aws.settings.model_arn)
@@ -127,11 +127,13 @@ def test_made_again_after_it_was_deleted_it_labels_what_the_kept_bucket_announce
         s3.put_object(Bucket=before["SourceBucket"], Key=f"new.{suffix}", Body=b"1")
     assert announced(after["QueueUrl"]) == sorted(f"new.{suffix}" for suffix in suffixes)
     assert s3.get_object(Bucket=before["SourceBucket"], Key="waits.png")["Body"].read() == b"1"
-    for bucket in names.values():  # the policy that wants TLS was kept with it
+    for bucket in names.values():  # the bucket's TLS policy was kept with it
         assert "aws:SecureTransport" in s3.get_bucket_policy(Bucket=bucket)["Policy"]
 
 
-def test_made_again_under_the_same_names_it_fails_and_the_kept_buckets_are_not_touched(aws: Aws, stack: str) -> None:
+def test_a_stack_made_again_under_the_same_names_fails_and_the_kept_buckets_are_not_touched(
+    aws: Aws, stack: str
+) -> None:
     create(stack, ModelArn=aws.settings.model_arn)
     before, s3 = outputs(stack), boto3.client("s3")
     s3.put_object(Bucket=before["SourceBucket"], Key="waits.png", Body=b"1")
@@ -151,7 +153,7 @@ def test_one_name_in_two_regions_is_two_stacks(aws: Aws, stack: str) -> None:
 
 
 def test_a_stack_of_an_earlier_version_is_updated_and_keeps_its_names(aws: Aws, stack: str, shell: Shell) -> None:
-    """It has empty names: that was their default."""
+    """It has empty names, which was their default."""
     create(stack, ModelArn=aws.settings.model_arn, SourceBucketName="", FinalBucketName="")
     before = outputs(stack)
     assert before["SourceBucket"] == f"{stack}-source-123456789012"
@@ -170,7 +172,7 @@ def test_the_first_block_names_what_the_others_use() -> None:
     assert re.findall(r"^(?:export )?(\w+)=", first, re.MULTILINE) == ["AWS_REGION", "STACK", "MODEL_ARN"]
 
 
-def test_a_stack_in_another_partition_names_that_partition_alone(aws: Aws, stack: str) -> None:
+def test_a_stack_in_another_partition_names_only_that_partition(aws: Aws, stack: str) -> None:
     region, arn = "cn-north-1", "arn:aws-cn:rekognition:cn-north-1:123456789012:project/parts/version/1/1767225600000"
     create(stack, region, ModelArn=arn)
     stacks, iam = boto3.client("cloudformation", region_name=region), boto3.client("iam", region_name=region)

@@ -1,4 +1,4 @@
-"""The template of the cloud side, deployed into the embedded AWS; its options, its policy, and what it keeps."""
+"""The template of the cloud side, deployed into the embedded AWS: its options, its policy, and what it keeps."""
 
 from __future__ import annotations
 
@@ -30,30 +30,30 @@ _NUMBERS = itertools.count()
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack that was made."""
+    """A created stack."""
 
     name: str
     options: dict[str, str]
 
     def resources(self) -> dict[str, str]:
-        """Physical ids by logical ones; those that were not made are not there."""
+        """Physical ids by logical id; resources that were not created are missing."""
         found = boto3.client("cloudformation").describe_stack_resources(StackName=self.name)["StackResources"]
         return {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in found if "LogicalResourceId" in one}
 
     def outputs(self) -> dict[str, str]:
-        """Values by name."""
+        """Output values by name."""
         (found,) = boto3.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
         return {one["OutputKey"]: one["OutputValue"] for one in found["Outputs"]}
 
 
 Deploy = Callable[..., Stack]
-#: A model of each service that the template is for; None: the tests' own.
+#: A model of each service that the template supports; None: the tests' own.
 MODELS = {"rekognition": None, "sagemaker": "arn:aws:sagemaker:us-east-1:123456789012:endpoint-config/parts"}
 
 
 @pytest.fixture
 def deploy(aws: Aws) -> Iterator[Deploy]:
-    """Deploy the template, with other parameters than the usual."""
+    """Deploys the template; arguments replace the usual parameters."""
     rekognition, stacks = boto3.client("rekognition"), boto3.client("cloudformation")
     (project,) = rekognition.describe_projects()["ProjectDescriptions"]
     made: list[str] = []
@@ -76,7 +76,7 @@ def deploy(aws: Aws) -> Iterator[Deploy]:
 
 
 def announced(queue_url: str) -> list[str]:
-    """The keys that were announced since the last look; a message that SQS delivers twice is one."""
+    """The keys announced since the last call. A message that SQS delivers twice counts once."""
     sqs = boto3.client("sqs")
     bodies = {}
     while messages := sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get(
@@ -89,7 +89,7 @@ def announced(queue_url: str) -> list[str]:
 
 
 @pytest.mark.parametrize("template", BOTH, ids=lambda path: path.name)
-def test_the_linter_has_nothing_to_say(template: Path) -> None:
+def test_the_linter_has_no_finding(template: Path) -> None:
     command = [str(Path(sys.executable).parent / "cfn-lint"), str(template)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
@@ -104,7 +104,7 @@ def test_every_resource_has_its_reason_before_it(template: Path) -> None:
     assert without == []
 
 
-def test_its_outputs_are_options_by_their_names(deploy: Deploy) -> None:
+def test_the_stacks_outputs_are_named_as_options(deploy: Deploy) -> None:
     options = deploy().options
     required = {name for name, field in Settings.model_fields.items() if field.is_required()}
     assert options.keys() == required | {"sns_topic_arn", "dead_man_switch_role_arn"}
@@ -120,7 +120,7 @@ def test_pictures_are_announced_and_nothing_else(deploy: Deploy) -> None:
 
 
 @pytest.mark.parametrize("bucket", ["source_bucket", "final_bucket"])
-def test_buckets_are_encrypted_closed_and_want_tls(deploy: Deploy, bucket: str) -> None:
+def test_buckets_are_encrypted_private_and_require_tls(deploy: Deploy, bucket: str) -> None:
     name, s3 = deploy().options[bucket], boto3.client("s3")
     (rule,) = s3.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"]
     assert rule["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
@@ -150,7 +150,7 @@ def test_a_dead_letter_is_kept_for_days_after_its_message_ran_out_of_deliveries(
         int(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]["MessageRetentionPeriod"])
         for url in (stack.options["queue_url"], stack.resources()["DeadLetters"])
     )
-    days = 86400  # both count from when a message was first sent
+    days = 86400  # both times count from when a message was first sent
     assert dead_letters - queue >= 7 * days
 
 
@@ -168,7 +168,7 @@ def test_reports_go_after_their_time_and_labels_stay(deploy: Deploy) -> None:
 
 
 @pytest.mark.parametrize("versioning", ["yes", "no"])
-def test_versions_are_kept_where_that_is_wanted(deploy: Deploy, versioning: str) -> None:
+def test_old_versions_are_kept_on_request(deploy: Deploy, versioning: str) -> None:
     options, s3 = deploy(Versioning=versioning).options, boto3.client("s3")
     for bucket in ("source_bucket", "final_bucket"):
         status = s3.get_bucket_versioning(Bucket=options[bucket]).get("Status")
@@ -177,7 +177,7 @@ def test_versions_are_kept_where_that_is_wanted(deploy: Deploy, versioning: str)
 
 @pytest.mark.parametrize("key", ["", KMS_KEY], ids=["without a key", "with a key"])
 @pytest.mark.parametrize(("service", "model_arn"), MODELS.items(), ids=MODELS)
-def test_the_tasks_may_do_what_the_documents_policy_says(
+def test_the_tasks_policy_equals_the_one_in_the_docs(
     deploy: Deploy, service: str, model_arn: str | None, key: str
 ) -> None:
     model = {"ModelArn": model_arn, "ProjectArn": ""} if model_arn else {}
@@ -229,13 +229,13 @@ def test_the_switchs_role_is_schedulers_and_stops_such_a_model_alone(
     (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}
     policy: Any = iam.get_role_policy(RoleName=name, PolicyName="stop-the-model")["PolicyDocument"]
-    policy = ast.literal_eval(policy) if isinstance(policy, str) else policy  # moto keeps it as Python prints it
+    policy = ast.literal_eval(policy) if isinstance(policy, str) else policy  # moto stores it in Python's format
     assert policy["Statement"] == [
         {"Effect": "Allow", "Action": action, "Resource": resource or stack.options["model_arn"]}
     ]
 
 
-def test_its_alarms_are_heard_on_the_topic(deploy: Deploy) -> None:
+def test_the_alarms_publish_to_the_topic(deploy: Deploy) -> None:
     stack = deploy(AlarmEmail="team@example.com", AlarmMinutesOn="90", EndpointName="label-detection-parts-1f0c9a7b")
     alarms = boto3.client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{stack.name}-")["MetricAlarms"]
     assert {alarm["AlarmName"].removeprefix(f"{stack.name}-") for alarm in alarms} == {
@@ -256,7 +256,7 @@ def test_its_alarms_are_heard_on_the_topic(deploy: Deploy) -> None:
     assert (heard["Protocol"], heard["Endpoint"]) == ("email", "team@example.com")
 
 
-def test_what_is_there_already_is_taken_and_not_touched(aws: Aws, deploy: Deploy) -> None:
+def test_existing_resources_are_used_and_not_changed(aws: Aws, deploy: Deploy) -> None:
     there = aws.settings
     queue = there.queue_url.rpartition("/")[2]
     stack = deploy(

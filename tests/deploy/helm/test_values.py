@@ -1,4 +1,4 @@
-"""The Helm chart's values fit the project, and the commands beside them name what is there."""
+"""The Helm chart's values fit the project, and the commands beside them name existing things."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ PAGE = (PROJECT / "docs" / "kubernetes.md").read_text()
 BLOCKS = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
 COMMANDS = "\n".join(BLOCKS)
 
-#: The values that name a secret, and the chart's key in it.
+#: The values that name a secret, with the chart's key in it.
 SECRETS = {
     "fernetKeySecretName": "fernet-key",
     "jwtSecretName": "jwt-secret",
     "apiSecretKeySecretName": "api-secret-key",
     "data.metadataSecretName": "connection",
 }
-#: Megabytes, measured: a worker without tasks, and a task's most (docs/bench.md).
+#: Measured megabytes: a worker without tasks, and the maximum of a task (docs/bench.md).
 IDLE_WORKER, TASK = 330, 210
 
 
 def leaves(values: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Each value that is no mapping or list, by its path."""
+    """Each value that is neither mapping nor list, by its path."""
     if isinstance(values, dict):
         for name, value in values.items():
             yield from leaves(value, f"{path}.{name}" if path else name)
@@ -43,7 +43,7 @@ def leaves(values: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def options() -> list[tuple[str, str]]:
-    """Section and name of every option of Airflow's configuration that is set, as option or as variable."""
+    """Section and name of every Airflow option that is set, as an option or as a variable."""
     variables = [one["name"] for one in VALUES["env"] if one["name"].startswith("AIRFLOW__")]
     variables += re.findall(r"\bAIRFLOW__\w+__\w+", VALUES.get("extraEnv") or "")
     in_page = re.findall(r"config\.(\w+)\.(\w+)=", COMMANDS)
@@ -66,14 +66,14 @@ def test_the_charts_airflow_is_the_one_that_is_pinned() -> None:
 
 
 @pytest.mark.parametrize("component", ["triggerer", "dagProcessor"])
-def test_what_the_pipeline_cannot_do_without_is_on(component: str) -> None:
+def test_the_features_that_the_pipeline_needs_are_on(component: str) -> None:
     assert VALUES[component]["enabled"] is True
 
 
 @pytest.mark.parametrize(
     "path", [path for path, _ in leaves(VALUES) if re.search(r"(?i)pass|secret|key|token|connection", path)]
 )
-def test_a_secret_is_named_and_not_told(path: str) -> None:
+def test_a_secret_is_named_without_its_value(path: str) -> None:
     assert path in SECRETS
 
 
@@ -93,7 +93,7 @@ def test_the_config_map_that_is_named_is_made() -> None:
 
 
 @pytest.mark.parametrize("component", ["workers", "triggerer", "dagProcessor"])
-def test_who_calls_aws_has_the_account_that_is_made(component: str) -> None:
+def test_pods_that_call_aws_use_the_created_service_account(component: str) -> None:
     account = VALUES[component]["serviceAccount"]
     assert account["create"] is False
     assert f"create serviceaccount {account['name']}\n" in COMMANDS

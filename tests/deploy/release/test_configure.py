@@ -1,4 +1,4 @@
-"""A stack's outputs as options: for which states of the stack, and what is written."""
+"""A stack's outputs as options: which states of the stack are accepted, and what is written."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OPTIONS = {
 
 
 class Stacks:
-    """A CloudFormation whose one stack has these options and the policy as outputs, in any state."""
+    """A CloudFormation client with one stack, in any state, whose outputs are these options and the policy."""
 
     def __init__(self, status: str):
         self.status = status
@@ -66,7 +66,7 @@ def test_a_healthy_stacks_outputs_are_options_and_others_are_left_out(status: st
         ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback"),
     ],
 )
-def test_a_stack_in_another_state_is_refused_and_it_is_said_what_to_do(status: str, said: str) -> None:
+def test_a_stack_in_another_state_is_refused_with_the_cure(status: str, said: str) -> None:
     with pytest.raises(ConfigureError, match=f"the stack 'label-detection' is in {status}: .*{said}"):
         options_of("label-detection", Stacks(status))
 
@@ -98,7 +98,7 @@ def test_no_such_stack_is_one_clear_error(aws: Aws) -> None:
         options_of("nothing")
 
 
-def test_a_stack_of_something_else_is_told_what_is_missing(aws: Aws) -> None:
+def test_a_stack_of_another_template_is_refused_with_the_missing_outputs(aws: Aws) -> None:
     template = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "other"}}}}
     boto3.client("cloudformation").create_stack(StackName="other", TemplateBody=json.dumps(template))
     with pytest.raises(

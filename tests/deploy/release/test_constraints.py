@@ -1,4 +1,4 @@
-"""Amazon MWAA's pins, and what is made from them."""
+"""Amazon MWAA's pinned versions, and the files made from them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deploy.release.constraints import ConstraintsError
 from sandbox.environment import PROJECT
 
 PUBLISHED = """\
-# NOTE: said by those who publish it
+# NOTE: a remark of the publisher
 apache-airflow-providers-amazon==9.34.0
 apache-airflow-providers-google==22.3.0
 boto3==1.43.56
@@ -28,13 +28,13 @@ def pins(text: str) -> dict[str, str]:
 
 
 def airflow(makefile_name: str) -> str:
-    """An Airflow that the Makefile names."""
+    """The version of an Airflow that the Makefile names."""
     found = re.search(rf"^{makefile_name} := (.*)$", (PROJECT / "Makefile").read_text(), re.MULTILINE)
     assert found
     return found[1]
 
 
-def test_of_the_published_ones_only_what_we_install_is_kept_with_airflow_itself() -> None:
+def test_only_pins_of_what_we_install_are_kept_with_airflow_itself() -> None:
     text = constraints.ours("3.3.1", PUBLISHED)
     assert pins(text) == {
         "apache-airflow": "3.3.1",
@@ -44,7 +44,7 @@ def test_of_the_published_ones_only_what_we_install_is_kept_with_airflow_itself(
     }
 
 
-def test_what_fits_nothing_is_an_error_that_says_what() -> None:
+def test_unsolvable_requirements_are_an_error_with_the_cause() -> None:
     with pytest.raises(ConstraintsError, match=r"3\.3\.1[\s\S]*boto3"):
         constraints.ours("3.3.1", PUBLISHED.replace("boto3==1.43.56", "boto3==1.0.0"))
 
@@ -53,18 +53,18 @@ def test_what_fits_nothing_is_an_error_that_says_what() -> None:
     ("source", "says"),
     [
         pytest.param("nowhere.txt", "No such file", id="no file"),
-        pytest.param("http://127.0.0.1:9/constraints.txt", "refused", id="nobody answers"),
+        pytest.param("http://127.0.0.1:9/constraints.txt", "refused", id="no answer"),
         pytest.param(str(PROJECT / "LICENSE"), "is not a constraints file", id="another text"),
         pytest.param(str(PROJECT / "docs" / "graph.png"), "codec", id="no text"),
     ],
 )
-def test_what_cannot_be_read_is_an_error_that_names_it(source: str, says: str) -> None:
+def test_an_unreadable_source_is_an_error_that_names_it(source: str, says: str) -> None:
     with pytest.raises(ConstraintsError, match=says) as caught:
         constraints.published("3.3.1", source)
     assert source in str(caught.value)
 
 
-def test_to_move_names_the_new_version_wherever_the_old_one_is(tmp_path: Path) -> None:
+def test_a_change_of_version_replaces_the_old_one_in_every_file(tmp_path: Path) -> None:
     for name in constraints.NAMED_IN:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PROJECT / name, tmp_path / name)
@@ -99,7 +99,7 @@ def test_every_file_names_the_same_airflow(name: str, pattern: str) -> None:
         (f"deploy/constraints/{airflow('OTHER_AIRFLOW')}.lock", airflow("OTHER_AIRFLOW")),
     ],
 )
-def test_a_lock_has_what_mwaa_has(lock: str, version: str) -> None:
+def test_the_lock_has_the_versions_of_mwaa(lock: str, version: str) -> None:
     wanted = pins((PROJECT / "deploy" / "constraints" / f"{version}.txt").read_text())
     locked = pins((PROJECT / lock).read_text())
     assert locked["apache-airflow"] == version
@@ -108,7 +108,7 @@ def test_a_lock_has_what_mwaa_has(lock: str, version: str) -> None:
 
 
 @pytest.mark.parametrize("requirements", ["requirements.txt", "requirements-dev.txt"])
-def test_requirements_say_what_the_lock_says(requirements: str) -> None:
+def test_the_requirements_have_the_versions_of_the_lock(requirements: str) -> None:
     direct, locked = pins((PROJECT / requirements).read_text()), pins((PROJECT / "requirements.lock").read_text())
     assert direct
     assert direct.items() <= locked.items()

@@ -1,6 +1,6 @@
-"""What MWAA gets, laid out as MWAA does it: the plugins' contents and the dags root on the path, and nothing else.
+"""The files for MWAA, in MWAA's layout: only the plugins' contents and the dags root are on the path.
 
-`make test-mwaa` has it run by a Python 3.12 that has what MWAA installs, and what our requirements add, and no more.
+`make test-mwaa` runs them with a Python 3.12 that has only the packages of MWAA and of our requirements.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from tests.conftest import Aws
 
 @dataclass(frozen=True)
 class Environment:
-    """An MWAA environment, as far as files and paths go. Airflow is the tests' own, or that of `make test-mwaa`."""
+    """An MWAA environment: files and paths. Airflow is that of the tests, or that of `make test-mwaa`."""
 
     home: Path
 
     def python(self, *arguments: str, **more: str) -> str:
-        """Run Python there, away from the checkout; its output."""
+        """Run Python in the environment, outside the checkout; return its output."""
         environment = cleaned() | {
             "AIRFLOW_HOME": str(self.home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.home / "dags"),
@@ -80,7 +80,7 @@ def test_the_same_files_give_the_same_bytes(packed: Path, tmp_path: Path) -> Non
         assert (packed / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 
 
-def test_it_has_what_the_pipeline_needs_and_no_more(packed: Path) -> None:
+def test_the_package_has_what_the_pipeline_needs_and_no_more(packed: Path) -> None:
     names = set(zipfile.ZipFile(packed / "plugins.zip").namelist())
     assert {"label_detection/hooks/rekognition.py", "label_detection/waiters/rekognition.json"} <= names
     assert {"label_detection_pages.py", "label_detection/ui/assets/gallery.html"} <= names
@@ -96,7 +96,7 @@ def test_it_has_what_the_pipeline_needs_and_no_more(packed: Path) -> None:
     )
 
 
-def test_the_file_that_names_pipelines_goes_along_with_the_dags(tmp_path: Path) -> None:
+def test_the_pipelines_file_is_packed_with_the_dags(tmp_path: Path) -> None:
     copy = tmp_path / "checkout"
     for name in ("dags", "plugins", "include", "deploy"):
         shutil.copytree(PROJECT / name, copy / name)
@@ -108,7 +108,7 @@ def test_the_file_that_names_pipelines_goes_along_with_the_dags(tmp_path: Path) 
     assert not (tmp_path / "packed" / "dags" / "pipelines.yaml.swp").exists()
 
 
-def test_its_requirements_leave_the_versions_to_mwaas_constraints_and_pin_what_these_do_not(packed: Path) -> None:
+def test_the_requirements_pin_only_what_mwaas_constraints_do_not(packed: Path) -> None:
     lines = (packed / "requirements.txt").read_text().splitlines()
     (pillow,) = [
         line for line in (PROJECT / "requirements.txt").read_text().splitlines() if line.startswith("pillow==")
@@ -117,7 +117,7 @@ def test_its_requirements_leave_the_versions_to_mwaas_constraints_and_pin_what_t
 
 
 @pytest.mark.parametrize("airflow", sorted(file.stem for file in (PROJECT / "deploy" / "constraints").glob("*.txt")))
-def test_its_requirements_fit_the_constraints_of_each_airflow(packed: Path, airflow: str) -> None:
+def test_the_requirements_fit_the_constraints_of_each_airflow(packed: Path, airflow: str) -> None:
     pins = re.findall(
         r"^([\w.-]+)==(\S+)", (PROJECT / "deploy" / "constraints" / f"{airflow}.txt").read_text(), re.MULTILINE
     )
@@ -125,11 +125,11 @@ def test_its_requirements_fit_the_constraints_of_each_airflow(packed: Path, airf
     for line in (packed / "requirements.txt").read_text().splitlines():
         name, pinned, _ = line.partition("==")
         name = name.partition("[")[0].lower()
-        # As pip does it: a pin of our own beside one of MWAA's would be a conflict, and neither would float.
+        # pip's rule: a pin of ours beside one of MWAA's would be a conflict, and without both the version would float.
         assert bool(pinned) is (name not in constraints), line
 
 
-def test_packed_again_it_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
+def test_packing_again_replaces_the_old_package(tmp_path: Path) -> None:
     (tmp_path / "dist").mkdir()
     (tmp_path / "dist" / "old").touch()
     mwaa.pack(tmp_path / "dist")
@@ -148,7 +148,7 @@ def test_no_file_of_ours_but_the_pages_is_imported_as_a_plugin(environment: Envi
     assert [plugin["name"] for plugin in plugins] == ["label_detection_pages"]
 
 
-def test_the_dag_runs_from_there(aws: Aws, environment: Environment, picture: bytes) -> None:
+def test_the_dag_runs_in_the_environment(aws: Aws, environment: Environment, picture: bytes) -> None:
     key = "line 3/part é+1.png"
     aws.upload(key, picture)
     options = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "AIRFLOW__LABEL"))}

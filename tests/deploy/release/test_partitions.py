@@ -1,4 +1,4 @@
-"""Nothing that is deployed, attached or typed names one partition of AWS: China and GovCloud have their own."""
+"""No deployed file, policy or command names one AWS partition: China and GovCloud have their own."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 from sandbox.environment import PROJECT
 
 _COMMANDS = re.compile(r"^```bash\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-#: A whole ARN of an example, which a reader replaces: a model's, after `MODEL_ARN=`.
+#: An example's whole ARN, which the reader replaces: a model's, after `MODEL_ARN=`.
 _EXAMPLE = re.compile(r"^MODEL_ARN=arn:aws:.*$", re.MULTILINE)
-#: In an ARN pattern for people to read: what it must look like.
+#: In an ARN pattern for people: what the ARN must look like.
 _SHAPE = re.compile(r"arn:aws:[\w-]+:(<region>)?:<account>[^\s\"']*|arn:aws:\w+:<region>[^\s\"']*")
 
 
 def texts() -> dict[str, str]:
-    """What is looked at, by name."""
+    """The checked texts, by name."""
     found = {str(path.relative_to(PROJECT)): path.read_text() for path in files("deploy/cloudformation", "*.yaml")}
     found |= {str(path.relative_to(PROJECT)): path.read_text() for path in files("docs", "*.json")}
     for path in files("docs", "*.md"):
@@ -25,7 +25,7 @@ def texts() -> dict[str, str]:
         found[str(path.relative_to(PROJECT))] = _EXAMPLE.sub("", blocks)
     for folder in ("include", "plugins", "deploy"):
         for path in files(folder, "**/*.py"):
-            # The embedded AWS is one account in one partition; its template's is by Region.
+            # Excluded: the embedded AWS is one account in one partition, and the template's mappings are by Region.
             if path.name != "env_file.py":
                 found[str(path.relative_to(PROJECT))] = _SHAPE.sub("", path.read_text())
     return found

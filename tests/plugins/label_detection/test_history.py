@@ -1,4 +1,4 @@
-"""What runs have seen of a model, kept for those that come after; no run fails by it."""
+"""The history of a model's starts, kept for later runs. Its failures fail no run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ARN = "arn:aws:rekognition:eu-west-1:123456789012:project/parts/version/1/169000
 SEEN = History(start_seconds=(300.0, 310.0), seconds_per_image=0.4)
 
 
-def test_it_is_kept_for_each_model_alone(variables: Variables) -> None:
+def test_the_history_is_kept_per_model(variables: Variables) -> None:
     write_history(ARN, SEEN)
     assert read_history(ARN) == SEEN
     assert read_history(ARN.replace("parts", "leaves")) == History()
@@ -33,7 +33,7 @@ def test_it_is_kept_for_each_model_alone(variables: Variables) -> None:
 @pytest.mark.parametrize(
     "value", ["what somebody typed", '{"start_seconds": [-1]}', "[]", '{"seconds_per_image": Infinity}']
 )
-def test_a_variable_that_was_edited_is_none(variables: Variables, value: str) -> None:
+def test_an_edited_variable_counts_as_no_history(variables: Variables, value: str) -> None:
     write_history(ARN, SEEN)
     (name,) = variables.values
     variables.values[name] = value
@@ -55,26 +55,26 @@ def test_a_run_learns_how_long_the_start_took(aws: Aws, done: Run) -> None:
     assert read_history(aws.settings.model_arn).start_seconds == (600.0,)
 
 
-def test_of_a_model_that_was_on_already_it_learns_no_start(aws: Aws, done: Run) -> None:
+def test_an_adopted_model_adds_no_start_time(aws: Aws, done: Run) -> None:
     done.xcoms["start_model", "return_value"]["adopted"] = True
     write(done)
     assert read_history(aws.settings.model_arn).start_seconds == ()
 
 
-def test_a_model_that_the_trigger_saw_running_is_read_too(aws: Aws, done: Run) -> None:
+def test_the_time_at_which_the_trigger_saw_the_model_run_is_read(aws: Aws, done: Run) -> None:
     seen_at = (REQUESTED_AT + timedelta(minutes=5)).isoformat()
-    done.xcoms["wait_for_model", "return_value"] = f'"{seen_at}"'  # Airflow encodes what a trigger says twice
+    done.xcoms["wait_for_model", "return_value"] = f'"{seen_at}"'  # Airflow encodes a trigger's XComs twice
     assert datetime.fromisoformat(write(done)["model"]["running_at"]) == REQUESTED_AT + timedelta(minutes=5)
 
 
-def test_the_moment_of_a_cleared_runs_first_time_is_not_taken_for_this_times(aws: Aws, done: Run) -> None:
+def test_the_time_of_a_cleared_runs_first_attempt_does_not_count_for_this_one(aws: Aws, done: Run) -> None:
     again = REQUESTED_AT + timedelta(hours=3)
     done.started(again, again + timedelta(hours=1))
     assert write(done)["model"]["running_at"] is None
     assert read_history(aws.settings.model_arn).start_seconds == ()
 
 
-def test_the_next_plan_begins_with_it(aws: Aws, run: Run) -> None:
+def test_the_next_plan_uses_the_history(aws: Aws, run: Run) -> None:
     write_history(aws.settings.model_arn, SEEN)
     run.execute(PlanRunOperator(task_id="plan_run"))
     plan = pull_plan(run.context("start_model"))  # type: ignore[arg-type]

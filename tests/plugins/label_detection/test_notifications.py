@@ -1,4 +1,4 @@
-"""Notices reach the topic, and never change what they tell of."""
+"""Notices reach the topic, and a failed notice changes nothing else."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ SINCE = datetime(2026, 11, 22, 6, tzinfo=UTC)
 
 @pytest.fixture
 def configured(topic: Topic, monkeypatch: pytest.MonkeyPatch) -> Topic:
-    """The topic, as the option."""
+    """The topic, set as an option."""
     monkeypatch.setenv(TOPIC_OPTION, topic.arn)
     return topic
 
 
 def context(task_id: str = "stop_model", **more: Any) -> Any:
-    """What a callback is given; without more, as by the dag-processor for a task whose process was lost."""
+    """The context of a callback. Without arguments: the dag-processor's context for a task whose process was lost."""
     dag_id = WATCHDOG_DAG if task_id == "stop_expired_models" else DAG_ID
     return {"ti": SimpleNamespace(dag_id=dag_id, run_id=RUN_ID, task_id=task_id), **more}
 
@@ -53,7 +53,7 @@ def test_a_notice_is_published(topic: Topic) -> None:
     [{"status": 403, "code": "AuthorizationError"}, {"status": 500}, {"status": 404, "code": "NotFound"}],
     ids=["denied", "down", "no such topic"],
 )
-def test_one_that_cannot_be_published_is_an_error_in_the_log_with_all_that_it_says(
+def test_a_notice_that_cannot_be_published_is_logged_as_an_error_with_its_whole_text(
     aws: Aws, topic: Topic, trouble: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     aws.fail("sns", "Publish", **trouble)
@@ -64,14 +64,14 @@ def test_one_that_cannot_be_published_is_an_error_in_the_log_with_all_that_it_sa
 
 
 @pytest.mark.parametrize("arn", ["alarms", "arn:aws:sns:us-east-1:123456789012:alarms.fifo"])
-def test_a_topic_that_is_none_is_an_error_in_the_log(arn: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_invalid_topic_is_logged_as_an_error(arn: str, caplog: pytest.LogCaptureFixture) -> None:
     notifications.publish(arn, "aws_default", NOTICE)
     assert "which is not a standard topic's ARN" in caplog.text
 
 
 @pytest.mark.parametrize("callback", CALLBACKS)
 @pytest.mark.usefixtures("aws")
-def test_what_is_in_an_option_by_mistake_is_neither_in_the_log_nor_in_a_notice(
+def test_a_wrong_option_value_is_neither_in_the_log_nor_in_a_notice(
     variables: Variables,
     configured: Topic,
     callback: Callback,
@@ -99,7 +99,7 @@ def test_without_a_topic_nothing_is_called(
 
 
 @pytest.mark.parametrize("callback", CALLBACKS)
-def test_a_failure_says_what_went_wrong(variables: Variables, configured: Topic, callback: Callback) -> None:
+def test_a_failure_notice_has_the_error(variables: Variables, configured: Topic, callback: Callback) -> None:
     callback(context(exception=RuntimeError("what went wrong"), run_id=RUN_ID))
     ((_, text),) = configured.published()
     assert "what went wrong" in text
@@ -107,7 +107,7 @@ def test_a_failure_says_what_went_wrong(variables: Variables, configured: Topic,
 
 
 @pytest.mark.parametrize("callback", CALLBACKS)
-def test_a_task_that_was_lost_is_told_of_from_the_dag_processor_too(
+def test_a_lost_task_is_reported_from_the_dag_processor_too(
     variables: Variables, configured: Topic, callback: Callback
 ) -> None:
     callback(context())
@@ -116,7 +116,7 @@ def test_a_task_that_was_lost_is_told_of_from_the_dag_processor_too(
 
 
 @pytest.mark.parametrize("callback", [notifications.run_failed, notifications.stop_failed])
-def test_since_when_the_model_may_be_on_is_the_runs_own_leases(
+def test_the_time_since_when_the_model_may_be_on_comes_from_the_runs_own_lease(
     aws: Aws, variables: Variables, configured: Topic, callback: Callback
 ) -> None:
     variables.put_lease(lease_of(aws))
@@ -126,14 +126,14 @@ def test_since_when_the_model_may_be_on_is_the_runs_own_leases(
     assert f"--project-version-arn {aws.settings.model_arn}" in text
 
 
-def test_another_runs_lease_says_nothing_of_this_one(aws: Aws, variables: Variables, configured: Topic) -> None:
+def test_another_runs_lease_is_not_in_the_notice(aws: Aws, variables: Variables, configured: Topic) -> None:
     variables.put_lease(lease_of(aws, "theirs"))
     notifications.run_failed(context())
     ((_, text),) = configured.published()
     assert "does not hold the model" in text
 
 
-def test_leases_that_cannot_be_read_do_not_keep_a_notice_back(
+def test_leases_that_cannot_be_read_do_not_prevent_a_notice(
     variables: Variables, configured: Topic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(prefix: str) -> list[str]:
@@ -146,7 +146,7 @@ def test_leases_that_cannot_be_read_do_not_keep_a_notice_back(
     assert "since when is not known" in text
 
 
-def test_a_watchdog_that_fails_says_so_on_every_topic_once(
+def test_a_failed_watchdog_notifies_every_topic_once(
     aws: Aws, variables: Variables, topic: Topic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(TOPIC_OPTION, topic.arn)
@@ -156,7 +156,7 @@ def test_a_watchdog_that_fails_says_so_on_every_topic_once(
     assert [subject for subject, _ in topic.published()] == ["[label detection] THE WATCHDOG FAILED: a model may be on"]
 
 
-def test_a_watchdog_that_fails_without_configuration_says_so_on_the_leases_topic(
+def test_a_failed_watchdog_without_configuration_notifies_the_leases_topic(
     aws: Aws, variables: Variables, topic: Topic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(TOPIC_OPTION, raising=False)
@@ -165,7 +165,7 @@ def test_a_watchdog_that_fails_without_configuration_says_so_on_the_leases_topic
     assert len(topic.published()) == 1
 
 
-def test_airflows_address_is_in_it_if_it_is_configured(
+def test_a_notice_has_airflows_address_if_it_is_configured(
     variables: Variables, configured: Topic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example")
@@ -174,7 +174,7 @@ def test_airflows_address_is_in_it_if_it_is_configured(
 
 
 @pytest.mark.parametrize("trouble", ["no answer", "edited"])
-def test_a_run_is_not_said_to_be_without_the_model_when_the_leases_cannot_be_read(
+def test_unreadable_leases_do_not_count_as_a_run_without_a_model(
     aws: Aws, variables: Variables, configured: Topic, monkeypatch: pytest.MonkeyPatch, trouble: str
 ) -> None:
     variables.values[lease_name(aws.settings.model_arn)] = "mine!"

@@ -1,4 +1,4 @@
-"""Several pipelines: a task of a DAG has the options of that DAG's pipeline, and its notices go to that one's topic."""
+"""Several pipelines: each task uses the options of its DAG's pipeline, and each notice that pipeline's topic."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TOPIC = environment_name("sns_topic_arn")
 
 @pytest.fixture
 def others(aws: Aws) -> dict[str, str]:
-    """Buckets, a queue and a model beside the section's."""
+    """Buckets, a queue and a model in addition to the section's."""
     name = aws.settings.source_bucket.removesuffix("-source")
     own = {"source_bucket": f"{name}-other-source", "final_bucket": f"{name}-other-final"}
     for bucket in own.values():
@@ -44,14 +44,14 @@ def others(aws: Aws) -> dict[str, str]:
 
 @pytest.fixture
 def pipelines(others: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
-    """`leaves` has the section's options, `parts` its own."""
+    """A pipelines file: `leaves` has the section's options, `parts` its own."""
     found: dict[str, dict[str, Any]] = {"leaves": {}, "parts": {**others, "min_confidence": 90}}
     monkeypatch.setenv(PIPELINES, json.dumps(found))
     return found
 
 
 def default_args_of(dag_id: str) -> dict[str, Any]:
-    """Those of a DAG as its file has made them, with the pipelines that are configured now."""
+    """The default_args of a DAG as its file makes them, with the pipelines that are configured now."""
     bag = DagBag(PROJECT / "dags")
     assert bag.import_errors == {}
     found: dict[str, Any] = bag.dags[dag_id].default_args
@@ -116,7 +116,7 @@ def test_a_backfill_lists_the_bucket_of_its_pipeline(aws: Aws, run: Run, pipelin
     ],
     ids=["bucket", "queue"],
 )
-def test_what_is_not_there_is_said_with_the_pipeline_and_where_it_is_set(
+def test_a_missing_resource_is_named_with_its_pipeline_and_the_place_of_its_option(
     run: Run,
     pipelines: dict[str, dict[str, Any]],
     monkeypatch: pytest.MonkeyPatch,
@@ -151,14 +151,14 @@ def test_the_section_is_read_where_the_task_runs(
     assert (read_settings(context).max_tasks, read_settings(context).min_confidence) == (9, 90)
 
 
-def test_somebody_elses_dag_has_the_sections_options(aws: Aws, run: Run) -> None:
+def test_a_users_own_dag_has_the_sections_options(aws: Aws, run: Run) -> None:
     context: Any = run.context("anything") | {"params": {}}
     del context["dag"]
     assert read_settings(context).queue_url == aws.settings.queue_url
 
 
 def topics(aws: Aws, topic: Topic, monkeypatch: pytest.MonkeyPatch) -> Topic:
-    """`parts` has a topic of its own, `quiet` none, the rest the section's, which nobody listens to."""
+    """Topics with a subscription: `parts` has its own. `quiet` has none; the others use the section's without one."""
     theirs = aws.sns.create_topic(Name="the-sections")["TopicArn"]
     monkeypatch.setenv(TOPIC, theirs)
     pipelines = {
@@ -171,7 +171,7 @@ def topics(aws: Aws, topic: Topic, monkeypatch: pytest.MonkeyPatch) -> Topic:
 
 
 @pytest.mark.parametrize("callback", [notifications.run_failed, notifications.stop_failed])
-def test_a_failure_is_told_to_the_topic_of_its_pipeline_alone(
+def test_a_failure_notifies_only_the_topic_of_its_pipeline(
     aws: Aws, variables: Variables, topic: Topic, monkeypatch: pytest.MonkeyPatch, callback: Any
 ) -> None:
     topics(aws, topic, monkeypatch)
@@ -184,17 +184,17 @@ def test_a_failure_is_told_to_the_topic_of_its_pipeline_alone(
     assert f"Model: {aws.model('2')['arn']}" in text
 
 
-def test_a_watchdog_that_fails_says_so_on_the_topic_of_every_pipeline(
+def test_a_failed_watchdog_notifies_the_topic_of_every_pipeline(
     aws: Aws, variables: Variables, topic: Topic, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     topics(aws, topic, monkeypatch)
     caplog.set_level("INFO")
     notifications.watchdog_failed(context("label_detection_watchdog", "stop_expired_models"))
     assert len(topic.published()) == 1
-    assert caplog.text.count("published to ") == 2, "the section's, which leaves has, and that of parts"
+    assert caplog.text.count("published to ") == 2, "one to the section's topic, one to that of parts"
 
 
-def test_a_run_whose_pipeline_names_no_topic_any_more_is_told_of_where_its_lease_says(
+def test_a_run_whose_pipeline_no_longer_has_a_topic_notifies_the_leases_topic(
     aws: Aws, variables: Variables, topic: Topic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(TOPIC, raising=False)

@@ -1,4 +1,4 @@
-"""What Airflow learns from the wheel."""
+"""The provider information that Airflow reads from the wheel."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def info(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return provider.get_provider_info()
 
 
-def test_it_has_the_shape_that_airflow_wants(info: dict[str, Any]) -> None:
+def test_the_provider_information_has_the_shape_that_airflow_wants(info: dict[str, Any]) -> None:
     schema = json.loads(resources.files("airflow").joinpath("provider_info.schema.json").read_text())
     jsonschema.validate(info, schema)
 
 
-def test_it_is_the_distribution_that_is_built(info: dict[str, Any]) -> None:
+def test_the_provider_is_the_distribution_that_is_built(info: dict[str, Any]) -> None:
     assert info["package-name"] == PYPROJECT["project"]["name"]
     assert info["versions"] == [PYPROJECT["project"]["version"]]
 
@@ -50,7 +50,7 @@ def test_each_link_of_an_operator_is_registered(info: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("what", ["hooks", "operators", "sensors", "triggers"])
-def test_each_module_that_it_names_is_there(info: dict[str, Any], what: str) -> None:
+def test_each_module_that_the_provider_names_exists(info: dict[str, Any], what: str) -> None:
     names = {integration["integration-name"] for integration in info["integrations"]}
     for integration in info[what]:
         assert integration["integration-name"] in names
@@ -64,7 +64,7 @@ def test_an_entry_point_leads_somewhere(group: str) -> None:
         assert import_string(path.replace(":", "."))
 
 
-def test_airflow_asks_for_it_before_it_can_be_imported() -> None:
+def test_airflow_reads_the_provider_before_it_can_be_imported() -> None:
     asks = (
         "import sys, label_detection.provider; print([name for name in sys.modules if name.split('.')[0] == 'airflow'])"
     )

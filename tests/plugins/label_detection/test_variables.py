@@ -1,4 +1,4 @@
-"""Variables where Airflow lists none: 3.2."""
+"""Variables on Airflow 3.2, which cannot list them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAMES = "label_detection_variables"
 
 
 class Airflow32:
-    """`airflow.sdk.Variable` of Airflow 3.2: what it cannot read it does not have, what it cannot write it logs."""
+    """`airflow.sdk.Variable` of Airflow 3.2: an unreadable value looks missing, and a failed write is only logged."""
 
     def __init__(self) -> None:
         self.values: dict[str, str] = {}
@@ -47,7 +47,7 @@ def test_what_was_set_is_listed_and_read(airflow: Airflow32) -> None:
         ListedVariable.set(name, f"value of {name}")
     assert ListedVariable.keys("a.") == ["a.1", "a.2"]
     assert ListedVariable.get("a.2") == "value of a.2"
-    assert set(airflow.values) == {"a.1", "b.1", "a.2", NAMES}, "nothing else is left"
+    assert set(airflow.values) == {"a.1", "b.1", "a.2", NAMES}, "no other Variable may be left"
 
 
 @pytest.mark.parametrize("by_hand", [False, True], ids=["by us", "manually"])
@@ -62,7 +62,7 @@ def test_what_was_deleted_is_gone_until_it_is_set_again(airflow: Airflow32, by_h
 
 @pytest.mark.parametrize("call", ["get", "keys", "set"])
 @pytest.mark.parametrize("what", ["reads", "writes"])
-def test_without_an_answer_there_is_an_error_and_nothing_is_taken_for_gone(
+def test_without_an_answer_there_is_an_error_and_no_variable_counts_as_deleted(
     airflow: Airflow32, what: str, call: str
 ) -> None:
     setattr(airflow, what, lambda _: False)
@@ -75,9 +75,9 @@ def test_without_an_answer_there_is_an_error_and_nothing_is_taken_for_gone(
         calls[call]()
 
 
-def test_an_answer_that_fails_for_a_moment_is_not_taken_for_gone(airflow: Airflow32) -> None:
+def test_a_temporary_error_does_not_count_as_a_deletion(airflow: Airflow32) -> None:
     ListedVariable.set("a", "1")
-    answers = iter([True, True, False])  # of the names, of the value, and then it is down for good
+    answers = iter([True, True, False])  # reads the names, reads the value, and then is down permanently
     airflow.reads = lambda key: next(answers, False) if key in {NAMES, "a"} else False
     airflow.values["a"] = "1"
     assert ListedVariable.keys() == ["a"]
@@ -101,19 +101,19 @@ def test_a_value_that_is_not_deleted_is_an_error(airflow: Airflow32) -> None:
         ListedVariable.delete("a")
 
 
-def test_a_name_that_is_not_kept_is_an_error_and_no_value_without_a_name(airflow: Airflow32) -> None:
+def test_a_name_that_is_not_written_is_an_error_and_leaves_no_value(airflow: Airflow32) -> None:
     airflow.writes = lambda key: key != NAMES
     with pytest.raises(RuntimeError, match=f"the variable {NAMES} cannot be written"):
         ListedVariable.set("a", "1")
     assert "a" not in airflow.values
 
 
-def test_a_name_that_another_task_wrote_over_is_written_again(airflow: Airflow32) -> None:
+def test_a_name_that_another_task_overwrote_is_written_again(airflow: Airflow32) -> None:
     ListedVariable.set("a", "1")
     written: list[str] = []
 
     def lose_once(key: str) -> bool:
-        if key == "b" and not written:  # between the name and the value
+        if key == "b" and not written:  # between the write of the names and that of the value
             airflow.values[NAMES] = json.dumps(["a", "another"])
         written.append(key)
         return True
@@ -130,7 +130,7 @@ def test_two_tasks_that_add_a_name_at_once_lose_none_without_an_error(airflow: A
     calls: list[str] = []
 
     def write_over(key: str) -> bool:
-        """The other task's write of the names, as it knew them, at one moment after the other."""
+        """Makes another task write the list of names that it knew, at each moment in turn."""
         if len(calls) == call:
             airflow.values[NAMES] = json.dumps(["a", "another"])
         calls.append(key)
@@ -139,7 +139,7 @@ def test_two_tasks_that_add_a_name_at_once_lose_none_without_an_error(airflow: A
     airflow.reads = airflow.writes = write_over
     try:
         ListedVariable.set("b", "1")
-    except RuntimeError:  # then the task is tried again
+    except RuntimeError:  # then Airflow retries the task
         ListedVariable.set("b", "1")
     if len(calls) > call:
         assert ListedVariable.keys("b") == ["b"]

@@ -21,7 +21,7 @@ _MOUNTED = ("dags", "plugins", "include", "local_aws", "deploy")
 
 @dataclass(frozen=True)
 class Volume:
-    """A folder of this machine, or the name of a volume, and where a container sees it."""
+    """A volume. `source`: a folder of this machine or a volume's name; `target`: its path in the container."""
 
     source: str
     target: str
@@ -30,7 +30,7 @@ class Volume:
 
 @dataclass(frozen=True)
 class Service:
-    """What a service of the file runs, and how it is told to be healthy."""
+    """A service of the file: its command, its environment and its health check."""
 
     name: str
     command: list[str]
@@ -38,19 +38,19 @@ class Service:
     volumes: list[Volume]
     user: str
     working_dir: str
-    #: Its test as a command; empty: it has none.
+    #: The health check's command; empty: the service has none.
     health: list[str]
-    #: Seconds until it is given up.
+    #: Seconds after which an unhealthy service counts as failed.
     patience: float
-    #: Other services, and the state that they must be in before.
+    #: Other services, with the condition that each must meet before this service starts.
     depends_on: dict[str, str]
     image: str
-    #: How many of it.
+    #: Number of containers.
     scale: int
 
 
 def write_project(folder: Path, **variables: str) -> None:
-    """A checkout as far as the file needs it, with the `.env` of `make env` and more variables in it."""
+    """Make the part of a checkout that the file needs, with the `.env` of `make env` plus more variables."""
     shutil.copy(PROJECT / "docker-compose.yaml", folder)
     for name in _MOUNTED:
         (folder / name).symlink_to(PROJECT / name)
@@ -60,10 +60,13 @@ def write_project(folder: Path, **variables: str) -> None:
 
 
 def config(folder: Path, *profiles: str) -> dict[str, Any]:
-    """The whole file as `docker-compose config` has it; what is wrong with it is the error of the command."""
+    """The whole file as `docker-compose config` prints it.
+
+    :raises ValueError: the file is wrong; the message has the error of the command.
+    """
     chosen = [word for profile in profiles for word in ("--profile", profile)]
     command = [str(shutil.which("docker-compose")), *chosen, "config"]
-    shell = {"PATH": os.environ["PATH"]}  # a shell's own variables would come before those of .env
+    shell = {"PATH": os.environ["PATH"]}  # a shell's own variables would override those of .env
     done = subprocess.run(command, cwd=folder, env=shell, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ValueError(f"docker-compose config: {done.stderr}")
@@ -72,7 +75,7 @@ def config(folder: Path, *profiles: str) -> dict[str, Any]:
 
 
 def services(folder: Path, *profiles: str) -> dict[str, Service]:
-    """The services that would run. `config` prints those of other profiles too."""
+    """The services of the given profiles. `config` also prints services of other profiles."""
     found = config(folder, *profiles)["services"]
     chosen = {name: one for name, one in found.items() if set(one.get("profiles", profiles)) <= set(profiles)}
     return {name: _service(name, entry) for name, entry in chosen.items()}
@@ -88,7 +91,7 @@ def _service(name: str, entry: dict[str, Any]) -> Service:
         environment={key: str(value) for key, value in entry.get("environment", {}).items()},
         volumes=[_volume(text) for text in entry.get("volumes", [])],
         user=entry.get("user", ""),
-        working_dir=entry.get("working_dir", "/opt/airflow"),  # that of Airflow's image
+        working_dir=entry.get("working_dir", "/opt/airflow"),  # the working directory of Airflow's image
         health=["sh", "-c", *test] if kind == "CMD-SHELL" else test,
         patience=_seconds(health.get("start_period", "0s")) + retries * interval,
         depends_on={other: how["condition"] for other, how in entry.get("depends_on", {}).items()},
@@ -103,11 +106,11 @@ def _volume(text: str) -> Volume:
 
 
 def _seconds(text: str) -> float:
-    """`1m30s` in seconds."""
+    """A duration such as `1m30s` in seconds."""
     minutes, _, rest = text.rpartition("m")
     return 60 * float(minutes or 0) + float(rest.removesuffix("s") or 0)
 
 
 def quoted(command: list[str]) -> str:
-    """For a shell. `config` writes a dollar that is to reach the container as two."""
+    """A command quoted for a shell. `config` doubles each dollar sign that the container must receive."""
     return shlex.join(word.replace("$$", "$") for word in command)

@@ -1,4 +1,4 @@
-"""The services of docker-compose.yaml, all profiles, with two workers, once for all tests in here."""
+"""The services of docker-compose.yaml with all profiles and two workers, started once for all tests in this folder."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class Compose:
-    """The whole, seen from the machine that it runs on: what `Pipeline` wants of a world, and the containers."""
+    """The running services. Has the attributes of `World` that `Pipeline` uses, and `containers`."""
 
     def __init__(self, folder: Path, containers: Containers) -> None:
         self.folder = folder
@@ -63,7 +63,7 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
     if missing():
         pytest.exit(f"make compose: needs {', '.join(missing())}", returncode=pytest.ExitCode.USAGE_ERROR)
     folder = tmp_path_factory.mktemp("compose")
-    # One task to a worker, so that two tasks are on two workers; a password that looks like an option.
+    # One task per worker, so that two tasks use both workers; the password looks like a command-line option.
     variables = {"WORKER_CONCURRENCY": "1", "WORKERS": "2", "ADMIN_PASSWORD": "-dashed-and-dotted."}
     options = {f"{OPTION}SCHEDULE": "", f"{OPTION}WAIT_MINUTES": "0"}
     compose_file.write_project(folder, **variables, **options)

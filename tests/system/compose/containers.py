@@ -1,9 +1,9 @@
-"""What Docker does with docker-compose.yaml, without Docker: every service in Linux namespaces of its own.
+"""Runs docker-compose.yaml without Docker: every service gets Linux namespaces of its own.
 
-A service has a host name, an address on a bridge, the other services' names in its /etc/hosts, its volumes under
-/opt, its user, and a table of processes that ends with its first one. Commands, environment and health checks
-are the file's, unchanged. Instead of the images stand a virtual environment made by the Dockerfile (see `image`),
-and Debian's Postgres and Redis. Needs root, and Debian's packages that `missing` names.
+A service has a host name, an address on a bridge, the other services' names in its /etc/hosts, its volumes under /opt,
+its user, and a process namespace that ends with its first process. Commands, environment and health checks come
+unchanged from the file. Images are replaced: by a virtual environment made from the Dockerfile (see `image`), and by
+Debian's Postgres and Redis. Needs root and Debian packages; `missing` names what is not there.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _PACKAGES = {
     "ip": "iproute2",
     "curl": "curl",
 }
-#: Of the network of the containers; the machine itself is 1.
+#: First three bytes of the container network's addresses; this machine is .1.
 _NETWORK = "10.213.77."
-#: What the images bring along.
+#: Environment variables that the images set.
 _IMAGE = {
     "AIRFLOW_HOME": "/opt/airflow",
     "HOME": "/opt/airflow",
@@ -44,7 +44,7 @@ _IMAGE = {
 
 
 def missing() -> list[str]:
-    """Debian's packages that are not installed, and `root` when that is not the user."""
+    """Missing Debian packages, and `root` if the tests do not run as root."""
     packages = [package for command, package in _PACKAGES.items() if not shutil.which(command)]
     try:
         binaries()
@@ -54,7 +54,7 @@ def missing() -> list[str]:
 
 
 class Container:
-    """A running service, or one of several of it."""
+    """A running container of a service."""
 
     def __init__(self, service: Service, name: str, enter: str, process: Process) -> None:
         self.service = service
@@ -63,7 +63,7 @@ class Container:
         self._enter = enter
 
     def is_healthy(self) -> bool:
-        """Whether the file's own test says so; without one, whether it runs."""
+        """Whether the service's health check passes; for a service without one, whether it runs."""
         first = self._first_process()
         if first is None or not self.service.health:
             return first is not None
@@ -73,14 +73,14 @@ class Container:
         return done.returncode == 0
 
     def kill(self) -> float:
-        """kill -9 of process 1, and so by the kernel of all, as `docker kill`; when, in seconds since 1970."""
+        """Kill process 1, and with it all processes of the container, as `docker kill` does; return the time."""
         if first := self._first_process():
             os.kill(first, signal.SIGKILL)
         self.process.kill()
         return time.time()
 
     def _first_process(self) -> int | None:
-        """Process 1 of the container, by the number that the machine gives it."""
+        """Process id, on this machine, of the container's process 1."""
         try:
             children = psutil.Process(self.process.pid).children()
         except psutil.NoSuchProcess:
@@ -89,7 +89,7 @@ class Container:
 
 
 class Containers:
-    """The file's services on one machine."""
+    """The containers of all services, on this machine."""
 
     def __init__(self, folder: Path, services: dict[str, Service], image: dict[str, str]) -> None:
         self._folder = folder
@@ -111,15 +111,15 @@ class Containers:
         self._stack.close()
 
     def check(self) -> None:
-        """Raise ProcessDiedError if one has ended that nobody here ended."""
+        """Raise ProcessDiedError if a container has ended that no test ended."""
         self._family.check()
 
     def address(self, service: str) -> str:
-        """Where the first container of a service is reached from this machine."""
+        """The address of a service's first container."""
         return self._addresses[service]
 
     def up(self) -> None:
-        """Start all, each when what it depends on is as the file wants it, and wait until all are healthy."""
+        """Start all services in the order of their dependencies, and wait until all are healthy."""
         waiting = dict(self._services)
         while waiting:
             ready = [s for s in waiting.values() if all(self._is(*other) for other in s.depends_on.items())]
@@ -133,7 +133,7 @@ class Containers:
             self.wait_until_healthy(container)
 
     def check_started(self) -> None:
-        """As `check`, but for those that are to end with success."""
+        """Like `check`, but a container may end with exit code 0."""
         for name, process in list(self._family.processes.items()):
             if process.exit_code == 0:
                 del self._family.processes[name]
@@ -141,7 +141,7 @@ class Containers:
         self.check()
 
     def start(self, service_name: str, number: int = 1) -> Container:
-        """One more of a service, under a name of its own."""
+        """Start another container of a service; return it."""
         service = self._services[service_name]
         name = f"{service_name}-{number}"
         address = self._addresses[service_name] if number == 1 else f"{_NETWORK}{next(self._numbers)}"
@@ -154,7 +154,7 @@ class Containers:
         return self.running[name]
 
     def _write_etc(self, namespace: str, service: Service, name: str, address: str) -> None:
-        """What `ip netns exec` lays over /etc: the network's names, and the user that the image's entry point adds."""
+        """Write the files that `ip netns exec` mounts over /etc: hosts, and the user that the entry point adds."""
         etc = Path("/etc/netns") / namespace
         names = {"127.0.0.1": "localhost", address: name} | {a: other for other, a in self._addresses.items()}
         (etc / "hosts").write_text("".join(f"{where} {who}\n" for where, who in names.items()))
@@ -165,7 +165,7 @@ class Containers:
         (etc / "passwd").write_text(users)
 
     def wait_until_healthy(self, container: Container) -> None:
-        """Wait as long as the file does."""
+        """Wait for the time that the file allows, plus a minute."""
         end = time.monotonic() + container.service.patience + 60
         while not container.is_healthy():
             self.check()
@@ -184,7 +184,7 @@ class Containers:
         return {path.stem.rpartition("-")[0] for path in (self._folder / "logs").glob("*.log")}
 
     def _script(self, service: Service, name: str) -> str:
-        """What makes the container and then becomes its command."""
+        """A shell script that sets up the container and then becomes the service's command."""
         lines = [f"hostname {name}", "mount -t tmpfs tmpfs /opt", "mkdir -p /opt/airflow", "chmod 775 /opt/airflow"]
         for volume in service.volumes:
             lines += self._mount(volume)
@@ -196,18 +196,18 @@ class Containers:
         return "\n".join(lines)
 
     def _enter(self, service: Service, name: str) -> str:
-        """A command's start: the file's user and environment, what the image has, and nothing else."""
+        """The start of a command line: the file's user, and exactly the environment of the file and the image."""
         variables = {**self._image, "HOSTNAME": name, **service.environment}
         uid, _, gid = service.user.partition(":")
         user = f"setpriv --reuid={uid} --regid={gid} --clear-groups " if service.user else ""
         return f"{user}env -i {shlex.join(f'{key}={value}' for key, value in variables.items())}"
 
     def _mount(self, volume: Volume) -> Iterator[str]:
-        if volume.source == "database":  # in memory here
+        if volume.source == "database":  # is in memory here
             return
-        assert volume.target.startswith("/opt/"), volume  # all else would be the machine's own
+        assert volume.target.startswith("/opt/"), volume  # any other mount would change this machine's own files
         source = Path(volume.source)
-        if not source.is_absolute():  # a named volume: Docker gives it the owner that the image's folder has
+        if not source.is_absolute():  # a named volume: Docker gives it the owner that the folder has in the image
             source = self._folder / "volumes" / volume.source
             source.mkdir(parents=True, exist_ok=True)
             source.chmod(0o775)
@@ -219,7 +219,7 @@ class Containers:
 
 
 def _postgres(service: Service) -> list[str]:
-    """What the image's entry point does, with Debian's server: the file's user, password and database, in memory."""
+    """Do the work of the image's entry point with Debian's Postgres: user, password and database, all in memory."""
     wanted = {name: shlex.quote(value) for name, value in service.environment.items()}
     user = f"setpriv --reuid=postgres --regid=postgres --clear-groups {binaries()}"
     return [
@@ -248,7 +248,7 @@ def _bridge(name: str) -> Iterator[None]:
 
 @contextmanager
 def _namespace(name: str, bridge: str, address: str) -> Iterator[str]:
-    """A network of its own, tied to the bridge."""
+    """A network namespace, connected to the bridge."""
     hosts = Path("/etc/netns") / name
     _ip("netns", "add", name)
     try:
@@ -269,4 +269,4 @@ def _ip(*words: str) -> None:
     subprocess.run([str(shutil.which("ip")), *words], check=True, capture_output=True)
 
 
-assert not PROJECT.is_relative_to("/opt"), "containers lay a file system of their own over /opt"
+assert not PROJECT.is_relative_to("/opt"), "the checkout must not be under /opt: containers mount a file system over it"

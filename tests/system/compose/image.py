@@ -1,4 +1,4 @@
-"""The images of the Dockerfile as a virtual environment: its `RUN` lines, on what Airflow's own image has."""
+"""The images of the Dockerfile as a virtual environment: its `RUN` lines, on top of what Airflow's image contains."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pathlib import Path
 from sandbox.environment import PROJECT
 
 _DOCKERFILE = PROJECT / "Dockerfile"
-#: Of what Airflow's image brings along, what the services of docker-compose.yaml use.
+#: The providers of Airflow's image that the services of docker-compose.yaml use.
 _PROVIDERS = ("amazon", "celery", "fab", "postgres", "redis")
 
 
 @contextmanager
 def built() -> Iterator[dict[str, str]]:
-    """The variables that lead to it. Both targets are one: the second only adds to the first."""
-    # Where every user can read, as in an image, and not among the tests' files, where root alone can.
+    """Build the environment; return variables that select it. Serves both targets: the second adds to the first."""
+    # Readable by every user, as in an image; only root can read the tests' own files.
     with tempfile.TemporaryDirectory(prefix="label-detection-image-") as folder:
         Path(folder).chmod(0o755)
         programs = _build(Path(folder))
@@ -53,11 +53,11 @@ def _build(folder: Path) -> Path:
 
 
 def _copied(python: str, folder: Path) -> str:
-    """A Python of this machine where every user can read it."""
+    """A Python of this machine that every user can read. Copied if it is not the system's."""
     where = "import sys; print(sys.base_prefix, '%d.%d' % sys.version_info[:2])"
     done = subprocess.run([python, "-c", where], capture_output=True, text=True, check=True)
     prefix, version = done.stdout.split()
-    if Path(prefix) == Path("/usr"):  # the system's own: everybody reads that
+    if Path(prefix) == Path("/usr"):  # the system's Python: every user can read it
         return python
     shutil.copytree(prefix, folder, symlinks=True, ignore=shutil.ignore_patterns("test", "site-packages"))
     return str(folder / "bin" / f"python{version}")

@@ -47,10 +47,10 @@ def test_a_missing_secret_is_named_with_what_to_do(project: Path, secret: str) -
         compose_file.config(project, "local", "flower")
 
 
-def test_airflow_runs_as_whoever_owns_the_checkout_and_never_as_root(project: Path) -> None:
+def test_airflow_runs_as_the_owner_of_the_checkout_and_never_as_root(project: Path) -> None:
     env_file.replace(project / ".env", {"AIRFLOW_UID": "1234"})
     users = {name: service.user for name, service in compose_file.services(project, "local", "flower").items()}
-    assert {users.pop("postgres"), users.pop("redis")} == {""}  # their images see to it
+    assert {users.pop("postgres"), users.pop("redis")} == {""}  # the entry points of their images drop root
     assert set(users.values()) == {"1234:0"}
 
 
@@ -78,8 +78,8 @@ def test_an_image_is_built_once_for_all_its_services(project: Path) -> None:
     assert sorted(entry["image"] for entry in entries if "build" in entry) == sorted(ours)
 
 
-@pytest.mark.parametrize(("workers", "scale"), [({}, 1), ({"WORKERS": "3"}, 3)], ids=["not said", "said in .env"])
-def test_workers_are_as_many_as_env_says(project: Path, workers: dict[str, str], scale: int) -> None:
+@pytest.mark.parametrize(("workers", "scale"), [({}, 1), ({"WORKERS": "3"}, 3)], ids=["not set", "set in .env"])
+def test_env_sets_the_number_of_workers(project: Path, workers: dict[str, str], scale: int) -> None:
     env_file.replace(project / ".env", workers)
     assert compose_file.services(project)["airflow-worker"].scale == scale
 
@@ -97,7 +97,7 @@ def test_a_connection_of_ones_own_is_airflows(project: Path) -> None:
             assert service.environment["AIRFLOW_CONN_AWS_DEFAULT"] == "aws://?role_arn=mine"
 
 
-def test_what_ends_is_started_again_but_for_what_is_to_end(project: Path) -> None:
+def test_services_are_restarted_except_those_that_must_end(project: Path) -> None:
     entries = compose_file.config(project, "local", "flower")["services"]
     restarts = {name: entry["restart"] for name, entry in entries.items()}
     assert restarts.pop("airflow-init") == "no"
@@ -134,7 +134,9 @@ def test_the_checkouts_own_file_holds_no_secret() -> None:
         assert re.search(r"\$\{\w+:\?run make env\}|\$\$ADMIN_PASSWORD|ADMIN_PASSWORD: \"\"", line), line
 
 
-def test_pictures_are_put_and_results_read_from_outside(compose: Compose, pipeline: Pipeline, tmp_path: Path) -> None:
+def test_pictures_are_uploaded_and_results_read_from_outside(
+    compose: Compose, pipeline: Pipeline, tmp_path: Path
+) -> None:
     outside = tmp_path / ".env"
     shutil.copy(compose.folder / ".env", outside)
     env_file.replace(outside, {"LOCAL_AWS_ADDRESS": f"{compose.containers.address('local-aws')}:5000"})
@@ -145,6 +147,6 @@ def test_pictures_are_put_and_results_read_from_outside(compose: Compose, pipeli
 
 
 def demo(env: Path, *arguments: str) -> str:
-    """What `python -m demo --env` prints."""
+    """The output of `python -m demo --env`."""
     command = [sys.executable, "-m", "demo", "--env", str(env), *arguments]
     return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True, timeout=60).stdout

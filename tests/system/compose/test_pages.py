@@ -1,4 +1,4 @@
-"""The pages behind the login of Airflow's FAB auth manager, which has users, roles and rights in a database."""
+"""The pages behind Airflow's FAB auth manager, which keeps users, roles and permissions in a database."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.system.compose.conftest import Compose
 from tests.system.pipeline import DAG_ID, Pipeline
 
 
-def test_who_may_read_the_runs_sees_their_pictures_and_no_other_user_does(
+def test_only_users_who_may_read_the_runs_see_their_pictures(
     compose: Compose, pipeline: Pipeline, picture: bytes
 ) -> None:
     pipeline.exactly_once()
@@ -30,7 +30,7 @@ def test_who_may_read_the_runs_sees_their_pictures_and_no_other_user_does(
 
 
 def add_user(compose: Compose, name: str, role: str) -> None:
-    """A user whose password is their name."""
+    """Add a user whose password is the user's name."""
     names = {"username": name, "first_name": name, "last_name": name, "email": f"{name}@example.com"}
     body = names | {"password": name, "roles": [{"name": role}]}
     answer = requests.post(f"{compose.url}/auth/fab/v1/users", json=body, headers=login(compose), timeout=30)
@@ -38,12 +38,12 @@ def add_user(compose: Compose, name: str, role: str) -> None:
 
 
 def ask(compose: Compose, path: str, run_id: str, user: str | None, **params: str) -> requests.Response:
-    """What somebody gets; None: who is not logged in."""
+    """The answer to a user; None: without login."""
     token = {"_token": compose.api.token(user, user)} if user else {}
     params = {"run_id": run_id, **params}
     return requests.get(f"{compose.url}/label-detection/{path}", params=params, cookies=token, timeout=30)
 
 
 def login(compose: Compose) -> dict[str, str]:
-    """The first user's."""
+    """Log in as the first user."""
     return {"Authorization": f"Bearer {compose.api.token('admin', compose.password)}"}

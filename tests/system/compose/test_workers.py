@@ -1,4 +1,4 @@
-"""Images over several workers, and a worker that is killed among them."""
+"""A run on several workers, one of which is killed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.system.faults.images import outcomes
 from tests.system.pipeline import DAG_ID, Pipeline
 
 IMAGES = 300
-#: Images a second that the model does: the run outlasts the minute until Airflow misses a worker.
+#: Images per second of the model. The run outlasts the minute until Airflow notices a lost worker.
 RATE = 2.5
 
 
@@ -44,7 +44,7 @@ def test_a_run_goes_on_when_one_of_its_workers_is_killed_and_another_joins(
     keys = pipeline.upload(IMAGES, picture)
     run_id = pipeline.trigger()
     pipeline.wait_until(lambda: len(at_work(compose, run_id)) == 2)
-    pipeline.wait_until(lambda: len(by_consumer(pipeline, run_id)) == 2)  # both have written what they did
+    pipeline.wait_until(lambda: len(by_consumer(pipeline, run_id)) == 2)  # both workers have written their journals
     lost_task = at_work(compose, run_id)["airflow-worker-2"]
     killed_at = containers.running.pop("airflow-worker-2").kill()
     containers.start("airflow-worker", 3)
@@ -63,13 +63,13 @@ def test_a_run_goes_on_when_one_of_its_workers_is_killed_and_another_joins(
 
 
 def at_work(compose: Compose, run_id: str) -> dict[str | None, int]:
-    """The workers that analyse now, with the map index of their task."""
+    """The workers that run analysis tasks now, with the task's map index."""
     tasks = compose.api.tasks(DAG_ID, run_id)
     return {t.hostname: t.map_index for t in tasks if t.task_id == "analyse_images" and t.state == "running"}
 
 
 def hosts(compose: Compose, run_id: str) -> dict[int, list[str]]:
-    """Of each analysis task, the workers of its tries."""
+    """For each analysis task, the workers of its tries."""
     count = sum(task.task_id == "analyse_images" for task in compose.api.tasks(DAG_ID, run_id))
     path = f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/analyse_images"
     tries = {index: compose.api.call("GET", f"{path}/{index}/tries")["task_instances"] for index in range(count)}
@@ -77,7 +77,7 @@ def hosts(compose: Compose, run_id: str) -> dict[int, list[str]]:
 
 
 def by_consumer(pipeline: Pipeline, run_id: str) -> dict[tuple[int, str], int]:
-    """Images by the consumer that labelled them: map index and name, in the order in which they began to write.
+    """Labelled images by consumer: map index and name, in the order of their first journal part.
 
     Each try of a task is a consumer of its own, with its own parts of the run's journal.
     """
@@ -93,7 +93,7 @@ def by_consumer(pipeline: Pipeline, run_id: str) -> dict[tuple[int, str], int]:
 
 
 def by_worker(compose: Compose, pipeline: Pipeline, run_id: str) -> Counter[str]:
-    """Images by the worker; what a killed one labelled in its last seconds is in no journal, and so not counted."""
+    """Labelled images by worker. Does not count images of a killed worker's last seconds, which are in no journal."""
     tries = hosts(compose, run_id)
     consumers: dict[int, list[int]] = defaultdict(list)
     for (index, _), images in by_consumer(pipeline, run_id).items():

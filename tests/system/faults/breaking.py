@@ -1,4 +1,4 @@
-"""What can be broken in a running world, and how it is made whole again."""
+"""Break a running world, and repair it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MEMORY_GROUPS = Path("/sys/fs/cgroup/memory")
 
 
 class BreakablePipeline(WatchedPipeline):
-    """The pipeline, and the hammer."""
+    """The pipeline of a running world, with methods that break and repair it."""
 
     @property
     def dags_folder(self) -> Path:
@@ -34,26 +34,26 @@ class BreakablePipeline(WatchedPipeline):
         return self.world.options.dags_folder
 
     def kill_task(self, run_id: str, task_id: str, map_index: int | None = None) -> float:
-        """kill -9 of a task's process; when, in seconds since 1970."""
+        """Kill a task's process with SIGKILL; return the time, in seconds since 1970."""
         return _kill(self.task_process(run_id, task_id, map_index))
 
     def kill_supervisor(self, run_id: str, task_id: str) -> float:
-        """kill -9 of the executor's worker process, which supervises the task's."""
+        """Kill the executor's worker process, which supervises the task's, with SIGKILL; return the time."""
         supervisor = self.task_process(run_id, task_id).parent()
         assert supervisor is not None
         assert supervisor.pid != self.world.processes["scheduler"].pid
         return _kill(supervisor)
 
     def exhaust(self, run_id: str, task_id: str) -> tuple[float, str]:
-        """Have a task's process killed by the kernel for its memory, or as the kernel would; when, and how."""
+        """Kill a task's process by a memory limit, or else by SIGKILL; return the time and the way."""
         process = self.task_process(run_id, task_id)
         group = _MEMORY_GROUPS / f"label-detection-{process.pid}"
         try:
             group.mkdir()
-        except OSError:  # not ours to make, or version 2
+        except OSError:  # no permission, or cgroups version 2
             return _kill(process), "SIGKILL, as from the kernel"
         try:
-            (group / "memory.limit_in_bytes").write_text("4K")  # not one page more
+            (group / "memory.limit_in_bytes").write_text("4K")  # no further page of memory
             now = time.time()
             (group / "cgroup.procs").write_text(str(process.pid))
             process.wait(30)
@@ -62,7 +62,7 @@ class BreakablePipeline(WatchedPipeline):
         return now, "a memory cgroup"
 
     def kill(self, *components: str) -> float:
-        """kill -9 of components and all that they started; when."""
+        """Kill components and all processes that they started with SIGKILL; return the time."""
         now = time.time()
         for name in components:
             process = self.world.processes[name]
@@ -74,36 +74,36 @@ class BreakablePipeline(WatchedPipeline):
         return now
 
     def kill_alone(self, component: str) -> float:
-        """kill -9 of a component's main process; what it started lives on."""
+        """Kill a component's main process; its child processes live on. Returns the time."""
         self.world.processes[component].kill()
         return time.time()
 
     def start(self, *components: str) -> None:
-        """Start components again, and wait until Airflow is healthy."""
+        """Start ended components again, and wait until Airflow is healthy."""
         for name in components:
             if self.world.processes[name].exit_code is not None:
                 self.world.start_component(name)
         self.wait_until(lambda: set(self.world.api.health().values()) == {"healthy"}, 120)
 
     def add_fault(self, service: str, operation: str, **fault: Any) -> None:
-        """Make calls fail, besides those that fail already."""
+        """Make calls of an operation fail. Faults that were set before stay."""
         faults = [{"service": service, "operation": operation, **fault}, *self.world.control("faults")]
         self.world.control("faults", "PUT", faults)
 
     def fail_model(self, call: Call, **fault: Any) -> None:
-        """Make a call to the model fail, besides those that fail already."""
+        """Make a call to the model fail. Faults that were set before stay."""
         self.add_fault(calls().service, calls().operations[call], **fault)
 
     def hold(self, call: Call, when: str = "before") -> None:
-        """Hold the next such call to the model for minutes: its caller can be killed in it. See `is_held`."""
+        """Delay the next such call by minutes, so that its caller can be killed during the call. See `is_held`."""
         self.fail_model(call, delay=300, times=1, when=when)
 
     def no_switch(self) -> None:
-        """No dead man's switch can be made: what is tested is another layer."""
+        """Make the creation of a dead man's switch fail, for tests of another layer."""
         self.add_fault("scheduler", "*", status=403, code="AccessDeniedException")
 
     def heal(self) -> None:
-        """No call fails any more."""
+        """Remove all faults."""
         self.world.control("faults", "DELETE")
 
     def freeze(self, status: str) -> None:
@@ -112,12 +112,12 @@ class BreakablePipeline(WatchedPipeline):
         self.world.control("model", "PUT", {"status": status})
 
     def land_start(self) -> None:
-        """A start request that was on its way arrives."""
+        """Send a start request, as if one that was on its way arrives now."""
         with hook_of(self.world.aws_environment) as hook:
             hook.start(1)
 
     def stop_the_model(self) -> None:
-        """As somebody else does."""
+        """Stop the model, as somebody outside the pipeline does."""
         with hook_of(self.world.aws_environment) as hook:
             hook.stop()
 
@@ -127,39 +127,39 @@ class BreakablePipeline(WatchedPipeline):
         self.world.api.call("PATCH", path, {"new_state": state})
 
     def mark_run(self, run_id: str, state: str) -> float:
-        """Mark a run as success or failed; when."""
+        """Mark a run as success or failed; return the time."""
         self.world.api.set_run_state(DAG_ID, run_id, state)
         return time.time()
 
     def clear(self, run_id: str, *task_ids: object) -> None:
-        """Clear failed tasks alone, given as an id or as [id, map index]."""
+        """Clear failed tasks only; each is an id or [id, map index]."""
         body = {"dag_run_id": run_id, "task_ids": list(task_ids), "only_failed": True, "dry_run": False}
         self.world.api.call("POST", f"/dags/{DAG_ID}/clearTaskInstances", body)
 
     def delete_run(self, run_id: str, dag_id: str = DAG_ID) -> float:
-        """Delete a run, also one that is running; when."""
-        with suppress(ApiError):  # a run that is over need not be queued first
+        """Delete a run, even a running one; return the time."""
+        with suppress(ApiError):  # only a run that is not over must be set to queued first
             if self.world.api.run_state(dag_id, run_id) not in OVER:
                 self.world.api.set_run_state(dag_id, run_id, "queued")
         self.world.api.call("DELETE", f"/dags/{dag_id}/dagRuns/{run_id}")
         return time.time()
 
     def look_now(self) -> float:
-        """Let the watchdog look, and wait until it has; when it was told to."""
+        """Run the watchdog, and wait until the run has ended; return the time of the trigger."""
         at = time.time()
         run_id = self.world.api.trigger(WATCHDOG)
         assert self.world.api.wait_for_run(WATCHDOG, run_id, 240, self.world.check) == "success"
         return at
 
     def rewrite_dag(self, old: str, new: str) -> None:
-        """Change the DAG's file, and wait until Airflow has read it."""
+        """Replace `old` by `new` in the DAG file, and wait until Airflow has parsed it."""
         path = self.dags_folder / DAG_FILE
         text = path.read_text()
-        assert old in text, f"{old!r} is not in {DAG_FILE} any more"
+        assert old in text, f"{old!r} is no longer in {DAG_FILE}: change the test"
         self._write(path, text.replace(old, new, 1))
 
     def restore_dag(self) -> None:
-        """The DAG's file as it is in the repository."""
+        """Restore the DAG file from the repository."""
         path, ours = self.dags_folder / DAG_FILE, PROJECT / "dags" / DAG_FILE
         if path.read_bytes() != ours.read_bytes():
             self._write(path, ours.read_text())
@@ -179,7 +179,7 @@ class BreakablePipeline(WatchedPipeline):
         self.wait_until(read, 60)
 
     def tidy(self) -> None:
-        """As it was before the test: no faults, no runs, no leases, nothing in queue or source bucket, all alive."""
+        """Restore the initial state: no faults, runs or leases, all components alive, queue and buckets empty."""
         self.heal()
         self.start(*COMPONENTS)
         self.restore_dag()
@@ -195,13 +195,13 @@ class BreakablePipeline(WatchedPipeline):
         self.empty()
 
     def empty(self) -> None:
-        """Empty the buckets and the queue, what is in flight included."""
+        """Empty the buckets and the queue, including messages in flight."""
         url = self.world.setting("queue_url")
         for bucket in ("source_bucket", "final_bucket"):
             for key in self.keys(bucket):
                 self.s3.delete_object(Bucket=self.world.setting(bucket), Key=key)
         while self.depth() != (0, 0):
-            with suppress(self.sqs.exceptions.PurgeQueueInProgress):  # once a minute
+            with suppress(self.sqs.exceptions.PurgeQueueInProgress):  # SQS allows one purge per minute
                 self.sqs.purge_queue(QueueUrl=url)
             for message in self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get(
                 "Messages", []
@@ -212,7 +212,7 @@ class BreakablePipeline(WatchedPipeline):
         return [dag_id for dag_id in DAGS if self.world.api.has_dag(dag_id)]
 
     def _end_runs(self) -> None:
-        """No run goes on, and no task of one."""
+        """End all runs and their tasks."""
         for dag_id in self._dags():
             for run in self.world.api.runs(dag_id):
                 if run["state"] in OVER:
@@ -224,7 +224,7 @@ class BreakablePipeline(WatchedPipeline):
         self.wait_until(lambda: not self._task_processes(), 60)
 
     def _task_processes(self) -> list[int]:
-        """Children of the executor's workers: each runs a task."""
+        """Ids of the processes that run tasks: the children of the executor's workers."""
         scheduler = self.world.processes["scheduler"].pid
         found = []
         for pid in self.world.processes["scheduler"].members():
@@ -236,7 +236,7 @@ class BreakablePipeline(WatchedPipeline):
 
 
 def copy_dags(folder: Path) -> Path:
-    """A dags folder of its own, whose files a test may break."""
+    """Copy the dags folder, so that a test can change its files."""
     shutil.copytree(PROJECT / "dags", folder, ignore=shutil.ignore_patterns("__pycache__"))
     return folder
 
@@ -244,5 +244,5 @@ def copy_dags(folder: Path) -> Path:
 def _kill(process: psutil.Process) -> float:
     now = time.time()
     process.kill()
-    process.wait(30)  # until its parent has taken notice
+    process.wait(30)  # until its parent has reaped it
     return now

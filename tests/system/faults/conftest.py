@@ -1,6 +1,6 @@
-"""A world to break: Airflow's components as processes of their own, on Postgres, once for all tests in here.
+"""A world to break: Airflow's components as separate processes, on Postgres, started once for all tests in here.
 
-Each test finds it whole, and leaves it so.
+Before and after each test the world is in its initial state.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.system.faults.images import Outcomes, outcomes
 from tests.system.faults.kind import kind, name_the_endpoint
 from tests.system.faults.results import FaultResult, Layer
 
-#: The names are given, so that Airflow can be told before they are made.
+#: Fixed ARNs, so that Airflow can be configured before the resources exist.
 TOPIC_ARN = "arn:aws:sns:us-east-1:123456789012:label-detection-alarms"
 ROLE_ARN = "arn:aws:iam::123456789012:role/label-detection-dead-man-switch"
 _SETTINGS = {
@@ -44,10 +44,10 @@ _AWS = {
     "seed": str(SEED),
 }
 
-#: Pictures of most tests: some seconds of work for the model.
+#: Pictures of most tests: the model needs some seconds for them.
 IMAGES = 50
 ANALYSIS_ENDS = "the end of the analysis"
-#: Seconds until Airflow misses a task whose worker is lost, as the world is configured.
+#: Seconds until Airflow notices a task whose worker is lost, in this world's configuration.
 HEARTBEAT = 35.0
 TICK = "the watchdog's next run"
 
@@ -88,7 +88,7 @@ def _world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture
 def alarms(pipeline: BreakablePipeline) -> Iterator[str]:
-    """The URL of a queue that gets what is said to people."""
+    """The URL of a queue that receives the pipeline's notices."""
     sns = pipeline.client("sns")
     url = pipeline.sqs.create_queue(QueueName="alarms")["QueueUrl"]
     arn = "arn:aws:sqs:us-east-1:123456789012:alarms"
@@ -100,7 +100,7 @@ def alarms(pipeline: BreakablePipeline) -> Iterator[str]:
 
 @pytest.fixture
 def pipeline(_world: World) -> Iterator[BreakablePipeline]:
-    """The pipeline, whole before and after."""
+    """The pipeline, in its initial state before and after the test."""
     pipeline = BreakablePipeline(_world, _world.s3, _world.sqs)
     pipeline.tidy()
     yield pipeline
@@ -109,11 +109,11 @@ def pipeline(_world: World) -> Iterator[BreakablePipeline]:
 
 @pytest.fixture
 def conclude(pipeline: BreakablePipeline) -> Conclude:
-    """The end of each test: the model goes off in time, every image has one outcome, and a row says so.
+    """Ends a test: checks that the model goes off in time and that every image has one outcome; adds a table row.
 
-    `at`: when the fault was made, in seconds since 1970; `clock`: what the layer's bound is counted from, in words and
-    as a time, unless that is the fault; `extra`: seconds that Airflow needs to notice, on top; `rest`:
-    whether the next run is started, to label what is left.
+    `at`: time of the fault, in seconds since 1970; `clock`: description and time of the moment from which the layer's
+    bound is counted, by default the fault; `extra`: additional seconds until Airflow notices; `rest`: whether another
+    run labels what is left.
     """
 
     def conclude(
@@ -152,7 +152,7 @@ def conclude(pipeline: BreakablePipeline) -> Conclude:
 
 
 def label_the_rest(pipeline: BreakablePipeline, keys: list[str], first: Outcomes) -> str:
-    """What became of the images, and what the next run makes of those that are left, in words."""
+    """The outcomes of the images as text. Starts another run if images are pending, and adds what it labelled."""
     if not first.pending:
         return str(first)
     pipeline.heal()
@@ -163,13 +163,13 @@ def label_the_rest(pipeline: BreakablePipeline, keys: list[str], first: Outcomes
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """The table. In the gate every layer must be in it."""
+    """Print the table. In the gate, fail if a layer has no row in it."""
     if session.config.option.markexpr not in {"gate", "model", "faults"}:
         return
     results.show(results.MEASURED)
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     missing = {layer.words for layer in Layer} - {row.layer for row in results.MEASURED}
-    if session.config.option.markexpr == "model":  # the part for another kind of models is about its own life
+    if session.config.option.markexpr == "model":  # the suite for another model type tests only its life cycle
         missing &= {Layer.TEARDOWN.words}
     if os.environ.get("CI") and missing and session.exitstatus == 0 and reporter:
         reporter.write_line(f"no fault was measured of: {', '.join(sorted(missing))}", red=True)

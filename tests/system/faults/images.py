@@ -1,4 +1,4 @@
-"""What became of images: a look into the buckets and the queue."""
+"""Find the outcomes of images in the buckets and on the queue."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.system.pipeline import Pipeline
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Images by outcome."""
+    """Number of images by outcome."""
 
     labelled: int
     rejected: int
@@ -21,9 +21,9 @@ class Outcomes:
 
 
 def outcomes(pipeline: Pipeline, keys: list[str]) -> Outcomes:
-    """How many of the uploaded images are labelled, rejected, pending: each exactly one of them.
+    """Count the uploaded images that are labelled, rejected and pending. Each must have exactly one outcome.
 
-    :raises AssertionError: naming the first image that is in none or in two, or is pending without a message.
+    :raises AssertionError: an image has none or two, or is pending without a message; the message has its key.
     """
     source, final = set(pipeline.keys("source_bucket")), pipeline.keys("final_bucket")
     found = {"labelled": 0, "rejected": 0, "pending": 0}
@@ -34,7 +34,7 @@ def outcomes(pipeline: Pipeline, keys: list[str]) -> Outcomes:
             "rejected": sum(name.startswith(f"rejected/{stem}-") and name.endswith(".json") for name in final),
             "pending": int(key in source),
         }
-        if of_image["labelled"] and of_image["pending"]:  # labelled, and killed before it was deleted: not over yet
+        if of_image["labelled"] and of_image["pending"]:  # killed before the delete: not finished
             of_image["labelled"] = 0
         assert sum(of_image.values()) == 1, (key, of_image)
         found = {name: count + of_image[name] for name, count in found.items()}

@@ -1,4 +1,4 @@
-"""Rows of measurements: JSON lines in `.results/<kind of model>/`, and a table in `docs/faults.md`."""
+"""Measurements, stored as JSON lines in `.results/<model type>/` and as a table in `docs/faults.md`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ DOCS = PROJECT / "docs" / "faults.md"
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The rows that were kept, as JSON."""
+    """The stored rows, as JSON."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def add(path: Path, row: Any) -> None:
-    """Keep a row, a dataclass, instead of the one that the same fault had before."""
+    """Store a row (a dataclass). It replaces the stored row of the same fault."""
     kept = [*(before for before in read(path) if before["fault"] != row.fault), asdict(row)]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in kept))
@@ -34,6 +34,6 @@ def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def write(docs: Path, begin: str, end: str, table: str) -> None:
-    """Put a table between its markers, instead of the one before."""
+    """Write a table between its markers in the page; it replaces the old one."""
     head, rest = docs.read_text().split(begin)
     docs.write_text(f"{head}{begin}\n{table}\n{end}{rest.split(end)[1]}")

@@ -1,4 +1,4 @@
-"""The kind of model that the suite runs with: `make faults MODEL=sagemaker`; LABEL_DETECTION_MODEL, for its tests."""
+"""The model type that the suite uses: `make faults MODEL=sagemaker`. Its tests set LABEL_DETECTION_MODEL."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MODEL_ARN = "AIRFLOW__LABEL_DETECTION__MODEL_ARN"
 
 
 def kind() -> str:
-    """Its name; the session ends when there is no such kind."""
+    """The name of the model type. An unknown name ends the session."""
     chosen = os.environ.get("LABEL_DETECTION_MODEL") or "rekognition"
     if chosen not in KINDS:
         pytest.exit(f"make faults: MODEL must be one of {', '.join(KINDS)}, not {chosen}", pytest.ExitCode.USAGE_ERROR)
@@ -30,24 +30,24 @@ def kind() -> str:
 
 
 def calls() -> ModelCalls:
-    """What it is asked."""
+    """The API calls of the model type."""
     return CALLS[kind()]
 
 
 @contextmanager
 def hook_of(aws: Mapping[str, str]) -> Iterator[ModelHook]:
-    """A hook for the model of an embedded AWS, whose variables are given, from here."""
+    """The hook for the model of an embedded AWS. `aws`: the variables of that AWS."""
     with patch.dict(os.environ, dict(aws)):
         yield hook_for(model_of(aws[_MODEL_ARN]), None, Config(retries={"mode": "standard", "total_max_attempts": 10}))
 
 
 def named_as_configured(detect: Detect, aws: Mapping[str, str]) -> Detect:
-    """With the names of classes that the embedded AWS gives."""
+    """Make a detect function use the class names that the embedded AWS configures."""
     return naming(detect, [name for name in aws.get(_CLASS_NAMES, "").split(",") if name])
 
 
 def name_the_endpoint(sagemaker: Any, model_arn: str) -> None:
-    """An endpoint that a control page puts there has the name of the last one: from now on that of the pipeline's."""
+    """Create the pipeline's endpoint: control pages that start an endpoint use the name of the newest one."""
     if kind() == "sagemaker":
         config = model_of(model_arn).parts["config"]
         sagemaker.create_endpoint(EndpointName=endpoint_name(model_of(model_arn)), EndpointConfigName=config)

@@ -1,6 +1,6 @@
-"""What was measured: a row for each fault, kept as JSON lines, shown as a table, written into the docs.
+"""The measurements: a row for each fault, stored as JSON lines, printed as a table, and written into the docs.
 
-`python -m tests.system.faults.results` writes the rows that were kept into `docs/faults.md`.
+`python -m tests.system.faults.results` writes the stored rows into `docs/faults.md`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _COLUMNS = ("fault", "layer", "bound", "counted from", "measured", "from the fau
 
 
 class Layer(Enum):
-    """What switches the model off, and the seconds that it may take from the moment its clock starts."""
+    """A layer that switches the model off, and the seconds that it may take from the moment its clock starts."""
 
     TEARDOWN = "teardown", 30.0
     DEADLINE = "deadline and teardown", 30.0
-    WATCHDOG = "watchdog", 30.0  # from its tick, which comes every 10 minutes
+    WATCHDOG = "watchdog", 30.0  # from the watchdog's tick, every 10 minutes
     SWITCH = "dead man's switch", 60.0
     NEVER_ON = "none: it stays off", 0.0
 
@@ -36,23 +36,23 @@ class Layer(Enum):
 
 @dataclass(frozen=True)
 class FaultResult:
-    """A fault and what came of it, times in seconds; `clock`: what the bound is counted from, in words."""
+    """A fault and its effect; times in seconds. `clock`: description of the moment from which the bound is counted."""
 
     fault: str
     layer: str
     bound: float
     clock: str
-    off_after: float  # from the clock's start
+    off_after: float  # from the start of the clock
     off_after_fault: float
     images: str
 
     @property
     def is_kept(self) -> bool:
-        """Whether the bound was kept."""
+        """Whether the model went off within the bound."""
         return self.off_after <= self.bound
 
     def cells(self) -> tuple[str, ...]:
-        """The row, as it is shown."""
+        """The row's cells, as text."""
         times = (_seconds(self.off_after), _seconds(self.off_after_fault))
         return self.fault, self.layer, f"{self.bound:.0f} s", self.clock, *times, self.images
 
@@ -66,13 +66,13 @@ MEASURED: list[FaultResult] = []
 
 
 def add(row: FaultResult) -> None:
-    """Keep a row, instead of the one that the same fault had before."""
+    """Store a row. It replaces the stored row of the same fault."""
     MEASURED.append(row)
     kept_rows.add(RESULTS, row)
 
 
 def read() -> list[FaultResult]:
-    """The rows that were kept."""
+    """The stored rows."""
     return [FaultResult(**row) for row in kept_rows.read(RESULTS)]
 
 
@@ -85,14 +85,14 @@ def show(found: list[FaultResult]) -> None:
 
 
 def markdown(found: list[FaultResult]) -> str:
-    """The table for the docs, layer by layer."""
+    """The table for the docs, ordered by layer."""
     layers = [layer.words for layer in Layer]
     ordered = sorted(found, key=lambda row: layers.index(row.layer))
     return kept_rows.markdown(_COLUMNS, [row.cells() for row in ordered])
 
 
 def write_docs(found: list[FaultResult], docs: Path = kept_rows.DOCS) -> None:
-    """Put the table into the docs, instead of the one before."""
+    """Write the table into the docs; it replaces the old one."""
     kept_rows.write(docs, BEGIN, END, markdown(found))
 
 

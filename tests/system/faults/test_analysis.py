@@ -1,4 +1,4 @@
-"""An analysis that fails by itself."""
+"""Analysis tasks that fail, take too long, or run out of time."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_model_whose_time_is_up(pipeline: BreakablePipeline, conclude: Conclud
     pipeline.no_switch()
     run_id = pipeline.trigger(max_model_minutes=0.25)
     pipeline.until_status("RUNNING")
-    deadline = pipeline.lease_ends()  # without grace they are one
+    deadline = pipeline.lease_ends()  # without a grace both times are equal
     pipeline.until_over(run_id)
     conclude(
         "the deadline comes while images are left", Layer.DEADLINE, keys, at=deadline, clock=("the deadline", deadline)

@@ -1,4 +1,4 @@
-"""What people do to a run in Airflow's pages."""
+"""Manual actions on a run in Airflow's UI."""
 
 from __future__ import annotations
 

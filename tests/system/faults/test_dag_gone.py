@@ -1,4 +1,4 @@
-"""A DAG that Airflow does not schedule any more, with the model on."""
+"""A DAG that Airflow no longer schedules, while the model is on."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tests.system.faults.conftest import IMAGES, TICK, Conclude
 from tests.system.faults.results import Layer
 from tests.system.pipeline import DAG_ID
 
-#: Seconds until the watchdog believes that nothing goes on.
+#: Seconds until the watchdog concludes that no task of the run goes on.
 _STUCK = 125.0
-#: Long enough to start the model and look at some images.
+#: Long enough to start the model and to label some images.
 _MINUTES = 0.4
 
 

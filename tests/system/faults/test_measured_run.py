@@ -1,4 +1,4 @@
-"""What the bench sees of a run, in the small: nothing that Airflow keeps grows with the backlog."""
+"""The bench's measurements of a small run: nothing that Airflow stores grows with the backlog."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model, and a service, that do not do as they are told."""
+"""A model that fails or changes by itself, and a service whose answers fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""kill -9 of Airflow's own processes."""
+"""Airflow's own processes, killed with SIGKILL."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.system.faults.breaking import BreakablePipeline
 from tests.system.faults.conftest import ANALYSIS_ENDS, IMAGES, Conclude
 from tests.system.faults.results import Layer
 
-#: Seconds until what was killed is started again.
+#: Seconds until a killed process is started again.
 _AWAY = 5.0
 
 

@@ -1,4 +1,4 @@
-"""kill -9 of a task's process."""
+"""A task's process, killed with SIGKILL."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_during_start_until_no_try_is_left(pipeline: BreakablePipeline, conclude
     run_id = pipeline.trigger()
     pipeline.until_held("start")
     first = killed = pipeline.kill_task(run_id, "start_model")
-    for _ in range(2):  # the retries find the model on, and ask for it no more: held where they look
+    for _ in range(2):  # retries find the model on and do not request it again, so each is held at its describe
         pipeline.hold("describe")
         pipeline.until_held("describe")
         killed = pipeline.kill_task(run_id, "start_model")

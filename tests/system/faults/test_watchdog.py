@@ -1,4 +1,4 @@
-"""The watchdog leaves alone what is not its own, and says what it did."""
+"""The watchdog leaves other models alone, and reports what it did."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_model_that_was_not_leased_from_here_is_not_touched(pipeline: Breakabl
 
 
 @pytest.mark.gate
-def test_people_are_told_of_a_failed_stop_a_failed_run_and_what_the_watchdog_did(
+def test_notices_report_a_failed_stop_a_failed_run_and_an_action_of_the_watchdog(
     pipeline: BreakablePipeline, conclude: Conclude, picture: bytes, alarms: str
 ) -> None:
     keys = pipeline.upload(IMAGES, picture)
@@ -68,8 +68,8 @@ def test_people_are_told_of_a_failed_stop_a_failed_run_and_what_the_watchdog_did
 
 
 def received(pipeline: BreakablePipeline, queue_url: str, count: int) -> list[tuple[str, str]]:
-    """Subjects and texts in the order that they were published in."""
-    found: dict[str, dict[str, str]] = {}  # by message: SQS may deliver one twice
+    """Subjects and texts, in the order of their publication."""
+    found: dict[str, dict[str, str]] = {}  # by message id, because SQS may deliver a message twice
 
     def enough() -> bool:
         for message in pipeline.sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get(

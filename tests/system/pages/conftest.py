@@ -19,17 +19,17 @@ from tests.seed import SEED
 from tests.system.conftest import make_place
 
 DAG_ID = "label_detection"
-#: A user of each role that matters; the last one may see nothing.
+#: A user for each tested role; the last one has no role.
 USERS = {"admin": "admin", "viewer": "viewer", "nobody": ""}
-#: Below which Airflow stands, as a proxy for several teams may have it: no page may take it for granted that it is "/".
+#: The path below which Airflow is served, as behind a proxy for several teams. No page may assume "/".
 PATH = "/team-a"
-#: A page of pictures, as the page asks for it.
+#: Pictures per page of the gallery.
 PAGE_SIZE = 24
 
 
 @dataclass(frozen=True)
 class Site:
-    """Airflow with a run that has ended; `uploaded`: by key."""
+    """Airflow with a finished run; `uploaded`: pictures by key."""
 
     world: World
     run_id: str
@@ -37,20 +37,20 @@ class Site:
 
     @property
     def run_page(self) -> str:
-        """Airflow's own page of the run, with the pictures in it."""
+        """Airflow's page of the run, with the gallery in a frame."""
         return f"{self.world.url}/dags/{DAG_ID}/runs/{quote(self.run_id)}/plugin/labelled_pictures"
 
     @property
     def pages(self) -> str:
-        """Where the pages are, without Airflow around them."""
+        """The base URL of our pages, without Airflow's frame."""
         return f"{self.world.url}/label-detection"
 
     def gallery(self, **params: str) -> str:
-        """The run's pictures, without Airflow around them."""
+        """The URL of the run's gallery, without Airflow's frame."""
         return f"{self.pages}/runs/{DAG_ID}?{urlencode({'run_id': self.run_id, **params})}"
 
     def get(self, path: str, user: str | None = None, **params: object) -> requests.Response:
-        """What a user's browser gets; None: nobody is logged in."""
+        """The answer to a user's browser; None: without login."""
         cookies = {"_token": self.world.api.token(user, user)} if user else {}
         given: Any = {"run_id": self.run_id, **params}
         with requests.Session() as session:
@@ -58,12 +58,12 @@ class Site:
             return session.get(f"{self.pages}/{path}", params=given, cookies=cookies, timeout=30)
 
     def images(self, **params: object) -> list[dict[str, Any]]:
-        """All images, as the data has them."""
+        """All images of the run, as the gallery's data lists them."""
         found: list[dict[str, Any]] = self.get(f"runs/{DAG_ID}/images", "viewer", size=100, **params).json()["images"]
         return found
 
     def documents(self) -> dict[str, dict[str, Any]]:
-        """The labelled images' documents, by source key."""
+        """The label documents, by source key."""
         bucket = self.world.setting("final_bucket")
         pages = self.world.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
         keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
@@ -86,7 +86,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             "stop-seconds": "2",
             "rate": "50",
             "seed": str(SEED),
-            "duplicate-share": "0",  # the tests know how many lines there are
+            "duplicate-share": "0",  # the tests check the number of journal lines
         },
         environment={
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
@@ -100,7 +100,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         world.api.wait_for_dag(DAG_ID, check=world.check)
         uploaded = pictures()
         upload(world.s3, world.setting("source_bucket"), uploaded)
-        world.control("queues", "DELETE")  # GetQueueAttributes counts them at once
+        world.control("queues", "DELETE")  # makes GetQueueAttributes report the current counts
         run_id = world.api.trigger(DAG_ID, "manual__2026-11-22T06:00:00+00:00")
         assert world.api.wait_for_run(DAG_ID, run_id, 300, world.check) == "success"
         yield Site(world, run_id, {picture.key: picture for picture in uploaded})
@@ -108,7 +108,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @dataclass
 class Visitor:
-    """A user at a browser; `trouble`: errors in its console, and dialogs that nobody asked for."""
+    """A user with a browser; `trouble`: errors in the console, and unexpected dialogs."""
 
     page: Page
     site: Site
@@ -116,11 +116,11 @@ class Visitor:
 
     @property
     def inside(self) -> FrameLocator:
-        """What is in Airflow's frame."""
+        """The content of Airflow's frame."""
         return self.page.frame_locator("iframe")
 
     def note(self, message: ConsoleMessage) -> None:
-        """An error of our pages'; Airflow's own are its own."""
+        """Collect an error of our pages. Errors of Airflow's own pages are ignored."""
         if message.type == "error" and "/label-detection/" in message.location["url"]:
             self.trouble.append(message.text)
 
@@ -133,7 +133,7 @@ class Visitor:
         self.inside.locator("#images > li").first.wait_for()
 
     def wait_for_pictures(self) -> list[dict[str, Any]]:
-        """The pictures of a page, once they are there: name, address, size, boxes in ratios of the picture."""
+        """Wait for a page's pictures, and measure them: name, address, size, boxes in ratios of the picture."""
         self.inside.locator("#status", has_text="picture").wait_for()
         found: list[dict[str, Any]] = self.inside.locator("#images").evaluate(_MEASURE)
         return found
@@ -161,7 +161,7 @@ def visit(chromium_browser: Browser, site: Site) -> Iterator[Any]:
         context.close()
 
 
-#: Where each box is drawn on the screen, in ratios of the picture as it is drawn there.
+#: JavaScript: the boxes as they are on the screen, in ratios of the shown picture.
 _MEASURE = """
 async (list) => {
   const measured = [];

@@ -1,4 +1,4 @@
-"""That the pages can be read and used by everybody: axe-core's rules, and the keyboard alone."""
+"""Accessibility of the pages: axe-core's rules, and use by keyboard only."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_axe_finds_nothing_wrong(site: Site, visit: Visit, width: int, scheme: s
     found: dict[str, list[str]] = {}
     for sight in SIGHTS:
         sight(page, site)
-        # Playwright evaluates it: the pages' own policy would let no script of others in.
+        # evaluated by Playwright, because the pages' own policy blocks foreign scripts
         violations = Axe().run(page).response["violations"]
         found |= {f"{sight.__name__}: {one['id']}": [_node(node) for node in one["nodes"]] for one in violations}
     assert found == {}
@@ -69,7 +69,7 @@ def _node(node: dict[str, Any]) -> str:
     return f"{node['target']}: {node['failureSummary']}"
 
 
-#: Where the focus is: the group that it is in, and its place on the page.
+#: JavaScript: the focused element's group, and its position on the page.
 _FOCUSED = """
 () => {
   const one = document.activeElement;
@@ -98,7 +98,7 @@ def test_tab_goes_through_the_page_as_it_is_read(site: Site, visit: Visit, width
 
 
 @pytest.mark.parametrize("key", ["Tab", "Shift+Tab"])
-def test_an_open_picture_keeps_the_focus_until_escape_gives_it_back(visit: Visit, key: str) -> None:
+def test_an_open_picture_keeps_the_focus_until_escape_returns_it(visit: Visit, key: str) -> None:
     visitor = visit("viewer")
     visitor.open_pictures()
     inside, keyboard = visitor.inside, visitor.page.keyboard
@@ -109,7 +109,7 @@ def test_an_open_picture_keeps_the_focus_until_escape_gives_it_back(visit: Visit
     seen = []
     for _ in range(inside.locator("#large").locator("button:enabled, a, pre").count() + 2):
         keyboard.press(key)
-        assert visitor.page.evaluate("document.activeElement.localName") == "iframe", "the focus is in Airflow's page"
+        assert visitor.page.evaluate("document.activeElement.localName") == "iframe", "the focus must stay in the frame"
         focused = inside.locator("*:focus")
         seen.append(focused.evaluate("one => one.closest('#large') && (one.id || one.className)"))
     assert None not in seen

@@ -1,4 +1,4 @@
-"""From Airflow's own page of a task to what the project shows, in a real Chromium."""
+"""The links from Airflow's page of a task to the project's pages, in a real Chromium."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_tasks_button_leads_to_the_runs_pictures(site: Site, visit: Callable[.
     visitor.inside.locator("#images > li").first.wait_for()
 
 
-def test_a_run_is_said_in_one_line_among_its_xcoms(site: Site) -> None:
+def test_the_xcoms_describe_the_run_in_one_line(site: Site) -> None:
     path = f"/dags/{DAG_ID}/dagRuns/{quote(site.run_id)}/taskInstances/write_report/xcomEntries/summary"
     line = site.world.api.call("GET", path)["value"]
     good = sum(picture.is_good for picture in site.uploaded.values())

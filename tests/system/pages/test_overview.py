@@ -1,4 +1,4 @@
-"""The overview, when a model was left on and a picture waits: on a real Airflow, in a real Chromium."""
+"""The overview while a model is left on and a picture waits: on a real Airflow, in a real Chromium."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _left_on(site: Site) -> Iterator[None]:
     place: dict[str, Any] = {"Bucket": world.setting("source_bucket"), "Key": "waiting.png"}
     world.control("model", "PUT", {"status": "RUNNING"})
     world.s3.put_object(**place, Body=b"1")
-    world.control("queues", "DELETE")  # GetQueueAttributes counts it at once
+    world.control("queues", "DELETE")  # makes GetQueueAttributes report the current counts
     yield
     world.control("model", "PUT", {"status": "STOPPED"})
     queue = world.setting("queue_url")

@@ -1,4 +1,4 @@
-"""What users see in Airflow's own UI, on a real Airflow, in a real Chromium."""
+"""The project's pages in Airflow's UI, on a real Airflow, in a real Chromium."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.system
 
 Visit = Callable[..., Visitor]
 MARKUP = "<script>alert(1)</script>.png"
-#: A box's edge on the screen: pixels of a stroke, of some hundred.
+#: Tolerance for a box's edge: pixels, because of its stroke.
 CLOSE = 0.02
 
 
@@ -24,7 +24,7 @@ def expected_boxes(document: dict[str, Any]) -> list[list[float]]:
 
 
 def everything(visitor: Visitor) -> list[dict[str, Any]]:
-    """All pages of pictures, one after the other, as they are drawn."""
+    """The measured pictures of all gallery pages."""
     found = visitor.wait_for_pictures()
     while visitor.inside.locator("#next").is_enabled():
         first = found[-1]["id"]
@@ -40,7 +40,7 @@ def test_every_picture_has_its_own_boxes_where_its_document_has_them(site: Site,
     seen = everything(visitor)
     assert {one["name"] for one in seen} == set(site.uploaded)
     documents = site.documents()
-    assert sum(len(document["labels"]) for document in documents.values()) > 15, "the model has found nothing"
+    assert sum(len(document["labels"]) for document in documents.values()) > 15, "the model must have found objects"
     for one in seen:
         picture = site.uploaded[one["name"]]
         if not picture.is_good:
@@ -49,7 +49,7 @@ def test_every_picture_has_its_own_boxes_where_its_document_has_them(site: Site,
         assert drawn == [pytest.approx(box, abs=CLOSE) for box in expected], one["name"]
         token = {"_token": site.world.api.token("viewer", "viewer")}
         answer = requests.get(one["src"], cookies=token, timeout=30)
-        assert answer.content == picture.body, f"another picture: {one['name']}"
+        assert answer.content == picture.body, f"the shown picture is not the uploaded one: {one['name']}"
         assert answer.headers["Content-Type"] == picture.content_type
     assert visitor.trouble == []
 
@@ -67,7 +67,7 @@ def test_a_name_that_is_markup_is_text(site: Site, visit: Visit) -> None:
     assert visitor.trouble == []
 
 
-def test_filters_show_what_they_say(site: Site, visit: Visit) -> None:
+def test_each_filter_shows_only_its_images(site: Site, visit: Visit) -> None:
     visitor = visit("viewer")
     visitor.open_pictures()
     inside = visitor.inside
@@ -140,7 +140,7 @@ def test_a_picture_opens_and_closes_by_keyboard_and_its_address_leads_there_agai
     keyboard.press("ArrowLeft")
     keyboard.press("Escape")
     dialog.wait_for(state="hidden")
-    assert card.evaluate("button => button === document.activeElement"), "the focus is where it was"
+    assert card.evaluate("button => button === document.activeElement"), "the focus must be back where it was"
     assert "#image=" not in visitor.page.url
 
     other = visit("viewer", scheme="dark")
@@ -164,7 +164,7 @@ def test_nothing_is_wider_than_the_screen(visit: Visit, width: int) -> None:
     assert visitor.trouble == []
 
 
-def test_who_may_not_read_the_run_sees_neither_page_nor_data_nor_picture(site: Site) -> None:
+def test_users_who_may_not_read_the_run_see_neither_page_nor_data_nor_picture(site: Site) -> None:
     image = site.images()[0]["id"]
     of_run = [f"runs/{DAG_ID}{name}" for name in ("", "/images", "/image", "/summary", "/report", "/picture")]
     for path in [*of_run, f"pipelines/{DAG_ID}/runs", f"pipelines/{DAG_ID}/now"]:
@@ -176,13 +176,13 @@ def test_who_may_not_read_the_run_sees_neither_page_nor_data_nor_picture(site: S
     assert [one["dag_id"] for one in site.get("pipelines", "viewer").json()] == [DAG_ID]
 
 
-def test_a_token_that_is_none_is_refused(site: Site) -> None:
+def test_an_invalid_token_is_refused(site: Site) -> None:
     url = f"{site.pages}/runs/{DAG_ID}/images"
     answer = requests.get(url, params={"run_id": site.run_id}, cookies={"_token": "made.up.token"}, timeout=30)
     assert answer.status_code in {401, 403}
 
 
-def test_the_page_of_all_runs_says_what_the_report_says(site: Site, visit: Visit) -> None:
+def test_the_page_of_all_runs_shows_the_numbers_of_the_report(site: Site, visit: Visit) -> None:
     visitor = visit("viewer")
     visitor.open(f"{site.world.url}/plugin/label_detection")
     inside = visitor.inside
@@ -215,14 +215,14 @@ def test_the_tab_says_what_the_run_cost_and_leads_to_its_report(site: Site, visi
         f"{report['model']['cost_per_1000_usd']:.2f} USD per 1,000 pictures",
     ):
         assert words in head
-    assert inside.locator("#said").is_hidden(), "nothing is wrong with this run"
+    assert inside.locator("#said").is_hidden(), "a run without problems must show none"
     inside.get_by_role("link", name="The run's report").click()
     inside.get_by_role("heading", name="Rejections").wait_for()
     assert inside.get_by_text(f"{report['images']['labelled']} labelled").first.is_visible()
     assert visitor.trouble == []
 
 
-def test_what_was_wrong_with_a_run_stands_above_its_pictures(site: Site, visit: Visit) -> None:
+def test_the_problems_of_a_run_are_shown_above_its_pictures(site: Site, visit: Visit) -> None:
     visitor = visit("viewer")
     said = {"images": {}, "model": {}, "labels": [], "problems": [MARKUP], "warnings": ["2 units were refused"]}
     visitor.page.route("**/summary?*", lambda route: route.fulfill(json=said))

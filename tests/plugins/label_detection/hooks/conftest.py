@@ -1,4 +1,4 @@
-"""Things that the models of the embedded AWS are shown: pictures in its folder of examples. And a look at botocore."""
+"""Example objects for the embedded AWS's models, and a check of the handlers that hooks register with botocore."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Show = Callable[[str, int], np.ndarray]
 
 @pytest.fixture(autouse=True)
 def _no_handler_says_false(monkeypatch: pytest.MonkeyPatch) -> None:
-    """botocore before 1.43, which is in an Airflow of Amazon MWAA, sends a call again at once when a handler does."""
+    """No handler may return False: botocore before 1.43 (in Airflow of MWAA) would send the call again immediately."""
     first = botocore.endpoint.first_non_none_response
 
     def looked_at(responses: Any) -> Any:
@@ -29,7 +29,7 @@ def _no_handler_says_false(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def show(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Show]:
-    """Show a thing of so many pixels a side under a label; forgotten after the test."""
+    """Adds an example object of `side` pixels under a label. The test's end removes it."""
     (examples,) = tmp_path_factory.getbasetemp().glob("aws[0-9]/examples")
     shown: list[Path] = []
 

@@ -1,7 +1,6 @@
-"""A fourth kind of model, as somebody would add one: this hook, its waiter file, and a row among the kinds.
+"""A fourth model type, added as a contributor would: this hook, its waiter file, and a row in MODEL_TYPES.
 
-Its service is AWS's parameter store: the model is a parameter that says what the model does. It finds a `thing` in
-every picture.
+Its service is AWS's Parameter Store: a parameter holds the model's state. The model finds a `thing` in every picture.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ ARN = "arn:aws:ssm:us-east-1:123456789012:parameter/fourth-model"
 
 
 class ParameterModelHook(SendsImages):
-    """One parameter."""
+    """The hook for a model that is one parameter."""
 
     STATUS = "Parameter.Value"
     max_bytes = 1_000_000

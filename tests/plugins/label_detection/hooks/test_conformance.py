@@ -1,9 +1,9 @@
-"""What every model hook must do: the seam between the pipeline and a service that runs models, as its specification.
+"""The specification of a model hook: what the pipeline needs from every service that runs models.
 
-A kind of models is a row in `model_types.MODEL_TYPES`, a hook and a waiter file. Whoever adds one adds it here, and
-nothing else of the pipeline changes: the last test runs a whole run with one that is only registered.
+A model type is a row in `model_types.MODEL_TYPES`, a hook and a waiter file. A new type is added to these tests as
+well; nothing else of the pipeline changes. The last test makes a whole run with a type that is only registered.
 
-The hooks speak to the embedded AWS over HTTP.
+The hooks call the embedded AWS over HTTP.
 """
 
 from __future__ import annotations
@@ -47,20 +47,20 @@ if TYPE_CHECKING:
     from tests.plugins.conftest import Variables
 
 FOURTH = parameter_model.PARAMETER.name
-#: In the control pages' words, which are the same for all of them.
+#: State names of the control pages, which are equal for all model types.
 WORDS = {Phase.OFF: "STOPPED", Phase.STARTING: "STARTING", Phase.RUNNING: "RUNNING", Phase.STOPPING: "STOPPING"}
 ON = (Phase.STARTING, Phase.RUNNING, Phase.STOPPING)
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A model, and the way to put it into a phase behind its hook's back."""
+    """A model, and a way to put it into a phase without its hook."""
 
     arn: str
     put: Callable[[Phase], None]
 
     def hook(self, **config: Any) -> ModelHook:
-        """A hook whose client sends each request once."""
+        """A hook whose client does not retry."""
         return hook_for(model_of(self.arn), "aws_default", Config(retries={"total_max_attempts": 1}, **config))
 
 
@@ -103,12 +103,12 @@ def image(aws: Aws, picture: bytes) -> ImageRef:
 
 @pytest.fixture
 def faults(aws: Aws, kind: str) -> Iterator[Callable[..., None]]:
-    """Make every call to the model's service fail."""
+    """Makes every call to the model's service fail."""
     yield lambda **fault: aws.fail(kind, "*", **fault)
     aws.control("faults", "DELETE")
 
 
-# Which model
+# The choice of the hook
 
 
 def test_the_arn_alone_chooses_the_hook_and_its_region(subject: Subject, kind: str) -> None:
@@ -127,11 +127,11 @@ def test_the_option_model_arn_takes_it_and_a_row_of_the_docs_names_it(subject: S
         assert f"| `{model_of(subject.arn).type.shape}` |" in (PROJECT / "docs" / "models.md").read_text()
 
 
-# Where it is
+# describe
 
 
 @pytest.mark.parametrize("phase", WORDS, ids=lambda phase: phase.value)
-def test_describe_says_the_phase_in_the_pipelines_word_and_in_the_services(
+def test_describe_returns_the_pipelines_phase_and_the_services_state(
     subject: Subject, hook: ModelHook, phase: Phase
 ) -> None:
     subject.put(phase)
@@ -150,7 +150,7 @@ def test_describe_of_a_model_that_is_not_there_names_it_and_the_option(subject: 
         replace(subject, arn=arn).hook().describe()
 
 
-# On, and off
+# start and stop
 
 
 def test_start_switches_it_on(subject: Subject, hook: ModelHook) -> None:
@@ -162,7 +162,7 @@ def test_start_switches_it_on(subject: Subject, hook: ModelHook) -> None:
 
 
 @pytest.mark.parametrize("phase", ON, ids=lambda phase: phase.value)
-def test_start_of_one_that_is_on_is_said_to_be_so_and_changes_nothing(
+def test_start_of_a_model_that_is_on_returns_that_and_changes_nothing(
     subject: Subject, hook: ModelHook, phase: Phase
 ) -> None:
     subject.put(phase)
@@ -178,7 +178,7 @@ def test_stop_switches_it_off(subject: Subject, hook: ModelHook) -> None:
 
 
 @pytest.mark.parametrize("phase", [Phase.STARTING, Phase.STOPPING, Phase.OFF], ids=lambda phase: phase.value)
-def test_stop_of_one_that_is_not_running_is_said_to_be_so_and_changes_nothing(
+def test_stop_of_a_model_that_is_not_running_returns_that_and_changes_nothing(
     subject: Subject, hook: ModelHook, phase: Phase
 ) -> None:
     subject.put(phase)
@@ -188,7 +188,7 @@ def test_stop_of_one_that_is_not_running_is_said_to_be_so_and_changes_nothing(
 
 
 @pytest.mark.parametrize("call", ["describe", "start", "stop"])
-def test_any_other_error_comes_as_the_service_words_it(
+def test_any_other_error_has_the_message_of_the_service(
     subject: Subject, hook: ModelHook, faults: Callable[..., None], call: str
 ) -> None:
     subject.put(Phase.OFF if call == "start" else Phase.RUNNING)
@@ -197,8 +197,8 @@ def test_any_other_error_comes_as_the_service_words_it(
         getattr(hook, call)(*([1] if call == "start" else []))
 
 
-def test_whoever_has_no_hook_can_stop_it_with_the_stop_target(subject: Subject, hook: ModelHook) -> None:
-    """As EventBridge Scheduler does: a universal target is a service, an operation, and its request."""
+def test_the_stop_target_stops_the_model_without_a_hook(subject: Subject, hook: ModelHook) -> None:
+    """Calls the stop target as EventBridge Scheduler does: a universal target is a service, an operation, a request."""
     subject.put(Phase.RUNNING)
     target = hook.stop_target()
     service, operation = target.arn.split(":aws-sdk:")[1].split(":")
@@ -211,10 +211,10 @@ def test_whoever_has_no_hook_can_stop_it_with_the_stop_target(subject: Subject, 
     wait_until(lambda: hook.describe().phase in {Phase.STOPPING, Phase.OFF}, 5, "the stop to be seen: Describe may lag")
 
 
-# Waiting
+# Waiters
 
 DONE, GOES_ON, FAILS = "done", "goes on", "fails"
-#: What `model_running` makes of a phase, and what `model_stopped` does.
+#: By phase: the result of `model_running`, and of `model_stopped`.
 WAITS = {
     Phase.OFF: (FAILS, DONE),
     Phase.STARTING: (GOES_ON, GOES_ON),
@@ -225,13 +225,13 @@ ONCE = {"Delay": 0, "MaxAttempts": 1}
 
 
 def one_look(hook: Any, waiter: str, deferrable: bool) -> tuple[str, dict[str, Any]]:
-    """What a waiter makes of it, and the last answer that it saw."""
+    """A waiter's result after one look, and the last answer that it saw."""
 
     async def look() -> None:
         async with await hook.get_async_conn() as client:
             await hook.get_waiter(waiter, deferrable=True, client=client).wait(**arguments, WaiterConfig=ONCE)
 
-    arguments = json.loads(json.dumps(hook.waiter_args()))  # they travel to the triggerer
+    arguments = json.loads(json.dumps(hook.waiter_args()))  # the waiter's arguments are sent to the triggerer
     try:
         asyncio.run(look()) if deferrable else hook.get_waiter(waiter).wait(**arguments, WaiterConfig=ONCE)
     except WaiterError as error:
@@ -241,7 +241,7 @@ def one_look(hook: Any, waiter: str, deferrable: bool) -> tuple[str, dict[str, A
 
 @pytest.mark.parametrize("deferrable", [False, True], ids=["blocking", "deferrable"])
 @pytest.mark.parametrize("phase", WORDS, ids=lambda phase: phase.value)
-def test_its_waiters_go_on_end_or_fail_with_the_phase(
+def test_waiters_continue_end_or_fail_with_the_phase(
     subject: Subject, hook: ModelHook, phase: Phase, deferrable: bool
 ) -> None:
     subject.put(phase)
@@ -249,18 +249,18 @@ def test_its_waiters_go_on_end_or_fail_with_the_phase(
     assert found == WAITS[phase]
 
 
-def test_what_a_waiter_sees_has_the_services_word_at_status(subject: Subject, hook: ModelHook) -> None:
+def test_the_answer_that_a_waiter_sees_has_the_services_state_at_status(subject: Subject, hook: ModelHook) -> None:
     subject.put(Phase.STARTING)
     _, answer = one_look(hook, "model_running", deferrable=False)
     assert jmespath.search(hook.STATUS, answer) == hook.describe().status
 
 
-# Detecting
+# detect
 
 
 @pytest.fixture
 def scene(aws: Aws, show: Show) -> ImageRef:
-    """A picture of a thing that the model has been shown, a part of which is hidden: it is less than sure."""
+    """A picture of a known object that is partly hidden, so that the model's confidence is below 100."""
     pixels = np.full((400, 600, 3), 200, np.uint8)
     pixels[100:260, 300:460] = show("shown", 160)
     pixels[100:140, 300:460] = 200
@@ -278,7 +278,7 @@ def test_detect_answers_with_labels_of_one_shape(subject: Subject, hook: ModelHo
     assert all(0 <= label["Confidence"] <= 100 for label in found.labels)
 
 
-def test_labels_that_are_less_sure_than_wanted_are_left_out(subject: Subject, hook: ModelHook, scene: ImageRef) -> None:
+def test_labels_below_the_least_confidence_are_left_out(subject: Subject, hook: ModelHook, scene: ImageRef) -> None:
     subject.put(Phase.RUNNING)
     all_of_them = hook.detect(scene, 0).labels
     surest = max(float(label["Confidence"]) for label in all_of_them)
@@ -288,8 +288,10 @@ def test_labels_that_are_less_sure_than_wanted_are_left_out(subject: Subject, ho
     assert hook.detect(scene, surest + 0.05).labels == []
 
 
-@pytest.mark.parametrize("body", [GIF, TEXT, b""], ids=["gif", "text", "empty"])
-def test_what_is_no_image_is_refused_with_a_reason(aws: Aws, subject: Subject, hook: ModelHook, body: bytes) -> None:
+@pytest.mark.parametrize("body", [GIF, TEXT, b""], ids=["gif", "text", "empty file"])
+def test_a_file_that_is_no_image_is_refused_with_a_reason(
+    aws: Aws, subject: Subject, hook: ModelHook, body: bytes
+) -> None:
     subject.put(Phase.RUNNING)
     with pytest.raises(ImageRefusedError) as refusal:
         hook.detect(upload(aws, "notes.png", body), 50)
@@ -327,7 +329,7 @@ def test_a_model_that_is_not_running_is_no_images_fault_and_does_not_pass(
         pytest.param({"reset": True}, True, id="connection cut"),
     ],
 )
-def test_the_services_trouble_comes_as_it_is_and_is_no_images_fault(
+def test_errors_of_the_service_are_raised_unchanged_and_are_no_images_fault(
     subject: Subject,
     hook: ModelHook,
     image: ImageRef,
@@ -342,7 +344,7 @@ def test_the_services_trouble_comes_as_it_is_and_is_no_images_fault(
     assert aws_errors.is_transient(failure.value) is passes
 
 
-def test_each_send_waits_for_its_turn_and_tells_the_pace_how_it_was_answered(
+def test_each_send_waits_for_its_turn_and_reports_its_answer_to_the_pace(
     subject: Subject, hook: ModelHook, image: ImageRef, faults: Callable[..., None]
 ) -> None:
     subject.put(Phase.RUNNING)
@@ -359,10 +361,10 @@ def test_each_send_waits_for_its_turn_and_tells_the_pace_how_it_was_answered(
     assert pace.images_per_second < 100
 
 
-# And that is all
+# A whole run with a registered hook
 
 
-def test_a_run_needs_nothing_else_of_it(
+def test_a_run_needs_nothing_else_of_a_model_type(
     aws: Aws, subject: Subject, hook: ModelHook, variables: Variables, monkeypatch: pytest.MonkeyPatch, image: ImageRef
 ) -> None:
     monkeypatch.setenv("AIRFLOW__LABEL_DETECTION__MODEL_ARN", subject.arn)

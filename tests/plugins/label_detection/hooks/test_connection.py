@@ -1,4 +1,4 @@
-"""What the Airflow connection says of clients holds for every client: proxies, S3 addressing, user agent."""
+"""The Airflow connection's settings apply to every client: proxies, S3 addressing, user agent."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def connection(monkeypatch: pytest.MonkeyPatch, **config_kwargs: Any) -> None:
 
 @pytest.fixture
 def proxy(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Iterator[ForwardProxy]:
-    """The connection names a real proxy, and AWS is nowhere but behind it."""
+    """A connection with a real proxy. AWS can only be reached through it."""
     monkeypatch.setattr(clients, "_kept", {})
     with forward_proxy(aws.environment["AWS_ENDPOINT_URL"]) as proxy:
         connection(
@@ -60,11 +60,11 @@ def test_a_whole_run_goes_through_the_connections_proxy(
     assert ran.errors == {}
     assert outcomes(aws, image) == ["labelled"]
     assert {"s3", "sqs", "scheduler", aws.calls.service} <= set(proxy.seen)
-    assert proxy.seen["scheduler"] == 2, "the switch was made and removed"
+    assert proxy.seen["scheduler"] == 2, "the switch must be made and removed through the proxy"
     assert all("packing-team" in agent and "Airflow" in agent for agent in proxy.user_agents)
 
 
-def test_what_waits_without_a_worker_goes_through_it(aws: Aws, proxy: ForwardProxy, picture: bytes) -> None:
+def test_triggers_go_through_the_proxy(aws: Aws, proxy: ForwardProxy, picture: bytes) -> None:
     upload(aws, "part.png", picture)
     aws.put_model("RUNNING")
     until = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
@@ -81,13 +81,13 @@ def test_what_waits_without_a_worker_goes_through_it(aws: Aws, proxy: ForwardPro
     assert (before["sqs"], (proxy.seen - before)["rekognition"]) == (1, 1)
 
 
-def test_a_notice_goes_through_it(aws: Aws, proxy: ForwardProxy, topic: Topic) -> None:
+def test_a_notice_goes_through_the_proxy(aws: Aws, proxy: ForwardProxy, topic: Topic) -> None:
     notifications.publish(topic.arn, "aws_default", Notice("subject", "body"))
     assert topic.published() == [("subject", "body")]
     assert proxy.seen == {"sns": 1}
 
 
-def test_the_pages_clients_go_through_it(aws: Aws, proxy: ForwardProxy) -> None:
+def test_the_clients_of_the_pages_go_through_the_proxy(aws: Aws, proxy: ForwardProxy) -> None:
     clients.s3_client(aws.settings).list_objects_v2(Bucket=aws.settings.final_bucket)
     clients.sqs_client(aws.settings).get_queue_attributes(QueueUrl=aws.settings.queue_url)
     clients.cloudwatch_client(aws.settings).list_metrics()
@@ -95,7 +95,7 @@ def test_the_pages_clients_go_through_it(aws: Aws, proxy: ForwardProxy) -> None:
     assert {"s3", "sqs", "monitoring", "rekognition"} <= set(proxy.seen)
 
 
-def test_a_switch_is_made_through_it(aws: Aws, proxy: ForwardProxy) -> None:
+def test_a_switch_is_made_through_the_proxy(aws: Aws, proxy: ForwardProxy) -> None:
     now = datetime.now(UTC)
     lease = Lease(
         model_arn=aws.settings.model_arn,
@@ -114,11 +114,11 @@ def test_a_switch_is_made_through_it(aws: Aws, proxy: ForwardProxy) -> None:
     ("theirs", "ours", "merged"),
     [
         pytest.param({"read_timeout": 5, "proxies": {"https": "http://p"}}, {"read_timeout": 9},
-                     {"read_timeout": 9, "proxies": {"https": "http://p"}}, id="what we set holds, the rest is theirs"),
+                     {"read_timeout": 9, "proxies": {"https": "http://p"}}, id="ours override the connection's"),
         pytest.param({"s3": {"addressing_style": "path"}}, {"s3": {"us_east_1_regional_endpoint": "regional"}},
-                     {"s3": {"addressing_style": "path", "us_east_1_regional_endpoint": "regional"}}, id="S3's"),
-        pytest.param({"retries": {"max_attempts": 1}}, {}, {"retries": {"max_attempts": 1}}, id="nothing of ours"),
-        pytest.param({}, {"connect_timeout": 3}, {"connect_timeout": 3}, id="nothing of theirs"),
+                     {"s3": {"addressing_style": "path", "us_east_1_regional_endpoint": "regional"}}, id="S3 options"),
+        pytest.param({"retries": {"max_attempts": 1}}, {}, {"retries": {"max_attempts": 1}}, id="connection only"),
+        pytest.param({}, {"connect_timeout": 3}, {"connect_timeout": 3}, id="ours only"),
     ],
 )  # fmt: skip
 def test_the_connections_options_are_merged_under_ours(
@@ -135,7 +135,7 @@ def test_a_configuration_given_as_a_dict_is_merged_too(monkeypatch: pytest.Monke
     assert (hook.config.read_timeout, hook.config.proxies) == (9, {"https": "http://p"})
 
 
-def test_the_asynchronous_client_of_a_model_has_them_too(aws: Aws, proxy: ForwardProxy) -> None:
+def test_the_asynchronous_client_of_a_model_has_the_connections_options(aws: Aws, proxy: ForwardProxy) -> None:
     hook: Any = hook_for(aws.settings.model, "aws_default", Config(read_timeout=9))
 
     async def describe() -> None:

@@ -1,6 +1,6 @@
-"""Lookout for Vision's hook, where it differs from others: a service that AWS has ended, and anomalies.
+"""The differences of Lookout for Vision's hook: a service that AWS has ended, and anomalies.
 
-What every hook must do is in `test_conformance.py`.
+`test_conformance.py` specifies what is common to all hooks.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def test_each_state_of_the_service_is_a_phase(aws: Aws, hook: LookoutVisionModel
     assert (state.status, state.phase) == (word, phase)
 
 
-def test_units_are_passed_on_and_said(aws: Aws, hook: LookoutVisionModelHook) -> None:
+def test_units_are_sent_and_returned(aws: Aws, hook: LookoutVisionModelHook) -> None:
     hook.start(3, 4)
     assert (aws.model()["units"], hook.describe().units) == (3, 3)
 
@@ -68,7 +68,7 @@ def without_an_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("call", ["describe", "start", "stop"])
-def test_of_aws_itself_nothing_is_asked_and_what_to_do_is_said(
+def test_aws_itself_is_not_called_and_the_error_has_the_cure(
     hook: LookoutVisionModelHook, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     without_an_endpoint(monkeypatch)
@@ -77,7 +77,7 @@ def test_of_aws_itself_nothing_is_asked_and_what_to_do_is_said(
         getattr(hook, call)(*([1] if call == "start" else []))
 
 
-def test_a_run_says_so_at_once_and_takes_no_lease(
+def test_a_run_fails_immediately_and_takes_no_lease(
     aws: Aws, run: Run, variables: Variables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", aws.environment["AWS_ENDPOINT_URL"])
@@ -87,14 +87,14 @@ def test_a_run_says_so_at_once_and_takes_no_lease(
     assert variables.values == {}
 
 
-def test_its_own_endpoint_is_enough(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_own_endpoint_of_the_service_is_enough(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     without_an_endpoint(monkeypatch)
     monkeypatch.setenv("AWS_ENDPOINT_URL_LOOKOUTVISION", aws.environment["AWS_ENDPOINT_URL"])
     assert hook_of(aws.settings.model_arn).describe().phase is Phase.OFF
 
 
 def test_a_hook_takes_nothing_from_another_services_client(aws: Aws) -> None:
-    """Airflow has one loader of service models for all hooks, which remembers what it has found."""
+    """All hooks share one loader of service models in Airflow, which caches what it has found."""
     before = hook_for(model_of(aws.model("1")["arn"]), "aws_default", None)
     assert before.describe()
     assert hook_of(aws.settings.model_arn).describe()
@@ -127,10 +127,10 @@ def test_a_good_part_is_normal_and_a_scratched_one_is_not_where_the_scratch_is(
 @pytest.mark.parametrize(
     "wrong", [{"AnomalyMask": b"no PNG"}, {"IsAnomalous": None, "Confidence": "sure"}, {"Confidence": None}], ids=str
 )
-def test_an_answer_that_is_not_understood_is_the_models_trouble(
+def test_an_answer_that_cannot_be_read_is_an_error_of_the_model(
     aws: Aws, hook: LookoutVisionModelHook, picture: bytes, wrong: dict[str, Any]
 ) -> None:
-    """A stub answers: the embedded AWS makes sense."""
+    """Uses a stub, because the embedded AWS gives only valid answers."""
     where = {"TotalPercentageArea": 0.1, "Color": "#23A436"}
     right = {"IsAnomalous": True, "Confidence": 0.9, "Anomalies": [{"Name": "scratch", "PixelAnomaly": where}]}
     image = upload(aws, "a.png", picture)
@@ -148,7 +148,7 @@ def test_an_image_over_the_limit_of_a_request_is_refused(
         hook.detect(upload(aws, "b.png", picture + bytes(8 * 1024 * 1024)), 50)
 
 
-def test_what_the_service_finds_invalid_is_refused_in_its_words(
+def test_an_image_that_the_service_finds_invalid_is_refused_with_its_message(
     aws: Aws, hook: LookoutVisionModelHook, picture: bytes
 ) -> None:
     aws.put_model("RUNNING")
@@ -156,4 +156,4 @@ def test_what_the_service_finds_invalid_is_refused_in_its_words(
     with pytest.raises(ImageRefusedError) as refusal:
         hook.detect(image, 50)
     assert refusal.value.error.code == "ValidationException"
-    assert refusal.value.doubtful, "the service says the same of a wrong request"
+    assert refusal.value.doubtful, "the service gives this answer to a wrong request as well"

@@ -1,4 +1,4 @@
-"""A hook whose detections keep a pace: at each send, also those that botocore repeats."""
+"""A hook that keeps a pace: each send waits for its turn, including those that botocore repeats."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def image(aws: Aws, picture: bytes) -> ImageRef:
 
 
 def quick_hook(aws: Aws, pace: Pace) -> ModelHook:
-    """One that sends each call once."""
+    """A hook whose client does not retry."""
     settings = aws.settings
     hook = hook_for(settings.model, settings.aws_conn_id, Config(retries={"total_max_attempts": 1}))
     hook.keep_pace(pace)
@@ -37,7 +37,7 @@ def detect(hook: ModelHook, pace: Pace, image: ImageRef) -> Calls:
     return calls
 
 
-def test_a_call_that_is_answered_has_its_time(aws: Aws, image: ImageRef) -> None:
+def test_an_answered_call_has_its_duration(aws: Aws, image: ImageRef) -> None:
     pace = Pace(100.0, 0.1)
     calls = detect(paced_model_hook(aws.settings, 2, pace), pace, image)
     assert calls.seconds is not None
@@ -61,7 +61,7 @@ def test_a_throttled_send_slows_the_pace_down_and_botocore_sends_again(aws: Aws,
     assert pace.images_per_second < 91
 
 
-def test_trouble_that_is_no_throttling_does_not_slow_it_down(aws: Aws, image: ImageRef) -> None:
+def test_errors_other_than_throttling_do_not_slow_the_pace_down(aws: Aws, image: ImageRef) -> None:
     pace = Pace(100.0, 0.1)
     hook = paced_model_hook(aws.settings, 2, pace)
     aws.fail("rekognition", "DetectCustomLabels", status=500, times=1)
@@ -71,7 +71,7 @@ def test_trouble_that_is_no_throttling_does_not_slow_it_down(aws: Aws, image: Im
     aws.fail("rekognition", "DetectCustomLabels", status=503, times=20)
     with pace.image() as failed, pytest.raises(ClientError):
         quick_hook(aws, pace).detect(image, 70)
-    assert failed.seconds is None, "that is no answer"
+    assert failed.seconds is None, "a 503 must not count as an answer"
     aws.control("faults", "DELETE")
     aws.fail("rekognition", "DetectCustomLabels", status=400, code="AccessDeniedException", times=1)
     with pytest.raises(ClientError):
@@ -80,14 +80,14 @@ def test_trouble_that_is_no_throttling_does_not_slow_it_down(aws: Aws, image: Im
 
 
 def test_a_send_waits_for_its_turn(aws: Aws, image: ImageRef) -> None:
-    pace = Pace(1.0, 0.1)  # slow beside what a send takes on a busy machine
+    pace = Pace(1.0, 0.1)  # slow in comparison with a send on a busy machine
     hook = paced_model_hook(aws.settings, 2, pace)
     waited = [detect(hook, pace, image).waited for _ in range(3)]
     assert waited[1] > 0.2
     assert waited[2] > 0.2
 
 
-def test_other_calls_of_the_hook_wait_for_nothing(aws: Aws, image: ImageRef) -> None:
+def test_other_calls_of_the_hook_do_not_wait(aws: Aws, image: ImageRef) -> None:
     pace = Pace(0.001, 0.1)
     hook = paced_model_hook(aws.settings, 2, pace)
     with pace.image() as calls:

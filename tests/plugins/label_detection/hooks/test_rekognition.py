@@ -1,4 +1,4 @@
-"""The model's hook: where a model is, start and stop."""
+"""Rekognition's hook: the model's state, start and stop."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def test_each_state_of_the_service_is_a_phase(aws: Aws, hook: RekognitionModelHo
 
 
 @pytest.mark.parametrize("status", [status for status, phase in PHASES.items() if phase is Phase.UNUSABLE])
-def test_a_state_that_cannot_be_started_says_what_to_do(aws: Aws, hook: RekognitionModelHook, status: str) -> None:
-    aws.control("model", "PUT", {"status": status, "message": "The service's own words"})
-    assert hook.describe().reason.startswith("The service's own words; ")
-    assert str(hook.describe()).startswith(f"{status} (The service's own words; ")
+def test_a_state_that_cannot_be_started_has_the_cure(aws: Aws, hook: RekognitionModelHook, status: str) -> None:
+    aws.control("model", "PUT", {"status": status, "message": "The service's own message"})
+    assert hook.describe().reason.startswith("The service's own message; ")
+    assert str(hook.describe()).startswith(f"{status} (The service's own message; ")
 
 
-def test_the_project_arn_is_looked_up_and_not_made_from_the_versions(aws: Aws, hook: RekognitionModelHook) -> None:
+def test_the_project_arn_is_looked_up_and_not_derived_from_the_versions(aws: Aws, hook: RekognitionModelHook) -> None:
     (project,) = hook.api.describe_projects()["ProjectDescriptions"]
     assert hook.project_arn == project["ProjectArn"]
     assert hook.project_arn.rpartition("/")[2] != aws.settings.model_arn.rpartition("/")[2]
@@ -138,7 +138,7 @@ def test_another_error_of_start_or_stop_is_raised_as_it_is(
         hook.start(1) if operation == "StartProjectVersion" else hook.stop()
 
 
-def test_the_environments_endpoint_is_all_it_takes_to_point_everything_elsewhere(
+def test_the_endpoint_variable_alone_points_all_clients_to_another_aws(
     aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def async_endpoint() -> str:

@@ -1,4 +1,4 @@
-"""The model's hook: detect, with real pictures, and whose fault an error is."""
+"""Rekognition's hook: detect with real pictures, and which errors count against the image."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_thing_in_a_picture_is_found_where_it_is(aws: Aws, hook: RekognitionMo
     aws.put_model("RUNNING")
     scene = np.full((400, 600, 3), 200, np.uint8)
     scene[100:260, 300:460] = show("part", 160)
-    scene[100:140, 300:460] = 200  # a quarter of it is hidden: the model is less sure
+    scene[100:140, 300:460] = 200  # a quarter of the object is hidden, so the confidence is lower
     image = upload(aws, cv2.imencode(".png", scene)[1].tobytes())
     (label,) = hook.detect(image, 0).labels
     assert label["Name"] == "part"
@@ -49,7 +49,7 @@ def test_a_thing_in_a_picture_is_found_where_it_is(aws: Aws, hook: RekognitionMo
     assert hook.detect(image, label["Confidence"] + 0.5).labels == []
 
 
-def test_by_the_models_own_thresholds_no_least_confidence_is_sent(
+def test_with_the_models_own_thresholds_no_least_confidence_is_sent(
     aws: Aws, hook: RekognitionModelHook, picture: bytes
 ) -> None:
     aws.put_model("RUNNING")
@@ -82,14 +82,14 @@ def test_a_picture_with_nothing_in_it_has_no_labels(aws: Aws, hook: RekognitionM
     ],
     ids=["gif", "text", "empty", "cut off", "over 15 MB", "63 pixels high", "4097 pixels wide", "longer than 20:1"],
 )
-def test_what_the_model_will_never_take_is_refused(
+def test_an_image_that_the_model_can_never_accept_is_refused(
     aws: Aws, hook: RekognitionModelHook, body: bytes, code: str
 ) -> None:
     aws.put_model("RUNNING")
     with pytest.raises(ImageRefusedError) as refusal:
         hook.detect(upload(aws, body), 50)
     assert refusal.value.error.code == code
-    assert refusal.value.doubtful == (code == "InvalidParameterException"), "it says the same of a wrong request"
+    assert refusal.value.doubtful == (code == "InvalidParameterException"), "a wrong request has this answer too"
     assert refusal.value.error.message
     assert isinstance(refusal.value.__cause__, ClientError)
 

@@ -1,6 +1,6 @@
-"""SageMaker's hook, where it differs from others: endpoints that come and go, and answers in three formats.
+"""The differences of SageMaker's hook: endpoints are created and deleted, and answers have three formats.
 
-What every hook must do is in `test_conformance.py`.
+`test_conformance.py` specifies what is common to all hooks.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 MB = 1024 * 1024
 CONFIGS = ("object-detection", "image-classification", "huggingface")
-#: By state: its phase, whether something of it is left to delete, and what each waiter makes of it.
+#: By state: its phase, whether an endpoint is left to delete, and the result of each waiter.
 DONE, GOES_ON, FAILS = "done", "goes on", "fails"
 STATES = {
     "Creating": (Phase.STARTING, False, GOES_ON, GOES_ON),
@@ -86,7 +86,7 @@ def test_the_table_has_every_state_of_the_service(hook: SageMakerModelHook) -> N
 
 @pytest.mark.parametrize("status", STATES)
 def test_each_state_is_a_phase_and_ends_the_wait_or_goes_on(hook: SageMakerModelHook, status: str) -> None:
-    """A stub answers: the embedded AWS has four of the states, the others come of updates."""
+    """Uses a stub, because the embedded AWS has only four of the states; the others belong to updates."""
     phase, remains, running, stopped = STATES[status]
     times: Any = {"CreationTime": 0, "LastModifiedTime": 0}
     endpoint = {"EndpointName": hook.endpoint, "EndpointArn": "arn:aws:" + "x" * 20, "EndpointStatus": status, **times}
@@ -108,7 +108,7 @@ def one_look(hook: SageMakerModelHook, waiter: str) -> str:
     return DONE
 
 
-def test_the_endpoint_is_of_a_name_of_its_own_that_aws_takes(aws: Aws) -> None:
+def test_the_endpoint_has_its_own_name_that_aws_accepts(aws: Aws) -> None:
     arn = aws.settings.model_arn
     longest = arn.replace("label-detection-object-detection", "a" * 37 + "-" * 3 + "b" * 23)
     names = {hook_of(other).endpoint for other in (arn, arn.replace("us-east-1", "eu-west-1"), longest)}
@@ -117,7 +117,7 @@ def test_the_endpoint_is_of_a_name_of_its_own_that_aws_takes(aws: Aws) -> None:
     assert all(name.startswith(ENDPOINT_PREFIX) and len(name) <= shape["max"] and "--" not in name for name in names)
 
 
-def test_an_endpoint_that_somebody_else_made_is_neither_used_nor_deleted(aws: Aws, hook: SageMakerModelHook) -> None:
+def test_an_endpoint_that_another_user_made_is_neither_used_nor_deleted(aws: Aws, hook: SageMakerModelHook) -> None:
     api, theirs = boto3.client("sagemaker"), hook.endpoint_config
     api.create_endpoint(EndpointName=theirs, EndpointConfigName=hook.endpoint_config)
     try:
@@ -129,11 +129,13 @@ def test_an_endpoint_that_somebody_else_made_is_neither_used_nor_deleted(aws: Aw
         api.get_waiter("endpoint_in_service").wait(EndpointName=theirs, WaiterConfig={"Delay": 1})
         api.delete_endpoint(EndpointName=theirs)
         api.get_waiter("endpoint_deleted").wait(EndpointName=theirs, WaiterConfig={"Delay": 1})
-        hook.start(1)  # the name that a control page gives is the pipeline's again
+        hook.start(1)  # the pipeline's endpoint is again the newest, whose name control pages use
         aws.put_model("STOPPED")
 
 
-def test_one_that_failed_says_why_and_is_in_the_way_until_it_is_deleted(aws: Aws, hook: SageMakerModelHook) -> None:
+def test_a_failed_endpoint_has_its_reason_and_prevents_a_start_until_it_is_deleted(
+    aws: Aws, hook: SageMakerModelHook
+) -> None:
     aws.change_model(status="FAILED", message="no capacity in the Region")
     state = hook.describe()
     assert (state.phase, state.remains, state.reason) == (Phase.OFF, True, "no capacity in the Region")
@@ -156,10 +158,10 @@ def test_one_that_failed_says_why_and_is_in_the_way_until_it_is_deleted(aws: Aws
     ],
     ids=["serverless", "asynchronous", "inference components"],
 )
-def test_a_configuration_that_cannot_be_asked_is_not_started(
+def test_a_configuration_without_real_time_answers_is_not_started(
     hook: SageMakerModelHook, variant: dict[str, Any], more: dict[str, Any], says: str
 ) -> None:
-    """A stub answers: the embedded AWS has real-time endpoints alone."""
+    """Uses a stub, because the embedded AWS has only real-time endpoints."""
     whole = {"VariantName": "all", "ModelName": "parts", **variant}
     config = {"EndpointConfigName": "parts", "EndpointConfigArn": "arn:aws:" + "x" * 20, "CreationTime": 0, **more}
     with Stubber(hook.api) as stub:
@@ -173,7 +175,7 @@ def test_a_configuration_that_cannot_be_asked_is_not_started(
     assert says in state.reason
 
 
-def test_its_instances_are_the_configurations_whatever_it_is_asked_for(aws: Aws, hook: SageMakerModelHook) -> None:
+def test_the_number_of_instances_is_the_configurations_for_any_request(aws: Aws, hook: SageMakerModelHook) -> None:
     assert hook.describe().fixed_units == 1
     hook.start(7, 9)
     wait_until(lambda: hook.describe().phase is Phase.RUNNING, 10, "the endpoint")
@@ -182,7 +184,7 @@ def test_its_instances_are_the_configurations_whatever_it_is_asked_for(aws: Aws,
 
 @pytest.fixture
 def scene(aws: Aws, show: Show) -> ImageRef:
-    """A thing that the model has been shown, from (300, 100) to (460, 260) of 600 x 400 pixels."""
+    """A known object from (300, 100) to (460, 260) in a picture of 600 x 400 pixels."""
     pixels = np.full((400, 600, 3), 200, np.uint8)
     pixels[100:260, 300:460] = show("thing", 160)
     return upload(aws, "scene.png", cv2.imencode(".png", pixels)[1].tobytes())
@@ -223,7 +225,7 @@ def test_an_image_over_the_limit_of_a_request_is_refused_and_one_at_it_is_taken(
         pytest.param({"status": 429, "code": "ModelNotReadyException"}, True, id="the model is being loaded"),
     ],
 )
-def test_what_an_image_may_be_to_blame_for_comes_again_and_what_it_cannot_costs_it_nothing(
+def test_errors_count_against_an_image_only_if_it_may_be_their_cause(
     aws: Aws, hook: SageMakerModelHook, picture: bytes, fault: dict[str, Any], throttled: bool
 ) -> None:
     aws.put_model("RUNNING")
@@ -234,7 +236,7 @@ def test_what_an_image_may_be_to_blame_for_comes_again_and_what_it_cannot_costs_
     assert (again.value.error.code, again.value.throttled) == (fault["code"], throttled)
 
 
-def test_a_container_that_has_too_much_to_do_costs_an_image_nothing_and_slows_the_pace_down(
+def test_an_overloaded_container_does_not_count_against_the_image_and_slows_the_pace_down(
     aws: Aws, hook: SageMakerModelHook, picture: bytes
 ) -> None:
     aws.change_model(status="RUNNING", rate=0.05)
@@ -249,7 +251,7 @@ def test_a_container_that_has_too_much_to_do_costs_an_image_nothing_and_slows_th
     assert pace.images_per_second < 100
 
 
-def test_it_is_asked_again_as_often_as_a_throttled_one(aws: Aws, picture: bytes) -> None:
+def test_an_overloaded_container_is_called_as_often_as_a_throttling_service(aws: Aws, picture: bytes) -> None:
     aws.change_model(status="RUNNING", rate=2)
     image, pace = upload(aws, "a.png", picture), Pace(100.0, 0.1)
     patient = hook_for(aws.settings.model, "aws_default", Config(retries={"total_max_attempts": 10}))
@@ -277,10 +279,10 @@ def test_it_is_asked_again_as_often_as_a_throttled_one(aws: Aws, picture: bytes)
     ],
     ids=["503", "429", "no answer", "504", "500", "413", "nothing said", "an answer"],
 )
-def test_only_a_container_that_refuses_for_want_of_time_is_asked_again_at_once(
+def test_only_a_call_to_an_overloaded_container_is_repeated_immediately(
     aws: Aws, hook: SageMakerModelHook, picture: bytes, answer: dict[str, Any], load: Load
 ) -> None:
-    """A stub answers in the container's place: the embedded one has no such trouble but 503."""
+    """Uses a stub instead of the container, because the embedded container knows no failure but 503."""
     pace, sent = Pace(1000.0, 0.1), []
     patient: Any = hook_for(aws.settings.model, "aws_default", Config(retries={"total_max_attempts": 3}))
     patient.keep_pace(pace)
@@ -309,12 +311,12 @@ def test_only_a_container_that_refuses_for_want_of_time_is_asked_again_at_once(
         (503, '{"code": 503, "type": "ServiceUnavailableException", "message": "No worker is available"}', True),
         (507, "", True),
     ],
-    ids=["its code failed", "it died", "no worker is free", "nothing said"],
+    ids=["its code failed", "it died", "no worker is free", "no message"],
 )
-def test_a_container_that_fails_at_an_image_blames_the_image_whatever_status_it_says_so_with(
+def test_a_container_that_fails_at_an_image_counts_against_the_image_whatever_its_status(
     aws: Aws, picture: bytes, status: int, said: str, throttled: bool
 ) -> None:
-    """A stub answers: the embedded container has no such trouble."""
+    """Uses a stub, because the embedded container has no such failures."""
     hook: Any = hook_for(aws.settings.model, "aws_default", Config(retries={"total_max_attempts": 2}))
     pace, sent = Pace(1000.0, 0.1), []
     hook.keep_pace(pace)
@@ -336,15 +338,15 @@ def test_a_container_that_fails_at_an_image_blames_the_image_whatever_status_it_
     ("status", "headers", "body", "doubtful"),
     [
         pytest.param(424, "ModelError", {"OriginalStatusCode": 413}, False, id="the container's own limit"),
-        pytest.param(413, "RequestEntityTooLarge", {}, False, id="a limit of what stands before it"),
-        pytest.param(400, "ValidationError", {}, True, id="a request that is not right"),
-        pytest.param(400, "ValidationException", {}, True, id="by the other name"),
+        pytest.param(413, "RequestEntityTooLarge", {}, False, id="a limit of the service in front of it"),
+        pytest.param(400, "ValidationError", {}, True, id="a wrong request"),
+        pytest.param(400, "ValidationException", {}, True, id="the error's other name"),
     ],
 )
-def test_what_is_refused_for_good_has_its_reason_and_whether_the_image_is_to_blame(
+def test_a_permanent_refusal_has_its_reason_and_whether_it_is_doubtful(
     aws: Aws, hook: Any, picture: bytes, status: int, headers: str, body: dict[str, Any], doubtful: bool
 ) -> None:
-    """A stub answers: the embedded container has no such limit."""
+    """Uses a stub, because the embedded container has no such limit."""
     said = json.dumps({"Message": "at most 8 MB are taken", **body}).encode()
 
     def reply(**_: Any) -> Any:
@@ -370,17 +372,17 @@ def test_the_images_in_a_tasks_memory_stay_within_its_budget(
     assert (image.size == size) is announced
     small = upload(aws, "b.png", picture)
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda _: hook.detect(small, 50), range(4 * threads)))  # threads and connections are made
+        list(pool.map(lambda _: hook.detect(small, 50), range(4 * threads)))  # creates threads and connections
         with peak_memory() as peak:
             found = list(pool.map(lambda _: hook.detect(image, 50), range(2 * threads)))
     assert len(found) == 2 * threads
-    own = 2.5 * MB * threads  # each thread keeps two megabytes, which it signed and sent from
-    assert peak() < budget + own, "each image is in memory once, whoever reads and sends it, and then no more"
+    own = 2.5 * MB * threads  # each thread keeps two megabytes, from signing and sending
+    assert peak() < budget + own, "each image may be in memory once, and only while it is worked on"
 
 
 @contextmanager
 def peak_memory() -> Iterator[Callable[[], int]]:
-    """How much more memory this process had at any time of the block than at its beginning, in bytes."""
+    """The growth of this process's memory during the block, at its maximum, in bytes."""
     process, ended = psutil.Process(), threading.Event()
     before = most = process.memory_info().rss
 
@@ -398,16 +400,14 @@ def peak_memory() -> Iterator[Callable[[], int]]:
         watcher.join()
 
 
-def test_a_picture_that_is_cut_off_is_for_the_container_to_say(
-    aws: Aws, hook: SageMakerModelHook, picture: bytes
-) -> None:
+def test_a_picture_that_is_cut_off_is_sent_to_the_container(aws: Aws, hook: SageMakerModelHook, picture: bytes) -> None:
     aws.put_model("RUNNING")
     with pytest.raises(TryAgainError) as again:
         hook.detect(upload(aws, "a.png", picture[: len(picture) // 2]), 50)
     assert (again.value.error.code, again.value.throttled) == ("ModelError", False)
 
 
-def test_an_answer_in_no_known_format_is_the_models_trouble(
+def test_an_answer_in_no_known_format_is_an_error_of_the_model(
     aws: Aws, hook: SageMakerModelHook, picture: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aws.put_model("RUNNING")

@@ -1,4 +1,4 @@
-"""Whether a call to the model is sent again: by what is answered, while it may help, and never after a kill."""
+"""Whether a call to the model is repeated: it depends on the error, on its duration, and on a kill."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NOT_READY: dict[str, dict[str, Any]] = {
 
 
 class Rig:
-    """A paced hook as the analysis has it, which waits in no time, and how often it has looked at the model's state."""
+    """A hook with a pace, as the analysis has it, but without waiting; counts the looks at the model's state."""
 
     def __init__(self, aws: Aws, pace: Pace | None = None) -> None:
         self.aws = aws
@@ -50,7 +50,7 @@ class Rig:
         return state
 
     def fail(self, times: int = MANY, **fault: Any) -> Callable[[], int]:
-        """Have calls to the model fail; how many have."""
+        """Make calls to the model fail; return the number of failed calls."""
         self.aws.control("faults", "DELETE")
         self.aws.fail_model("detect", times=times, **fault)
 
@@ -82,7 +82,7 @@ def test_throttling_slows_the_pace_down_whatever_its_status(rig: Rig, image: Ima
     used = rig.fail(times=4, status=status, code="ThrottlingException")
     with rig.pace.image() as calls:
         rig.hook.detect(image, 50)
-    assert (used(), calls.throttled) == (4, 4), "and it is sent again more often than one that fails"
+    assert (used(), calls.throttled) == (4, 4), "a throttled call must be repeated more often than one that fails"
     assert rig.pace.images_per_second < 1000
 
 
@@ -92,7 +92,7 @@ def test_throttling_slows_the_pace_down_whatever_its_status(rig: Rig, image: Ima
     [{"status": 500, "code": "InternalServerError"}, {"status": 503, "code": "ServiceUnavailable"}, {"reset": True}],
     ids=["500", "503", "connection cut"],
 )
-def test_an_image_that_fails_every_time_is_sent_thrice_and_goes_back(
+def test_an_image_that_fails_every_time_is_sent_three_times_and_returned_to_the_queue(
     rig: Rig, image: ImageRef, fault: dict[str, Any]
 ) -> None:
     used = rig.fail(**fault)
@@ -103,7 +103,7 @@ def test_an_image_that_fails_every_time_is_sent_thrice_and_goes_back(
     assert (calls.throttled, rig.pace.images_per_second) == (0, 1000.0)
 
 
-def test_the_same_image_again_and_again_is_no_outage(rig: Rig, image: ImageRef) -> None:
+def test_repeated_failures_of_one_image_are_no_outage(rig: Rig, image: ImageRef) -> None:
     used = rig.fail(status=500)
     for _ in range(5):
         with pytest.raises(ClientError):
@@ -111,7 +111,9 @@ def test_the_same_image_again_and_again_is_no_outage(rig: Rig, image: ImageRef) 
     assert used() == 15
 
 
-def test_an_outage_is_waited_out_for_more_sends_than_an_odd_image_gets(rig: Rig, aws: Aws, picture: bytes) -> None:
+def test_an_outage_is_waited_out_with_more_sends_than_one_failing_image_gets(
+    rig: Rig, aws: Aws, picture: bytes
+) -> None:
     *first, fourth, odd = more_images(aws, picture, 5)
     used = rig.fail(times=9 + 8, status=503)
     for image in first:
@@ -122,20 +124,20 @@ def test_an_outage_is_waited_out_for_more_sends_than_an_odd_image_gets(rig: Rig,
     used = rig.fail(status=503)
     with pytest.raises(ClientError):
         rig.hook.detect(odd, 50)
-    assert used() == 3, "the service has answered since: one image that fails is no outage"
+    assert used() == 3, "the service has answered since, so one failing image is no outage"
 
 
 @pytest.mark.kinds(*ALL)
-def test_a_model_that_is_running_and_not_ready_yet_is_asked_again(rig: Rig, image: ImageRef) -> None:
+def test_a_call_to_a_running_model_that_is_not_ready_is_repeated(rig: Rig, image: ImageRef) -> None:
     used = rig.fail(times=30, **NOT_READY[rig.aws.calls.service])
     with rig.pace.image() as calls:
         rig.hook.detect(image, 50)
     assert (used(), calls.throttled) == (30, 0)
-    assert rig.looks == 1, "its state is looked at once in some seconds"
+    assert rig.looks == 1, "the model's state must be read only once in some seconds"
 
 
 @pytest.mark.kinds("sagemaker")
-def test_sagemakers_own_word_for_a_model_that_is_being_loaded_is_one_of_them(rig: Rig, image: ImageRef) -> None:
+def test_sagemakers_error_for_a_model_that_is_being_loaded_is_repeated_too(rig: Rig, image: ImageRef) -> None:
     used = rig.fail(times=12, status=429, code="ModelNotReadyException")
     rig.hook.detect(image, 50)
     assert used() == 12
@@ -153,7 +155,7 @@ def test_a_model_that_is_not_on_fails_the_call_at_once(rig: Rig, aws: Aws, image
 
 @pytest.mark.kinds(*ALL)
 @pytest.mark.parametrize("trouble", ["not ready", "throttled", "down"])
-def test_a_kill_is_obeyed_within_two_seconds(aws: Aws, picture: bytes, trouble: str) -> None:
+def test_a_kill_ends_a_call_within_two_seconds(aws: Aws, picture: bytes, trouble: str) -> None:
     aws.put_model("RUNNING")
     rig = Rig(aws, Pace(1000.0, 0.1))
     images = more_images(aws, picture, 4)
@@ -182,10 +184,10 @@ def test_a_kill_is_obeyed_within_two_seconds(aws: Aws, picture: bytes, trouble: 
     assert len(raised) == len(images)
     for error in raised:
         passes = error.throttled if isinstance(error, TryAgainError) else aws_errors.is_transient(error)
-        assert passes, "it must not count against the image, nor fail the task for a reason that is none"
+        assert passes, "a kill must not count against the image, and must not fail the task"
 
 
-def test_a_service_that_is_down_for_longer_than_that_is_given_up() -> None:
+def test_calls_end_when_an_outage_lasts_longer_than_the_limit() -> None:
     now = [0.0]
     outage = Outage(clock=lambda: now[0])
     assert [outage.goes_on(request) for request in (1, 1, 2, 2, 3, 1, 4)] == [False] * 4 + [True] * 3
@@ -197,7 +199,7 @@ def test_a_service_that_is_down_for_longer_than_that_is_given_up() -> None:
     assert [outage.goes_on(request) for request in (7, 8, 9)] == [False, False, True]
 
 
-def test_a_model_that_never_gets_ready_is_given_up_after_two_minutes() -> None:
+def test_calls_to_a_model_that_never_gets_ready_end_after_two_minutes() -> None:
     now = [0.0]
     readiness = Readiness(lambda: ModelState(Phase.RUNNING, "RUNNING"), clock=lambda: now[0])
     seen = []
@@ -219,19 +221,19 @@ def test_a_model_that_never_gets_ready_is_given_up_after_two_minutes() -> None:
     ],
     ids=["running", "its state lags", "stopped meanwhile", "off", "deleted"],
 )
-def test_its_state_says_whether_it_is_waited_for(phases: list[Phase], seen: list[bool]) -> None:
+def test_the_models_state_decides_whether_to_wait(phases: list[Phase], seen: list[bool]) -> None:
     now, left = [0.0], list(phases)
     readiness = Readiness(lambda: ModelState(left.pop(0), "?"), clock=lambda: now[0])
     found = []
     for _ in seen:
         found.append(readiness.may_come())
-        assert readiness.may_come() is found[-1], "not looked at again within seconds"
+        assert readiness.may_come() is found[-1], "the state must not be read again within seconds"
         now[0] += 10
     assert found == seen
 
 
 @pytest.mark.kinds(*ALL)
-def test_a_start_over_the_quota_is_sent_once_and_says_what_to_do(aws: Aws) -> None:
+def test_a_start_over_the_quota_is_sent_once_and_its_error_has_the_cure(aws: Aws) -> None:
     fault = {
         "rekognition": {"status": 400, "code": "LimitExceededException"},
         "sagemaker": {"status": 400, "code": "ResourceLimitExceeded"},
@@ -251,16 +253,16 @@ def test_a_start_that_is_throttled_is_still_sent_again(aws: Aws) -> None:
     assert hook.describe().is_on
 
 
-def test_an_answer_that_comes_while_another_thread_asks_whether_to_wait_disturbs_it_in_nothing() -> None:
+def test_an_answer_during_another_threads_look_does_not_disturb_it() -> None:
     readiness = Readiness(lambda: ModelState(Phase.RUNNING, "RUNNING"))
     answering = threading.Thread(target=readiness.answered)
 
     class Moment(float):
-        """The moment of a look: the answer comes while it is compared with the first one."""
+        """A time whose subtraction waits, so that an answer arrives while a look compares it with the first failure."""
 
         def __sub__(self, other: float) -> float:
             answering.start()
-            answering.join(0.2)  # it waits for its turn
+            answering.join(0.2)  # waits for its turn
             assert readiness._since is not None
             return float(self) - other
 

@@ -1,4 +1,4 @@
-"""The dead man's switch: made, moved, removed, and never in a run's way."""
+"""The dead man's switch: it is made, moved and removed, and its failures never fail a run."""
 
 from __future__ import annotations
 
@@ -43,13 +43,15 @@ def stored(aws: Aws) -> Any:
 
 
 @pytest.mark.parametrize("length", [1, 255])
-def test_the_name_is_one_that_aws_takes_and_each_models_own(length: int) -> None:
+def test_each_model_has_its_own_switch_name_that_aws_accepts(length: int) -> None:
     names = {switch_name(f"arn:aws:rekognition:eu-west-1:1:project/{'p' * length}/version/{n}/1") for n in "ab"}
     assert len(names) == 2
     assert all(re.fullmatch(r"[0-9a-zA-Z-_.]{1,64}", name) for name in names)
 
 
-def test_it_calls_stop_with_the_role_at_the_leases_end_rounded_up_and_then_is_gone(aws: Aws, hook: ModelHook) -> None:
+def test_a_switch_calls_stop_with_the_role_at_the_leases_end_rounded_up_and_deletes_itself(
+    aws: Aws, hook: ModelHook
+) -> None:
     assert arm(lease_of(aws), hook, ROLE) is None
     schedule = stored(aws)
     assert schedule["ScheduleExpression"] == "at(2099-01-01T12:00:01)"
@@ -70,7 +72,7 @@ def test_the_target_is_in_the_models_partition(aws: Aws, partition: str) -> None
     assert hook.stop_target().arn.startswith(f"arn:{partition}:scheduler:::aws-sdk:{aws.calls.service}:")
 
 
-def test_made_again_it_is_moved_and_keeps_the_rest(aws: Aws, hook: ModelHook) -> None:
+def test_a_switch_made_again_is_moved_and_keeps_all_else(aws: Aws, hook: ModelHook) -> None:
     arm(lease_of(aws), hook, ROLE)
     before = stored(aws)
     assert arm(lease_of(aws, LATER + timedelta(hours=1)), hook, ROLE) is None
@@ -83,7 +85,7 @@ def test_made_again_it_is_moved_and_keeps_the_rest(aws: Aws, hook: ModelHook) ->
     assert aws.schedules() == [switch_name(aws.settings.model_arn)]
 
 
-def test_it_stops_the_model_when_nobody_else_does_and_removes_itself(aws: Aws, hook: ModelHook) -> None:
+def test_a_switch_stops_the_model_and_removes_itself(aws: Aws, hook: ModelHook) -> None:
     aws.put_model("RUNNING")
     arm(lease_of(aws, datetime.now(UTC) + timedelta(seconds=1)), hook, ROLE)
     wait_until(lambda: aws.model()["status"] == "STOPPED", 20, "the switch")
@@ -96,7 +98,7 @@ def test_a_model_that_is_starting_when_it_fires_is_stopped_once_it_runs(aws: Aws
     wait_until(lambda: aws.model()["status"] == "STOPPED", 20, "the switch")
 
 
-def test_removed_it_does_not_fire(aws: Aws, hook: ModelHook) -> None:
+def test_a_removed_switch_does_not_fire(aws: Aws, hook: ModelHook) -> None:
     aws.put_model("RUNNING")
     lease = lease_of(aws, datetime.now(UTC) + timedelta(seconds=2))
     arm(lease, hook, ROLE)
@@ -106,7 +108,7 @@ def test_removed_it_does_not_fire(aws: Aws, hook: ModelHook) -> None:
     assert aws.model()["status"] == "RUNNING"
 
 
-def test_a_lease_without_one_makes_no_call(aws: Aws) -> None:
+def test_a_lease_without_a_switch_makes_no_call(aws: Aws) -> None:
     aws.fail("*", "*", status=500, code="MustNotBeCalled")
     assert disarm(lease_of(aws, armed=False)) is None
 
@@ -116,7 +118,7 @@ def test_a_lease_without_one_makes_no_call(aws: Aws) -> None:
     [{"status": 403, "code": "AccessDeniedException"}, {"status": 500, "code": "InternalServerException"}],
     ids=["denied", "down"],
 )
-def test_one_that_cannot_be_made_or_removed_is_said_and_raises_nothing(
+def test_a_switch_that_cannot_be_made_or_removed_is_returned_as_a_warning(
     aws: Aws, hook: ModelHook, trouble: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     aws.fail("scheduler", "CreateSchedule", **trouble)
@@ -133,7 +135,7 @@ def test_one_that_cannot_be_made_or_removed_is_said_and_raises_nothing(
     assert [record.levelname for record in caplog.records if record.name == switch.__name__] == ["ERROR", "ERROR"]
 
 
-def test_one_that_is_gone_is_in_the_log_and_no_warning(
+def test_a_switch_that_is_already_gone_is_logged_without_a_warning(
     aws: Aws, hook: ModelHook, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", switch.__name__)
@@ -146,9 +148,7 @@ def test_one_that_is_gone_is_in_the_log_and_no_warning(
     assert gone.levelname == "INFO"
 
 
-def test_whatever_else_goes_wrong_does_not_get_through(
-    aws: Aws, hook: ModelHook, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_any_other_error_of_a_switch_is_not_raised(aws: Aws, hook: ModelHook, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("no such connection")
 

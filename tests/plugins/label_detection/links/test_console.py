@@ -1,4 +1,4 @@
-"""Links from a task to what it works on, in the AWS console."""
+"""Links from a task to its resources in the AWS console."""
 
 from __future__ import annotations
 
@@ -87,11 +87,11 @@ def test_other_partitions_have_consoles_of_their_own_or_none_that_is_known(parti
     assert bool(found) is bool(domain)
 
 
-def test_before_the_settings_are_known_a_link_leads_nowhere() -> None:
+def test_before_the_settings_are_known_there_is_no_link() -> None:
     assert link(ModelLink(), None) == ""
 
 
-def test_where_another_server_is_asked_in_the_place_of_aws_there_is_no_console(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_server_instead_of_aws_has_no_console(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:5000")
     assert link(ModelLink(), settings(REKOGNITION)) == ""
 
@@ -112,7 +112,7 @@ def test_each_task_has_links_to_what_it_works_on(operator: Any, names: list[str]
     assert [one.name for one in operator.operator_extra_links] == names
 
 
-def test_a_task_tells_its_links_what_it_works_on(aws: Aws, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_stores_its_resources_for_its_links(aws: Aws, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws.environment["AWS_ENDPOINT_URL"])
     plan_run = PlanRunOperator(task_id="plan_run")
     run.execute(plan_run)

@@ -1,4 +1,4 @@
-"""The tasks that start and stop the model, and the watchdog, as their tests execute them."""
+"""Fixtures for the tests of the tasks that start and stop the model, and of the watchdog."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 
 def start(run: Run) -> Started:
-    """As the task: a new operator each time, as a retry is a new process."""
+    """Execute `start_model` with a new operator, as a retry is a new process."""
     return Started.model_validate(run.execute(StartModelOperator(task_id="start_model")))
 
 
 def stop(run: Run) -> datetime:
-    """As the task: a new operator each time, as a retry is a new process."""
+    """Execute `stop_model` with a new operator, as a retry is a new process."""
     return datetime.fromisoformat(run.execute(StopModelOperator(task_id="stop_model"))["stopped_at"])
 
 
@@ -39,7 +39,7 @@ def planned(aws: Aws, run: Run) -> Run:
     return run
 
 
-#: What the API server answers for a run that is not there, as the supervisor hands it on.
+#: The API server's answer for a run that does not exist, as the supervisor passes it on.
 NOT_FOUND = {"status_code": 404, "message": "Server returned error", "detail": {"detail": {"reason": "not_found"}}}
 
 
@@ -52,11 +52,11 @@ class DagRunState(str, Enum):  # noqa: UP042  # a StrEnum is printed as its valu
 
 
 class Airflow:
-    """What Airflow says of runs: `(state of the run, state of its stop_model)`, or an error's detail."""
+    """Airflow's answers about runs. `runs`: (state of the run, state of its stop_model), or the detail of an error."""
 
     def __init__(self) -> None:
         self.runs: dict[str, tuple[str, str | None] | dict[str, Any] | Exception] = {}
-        #: The states of a running run's analysis tasks, look by look; the last one stays.
+        #: States of a running run's analysis tasks, one entry per call; the last entry is repeated.
         self.looks: list[dict[str, str | None]] = [{"analyse_images_0": "running"}]
 
     def dagrun_state(self, dag_id: str, run_id: str) -> str:
@@ -84,7 +84,7 @@ def airflow() -> Airflow:
 
 @pytest.fixture
 def watch(airflow: Airflow, variables: Variables) -> Watch:
-    """Execute the watchdog of a DAG."""
+    """Executes the watchdog of a DAG."""
 
     def watch(dag_id: str = WATCHDOG_DAG) -> list[dict[str, Any]]:
         ti = SimpleNamespace(dag_id=dag_id, get_dagrun_state=airflow.dagrun_state, get_task_states=airflow.task_states)
@@ -98,7 +98,7 @@ Watch = Callable[..., list[dict[str, Any]]]
 
 
 def lease_on(aws: Aws, version: str = "", minutes: float = 60, **more: Any) -> Lease:
-    """A lease on a model that ends in so many minutes."""
+    """A lease on a model that ends in `minutes`."""
     until = datetime.now(UTC) + timedelta(minutes=minutes)
     facts = {"dag_id": DAG_ID, "run_id": "r1", "since": until - timedelta(minutes=75), "until": until, "units": 2}
     return Lease(model_arn=aws.model(version)["arn"], **(facts | more))

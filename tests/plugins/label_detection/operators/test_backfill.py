@@ -1,4 +1,4 @@
-"""The backfill's two tasks, and what a real drain makes of what they announce."""
+"""The two tasks of the backfill, and a drain of the events that they send."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def plan(run: Run) -> list[dict[str, Any]]:
 
 
 def enqueue(run: Run, chunk: dict[str, Any], map_index: int = 0) -> str:
-    """Send a chunk; the task's name in the grid."""
+    """Send a chunk's events; return the task's name in the grid."""
     context = run.context("enqueue_images", map_index=map_index)
     run.execute(EnqueueImagesOperator(task_id="enqueue_images", chunk=chunk), context)
     name: str = context["images"]
@@ -55,14 +55,14 @@ def enqueue(run: Run, chunk: dict[str, Any], map_index: int = 0) -> str:
 
 
 def upload(aws: Aws, picture: bytes, *keys: str) -> list[ImageRef]:
-    """Pictures of different bytes."""
+    """Upload pictures with different bytes."""
     bodies = {key: picture + key.encode() for key in keys}
     source = aws.settings.source_bucket
     return [ImageRef(source, key, aws.upload(key, body), None, len(body)) for key, body in bodies.items()]
 
 
 def drain(aws: Aws, run: Run) -> dict[str, int]:
-    """A run of the pipeline: its analysis."""
+    """Run the pipeline's analysis."""
     pipeline, now = Run(), datetime.now(UTC)
     pipeline.plan(aws.settings)
     pipeline.started(now, now + timedelta(minutes=10))
@@ -103,7 +103,7 @@ def test_an_untouched_form_is_a_dry_run_that_leaves_young_pictures_out(aws: Aws,
     assert (survey["pictures"], survey["left_out"], survey["dry_run"]) == (0, {"young": 1}, True)
 
 
-def test_one_message_on_the_queue_is_one(
+def test_one_message_on_the_queue_is_counted_as_one(
     aws: Aws, run: Run, picture: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     upload(aws, picture, "a.png")
@@ -111,7 +111,7 @@ def test_one_message_on_the_queue_is_one(
     assert "the queue has 1 message already: up to 1 of these pictures" in capsys.readouterr().out
 
 
-def test_pictures_that_nobody_announced_are_labelled_once(aws: Aws, run: Run, picture: bytes) -> None:
+def test_pictures_without_an_announcement_are_labelled_once(aws: Aws, run: Run, picture: bytes) -> None:
     images = upload(aws, picture, *HARD_KEYS[:-1])
     clear(aws)
     assert aws.depth() == (0, 0)
@@ -137,7 +137,7 @@ def test_pictures_that_were_announced_already_are_labelled_once_too(
     assert aws.depth() == (0, 0)
 
 
-def test_a_backfill_while_a_drain_goes_on_changes_nothing(aws: Aws, run: Run, picture: bytes) -> None:
+def test_a_backfill_during_a_drain_changes_nothing(aws: Aws, run: Run, picture: bytes) -> None:
     images = upload(aws, picture, *(f"{n}.png" for n in range(40)))
     draining = threading.Thread(target=drain, args=(aws, run))
     draining.start()
@@ -152,7 +152,7 @@ def test_a_backfill_while_a_drain_goes_on_changes_nothing(aws: Aws, run: Run, pi
 
 def test_an_empty_bucket_has_no_chunks(aws: Aws, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert plan(run) == []
-    assert "may be announced already" not in capsys.readouterr().out, "the queue is empty too"
+    assert "may be announced already" not in capsys.readouterr().out, "an empty queue announces nothing"
 
 
 def test_wrong_params_are_one_clear_error(aws: Aws, run: Run) -> None:
@@ -179,7 +179,7 @@ def test_a_refused_call_fails_without_a_retry(
     assert aws.depth() == (1, 0)
 
 
-def test_a_service_that_is_down_is_left_to_a_retry_which_goes_on_there(
+def test_a_service_that_is_down_is_left_to_a_retry_which_continues_there(
     aws: Aws, run: Run, picture: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clients, "client_config", lambda *_, **__: Config(retries={"total_max_attempts": 1}))
@@ -195,13 +195,13 @@ def test_a_service_that_is_down_is_left_to_a_retry_which_goes_on_there(
     assert aws.depth() == (15, 0)
 
 
-def test_told_to_end_it_says_where_it_was_and_goes_on_there_the_next_time(aws: Aws, run: Run, picture: bytes) -> None:
+def test_a_stopped_task_logs_its_position_and_the_next_try_continues_there(aws: Aws, run: Run, picture: bytes) -> None:
     upload(aws, picture, *(f"{n:03d}.png" for n in range(15)))
     clear(aws)
     clear(aws)
     (chunk,) = plan(run)
     task, context = EnqueueImagesOperator(task_id="enqueue_images", chunk=chunk), run.context("enqueue_images", 0)
-    aws.fail("sqs", "SendMessageBatch", delay=2, times=1)  # held, then sent by botocore again
+    aws.fail("sqs", "SendMessageBatch", delay=2, times=1)  # delayed, then sent again by botocore
     ended: list[BaseException] = []
 
     def attempt() -> None:
@@ -221,7 +221,7 @@ def test_told_to_end_it_says_where_it_was_and_goes_on_there_the_next_time(aws: A
     assert aws.depth() == (15, 0)
 
 
-def test_killed_before_it_began_it_sends_nothing(aws: Aws, run: Run, picture: bytes) -> None:
+def test_a_task_killed_before_its_start_sends_nothing(aws: Aws, run: Run, picture: bytes) -> None:
     upload(aws, picture, "a.png")
     clear(aws)
     (chunk,) = plan(run)

@@ -1,4 +1,4 @@
-"""Starting and stopping a model in a DAG of your own."""
+"""The operators that start and stop a model in a user's own DAG."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ NOT_AN_ARN = "arn:aws:rekognition:us-east-1:123456789012:collection/faces"
 
 @pytest.fixture
 def own(variables: Variables) -> Run:
-    """A run of somebody's own DAG: it has no plan."""
+    """A run of a user's own DAG, which has no plan."""
     return Run(dag_id=OWN_DAG, run_id=OWN_RUN)
 
 
 def start(aws: Aws, run: Run, **arguments: Any) -> dict[str, Any]:
-    """As the task: a new operator each time, as a retry is a new process."""
+    """Execute the start operator: a new one each time, as a retry is a new process."""
     arguments = {"model_arn": aws.settings.model_arn} | arguments
     started: dict[str, Any] = run.execute(StartCustomModelOperator(task_id="start", **arguments))
     return started
@@ -50,7 +50,7 @@ def test_a_model_that_is_off_is_started_with_the_units_that_are_given(aws: Aws, 
     assert aws.model()["units"] == aws.calls.units(3)
     assert (started["adopted"], started["units"]) == (False, 3)
     assert before <= datetime.fromisoformat(started["requested_at"]) <= datetime.now(UTC)
-    assert variables.values == {}, "without max_model_minutes nobody holds the model"
+    assert variables.values == {}, "without max_model_minutes there must be no lease"
 
 
 @pytest.mark.parametrize("status", ["STARTING", "RUNNING"])
@@ -79,12 +79,12 @@ def test_a_model_that_cannot_be_started_fails_without_a_retry(aws: Aws, own: Run
 
 
 def test_max_model_minutes_takes_a_lease_that_the_stop_gives_up(aws: Aws, own: Run, variables: Variables) -> None:
-    start(aws, own, max_model_minutes="30", min_inference_units="2")  # as rendered
+    start(aws, own, max_model_minutes="30", min_inference_units="2")  # a string, as a rendered template is
     lease = variables.lease(aws.settings)
     assert lease is not None
     assert (lease.dag_id, lease.run_id, lease.units) == (OWN_DAG, OWN_RUN, 2)
     assert lease.until - lease.since == timedelta(minutes=30)
-    assert lease.start_asked, "a stop must know that the model may be on its way"
+    assert lease.start_asked, "a stop must know that the start request may still arrive"
     assert lease.watchdog_dag_id == "label_detection_watchdog"
     stopped = stop(aws, own)
     assert aws.model()["status"] == "STOPPED"
@@ -95,7 +95,7 @@ def test_max_model_minutes_takes_a_lease_that_the_stop_gives_up(aws: Aws, own: R
 def test_a_model_that_the_dag_left_on_is_stopped_by_the_watchdog(
     aws: Aws, own: Run, variables: Variables, airflow: Airflow, watch: Watch
 ) -> None:
-    airflow.runs[OWN_RUN] = ("failed", None)  # it has ended, and has no stop_model
+    airflow.runs[OWN_RUN] = ("failed", None)  # the run has ended, and it has no stop_model
     start(aws, own, max_model_minutes=30)
     lease = variables.lease(aws.settings)
     assert lease is not None
@@ -147,7 +147,7 @@ def test_the_watchdog_tells_the_topic_that_the_start_names(
 
 
 @pytest.mark.parametrize(("runs", "warns"), [(0, True), (1, False), (None, False)], ids=["never", "once", "not known"])
-def test_a_start_says_that_its_watchdog_has_never_run(
+def test_a_start_warns_that_its_watchdog_has_never_run(
     aws: Aws, own: Run, capsys: pytest.CaptureFixture[str], runs: int | None, warns: bool
 ) -> None:
     own.dag_runs = {} if runs is None else {"my_watchdog": runs}
@@ -162,7 +162,7 @@ def test_a_stop_without_a_lease_ends_when_the_model_is_off(aws: Aws, own: Run) -
     assert aws.model()["status"] == "STOPPED"
 
 
-def test_a_model_found_off_is_believed_only_after_describe_cannot_lag_any_more(
+def test_a_model_found_off_counts_as_off_only_after_describe_can_no_longer_lag(
     aws: Aws, own: Run, set_waits: SetWaits
 ) -> None:
     set_waits(lag=3.0)
@@ -211,15 +211,15 @@ def test_the_switch_that_an_earlier_run_left_is_removed(aws: Aws, own: Run, vari
         ({"max_model_minutes": 30, "sns_topic_arn": "mail"}, "^argument sns_topic_arn is wrong: must be the ARN"),
     ],
     ids=[
-        "no model's ARN",
-        "no ARN",
+        "not a model's ARN",
+        "no ARN at all",
         "a connection",
         "no units",
         "units of a template that is None",
-        "words for units",
-        "fewer at most",
-        "no time",
-        "no topic",
+        "units that are not a number",
+        "maximum below minimum",
+        "negative minutes",
+        "not a topic's ARN",
     ],
 )
 def test_a_wrong_argument_of_the_start_is_named_and_nothing_is_started(
@@ -235,7 +235,7 @@ def test_a_wrong_argument_of_the_stop_is_named(aws: Aws, own: Run) -> None:
         stop(aws, own, model_arn=NOT_AN_ARN)
 
 
-def test_a_connections_id_that_an_option_may_not_have_does_not_stand_between_a_stop_and_the_model(
+def test_a_connection_id_that_options_forbid_does_not_prevent_a_stop(
     aws: Aws, own: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_TEAM#AWS", "aws://")
@@ -261,7 +261,7 @@ def test_a_model_that_another_dag_takes_while_the_start_waits_is_left_to_it(
 
 
 @pytest.mark.parametrize("operator", [StartCustomModelOperator, StopCustomModelOperator])
-def test_its_arguments_are_templates(aws: Aws, own: Run, operator: Any) -> None:
+def test_model_arn_and_connection_are_templates(aws: Aws, own: Run, operator: Any) -> None:
     task = operator(task_id="task", model_arn="{{ params.arn }}", aws_conn_id="{{ params.conn }}")
     task.render_template_fields({"params": {"arn": aws.settings.model_arn, "conn": "aws_other"}})
     assert (task.model_arn, task.aws_conn_id) == (aws.settings.model_arn, "aws_other")

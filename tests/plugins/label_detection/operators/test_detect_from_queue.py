@@ -1,4 +1,4 @@
-"""Labelling what a queue announces in a DAG of your own."""
+"""The operator that labels the images announced on a queue, in a user's own DAG."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ EMPTY = {"labelled": 0, "rejected": 0, "ignored": 0, "failed": 0, "unreadable": 
 
 @pytest.fixture
 def own(variables: Variables) -> Run:
-    """A run of somebody's own DAG: it has no plan."""
+    """A run of a user's own DAG, which has no plan."""
     return Run(dag_id="own_dag", run_id="manual__2026-11-27T06:00:00+00:00")
 
 
 def operator(aws: Aws, **arguments: Any) -> DetectLabelsFromQueueOperator:
-    """As it is rendered for the test's queue, buckets and model."""
+    """The operator with its arguments rendered for the test's queue, buckets and model."""
     own = ("queue_url", "source_bucket", "final_bucket", "model_arn")
     arguments = {name: getattr(aws.settings, name) for name in own} | arguments
     return DetectLabelsFromQueueOperator(task_id="detect", **arguments)
@@ -39,7 +39,7 @@ def documents(aws: Aws) -> list[dict[str, Any]]:
 
 def test_it_labels_what_waits_and_returns_the_tally(aws: Aws, own: Run, picture: bytes) -> None:
     aws.put_model("RUNNING")
-    aws.exactly_once()  # the tally counts deliveries
+    aws.exactly_once()  # because the tally counts deliveries
     for number in range(2):
         aws.upload(f"{number}.png", picture)
     aws.upload("notes.txt", b"not a picture")
@@ -54,7 +54,7 @@ def test_it_labels_what_waits_and_returns_the_tally(aws: Aws, own: Run, picture:
 
 
 @pytest.mark.parametrize(("given", "sent"), [("50", 50.0), ("model", None)], ids=["a number", "the model's"])
-def test_min_confidence_is_what_the_model_is_asked_with(
+def test_min_confidence_is_sent_to_the_model(
     aws: Aws, own: Run, picture: bytes, given: str, sent: float | None
 ) -> None:
     aws.put_model("RUNNING")
@@ -64,13 +64,13 @@ def test_min_confidence_is_what_the_model_is_asked_with(
     assert document["model"]["min_confidence"] == sent
 
 
-def test_an_empty_queue_is_nothing_to_do(aws: Aws, own: Run) -> None:
+def test_an_empty_queue_ends_the_task_without_work(aws: Aws, own: Run) -> None:
     aws.put_model("RUNNING")
     assert own.execute(operator(aws)) == EMPTY
-    assert aws.final_keys() == [], "nothing of the look at the bucket is left"
+    assert aws.final_keys() == [], "the probe of the final bucket must leave no object"
 
 
-def test_when_its_time_is_up_the_rest_stays_in_the_queue(aws: Aws, own: Run, picture: bytes) -> None:
+def test_after_the_deadline_the_rest_stays_in_the_queue(aws: Aws, own: Run, picture: bytes) -> None:
     aws.put_model("RUNNING")
     aws.change_model(latency=0.3)
     for number in range(100):
@@ -109,7 +109,7 @@ def test_without_a_running_model_it_fails_without_a_retry_and_touches_nothing(
     assert aws.depth() == (1, 0)
 
 
-def test_killed_before_it_began_it_receives_nothing(aws: Aws, own: Run, picture: bytes) -> None:
+def test_a_task_killed_before_its_start_receives_nothing(aws: Aws, own: Run, picture: bytes) -> None:
     aws.put_model("RUNNING")
     aws.upload("1.png", picture)
     task = operator(aws)

@@ -1,4 +1,4 @@
-"""One analysis task: labels what waits, never starts a model, and ends when it is told to."""
+"""One analysis task: it labels waiting images, never starts a model, and ends when Airflow stops it."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def running(aws: Aws, run: Run) -> Run:
-    """A run whose model runs, with 10 minutes to go."""
+    """A run with a running model and 10 minutes until the deadline."""
     now = datetime.now(UTC)
     run.plan(aws.settings)
     run.started(now, now + timedelta(minutes=10))
     aws.put_model("RUNNING")
-    aws.exactly_once()  # the tally counts deliveries
+    aws.exactly_once()  # because the tally counts deliveries
     return run
 
 
@@ -45,7 +45,7 @@ def operator() -> AnalyseImagesOperator:
 
 
 def receives(aws: Aws) -> list[int]:
-    """How often each message was received before now."""
+    """How often each message was received before."""
     answer = aws.sqs.receive_message(
         QueueUrl=aws.settings.queue_url,
         MaxNumberOfMessages=10,
@@ -55,7 +55,7 @@ def receives(aws: Aws) -> list[int]:
     return [int(message["Attributes"]["ApproximateReceiveCount"]) - 1 for message in answer.get("Messages", [])]
 
 
-def test_it_labels_what_waits_and_names_itself_after_what_it_did(aws: Aws, running: Run, picture: bytes) -> None:
+def test_it_labels_waiting_images_and_shows_its_tally_in_the_grid(aws: Aws, running: Run, picture: bytes) -> None:
     for number in range(3):
         aws.upload(f"line 3/{number}.png", picture)
     aws.upload("notes.txt", b"not a picture")
@@ -77,7 +77,7 @@ def test_it_labels_what_waits_and_names_itself_after_what_it_did(aws: Aws, runni
 @pytest.mark.parametrize(
     ("try_number", "patience"), [(1, 0.0), (2, VISIBILITY_SECONDS + 15.0)], ids=["first try", "retry"]
 )
-def test_a_retry_waits_for_what_the_killed_try_before_it_held(
+def test_a_retry_waits_for_the_visibility_timeout_of_the_killed_try(
     aws: Aws, running: Run, monkeypatch: pytest.MonkeyPatch, try_number: int, patience: float
 ) -> None:
     given: list[float] = []
@@ -93,7 +93,7 @@ def test_a_retry_waits_for_what_the_killed_try_before_it_held(
     assert given == [patience]
 
 
-def test_the_labeller_knows_what_the_plan_found_of_the_final_bucket(
+def test_the_labeller_gets_the_final_buckets_conditions_from_the_plan(
     aws: Aws, running: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[Any] = []
@@ -111,7 +111,7 @@ def test_the_labeller_knows_what_the_plan_found_of_the_final_bucket(
     assert given == [(Conditions(deletes=False), None), (Conditions(deletes=False), "STANDARD_IA")]
 
 
-def test_an_empty_queue_is_nothing_to_do(aws: Aws, running: Run) -> None:
+def test_an_empty_queue_ends_the_task_without_work(aws: Aws, running: Run) -> None:
     context = running.context("analyse_images", map_index=0)
     assert set(running.execute(operator(), context).values()) == {0}
     assert context["images"] == "nothing to do"
@@ -141,7 +141,7 @@ def test_after_the_deadline_nothing_is_received(aws: Aws, run: Run, picture: byt
     assert receives(aws) == [0]
 
 
-def test_a_refused_call_fails_the_task_without_a_retry_and_gives_the_image_back(
+def test_a_refused_call_fails_the_task_without_a_retry_and_returns_the_image_to_the_queue(
     aws: Aws, running: Run, picture: bytes
 ) -> None:
     aws.upload("1.png", picture)
@@ -170,7 +170,7 @@ def test_a_service_that_is_down_is_left_to_a_retry_which_finishes_what_the_first
     assert sum(key.endswith(".png.json") for key in aws.final_keys()) == 3
 
 
-def test_trouble_of_the_queue_is_sat_out(aws: Aws, running: Run, picture: bytes) -> None:
+def test_errors_of_the_queue_are_waited_out(aws: Aws, running: Run, picture: bytes) -> None:
     aws.upload("1.png", picture)
     aws.fail("sqs", "*", status=503, code="ServiceUnavailable", times=12)
     assert running.execute(operator())["labelled"] == 1
@@ -188,7 +188,7 @@ def test_killed_while_a_service_is_in_trouble_it_ends_within_airflows_five_secon
     ended: list[BaseException | Any] = []
     thread = threading.Thread(target=_collect, args=(ended, lambda: running.execute(task)))
     thread.start()
-    time.sleep(6)  # by now a client of many attempts is in a long back-off
+    time.sleep(6)  # at this time a client with many attempts is in a long back-off
     killed_at = time.monotonic()
     task.on_kill()
     thread.join(60)
@@ -208,7 +208,7 @@ def test_a_repeated_task_finishes_what_was_refused(aws: Aws, running: Run, pictu
     assert sum(key.endswith(".png.json") for key in aws.final_keys()) == 3
 
 
-def test_killed_before_it_began_it_receives_nothing(aws: Aws, running: Run, picture: bytes) -> None:
+def test_a_task_killed_before_its_start_receives_nothing(aws: Aws, running: Run, picture: bytes) -> None:
     aws.upload("1.png", picture)
     task = operator()
     task.on_kill()
@@ -249,7 +249,7 @@ def _collect(ended: list[Any], work: Callable[[], Any]) -> None:
         ended.append(error)
 
 
-def test_a_retry_waits_for_what_its_killed_predecessor_held(aws: Aws, running: Run, picture: bytes) -> None:
+def test_a_retry_labels_the_images_that_its_killed_predecessor_held(aws: Aws, running: Run, picture: bytes) -> None:
     aws.upload("1.png", picture)
     held = aws.sqs.receive_message(QueueUrl=aws.settings.queue_url, VisibilityTimeout=5, WaitTimeSeconds=1)
     assert held["Messages"]
@@ -259,7 +259,7 @@ def test_a_retry_waits_for_what_its_killed_predecessor_held(aws: Aws, running: R
     assert running.execute(operator(), context)["labelled"] == 1
 
 
-def test_run_by_itself_it_says_what_it_belongs_to(aws: Aws, run: Run) -> None:
+def test_a_task_run_alone_names_the_tasks_that_it_needs(aws: Aws, run: Run) -> None:
     with pytest.raises(ValueError, match="this run has no plan: run the task together with plan_run"):
         run.execute(operator())
     run.plan(aws.settings)

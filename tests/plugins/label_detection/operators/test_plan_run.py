@@ -1,4 +1,4 @@
-"""The plan: everything is looked at before anything is switched on."""
+"""The plan: it checks everything before the run switches the model on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def plan(run: Run) -> list[float]:
 
 
 def announce(aws: Aws, images: int) -> None:
-    """Put messages into the queue, ten at a time; GetQueueAttributes counts them at once."""
+    """Put messages into the queue, ten per call. The queue's counts include them."""
     for first in range(0, images, 10):
         entries: Any = [{"Id": str(n), "MessageBody": "{}"} for n in range(first, min(first + 10, images))]
         aws.sqs.send_message_batch(QueueUrl=aws.settings.queue_url, Entries=entries)
@@ -45,7 +45,7 @@ def held_by(aws: Aws, dag_id: str, until: datetime) -> Lease:
 @pytest.mark.parametrize(
     ("images", "params", "tasks"),
     [(0, {}, 1), (1, {}, 1), (26, {}, 2), (26, {"max_tasks": 1}, 1)],
-    ids=["none left", "one", "26", "26 for at most one"],
+    ids=["none left", "one", "26", "26 for one task"],
 )
 def test_there_is_an_entry_with_its_share_of_the_models_rate_for_each_task(
     aws: Aws, run: Run, images: int, params: dict[str, Any], tasks: int
@@ -86,7 +86,7 @@ def test_it_takes_the_lease_and_starts_nothing(aws: Aws, run: Run, variables: Va
     assert lease is not None
     assert (lease.model_arn, lease.dag_id, lease.run_id) == (aws.settings.model_arn, DAG_ID, RUN_ID)
     assert before <= lease.since <= datetime.now(UTC)
-    assert lease.until - lease.since == timedelta(minutes=45), "and the watchdog's grace"
+    assert lease.until - lease.since == timedelta(minutes=45), "the lease must include the watchdog's grace"
     assert aws.model()["status"] == "TRAINING_COMPLETED"
 
 
@@ -172,13 +172,13 @@ def test_a_model_that_another_dag_holds_is_refused(aws: Aws, run: Run, variables
     with pytest.raises(RuntimeError, match="the model is held by another_dag, run theirs, until"):
         plan(run)
     assert variables.lease(aws.settings) == theirs
-    assert not run.xcoms, "without a plan the teardown does not run, and cannot stop the other DAG's model"
+    assert not run.xcoms, "there must be no plan: then no teardown runs that could stop the other DAG's model"
 
 
 @pytest.mark.parametrize(
     ("dag_id", "minutes"), [("another_dag", -1), (DAG_ID, 5)], ids=["another DAG's that has expired", "a predecessor's"]
 )
-def test_a_lease_that_does_not_bind_is_taken_over(
+def test_an_expired_or_own_lease_is_taken_over(
     aws: Aws, run: Run, variables: Variables, dag_id: str, minutes: int
 ) -> None:
     variables.put_lease(held_by(aws, dag_id, datetime.now(UTC) + timedelta(minutes=minutes)))
@@ -188,7 +188,7 @@ def test_a_lease_that_does_not_bind_is_taken_over(
     assert lease.run_id == RUN_ID
 
 
-def test_a_repeated_plan_looks_at_the_queue_anew(aws: Aws, run: Run) -> None:
+def test_a_repeated_plan_reads_the_queue_again(aws: Aws, run: Run) -> None:
     assert len(plan(run)) == 1
     announce(aws, 30)
     assert len(plan(run)) == 2

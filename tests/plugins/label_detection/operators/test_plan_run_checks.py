@@ -1,4 +1,4 @@
-"""The plan: what the run will need is checked before a model is started and paid for, one line for what is wrong."""
+"""The plan checks the needs of the run before a model is started and paid for, and logs one line per problem."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def plan(run: Run) -> None:
 
 
 def refused(aws: Aws, run: Run, variables: Variables) -> str:
-    """The line that a plan is refused with; it has started nothing, and taken no lease."""
+    """The one line of plan_run's error. Checks that it started nothing and took no lease."""
     with pytest.raises(AirflowFailException) as failure:
         plan(run)
     assert not run.xcoms
@@ -65,7 +65,7 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Answer:
 
 @pytest.fixture
 def abroad(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
-    """Have an option name a bucket in Europe."""
+    """Makes an option name a bucket in Europe."""
 
     def make(option: str) -> str:
         name = f"{getattr(aws.settings, option)}-eu"
@@ -137,7 +137,7 @@ def test_the_queues_region_by_its_url_must_be_the_models(url: str, region: str |
     )
 
 
-# Kinds of buckets
+# Bucket types
 
 
 def test_a_requester_pays_bucket_is_refused(aws: Aws, run: Run, variables: Variables, answer: Answer) -> None:
@@ -146,7 +146,7 @@ def test_a_requester_pays_bucket_is_refused(aws: Aws, run: Run, variables: Varia
 
 
 @pytest.mark.parametrize("fault", [{"status": 403, "code": "AccessDenied"}, {"status": 501, "code": "NotImplemented"}])
-def test_who_pays_is_not_checked_where_that_may_not_be_asked(
+def test_who_pays_is_not_checked_without_the_permission(
     aws: Aws, run: Run, monkeypatch: pytest.MonkeyPatch, fault: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     call = vars(BaseClient)["_make_api_call"]
@@ -167,7 +167,7 @@ def test_who_pays_is_not_checked_where_that_may_not_be_asked(
 
 
 def without(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
-    """As if a package was not installed."""
+    """Make a package look as if it were not installed."""
     real = builtins.__import__
     for name in [name for name in sys.modules if name.split(".")[0] == package or name in _IMPORTERS]:
         monkeypatch.delitem(sys.modules, name)
@@ -191,7 +191,7 @@ _IMPORTERS = {
 
 
 @pytest.mark.kinds("sagemaker", "lookoutvision")
-def test_pillow_that_is_missing_is_named_before_anything_is_started(
+def test_a_missing_pillow_is_named_before_anything_is_started(
     aws: Aws, run: Run, variables: Variables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without(monkeypatch, "PIL")
@@ -201,14 +201,14 @@ def test_pillow_that_is_missing_is_named_before_anything_is_started(
 
 
 @pytest.mark.kinds(*KINDS)
-def test_what_the_triggerer_needs_is_named_too(
+def test_a_package_that_the_triggerer_needs_is_named_too(
     aws: Aws, run: Run, variables: Variables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "aiobotocore", None)
     assert "install the package apache-airflow-providers-amazon[aiobotocore]" in refused(aws, run, variables)
 
 
-# Doubts, and what the final bucket's S3 obeys
+# Doubtful options, and the conditional requests that the final bucket's S3 supports
 
 
 def test_doubtful_options_are_warnings_in_log_and_report(
@@ -220,7 +220,7 @@ def test_doubtful_options_are_warnings_in_log_and_report(
     assert capsys.readouterr().out.count("min_confidence is 0.7 of 100") == 1
 
 
-def test_what_the_final_buckets_s3_does_not_obey_is_planned_with_and_a_warning(
+def test_conditions_that_the_final_buckets_s3_ignores_are_in_the_plan_and_a_warning(
     aws: Aws, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[str, str]] = []
@@ -254,7 +254,7 @@ def test_a_final_bucket_that_may_not_be_written_is_refused(
     assert "allow s3:PutObject" in line
 
 
-def test_a_probe_that_is_denied_otherwise_stops_nothing(aws: Aws, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_probe_that_is_denied_another_call_stops_nothing(aws: Aws, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "probe", failing("DeleteObject"))
     plan(run)
     made = xcom.require_plan(run.context("start_model"))  # type: ignore[arg-type]
@@ -269,7 +269,7 @@ def test_a_probe_that_finds_the_service_down_is_left_to_a_retry(
         plan(run)
 
 
-def test_what_an_earlier_version_has_planned_is_read(aws: Aws, run: Run) -> None:
+def test_a_plan_of_an_earlier_version_is_read(aws: Aws, run: Run) -> None:
     run.plan(aws.settings)
     del run.xcoms["plan_run", "plan"]["conditions"]
     made = xcom.require_plan(run.context("start_model"))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Starting the model, for real, and again."""
+"""The task that starts the model: on the first try, and on repeated ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.kinds(*KINDS)]
 
 
 def starts(aws: Aws, since: int = 0) -> int:
-    """How often the model was started."""
+    """The number of starts in the model's history."""
     return [change["status"] for change in aws.model()["history"][since:]].count("STARTING")
 
 
@@ -51,7 +51,7 @@ def test_a_model_that_is_off_is_started_with_the_plans_units(
     assert (lease.dag_id, lease.run_id, lease.units) == (DAG_ID, RUN_ID, 3)
     assert lease.since == started.requested_at, "the lease is renewed: its time counts from the request"
     assert lease.until > started.deadline
-    assert lease.start_asked, "a stop that finds the model off must know that it may be on its way"
+    assert lease.start_asked, "a stop that finds the model off must know that the start request may still arrive"
 
 
 def test_a_starting_model_is_adopted_with_its_own_units(aws: Aws, run: Run, hook: ModelHook) -> None:
@@ -73,7 +73,7 @@ def test_a_running_model_is_adopted(aws: Aws, run: Run) -> None:
 
 
 def test_a_stopping_model_is_waited_out_and_then_started(aws: Aws, run: Run, hook: ModelHook) -> None:
-    aws.set_oddities(describe_lag=0)  # a stop of somebody else's that no look shows yet cannot be known
+    aws.set_oddities(describe_lag=0)  # another user's stop that describe does not show yet cannot be known
     aws.put_model("RUNNING")
     hook.stop()
     seen = len(aws.model()["history"]) - 1
@@ -99,9 +99,9 @@ def test_a_stopping_model_is_waited_out_and_then_started(aws: Aws, run: Run, hoo
 def test_a_model_that_cannot_be_started_fails_without_a_retry_and_says_what_to_do(
     aws: Aws, run: Run, status: str, remedy: str
 ) -> None:
-    aws.change_model(status=status, message="The service's own words")
+    aws.change_model(status=status, message="The service's own message")
     run.plan(aws.settings)
-    with pytest.raises(AirflowFailException, match=f"{status} .The service's own words; .*{remedy}"):
+    with pytest.raises(AirflowFailException, match=f"{status} .The service's own message; .*{remedy}"):
         start(run)
     assert aws.model()["status"] == status
 
@@ -139,14 +139,14 @@ def test_a_repeated_start_keeps_its_first_time_and_deadline(aws: Aws, run: Run, 
     assert starts(aws, seen) == 1
 
 
-def test_a_refused_start_is_raised_as_aws_words_it_and_the_lease_stands(
+def test_a_refused_start_is_raised_with_the_message_of_aws_and_the_lease_stays(
     aws: Aws, run: Run, variables: Variables
 ) -> None:
     run.plan(aws.settings)
     aws.fail_model("start", status=400, code="AccessDeniedException", message="not yours")
     with pytest.raises(ClientError, match=r"AccessDeniedException.*not yours"):
         start(run)
-    assert variables.lease(aws.settings) is not None, "the request may have arrived: the watchdog must find it"
+    assert variables.lease(aws.settings) is not None, "the request may have arrived, so the watchdog needs the lease"
 
 
 QUOTAS = {
@@ -162,19 +162,19 @@ def test_a_start_over_a_quota_is_sent_once_and_names_the_quota(aws: Aws, run: Ru
     with pytest.raises(AirflowFailException, match=r"(?s)quota of .*at most 2 of these.*another"):
         start(run)
     (left,) = aws.control("faults")
-    assert left["times"] == 1, "sent once"
+    assert left["times"] == 1, "the request must be sent once"
     assert starts(aws, len(aws.model()["history"]) - 1) == 0
 
 
-def test_in_use_though_it_is_off_fails_without_a_retry(aws: Aws, run: Run) -> None:
+def test_a_start_refused_as_in_use_while_off_fails_without_a_retry(aws: Aws, run: Run) -> None:
     run.plan(aws.settings)
-    already = "already existing, somehow"  # SageMaker says by words alone what is wrong
+    already = "already existing, somehow"  # SageMaker tells the cause only in the message's text
     aws.fail_model("start", status=400, code=aws.calls.in_use, message=already)
     with pytest.raises(AirflowFailException, match=rf"cannot be started: it is \w+.*{already}"):
         start(run)
 
 
-def test_one_that_somebody_stops_right_before_the_request_is_left_to_a_retry(
+def test_a_model_that_another_user_stops_right_before_the_request_is_left_to_a_retry(
     aws: Aws, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run.plan(aws.settings)

@@ -1,4 +1,4 @@
-"""Starting the model: the lease that it is held by, and the dead man's switch."""
+"""The task that starts the model: its lease, and the dead man's switch."""
 
 from __future__ import annotations
 
@@ -104,9 +104,7 @@ def test_an_earlier_runs_switch_is_moved_when_its_model_is_taken_over(
     [{"status": 403, "code": "AccessDeniedException"}, {"status": 500, "code": "InternalServerException"}],
     ids=["denied", "down"],
 )
-def test_a_switch_that_cannot_be_made_holds_nothing_up_and_is_a_warning(
-    aws: Aws, run: Run, trouble: dict[str, Any]
-) -> None:
+def test_a_switch_that_cannot_be_made_is_a_warning_only(aws: Aws, run: Run, trouble: dict[str, Any]) -> None:
     run.plan(switched(aws))
     aws.fail("scheduler", "CreateSchedule", **trouble)
     start(run)
@@ -116,7 +114,7 @@ def test_a_switch_that_cannot_be_made_holds_nothing_up_and_is_a_warning(
 
 
 @pytest.mark.parametrize("by", ["its stop", "another run"])
-def test_a_run_that_was_ended_before_the_request_starts_nothing_and_leaves_no_switch_but_anothers(
+def test_a_run_that_ended_before_the_request_starts_nothing_and_removes_only_its_own_switch(
     aws: Aws, run: Run, variables: Variables, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
     run.plan(switched(aws))
@@ -145,7 +143,7 @@ def test_without_the_option_there_is_no_switch(aws: Aws, run: Run, variables: Va
 
 
 def left_with_a_switch(aws: Aws, variables: Variables, hook: ModelHook) -> None:
-    """What a dead run has left: a lease, and a switch that fires in the middle of the next run."""
+    """The lease of a dead run, and a switch of it that fires in the middle of the next run."""
     left = lease_of(aws, DAG_ID, "dead", datetime.now(UTC) + timedelta(minutes=10))
     left = left.model_copy(update={"dead_man_switch": True})
     variables.put_lease(left)
@@ -161,7 +159,7 @@ def test_a_switch_that_a_dead_run_left_is_removed_although_the_option_was_turned
     assert aws.schedules() == []
     lease = variables.lease(aws.settings)
     assert lease is not None
-    assert not lease.dead_man_switch, "the stop has nothing to look for"
+    assert not lease.dead_man_switch, "no switch is left for the stop to remove"
     assert xcom.pull_warnings(run.context("write_report")) == []  # type: ignore[arg-type]
 
 
@@ -184,17 +182,17 @@ def test_a_switch_that_a_dead_run_left_and_that_cannot_be_removed_is_a_warning_a
     assert not start(run).adopted
     lease = variables.lease(aws.settings)
     assert lease is not None
-    assert lease.dead_man_switch, "the stop tries again"
+    assert lease.dead_man_switch, "the stop must try to remove the switch again"
     (warning,) = xcom.pull_warnings(run.context("write_report"))  # type: ignore[arg-type]
     assert "could not be removed" in warning
 
 
-def test_airflow_not_giving_the_lease_is_not_taken_for_the_runs_end(
+def test_a_lease_that_airflow_does_not_return_does_not_count_as_the_runs_end(
     aws: Aws, run: Run, variables: Variables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run.plan(aws.settings)
     with monkeypatch.context() as patch:
-        patch.setattr(variables, "get", lambda key, default: default)  # as Airflow's does when it gets no answer
-        with pytest.raises(RuntimeError, match="cannot be read now"):  # and not AirflowFailException: tried again
+        patch.setattr(variables, "get", lambda key, default: default)  # as Airflow does without the API server
+        with pytest.raises(RuntimeError, match="cannot be read now"):  # not an AirflowFailException, so Airflow retries
             start(run)
     assert start(run)

@@ -1,4 +1,4 @@
-"""Describe lags behind a start and a stop: no task believes a state that may be from before its request."""
+"""Describe lags behind a start and a stop: no task trusts a state that can be older than its own request."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from tests.conftest import Aws
 
 pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.kinds(*KINDS)]
-#: Long enough for whatever a test changes meanwhile.
+#: Longer than any change that a test makes meanwhile.
 LONG = 20.0
 FROM_BEFORE = ["TRAINING_COMPLETED", "FAILED", "STOPPED"]
 Turn = Callable[[str, float], None]
 
 
-def test_the_lag_that_is_borne_is_a_minute() -> None:
+def test_the_tolerated_lag_is_a_minute() -> None:
     assert Waits().lag == 60
 
 
@@ -40,7 +40,7 @@ def long_lag(quick: None, set_waits: SetWaits) -> None:
 
 @pytest.fixture
 def turn(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Turn:
-    """Have a task's first two looks at the model see the old state, and all looks until some seconds later."""
+    """Makes the first two calls of describe, and all calls until some seconds later, return the old state."""
     hooks = hook_class(aws.settings.model)
     describe = hooks.describe
     looks: list[float] = []
@@ -87,7 +87,7 @@ def test_a_start_that_is_refused_because_the_model_is_stopping_is_left_to_a_retr
 def test_a_model_that_seems_to_be_stopping_again_after_its_stop_is_waited_for_and_not_adopted(
     aws: Aws, run: Run, hook: ModelHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    aws.set_oddities(describe_lag=0)  # the test has a lag of its own
+    aws.set_oddities(describe_lag=0)  # the test sets a lag of its own
     aws.put_model("RUNNING")
     hook.stop()
     hooks = hook_class(aws.settings.model)
@@ -119,7 +119,7 @@ def test_the_lag_counts_from_when_the_start_was_accepted_and_not_from_its_first_
 
 
 def asked(aws: Aws, run: Run, variables: Variables, how: str) -> None:
-    """A run that has asked for the model, with or without start_model having lived to say so."""
+    """A run that has requested the start. `how`: whether start_model ended, or died before it returned."""
     plan = run.plan(aws.settings)
     if how == "start_model ended":
         run.started(datetime.now(UTC), datetime.now(UTC) + timedelta(hours=1))
@@ -135,7 +135,7 @@ def asked(aws: Aws, run: Run, variables: Variables, how: str) -> None:
     [
         "TRAINING_COMPLETED",
         "STOPPED",
-        pytest.param("FAILED", marks=pytest.mark.only("rekognition", "lookoutvision")),  # SageMaker's is deleted
+        pytest.param("FAILED", marks=pytest.mark.only("rekognition", "lookoutvision")),  # SageMaker deletes it
     ],
 )
 def test_a_model_that_seems_off_after_its_start_is_stopped_once_it_is_seen_running(
@@ -151,7 +151,7 @@ def test_a_model_that_seems_off_after_its_start_is_stopped_once_it_is_seen_runni
 
 
 @pytest.mark.parametrize("how", ["start_model ended", "start_model died"])
-def test_a_model_that_stays_off_is_believed_when_the_lag_is_over(
+def test_a_model_that_stays_off_counts_as_off_when_the_lag_is_over(
     aws: Aws, run: Run, variables: Variables, how: str, set_waits: SetWaits
 ) -> None:
     set_waits(lag=2.0)
@@ -163,7 +163,7 @@ def test_a_model_that_stays_off_is_believed_when_the_lag_is_over(
 
 
 @pytest.mark.usefixtures("long_lag")
-def test_a_run_that_never_asked_for_the_model_keeps_the_short_look(aws: Aws, planned: Run) -> None:
+def test_a_run_that_never_requested_the_model_looks_for_a_short_time_only(aws: Aws, planned: Run) -> None:
     began = time.monotonic()
     stop(planned)
     assert QUICK.linger <= time.monotonic() - began < LONG / 2
@@ -171,7 +171,7 @@ def test_a_run_that_never_asked_for_the_model_keeps_the_short_look(aws: Aws, pla
 
 @pytest.fixture
 def lagging_stop(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Describe lags a second behind the stop, and each request to stop but the first fails. The requests."""
+    """Describe lags a second behind the stop, and only the first stop request succeeds. Returns the requests."""
     hooks = hook_class(aws.settings.model)
     describe, stop_request = hooks.describe, hooks.stop
     requests: list[str] = []
@@ -237,7 +237,7 @@ def test_the_watchdog_does_not_believe_that_a_model_is_off_right_after_its_start
 
 
 def seen_running(aws: Aws, run: Run) -> None:
-    """wait_for_model has just seen the model run."""
+    """wait_for_model has just seen the model running."""
     now = datetime.now(UTC)
     run.plan(aws.settings)
     run.started(now - timedelta(minutes=10), now + timedelta(minutes=10))

@@ -1,4 +1,4 @@
-"""Stopping the model: done when it is off, whatever was going on."""
+"""The task that stops the model: it ends when the model is off, whatever state it began in."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def states(aws: Aws, since: int) -> list[str]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every call is sent once."""
+    """Makes clients send each call once."""
     monkeypatch.setattr(stopping, "brief_config", lambda: Config(retries={"total_max_attempts": 1}))
 
 
@@ -58,7 +58,7 @@ def test_a_plan_of_an_earlier_version_with_an_option_that_is_not_valid_any_more_
 
 
 def test_a_stopping_model_is_waited_for_and_not_asked_again(aws: Aws, planned: Run, hook: ModelHook) -> None:
-    aws.set_oddities(describe_lag=0)  # else it seems to be running, and is asked
+    aws.set_oddities(describe_lag=0)  # else describe shows RUNNING, and the task sends a stop request
     aws.put_model("RUNNING")
     hook.stop()
     aws.fail_model("stop", status=400, code="AskedAgain")
@@ -66,14 +66,14 @@ def test_a_stopping_model_is_waited_for_and_not_asked_again(aws: Aws, planned: R
     assert aws.model()["status"] == "STOPPED"
 
 
-def test_a_starting_model_is_stopped_as_soon_as_it_lets_itself_be(aws: Aws, planned: Run, hook: ModelHook) -> None:
+def test_a_starting_model_is_stopped_as_soon_as_the_service_allows_it(aws: Aws, planned: Run, hook: ModelHook) -> None:
     seen = len(aws.model()["history"])
     hook.start(1)
     stop(planned)
     assert states(aws, seen) == ["STARTING", "RUNNING", "STOPPING", "STOPPED"]
 
 
-def test_a_start_that_fails_meanwhile_is_off_too(aws: Aws, planned: Run, hook: ModelHook) -> None:
+def test_a_model_whose_start_fails_meanwhile_is_off(aws: Aws, planned: Run, hook: ModelHook) -> None:
     aws.change_model(start_outcome="FAILED")
     hook.start(1)
     stop(planned)
@@ -81,10 +81,10 @@ def test_a_start_that_fails_meanwhile_is_off_too(aws: Aws, planned: Run, hook: M
 
 
 @pytest.mark.only("sagemaker")
-def test_what_is_left_of_a_failed_start_is_taken_away(aws: Aws, planned: Run, variables: Variables) -> None:
+def test_the_remains_of_a_failed_start_are_removed(aws: Aws, planned: Run, variables: Variables) -> None:
     aws.put_model("FAILED")
     stop(planned)
-    assert aws.model()["says"] is None, "there is no endpoint any more"
+    assert aws.model()["says"] is None, "the failed endpoint must be deleted"
     assert variables.lease(aws.settings) is None
 
 
@@ -97,7 +97,7 @@ def test_what_is_left_of_a_failed_start_is_taken_away(aws: Aws, planned: Run, va
         *(pytest.param(status, marks=REKOGNITION) for status in ("COPYING_COMPLETED", "DELETING", "EXPIRED")),
     ],
 )
-def test_a_model_that_is_off_is_believed_after_a_while(
+def test_a_model_that_is_off_counts_as_off_after_a_while(
     aws: Aws, planned: Run, variables: Variables, status: str
 ) -> None:
     aws.put_model(status)
@@ -108,7 +108,7 @@ def test_a_model_that_is_off_is_believed_after_a_while(
     assert variables.lease(aws.settings) is None
 
 
-def test_the_while_is_longer_than_a_killed_start_lives() -> None:
+def test_that_while_is_longer_than_a_killed_start_lives() -> None:
     assert Waits().linger == 15
 
 
@@ -132,7 +132,7 @@ def test_a_second_stop_finds_it_off(aws: Aws, planned: Run) -> None:
     assert states(aws, seen) == []
 
 
-def test_a_stop_whose_answer_was_lost_is_carried_on_by_the_retry(aws: Aws, planned: Run) -> None:
+def test_a_stop_whose_answer_was_lost_is_finished_by_the_retry(aws: Aws, planned: Run) -> None:
     aws.put_model("RUNNING")
     seen = len(aws.model()["history"])
     aws.fail_model("stop", status=400, code="SomethingElse", when="after", times=1)
@@ -142,7 +142,7 @@ def test_a_stop_whose_answer_was_lost_is_carried_on_by_the_retry(aws: Aws, plann
     assert states(aws, seen) == ["STOPPING", "STOPPED"]
 
 
-def test_a_stop_whose_answer_was_lost_is_carried_on_by_the_clients_own_second_send(aws: Aws, planned: Run) -> None:
+def test_a_stop_whose_answer_was_lost_is_finished_by_the_clients_own_second_send(aws: Aws, planned: Run) -> None:
     aws.put_model("RUNNING")
     seen = len(aws.model()["history"])
     aws.fail_model("stop", status=500, when="after", times=1)
@@ -222,7 +222,7 @@ def test_five_times_500_keep_the_model_on_for_seconds_only(aws: Aws, planned: Ru
     assert time.monotonic() - began < 20
 
 
-def test_off_is_believed_only_when_it_was_seen_and_not_while_the_service_gives_no_answer(
+def test_a_model_counts_as_off_only_when_seen_off_and_not_while_the_service_does_not_answer(
     aws: Aws, planned: Run, hook: ModelHook, set_waits: SetWaits
 ) -> None:
     set_waits(patience=10)
@@ -239,7 +239,7 @@ def test_off_is_believed_only_when_it_was_seen_and_not_while_the_service_gives_n
     assert aws.model()["status"] == "STOPPED"
 
 
-def test_without_a_plan_it_says_so(run: Run) -> None:
+def test_without_a_plan_the_error_names_it(run: Run) -> None:
     with pytest.raises(ValueError, match="this run has no plan"):
         stop(run)
 
@@ -251,7 +251,7 @@ def test_a_start_that_waited_for_a_stopping_model_and_lands_later_is_stopped_too
     aws.put_model("RUNNING")
     hook.stop()
 
-    def start_late() -> None:  # what a killed start_model does in the seconds that it lives on
+    def start_late() -> None:  # as a start_model does that lives on for seconds after it was killed
         wait_until(lambda: not hook.describe().is_on, 60, "the model to be off")
         time.sleep(2)
         hook.start(1)
@@ -271,10 +271,10 @@ def test_a_model_that_was_deleted_meanwhile_is_off(aws: Aws, planned: Run, monke
     stop(planned)
 
 
-def test_a_model_that_cannot_be_seen_any_more_is_not_believed_to_be_gone_when_its_stop_is_refused(
+def test_a_model_that_is_no_longer_visible_does_not_count_as_gone_when_its_stop_is_refused(
     aws: Aws, planned: Run, variables: Variables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The connection leads to another account now: DescribeProjects finds nothing there, and that is no error."""
+    """The connection now leads to another account, where DescribeProjects returns nothing, and no error."""
     aws.put_model("RUNNING")
 
     def not_here(self: ModelHook) -> None:

@@ -1,4 +1,4 @@
-"""Stopping the model: whose it is by the lease, and the dead man's switch."""
+"""The task that stops the model: which run holds the lease, and the dead man's switch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.kinds(*KINDS)]
 
 
 @pytest.mark.parametrize("theirs", ["dag_id", "run_id"])
-def test_a_lease_that_is_not_the_runs_is_left(aws: Aws, planned: Run, variables: Variables, theirs: str) -> None:
+def test_the_lease_of_another_run_is_left(aws: Aws, planned: Run, variables: Variables, theirs: str) -> None:
     lease = variables.lease(aws.settings)
     assert lease is not None
     update = {"run_id": "manual__theirs"} | ({"dag_id": "another_dag"} if theirs == "dag_id" else {})
@@ -116,7 +116,7 @@ def held_by_the_next_run(aws: Aws, variables: Variables, minutes: float = 60, **
 
 
 @pytest.mark.parametrize(("minutes", "after"), [(60, "RUNNING"), (-1, "STOPPED")], ids=["holds it", "expired"])
-def test_a_model_that_another_run_holds_by_now_is_left_to_that(
+def test_a_model_that_another_run_holds_now_is_left_to_it(
     aws: Aws, planned: Run, variables: Variables, minutes: float, after: str
 ) -> None:
     taken = held_by_the_next_run(aws, variables, minutes)
@@ -161,12 +161,12 @@ def test_a_lost_first_try_that_lives_on_does_not_remove_the_next_runs_switch(
     assert aws.schedules() == [switch.switch_name(aws.settings.model_arn)]
 
 
-def test_airflow_not_giving_the_lease_does_not_keep_the_model_on_nor_the_lease_from_the_retry(
+def test_a_lease_that_airflow_does_not_return_neither_keeps_the_model_on_nor_is_lost_for_the_retry(
     aws: Aws, planned: Run, variables: Variables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aws.put_model("RUNNING")
     with monkeypatch.context() as patch:
-        patch.setattr(variables, "get", lambda key, default: default)  # as Airflow's does when it gets no answer
+        patch.setattr(variables, "get", lambda key, default: default)  # as Airflow does without the API server
         with pytest.raises(RuntimeError, match="cannot be read now"):
             stop(planned)
     assert aws.model()["status"] == "STOPPED"

@@ -1,4 +1,4 @@
-"""The watchdog: it stops what was left on, and nothing else."""
+"""The watchdog stops models that were left on, and no others."""
 
 from __future__ import annotations
 
@@ -27,31 +27,29 @@ pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.kinds(*KINDS)]
     ("minutes", "run", "stops"),
     [
         pytest.param(60, ("running", None), False, id="a healthy run"),
-        pytest.param(60, ("running", "failed"), False, id="a run that has its report still to write"),
+        pytest.param(60, ("running", "failed"), False, id="a run whose report is still to be written"),
         pytest.param(60, ("queued", None), False, id="a run that was cleared and waits"),
-        pytest.param(60, ("failed", None), False, id="marked failed manually: its teardown is still to run"),
-        pytest.param(60, ("success", "running"), False, id="marked success manually: its teardown runs"),
-        pytest.param(60, ("failed", "up_for_retry"), False, id="its stop is tried again"),
-        pytest.param(60, {"status_code": 503, "detail": None}, False, id="Airflow cannot be asked"),
+        pytest.param(60, ("failed", None), False, id="marked failed manually, teardown still to come"),
+        pytest.param(60, ("success", "running"), False, id="marked success manually, teardown running"),
+        pytest.param(60, ("failed", "up_for_retry"), False, id="its stop is retried"),
+        pytest.param(60, {"status_code": 503, "detail": None}, False, id="Airflow's API is down"),
+        pytest.param(60, {"status_code": 404, "detail": {"detail": {"reason": "odd"}}}, False, id="another 404"),
+        pytest.param(60, EOFError("gone"), False, id="the connection to Airflow breaks"),
+        pytest.param(-1, EOFError("gone"), True, id="expired, and the connection to Airflow breaks"),
         pytest.param(
-            60, {"status_code": 404, "detail": {"detail": {"reason": "odd"}}}, False, id="something else was not found"
+            60, {"status_code": 404, "detail": {"detail": "Not Found"}}, False, id="a 404 of an unknown API path"
         ),
-        pytest.param(60, EOFError("gone"), False, id="Airflow is gone"),
-        pytest.param(-1, EOFError("gone"), True, id="expired, and Airflow is gone"),
-        pytest.param(
-            60, {"status_code": 404, "detail": {"detail": "Not Found"}}, False, id="Airflow knows no such page"
-        ),
-        pytest.param(60, ("failed", None), False, id="marked failed manually: its stop has not begun"),
+        pytest.param(60, ("failed", None), False, id="marked failed manually, stop not begun"),
         pytest.param(60, NOT_FOUND, True, id="deleted"),
         pytest.param(60, ("failed", "failed"), True, id="its stop failed"),
         pytest.param(60, ("success", "success"), True, id="its stop was marked as done manually"),
         pytest.param(60, ("failed", "upstream_failed"), True, id="its stop never ran"),
-        pytest.param(-1, ("running", None), True, id="expired, and still going on"),
-        pytest.param(-1, ("failed", None), True, id="expired, with its teardown still to run"),
-        pytest.param(-1, {"status_code": 503, "detail": None}, True, id="expired, and Airflow cannot be asked"),
+        pytest.param(-1, ("running", None), True, id="expired, and still running"),
+        pytest.param(-1, ("failed", None), True, id="expired, teardown still to come"),
+        pytest.param(-1, {"status_code": 503, "detail": None}, True, id="expired, and Airflow's API is down"),
     ],
 )
-def test_a_model_is_stopped_when_its_run_is_over_or_its_lease_and_never_before(
+def test_a_model_is_stopped_when_its_run_is_over_or_its_lease_has_expired_and_never_before(
     aws: Aws, variables: Variables, airflow: Airflow, watch: Watch, minutes: float, run: Any, stops: bool
 ) -> None:
     aws.put_model("RUNNING")
@@ -67,14 +65,14 @@ def test_a_model_is_stopped_when_its_run_is_over_or_its_lease_and_never_before(
 @pytest.mark.parametrize(
     ("looks", "stops"),
     [
-        pytest.param([None], True, id="the DAG is paused, or its file is broken"),
+        pytest.param([None], True, id="no task is scheduled: the DAG is paused or its file is broken"),
         pytest.param(["up_for_retry"], True, id="paused before a retry"),
         pytest.param([None, None, "queued"], False, id="between two tasks"),
         pytest.param(["up_for_retry", "scheduled"], False, id="before a retry"),
         pytest.param(["deferred"], False, id="waiting in the triggerer"),
     ],
 )
-def test_a_run_of_which_nothing_goes_on_loses_its_model(
+def test_the_model_of_a_run_without_any_active_task_is_stopped(
     aws: Aws,
     variables: Variables,
     airflow: Airflow,
@@ -123,7 +121,7 @@ def test_it_needs_no_configuration(
     assert aws.model()["status"] == "STOPPED"
 
 
-def test_of_several_models_those_that_were_left_are_stopped_and_no_other(
+def test_of_several_models_only_those_left_on_are_stopped(
     aws: Aws, variables: Variables, airflow: Airflow, watch: Watch
 ) -> None:
     for version in ("", "2", "3"):
@@ -138,7 +136,7 @@ def test_of_several_models_those_that_were_left_are_stopped_and_no_other(
     assert len(variables.values) == 1
 
 
-def test_a_lease_that_was_taken_anew_before_the_stop_keeps_its_model(
+def test_a_lease_that_was_taken_again_before_the_stop_keeps_its_model(
     aws: Aws, variables: Variables, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aws.put_model("RUNNING")
@@ -146,7 +144,7 @@ def test_a_lease_that_was_taken_anew_before_the_stop_keeps_its_model(
     taken = lease_on(aws, run_id="r2")
     describe = hook_class(aws.settings.model).describe
 
-    def take_over(self: ModelHook) -> Any:  # at the last moment: between the look and the stop
+    def take_over(self: ModelHook) -> Any:  # at the last moment: between describe and stop
         variables.put_lease(taken)
         return describe(self)
 
@@ -186,7 +184,7 @@ def test_a_run_that_starts_the_model_while_the_watchdog_waits_for_its_end_keeps_
     ],
     ids=["ended since", "no JSON", "lacks fields", "another model's"],
 )
-def test_a_variable_that_is_not_a_lease_is_named_and_the_others_are_stopped(
+def test_a_variable_that_is_not_a_lease_is_named_and_the_other_models_are_stopped(
     aws: Aws, variables: Variables, watch: Watch, value: str, says: str | None
 ) -> None:
     aws.put_model("RUNNING", "2")
@@ -203,7 +201,7 @@ def test_a_variable_that_is_not_a_lease_is_named_and_the_others_are_stopped(
     assert list(variables.values) == [name]
 
 
-def test_a_model_that_is_off_and_was_taken_over_meanwhile_is_not_said_to_be_left(
+def test_a_model_that_is_off_and_was_taken_over_meanwhile_is_not_reported_as_left_on(
     aws: Aws, variables: Variables, topic: Topic, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     variables.put_lease(lease_on(aws, minutes=-1, sns_topic_arn=topic.arn))
@@ -220,14 +218,14 @@ def test_a_model_that_is_off_and_was_taken_over_meanwhile_is_not_said_to_be_left
     assert topic.published() == []
 
 
-def test_a_lease_that_airflow_does_not_give_is_named_and_not_taken_for_ended(
+def test_a_lease_that_airflow_does_not_return_is_named_and_does_not_count_as_ended(
     aws: Aws, variables: Variables, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     variables.put_lease(lease_on(aws, minutes=-1))
-    monkeypatch.setattr(variables, "get", lambda key, default: default)  # as Airflow's does when it gets no answer
+    monkeypatch.setattr(variables, "get", lambda key, default: default)  # as Airflow does without the API server
     with pytest.raises(AirflowException, match="cannot be read now") as failure:
         watch()
-    assert not isinstance(failure.value, AirflowFailException), "the retry comes in seconds, the next run in minutes"
+    assert not isinstance(failure.value, AirflowFailException), "a retry is sooner than the next run"
 
 
 def test_the_model_of_an_earlier_configuration_is_stopped_too(
@@ -240,7 +238,7 @@ def test_the_model_of_an_earlier_configuration_is_stopped_too(
     assert aws.model("2")["status"] == "STOPPED"
 
 
-#: A lease of the version before prefixes has no such field.
+#: A lease of the version before DAG prefixes has no such field.
 OF_EARLIER_VERSION = "no field"
 
 
@@ -248,11 +246,11 @@ OF_EARLIER_VERSION = "no field"
     ("named", "acts"),
     [
         pytest.param(OF_EARLIER_VERSION, "label_detection_watchdog", id="a lease of an earlier version"),
-        pytest.param("label_detection_watchdog", "label_detection_watchdog", id="of no prefix"),
-        pytest.param("team_a_label_detection_watchdog", "team_a_label_detection_watchdog", id="of a prefix"),
+        pytest.param("label_detection_watchdog", "label_detection_watchdog", id="a lease without a prefix"),
+        pytest.param("team_a_label_detection_watchdog", "team_a_label_detection_watchdog", id="a lease with a prefix"),
     ],
 )
-def test_every_lease_that_has_just_expired_has_one_watchdog_which_it_names(
+def test_a_lease_that_has_just_expired_is_handled_only_by_the_watchdog_that_it_names(
     aws: Aws, variables: Variables, airflow: Airflow, watch: Watch, named: str, acts: str
 ) -> None:
     aws.put_model("RUNNING")
@@ -272,12 +270,12 @@ def test_every_lease_that_has_just_expired_has_one_watchdog_which_it_names(
 @pytest.mark.parametrize(
     ("minutes", "stops"),
     [
-        pytest.param(60, False, id="has not expired"),
-        pytest.param(-29, False, id="its own may be at it"),
-        pytest.param(-31, True, id="its own has let it expire"),
+        pytest.param(60, False, id="a lease that has not expired"),
+        pytest.param(-29, False, id="its own watchdog may be stopping it"),
+        pytest.param(-31, True, id="its own watchdog has not stopped it"),
     ],
 )
-def test_a_lease_whose_watchdog_is_not_there_is_every_others(
+def test_a_lease_whose_watchdog_does_not_exist_is_handled_by_every_other(
     aws: Aws, variables: Variables, watch: Watch, minutes: float, stops: bool
 ) -> None:
     aws.put_model("RUNNING")
@@ -287,7 +285,7 @@ def test_a_lease_whose_watchdog_is_not_there_is_every_others(
     assert len(acted) == stops
 
 
-def test_another_watchdogs_model_that_cannot_be_stopped_makes_this_one_neither_red_nor_tell(
+def test_another_watchdogs_model_that_cannot_be_stopped_neither_fails_this_one_nor_notifies_anyone(
     aws: Aws, variables: Variables, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def without_rights(model: Any, aws_conn_id: str, config: Any) -> ModelHook:
@@ -302,17 +300,17 @@ def test_another_watchdogs_model_that_cannot_be_stopped_makes_this_one_neither_r
     variables.put_lease(lease_on(aws, "2", minutes=-1))
     assert [entry["model_arn"] for entry in watch("label_detection_watchdog")] == [aws.model("2")["arn"]]
     assert (aws.model()["status"], aws.model("2")["status"]) == ("RUNNING", "STOPPED")
-    assert leases.all_leases("label_detection_watchdog").leases == [], "whose topics a failure is told to"
+    assert leases.all_leases("label_detection_watchdog").leases == [], "a failure would notify these leases' topics"
 
 
 @pytest.mark.parametrize(
     ("value", "red"),
     [
-        pytest.param("{", {"label_detection_watchdog", "a_label_detection_watchdog"}, id="names none: every one's"),
-        pytest.param('{"watchdog_dag_id": "a_label_detection_watchdog"}', {"a_label_detection_watchdog"}, id="its own"),
+        pytest.param("{", {"label_detection_watchdog", "a_label_detection_watchdog"}, id="no watchdog named"),
+        pytest.param('{"watchdog_dag_id": "a_label_detection_watchdog"}', {"a_label_detection_watchdog"}, id="one"),
     ],
 )
-def test_a_broken_lease_is_reported_by_its_watchdog_or_by_every_one(
+def test_a_broken_lease_is_reported_by_its_watchdog_or_else_by_every_watchdog(
     variables: Variables, airflow: Airflow, watch: Watch, value: str, red: set[str]
 ) -> None:
     variables.values["label_detection_lease.x"] = value

@@ -1,4 +1,4 @@
-"""The watchdog, once it acts: how a model that was left on is stopped, and what is said of it."""
+"""How the watchdog stops a model that was left on, and what it reports."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_model_that_cannot_be_stopped_yet_keeps_no_other_on(
     assert {aws.model(version)["status"] for version in ("2", "3")} <= {"STOPPING", "STOPPED"}
 
 
-def test_what_was_done_is_said_in_the_log_the_xcom_and_to_the_leases_topic(
+def test_a_stop_is_reported_in_the_log_in_the_xcom_and_to_the_leases_topic(
     aws: Aws, variables: Variables, topic: Topic, watch: Watch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     aws.put_model("RUNNING")
@@ -48,7 +48,7 @@ def test_what_was_done_is_said_in_the_log_the_xcom_and_to_the_leases_topic(
     assert "Past the end of the lease: 7." in text
 
 
-def test_what_became_of_the_run_is_said_in_airflows_words(
+def test_the_runs_state_is_reported_as_airflow_names_it(
     aws: Aws, variables: Variables, airflow: Airflow, watch: Watch
 ) -> None:
     variables.put_lease(lease_on(aws))
@@ -66,7 +66,7 @@ def test_what_became_of_the_run_is_said_in_airflows_words(
         pytest.param("DELETING", marks=pytest.mark.only("rekognition")),
     ],
 )
-def test_a_model_that_is_off_already_is_said_to_be(
+def test_a_model_that_is_already_off_is_reported_as_off(
     aws: Aws, variables: Variables, topic: Topic, watch: Watch, status: str
 ) -> None:
     aws.put_model(status)
@@ -78,7 +78,7 @@ def test_a_model_that_is_off_already_is_said_to_be(
     assert aws.model()["status"] == status
 
 
-def test_a_model_that_was_deleted_since_gives_its_lease_up(aws: Aws, variables: Variables, watch: Watch) -> None:
+def test_the_lease_of_a_deleted_model_is_removed(aws: Aws, variables: Variables, watch: Watch) -> None:
     lease = lease_on(aws, minutes=-1)
     another = {"rekognition": ("/version/1/", "/version/no/"), "sagemaker": ("config/", "config/no-")}
     gone = lease.model_arn.replace(*another.get(aws.calls.service, ("/1", "/7")))
@@ -87,10 +87,10 @@ def test_a_model_that_was_deleted_since_gives_its_lease_up(aws: Aws, variables: 
     assert variables.values == {}
 
 
-def test_a_starting_model_is_stopped_as_soon_as_it_lets_itself_be(
+def test_a_starting_model_is_stopped_as_soon_as_the_service_allows_it(
     aws: Aws, variables: Variables, watch: Watch, hook: ModelHook
 ) -> None:
-    aws.set_oddities(describe_lag=0)  # the lease is older than any lag: its start is long seen
+    aws.set_oddities(describe_lag=0)  # the lease is older than any lag, so describe already shows the start
     hook.start(1)
     variables.put_lease(lease_on(aws, minutes=-1))
     watch()
@@ -106,7 +106,7 @@ def test_its_dead_mans_switch_is_removed(aws: Aws, variables: Variables, watch: 
     assert aws.schedules() == []
 
 
-def test_one_models_trouble_is_named_and_the_others_are_stopped(
+def test_one_models_error_is_named_and_the_other_models_are_stopped(
     aws: Aws, variables: Variables, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop = hook_class(aws.settings.model).stop
@@ -133,7 +133,7 @@ def test_one_models_trouble_is_named_and_the_others_are_stopped(
         "service; the model's ARN is arn:aws:s3:::no-model): must be the ARN of a model: arn:aws:rekognition:"
     )
     assert aws.model("2")["status"] == "STOPPED"
-    assert len(variables.values) == 2, "the lease stands until the model is off"
+    assert len(variables.values) == 2, "the lease must stay until the model is off"
 
 
 @pytest.mark.parametrize("operation", ["stop", "describe"])
@@ -147,13 +147,13 @@ def test_a_service_that_is_down_for_seconds_is_waited_for(
     assert aws.model()["status"] == "STOPPED"
 
 
-def test_a_model_that_is_long_in_stopping_is_named_and_left_to_the_next_time(
+def test_a_model_that_stops_slowly_is_named_and_left_to_the_next_run(
     aws: Aws, variables: Variables, watch: Watch, set_waits: SetWaits
 ) -> None:
     set_waits(each_stop=0.2)
-    aws.put_model("STARTING")  # and stays: it was put there
+    aws.put_model("STARTING")  # the model stays in a state that a control page has set
     variables.put_lease(lease_on(aws, minutes=-1))
-    with pytest.raises(AirflowFailException, match="and the model is not off yet"):  # a retry would only wait again
+    with pytest.raises(AirflowFailException, match="and the model is not off yet"):  # a retry would only wait
         watch()
     assert len(variables.values) == 1
 

@@ -1,4 +1,4 @@
-"""The report: written whatever happened, red when the run is."""
+"""The report: written whatever happened; its task fails if the run did."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ WAITED_IN_VAIN: dict[str, str | None] = {
 
 @pytest.fixture
 def done(aws: Aws, run: Run) -> Run:
-    """A run of 30 minutes with two labelled images, a rejected one and one given back, and a message left."""
+    """A run of 30 minutes: two labelled images, one rejected, one returned to the queue; one message is left."""
     run.plan(aws.settings, units=2)
     run.started(REQUESTED_AT, REQUESTED_AT + timedelta(hours=1))
     run.xcoms["wait_for_model", "return_value"] = (REQUESTED_AT + timedelta(minutes=10)).isoformat()
@@ -69,10 +69,10 @@ def stored(aws: Aws) -> Any:
     return json.loads(aws.read(f"runs/{RUN_ID}/report.json"))
 
 
-def test_the_report_says_what_was_done_and_what_it_cost(aws: Aws, done: Run) -> None:
+def test_the_report_lists_results_and_costs(aws: Aws, done: Run) -> None:
     kept = write(done).keys()
     report = stored(aws)
-    assert report.keys() - kept == {"labels", "rejections", "unreadable"}, "XCom is no place for what grows"
+    assert report.keys() - kept == {"labels", "rejections", "unreadable"}, "an XCom must not grow with the images"
     assert report["images"] == {"labelled": 2, "rejected": 1, "ignored": 0, "failed": 1, "unreadable": 0}
     assert report["labels"] == {"scratch": 2}
     assert report["rejections"] == {"InvalidImageFormatException": 1}
@@ -84,14 +84,14 @@ def test_the_report_says_what_was_done_and_what_it_cost(aws: Aws, done: Run) -> 
     assert report["problems"] == []
 
 
-def test_the_page_for_people_stands_beside_it(aws: Aws, done: Run) -> None:
+def test_the_html_page_is_written_beside_the_report(aws: Aws, done: Run) -> None:
     write(done)
     key = f"runs/{RUN_ID}/report.html"
     assert aws.s3.head_object(Bucket=aws.settings.final_bucket, Key=key)["ContentType"].startswith("text/html")
     assert "scratch" in aws.read(key).decode()
 
 
-def test_the_page_stands_alone_when_it_is_sent_by_mail(aws: Aws, done: Run) -> None:
+def test_the_html_page_needs_no_other_file(aws: Aws, done: Run) -> None:
     write(done)
     page = aws.read(f"runs/{RUN_ID}/report.html").decode()
     loads = re.findall(r"<(?:script|link|img|iframe|object|embed|base)\b|@import|url\(|\bsrc\s*=", page)
@@ -99,8 +99,8 @@ def test_the_page_stands_alone_when_it_is_sent_by_mail(aws: Aws, done: Run) -> N
     assert "<style>" in page
 
 
-@pytest.mark.parametrize("states", [{}, {"analyse_images_1": "failed"}], ids=["a green run", "a red one"])
-def test_a_run_is_said_in_one_line_in_its_xcom(aws: Aws, done: Run, states: dict[str, str]) -> None:
+@pytest.mark.parametrize("states", [{}, {"analyse_images_1": "failed"}], ids=["a green run", "a red run"])
+def test_the_xcom_describes_the_run_in_one_line(aws: Aws, done: Run, states: dict[str, str]) -> None:
     done.states |= states
     with contextlib.suppress(AirflowFailException):
         write(done)
@@ -109,7 +109,7 @@ def test_a_run_is_said_in_one_line_in_its_xcom(aws: Aws, done: Run, states: dict
     assert aws.read(f"runs/{RUN_ID}/report.json")
 
 
-def test_written_again_it_is_the_same(aws: Aws, done: Run) -> None:
+def test_a_report_written_again_is_the_same(aws: Aws, done: Run) -> None:
     first, second = write(done), write(done)
     first["run"].pop("ended_at")
     second["run"].pop("ended_at")
@@ -150,7 +150,7 @@ def test_a_run_that_failed_before_its_plan_is_red_and_names_the_task_that_failed
             ["start_model failed", "analyse_images_0 upstream_failed", "wait_for_model upstream_failed"],
         ),
     ],
-    ids=["one of two", "both", "the start: what only followed comes after it"],
+    ids=["one of two", "both", "the start, named before the tasks that failed because of it"],
 )
 def test_failed_tasks_turn_the_run_red_and_are_named_in_the_report_too(
     aws: Aws, done: Run, states: dict[str, str], problems: list[str]
@@ -164,7 +164,7 @@ def test_failed_tasks_turn_the_run_red_and_are_named_in_the_report_too(
 
 
 @pytest.mark.parametrize("state", ["failed", "upstream_failed"])
-def test_a_stop_that_failed_says_that_the_model_may_cost_money(aws: Aws, done: Run, state: str) -> None:
+def test_a_failed_stop_warns_that_the_model_may_cost_money(aws: Aws, done: Run, state: str) -> None:
     aws.put_model("RUNNING")
     done.states["stop_model"] = state
     del done.xcoms["stop_model", "return_value"]
@@ -194,7 +194,7 @@ def test_the_log_has_a_line_for_each_problem_even_when_the_report_cannot_be_writ
 
 
 @pytest.mark.parametrize("state", ["skipped", "removed", None, "success"])
-def test_no_other_state_is_a_problem(done: Run, state: str | None) -> None:
+def test_only_failed_states_are_problems(done: Run, state: str | None) -> None:
     done.states["analyse_images_1"] = state
     assert write(done)["problems"] == []
 
@@ -208,7 +208,7 @@ def test_a_run_whose_start_failed_has_a_report_without_costs(aws: Aws, run: Run)
     assert (model["requested_at"], model["minutes"], model["cost_usd"]) == (None, 0.0, 0.0)
 
 
-def test_a_stop_that_was_marked_as_done_by_hand_is_not_believed(aws: Aws, done: Run) -> None:
+def test_a_stop_that_was_marked_as_success_manually_does_not_count(aws: Aws, done: Run) -> None:
     aws.put_model("RUNNING")
     del done.xcoms["stop_model", "return_value"]
     with pytest.raises(AirflowFailException) as failure:
@@ -228,7 +228,7 @@ def test_a_model_whose_state_cannot_be_seen_may_be_on(aws: Aws, done: Run) -> No
         write(done)
 
 
-def test_a_model_that_is_off_is_not_said_to_be_on(aws: Aws, done: Run) -> None:
+def test_a_model_that_is_off_is_not_reported_as_on(aws: Aws, done: Run) -> None:
     aws.put_model("STOPPED")
     done.states["stop_model"] = "failed"
     del done.xcoms["stop_model", "return_value"]
@@ -237,11 +237,11 @@ def test_a_model_that_is_off_is_not_said_to_be_on(aws: Aws, done: Run) -> None:
     assert str(failure.value) == "stop_model failed"
 
 
-def test_what_went_wrong_beside_the_run_is_in_the_report_and_the_log_and_fails_nothing(
+def test_warnings_are_in_the_report_and_the_log_and_fail_nothing(
     aws: Aws, done: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     done.xcoms["plan_run", "warning"] = ["70% may be meant", "deletes are not conditional"]
-    done.xcoms["start_model", "warning"] = "there is no <switch>"  # as an earlier version has pushed it
+    done.xcoms["start_model", "warning"] = "there is no <switch>"  # the form in which an earlier version pushed it
     done.xcoms["stop_model", "warning"] = ["the switch was gone"]
     report = write(done)
     plans = ["70% may be meant", "deletes are not conditional"]
@@ -298,7 +298,7 @@ def test_an_object_that_s3_refuses_is_in_the_report_and_a_warning_and_fails_noth
     assert "<code>&lt;odd&gt;.png</code>" in page
 
 
-def test_an_s3_that_does_not_say_what_stays_fails_no_report(
+def test_an_s3_error_while_looking_for_ignored_images_fails_no_report(
     aws: Aws, done: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clients, "client_config", lambda *_: Config(retries={"total_max_attempts": 1}))
@@ -308,7 +308,7 @@ def test_an_s3_that_does_not_say_what_stays_fails_no_report(
     assert warning.startswith("1 more pictures of ignored messages")
 
 
-def test_a_cleared_run_that_is_skipped_has_no_report_although_its_first_time_had_a_plan(done: Run) -> None:
+def test_a_cleared_run_that_is_skipped_has_no_report_although_its_first_attempt_had_a_plan(done: Run) -> None:
     done.states |= WAITED_IN_VAIN
     with pytest.raises(AirflowSkipException):
         write(done)
@@ -324,9 +324,9 @@ def test_a_start_that_failed_after_its_request_is_counted_since_the_lease(aws: A
     assert stored(aws)["model"]["minutes"] == pytest.approx(3)
 
 
-def test_the_stop_of_a_cleared_runs_first_time_is_not_taken_for_this_times(aws: Aws, done: Run) -> None:
+def test_the_stop_of_a_cleared_runs_first_attempt_does_not_count_for_this_one(aws: Aws, done: Run) -> None:
     again = REQUESTED_AT + timedelta(hours=3)
     done.started(again, again + timedelta(hours=1))
-    aws.put_model("RUNNING")  # stop_model was marked as done manually this time
+    aws.put_model("RUNNING")  # in this attempt stop_model was marked as success manually
     with pytest.raises(AirflowFailException, match="THE MODEL MAY STILL BE RUNNING"):
         write(done)

@@ -1,4 +1,4 @@
-"""Waiting for a model in a DAG of your own."""
+"""The sensor that waits for a model in a user's own DAG."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.plugins.conftest import Run, events_of, later
 if TYPE_CHECKING:
     from tests.conftest import Aws
 
-#: What a model that was asked to start may still seem to be.
+#: States that describe may still report after a start request.
 FROM_BEFORE = ["TRAINING_COMPLETED", "FAILED", "STOPPING", "STOPPED"]
 MODES: dict[str, dict[str, Any]] = {"a worker": {}, "deferred": {"deferrable": True}}
 
@@ -118,7 +118,7 @@ def test_a_wrong_argument_is_named(aws: Aws, run: Run) -> None:
         run.execute(sensor(aws, model_arn="parts"))
 
 
-def test_its_arguments_are_templates(aws: Aws, run: Run) -> None:
+def test_model_arn_and_connection_are_templates(aws: Aws, run: Run) -> None:
     task = sensor(aws, model_arn="{{ params.arn }}", aws_conn_id="{{ params.conn }}")
     task.render_template_fields({"params": {"arn": "a", "conn": "b"}})
     assert (task.model_arn, task.aws_conn_id) == ("a", "b")

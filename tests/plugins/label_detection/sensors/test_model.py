@@ -1,4 +1,4 @@
-"""Waiting for the model: each state, and an absolute end."""
+"""The sensor that waits for the model: each state, and the deadline."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _REKOGNITIONS_OWN = [
     "DEPRECATED",
     "EXPIRED",
 ]
-#: What a model that was asked to start may still seem to be.
+#: States that describe may still report after a start request.
 FROM_BEFORE = [
     "TRAINING_COMPLETED",
     "FAILED",
@@ -36,7 +36,7 @@ FROM_BEFORE = [
     "STOPPED",
     pytest.param("COPYING_COMPLETED", marks=pytest.mark.only("rekognition")),
 ]
-#: Of SageMaker a failed endpoint is of this start: start_model takes away what an earlier one has left.
+#: Not SageMaker: start_model deletes an earlier failed endpoint, so a failed one comes from this start.
 OLD_FAILURE = pytest.param("FAILED", marks=pytest.mark.only("rekognition", "lookoutvision"))
 UNUSABLE = [
     pytest.param(status, marks=pytest.mark.only("rekognition"))
@@ -52,7 +52,7 @@ def sensor() -> ModelRunningSensor:
 
 @pytest.fixture
 def asked(aws: Aws, run: Run) -> Run:
-    """A run that has asked for the model, with 20 minutes to go."""
+    """A run that has requested the start, with 20 minutes until the deadline."""
     now = datetime.now(UTC)
     run.plan(aws.settings)
     run.started(now, now + timedelta(minutes=20))
@@ -80,7 +80,7 @@ def test_a_minute_after_the_request_a_state_that_will_not_become_running_fails_a
     asked_at = datetime.now(UTC) - timedelta(seconds=61)
     run.plan(aws.settings)
     run.started(asked_at, asked_at + timedelta(minutes=20))
-    aws.change_model(status=status, message="The service's own words")
+    aws.change_model(status=status, message="The service's own message")
     with pytest.raises(AirflowFailException, match=f"not starting but {aws.model()['says'] or 'NoEndpoint'}"):
         run.execute(sensor)
 
@@ -111,8 +111,8 @@ def test_within_a_minute_of_the_accepted_request_a_state_from_before_counts_as_s
     assert trigger.lags_until == accepted_at + timedelta(seconds=60)
 
 
-def test_airflow_dags_test_passes_at_its_first_try(aws: Aws, asked: Run, sensor: ModelRunningSensor) -> None:
-    """It calls `execute_complete` with the event's text, where a scheduler ends the task."""
+def test_a_run_of_airflow_dags_test_passes_at_its_first_try(aws: Aws, asked: Run, sensor: ModelRunningSensor) -> None:
+    """`airflow dags test` calls `execute_complete` with the event's text; a scheduler ends the task instead."""
     aws.put_model("STARTING")
     with pytest.raises(TaskDeferred) as deferral:
         asked.execute(sensor)
@@ -143,7 +143,7 @@ def test_a_starting_model_is_waited_for_until_the_runs_deadline(
     assert timedelta(minutes=19.5) < deferral.value.timeout <= timedelta(minutes=20)
 
 
-def test_the_trigger_it_defers_to_leads_back_to_it(aws: Aws, asked: Run, sensor: ModelRunningSensor) -> None:
+def test_the_trigger_resumes_the_sensor(aws: Aws, asked: Run, sensor: ModelRunningSensor) -> None:
     aws.put_model("STARTING")
     with pytest.raises(TaskDeferred) as deferral:
         asked.execute(sensor)
@@ -151,7 +151,7 @@ def test_the_trigger_it_defers_to_leads_back_to_it(aws: Aws, asked: Run, sensor:
     trigger = deferral.value.trigger
     assert isinstance(trigger, ModelRunningTrigger)
     (event,) = events_of(trigger, within=10)
-    assert isinstance(event, TaskSuccessEvent), "it ends the task itself"
+    assert isinstance(event, TaskSuccessEvent), "the trigger must end the task itself"
     assert deferral.value.method_name == "execute_complete"
 
 
@@ -190,7 +190,7 @@ def test_a_deferral_that_times_out_is_the_end(asked: Run, sensor: ModelRunningSe
     ],
     ids=["no plan", "no start"],
 )
-def test_run_by_itself_it_says_what_it_belongs_to(
+def test_a_task_run_alone_names_the_tasks_that_it_needs(
     aws: Aws, run: Run, sensor: ModelRunningSensor, steps: int, words: str
 ) -> None:
     aws.put_model("STARTING")

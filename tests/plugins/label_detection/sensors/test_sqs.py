@@ -1,4 +1,4 @@
-"""Waiting for images: looks first, watches for a while, skips the run."""
+"""The sensor that waits for images: it looks first, then watches for a while, then skips the run."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ def test_it_defers_an_empty_queue_until_an_absolute_time(aws: Aws, run: Run, sen
         "us-east-1",
     )
     assert deferral.timeout is not None
-    assert deferral.timeout > timedelta(minutes=7), "the trigger must be the first to say that the time is up"
+    assert deferral.timeout > timedelta(minutes=7), "the trigger must end before Airflow's timeout"
 
 
 @pytest.mark.parametrize("images", [0, 1], ids=["no image", "an image"])
-def test_the_trigger_it_defers_to_leads_back_to_it(aws: Aws, run: Run, sensor: QueueDepthSensor, images: int) -> None:
+def test_the_trigger_resumes_the_sensor(aws: Aws, run: Run, sensor: QueueDepthSensor, images: int) -> None:
     run.params = {"wait_minutes": 0.01}
     deferral = deferred(run, sensor)
     for _ in range(images):
@@ -103,7 +103,7 @@ def test_a_message_whose_delay_has_ended_starts_a_run(aws: Aws, run: Run, sensor
     assert resume(run, sensor, event.payload) == 1
 
 
-def test_an_event_of_the_version_before_is_understood(run: Run, sensor: QueueDepthSensor, aws: Aws) -> None:
+def test_an_event_of_an_earlier_version_is_read(run: Run, sensor: QueueDepthSensor, aws: Aws) -> None:
     assert aws.depth() == (0, 0)
     assert resume(run, sensor, {"visible": 2}) == 2
     with pytest.raises(AirflowSkipException, match=r"^no images came$"):
@@ -125,7 +125,7 @@ def test_a_queue_in_another_region_than_the_model_is_named_before_it_is_looked_f
         run.execute(sensor)
 
 
-def test_with_nothing_to_wait_for_an_empty_queue_skips_the_run_at_once(
+def test_without_wait_minutes_an_empty_queue_skips_the_run_immediately(
     aws: Aws, run: Run, sensor: QueueDepthSensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW__LABEL_DETECTION__WAIT_MINUTES", "0")
@@ -174,7 +174,7 @@ def test_a_missing_configuration_is_one_line_per_option_with_its_variable(
     ],
 )
 @pytest.mark.usefixtures("aws")
-def test_a_wrong_value_fails_without_a_retry_and_says_what_to_set(
+def test_a_wrong_value_fails_without_a_retry_and_names_the_option_to_set(
     run: Run, sensor: QueueDepthSensor, monkeypatch: pytest.MonkeyPatch, option: str, value: str, words: str
 ) -> None:
     variable = f"AIRFLOW__LABEL_DETECTION__{option}"
@@ -207,7 +207,7 @@ def test_a_queue_that_does_not_exist_is_named_and_not_tried_again(
     )
 
 
-def test_a_missing_permission_is_raised_as_aws_words_it(aws: Aws, run: Run, sensor: QueueDepthSensor) -> None:
+def test_a_missing_permission_is_raised_with_the_message_of_aws(aws: Aws, run: Run, sensor: QueueDepthSensor) -> None:
     aws.fail("sqs", "GetQueueAttributes", status=403, code="AccessDenied", message="no sqs:GetQueueAttributes for you")
     with pytest.raises(ClientError, match="no sqs:GetQueueAttributes for you"):
         run.execute(sensor)
@@ -232,9 +232,7 @@ def test_a_lease_that_was_left_on_a_model_that_is_off_starts_nothing(
         run.execute(sensor)
 
 
-def test_a_model_that_somebody_else_has_on_is_none_of_its_business(
-    aws: Aws, run: Run, sensor: QueueDepthSensor
-) -> None:
+def test_a_model_that_another_user_started_starts_no_run(aws: Aws, run: Run, sensor: QueueDepthSensor) -> None:
     aws.put_model("RUNNING")
     run.params = {"wait_minutes": 0}
     with pytest.raises(AirflowSkipException):

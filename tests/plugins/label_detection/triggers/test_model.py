@@ -1,4 +1,4 @@
-"""Waiting for the model without a worker."""
+"""The trigger that waits for the model without a worker."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WAITER_ARGS = {"ProjectArn": "arn:aws:rekognition:eu-west-1:123456789012:project
 
 
 def soon() -> str:
-    """When Describe has ceased to lag behind a start of now."""
+    """The time when describe no longer lags behind a start of now."""
     return (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
 
 
@@ -77,7 +77,7 @@ def test_the_triggerer_restores_it_with_the_same_arguments(more: dict[str, Any])
     assert arguments.items() >= (given | more).items()
 
 
-def test_its_hook_has_the_models_region_and_connection() -> None:
+def test_the_triggers_hook_has_the_models_region_and_connection() -> None:
     trigger = ModelRunningTrigger(
         model_arn=ARN,
         waiter_args=WAITER_ARGS,
@@ -96,7 +96,7 @@ def test_its_hook_has_the_models_region_and_connection() -> None:
 
 
 def is_success(event: TriggerEvent) -> bool:
-    """Whether it ends the task, with the time as its XCom."""
+    """Whether the event ends the task, with the time as its XCom."""
     if not isinstance(event, TaskSuccessEvent):
         return False
     assert event.xcoms
@@ -104,7 +104,7 @@ def is_success(event: TriggerEvent) -> bool:
 
 
 @kinds
-def test_it_ends_the_task_when_the_model_has_started(aws: Aws, hook: ModelHook) -> None:
+def test_the_trigger_ends_the_task_when_the_model_has_started(aws: Aws, hook: ModelHook) -> None:
     hook.start(1)
     (event,) = events_of(trigger_for(hook, lags_until=soon()), within=10)
     assert is_success(event)
@@ -112,14 +112,14 @@ def test_it_ends_the_task_when_the_model_has_started(aws: Aws, hook: ModelHook) 
 
 
 @kinds
-def test_it_ends_the_task_at_once_when_the_model_is_running(aws: Aws, hook: ModelHook) -> None:
+def test_the_trigger_ends_the_task_immediately_when_the_model_is_running(aws: Aws, hook: ModelHook) -> None:
     aws.put_model("RUNNING")
     (event,) = events_of(trigger_for(hook), within=3)
     assert is_success(event)
 
 
 @kinds
-def test_it_fires_when_the_start_failed_and_names_the_state(aws: Aws, hook: ModelHook) -> None:
+def test_the_trigger_fires_when_the_start_failed_and_names_the_state(aws: Aws, hook: ModelHook) -> None:
     aws.change_model(start_outcome="FAILED")
     hook.start(1)
     (event,) = events_of(trigger_for(hook, lags_until=soon()), within=10)
@@ -132,7 +132,7 @@ def lags_for(seconds: float) -> str:
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
 
 
-#: Of SageMaker a failed endpoint is of this start: start_model takes away what an earlier one has left.
+#: Not SageMaker: start_model deletes an earlier failed endpoint, so a failed one comes from this start.
 OLD_FAILURE = pytest.param("FAILED", marks=pytest.mark.only("rekognition", "lookoutvision"))
 FROM_BEFORE = ["TRAINING_COMPLETED", OLD_FAILURE, "STOPPED", "STOPPING"]
 
@@ -161,7 +161,7 @@ def test_a_state_that_stays_when_the_lag_is_over_is_an_error_that_names_it(
 
 
 @kinds
-def test_a_refusal_of_aws_is_never_taken_for_a_lag(aws: Aws, hook: ModelHook) -> None:
+def test_a_refusal_of_aws_never_counts_as_a_lag(aws: Aws, hook: ModelHook) -> None:
     trigger = trigger_for(hook, lags_until=lags_for(30))
     aws.fail_model("describe", status=400, code="AccessDeniedException", message="not yours")
     (event,) = events_of(trigger, within=5)
@@ -169,7 +169,7 @@ def test_a_refusal_of_aws_is_never_taken_for_a_lag(aws: Aws, hook: ModelHook) ->
 
 
 @kinds
-def test_it_fires_when_aws_refuses_and_says_so(aws: Aws, hook: ModelHook) -> None:
+def test_the_trigger_fires_with_the_refusal_of_aws(aws: Aws, hook: ModelHook) -> None:
     trigger = trigger_for(hook)
     aws.fail_model("describe", status=400, code="AccessDeniedException", message="not yours")
     (event,) = events_of(trigger, within=5)
@@ -178,7 +178,7 @@ def test_it_fires_when_aws_refuses_and_says_so(aws: Aws, hook: ModelHook) -> Non
 
 
 @kinds
-def test_a_hiccup_of_the_service_is_waited_out(aws: Aws, hook: ModelHook) -> None:
+def test_a_short_outage_of_the_service_is_waited_out(aws: Aws, hook: ModelHook) -> None:
     aws.put_model("RUNNING")
     trigger = trigger_for(hook, botocore_config={"retries": {"total_max_attempts": 1}})
     aws.fail_model("describe", status=500, times=1)
@@ -190,7 +190,7 @@ def test_a_hiccup_of_the_service_is_waited_out(aws: Aws, hook: ModelHook) -> Non
 @pytest.mark.parametrize(
     ("usual", "looks"), [(None, 4), ([0.0, 0.5], 4), ([60.0, 90.0], 1)], ids=["not known", "about now", "not for long"]
 )
-def test_it_looks_more_often_around_the_time_that_a_start_usually_takes(
+def test_the_trigger_looks_more_often_around_the_usual_end_of_a_start(
     aws: Aws, hook: ModelHook, usual: list[float] | None, looks: int
 ) -> None:
     aws.put_model("STARTING")
@@ -203,7 +203,7 @@ def test_it_looks_more_often_around_the_time_that_a_start_usually_takes(
 
 
 @kinds
-def test_it_waits_as_long_as_the_model_is_starting(aws: Aws, hook: ModelHook) -> None:
+def test_the_trigger_waits_while_the_model_is_starting(aws: Aws, hook: ModelHook) -> None:
     aws.put_model("STARTING")
     with pytest.raises(TimeoutError):
         events_of(trigger_for(hook), within=1.5)

@@ -1,4 +1,4 @@
-"""Waiting for images without a worker."""
+"""The trigger that waits for images without a worker."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def test_the_triggerer_restores_it_with_the_same_arguments() -> None:
     assert restored.serialize() == (path, arguments)
 
 
-def test_it_fires_when_images_are_waiting_already(aws: Aws) -> None:
+def test_the_trigger_fires_when_images_are_already_waiting(aws: Aws) -> None:
     for number in range(3):
         aws.upload(f"{number}.png", b"")
     (event,) = events_of(trigger_until(aws, 60), within=5)
     assert event.payload == {"visible": 3, "delayed": 0}
 
 
-def test_it_fires_when_an_image_comes(aws: Aws) -> None:
+def test_the_trigger_fires_when_an_image_arrives(aws: Aws) -> None:
     began = time.monotonic()
     upload = threading.Timer(1, aws.upload, ("late.png", b""))
     upload.start()
@@ -62,7 +62,7 @@ def test_it_fires_when_an_image_comes(aws: Aws) -> None:
     assert time.monotonic() - began >= 1
 
 
-def test_it_fires_with_nothing_when_its_time_is_up(aws: Aws) -> None:
+def test_the_trigger_fires_without_images_when_its_time_is_up(aws: Aws) -> None:
     began = time.monotonic()
     (event,) = events_of(trigger_until(aws, 1.5, poll_seconds=60), within=10)
     assert event.payload == {"visible": 0, "delayed": 0}
@@ -87,7 +87,7 @@ def test_images_that_wait_count_even_when_its_time_has_passed(aws: Aws) -> None:
     assert event.payload == {"visible": 1, "delayed": 0}
 
 
-def test_a_trigger_that_is_restarted_does_not_wait_anew(aws: Aws) -> None:
+def test_a_restarted_trigger_keeps_its_end_time(aws: Aws) -> None:
     path, arguments = trigger_until(aws, 1.5, poll_seconds=60).serialize()
     time.sleep(1.5)
     began = time.monotonic()
@@ -96,7 +96,7 @@ def test_a_trigger_that_is_restarted_does_not_wait_anew(aws: Aws) -> None:
     assert time.monotonic() - began < 1.4
 
 
-def test_it_receives_nothing(aws: Aws) -> None:
+def test_the_trigger_receives_no_message(aws: Aws) -> None:
     aws.upload("untouched.png", b"")
     events_of(trigger_until(aws, 60), within=5)
     answer = aws.sqs.receive_message(
@@ -108,7 +108,7 @@ def test_it_receives_nothing(aws: Aws) -> None:
     assert message["Attributes"]["ApproximateReceiveCount"] == "1"
 
 
-def test_an_error_of_the_queue_is_not_taken_for_an_empty_one(aws: Aws) -> None:
+def test_an_error_of_the_queue_does_not_count_as_an_empty_queue(aws: Aws) -> None:
     trigger = trigger_until(aws, 60)
     trigger.queue_url += "-gone"
     with pytest.raises(ClientError, match="NonExistentQueue"):

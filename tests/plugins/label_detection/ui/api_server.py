@@ -1,4 +1,4 @@
-"""A real Airflow API server of the project's DAGs, with users and below a path, and without a scheduler."""
+"""A real Airflow API server with the project's DAGs and with users, served below a path, without a scheduler."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from sandbox.environment import PROJECT, airflow_environment, cleaned, free_port
 from sandbox.processes import Family
 from sandbox.waiting import wait_until
 
-#: A user of each role that matters; the last one may see nothing.
+#: A user for each tested role; the last one has no role.
 USERS = {"admin": "admin", "viewer": "viewer", "nobody": ""}
-#: Below which Airflow stands, as a proxy for several teams may have it.
+#: The path below which Airflow is served, as behind a proxy for several teams.
 PATH = "/team-a"
-#: Asks Airflow's API as the pages do, for whatever a test wants.
+#: A plugin that calls Airflow's API as the pages do, for any DAG that a test names.
 _PROBE = """
 from airflow.plugins_manager import AirflowPlugin
 from fastapi import FastAPI
@@ -45,7 +45,7 @@ class Probe(AirflowPlugin):
 
 @dataclass(frozen=True)
 class ApiServer:
-    """The server: `api` is an admin's; `log`: what it has written."""
+    """The running server. `api`: a client with the admin's rights; `log`: the server's log file."""
 
     api: AirflowApi
     log: Path
@@ -53,7 +53,7 @@ class ApiServer:
     def get(
         self, path: str, user: str | None = "viewer", headers: dict[str, str] | None = None, **params: Any
     ) -> requests.Response:
-        """What a user's browser gets; None: nobody is logged in."""
+        """The answer to a user's browser; None: without login."""
         cookies = {"_token": self.api.token(user, user)} if user else {}
         with requests.Session() as session:
             session.trust_env = False
@@ -63,7 +63,7 @@ class ApiServer:
 
 @contextmanager
 def api_server(folder: Path, environment: dict[str, str]) -> Iterator[ApiServer]:
-    """The server, once it answers; `environment`: the embedded AWS's, with the options of the project."""
+    """Start the server and wait until it answers. `environment`: variables for the embedded AWS and our options."""
     (port,) = free_ports(1)
     plugins, passwords = folder / "plugins", folder / "passwords.json"
     plugins.mkdir()

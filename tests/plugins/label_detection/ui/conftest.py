@@ -1,4 +1,4 @@
-"""The pages' application, asked as a browser asks it; Airflow's word on who may read what is the test's."""
+"""The pages' application with a test client. The tests decide which runs Airflow lets a user read."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RUN_ID = "manual__2026-11-22T06:00:00+00:00"
 
 @dataclass
 class Rights:
-    """Who asks, and which DAGs' runs that user may read. `asked`: what Airflow was asked about."""
+    """The user, and the DAGs whose runs that user may read. `asked`: the checks that Airflow was asked for."""
 
     user: str | None = "ann"
     may_read: set[str] = field(default_factory=lambda: {DAG_ID})
@@ -53,7 +53,7 @@ def airflow(monkeypatch: pytest.MonkeyPatch) -> Rights:
 
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> Known:
-    """What Airflow knows of DAGs and runs, instead of its API."""
+    """A stand-in for Airflow's API about DAGs and runs."""
     known = Known()
     monkeypatch.setattr(airflow_api, "variable", known.variables.get)
     monkeypatch.setattr(model_now, "_returned", {})
@@ -72,7 +72,7 @@ def browser(aws: Aws, airflow: Rights, known: Known) -> Iterator[TestClient]:
 
 @dataclass
 class Run:
-    """A run's images, as its tasks leave them in the final bucket."""
+    """Writes a run's images and journal into the final bucket, as its tasks do."""
 
     aws: Aws
     run_id: str = RUN_ID
@@ -82,7 +82,7 @@ class Run:
         self._journal = Journal(self.aws.s3, self.aws.settings.final_bucket, self._info)
 
     def labelled(self, key: str, body: bytes, labels: list[dict[str, Any]], **result: Any) -> str:
-        """A labelled image with its document; its final key."""
+        """Add a labelled image with its document; return its final key."""
         image = ImageRef(self.aws.settings.source_bucket, key, "an-etag")
         final = ImageRef(self.aws.settings.final_bucket, final_key(image))
         document = LabelDocument.of(image, final, Detection(labels), ModelInfo("arn:a", 70), self._info)
@@ -92,14 +92,14 @@ class Run:
         return final.key
 
     def rejected(self, key: str, body: bytes) -> str:
-        """A rejected image without its document; its final key."""
+        """Add a rejected image without a document; return its final key."""
         image = ImageRef(self.aws.settings.source_bucket, key, "an-etag")
         self._put(final := final_key(image, REJECTED), body)
         self._journal.add(Result(Outcome.REJECTED, image, final, error=Error("BadImage", "no picture")))
         return final
 
     def named(self, key: str) -> None:
-        """A line of a journal that somebody has written, naming any key."""
+        """Add a journal line with any key, as an attacker could write it."""
         image = ImageRef(self.aws.settings.source_bucket, "a.png", "an-etag")
         self._journal.add(Result(Outcome.LABELLED, image, key))
 

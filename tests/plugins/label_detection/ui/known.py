@@ -1,4 +1,4 @@
-"""What Airflow knows of runs, for tests without it: its API as `test_airflow.py` sees it on a real API server."""
+"""A stand-in for Airflow's API about runs. `test_airflow.py` compares it with a real API server."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
 
 
 def row(report: dict[str, Any]) -> dict[str, Any]:
-    """What the list of runs has of a report."""
+    """A report's entry in the list of runs."""
     return StoredReport.model_validate(report).row()
 
 
 class Known(Airflow):
-    """Runs, task instances and return values as the API has them.
+    """Runs, task instances and return values, in the shapes of Airflow's API.
 
-    `denied`: DAGs that it refuses to this user, `denied_values`: whether it refuses what tasks returned.
-    `default_args`: by DAG, those with the project's tag.
+    `denied`: DAGs that the API refuses to this user, `denied_values`: whether it refuses return values. `default_args`:
+    by DAG id, for the DAGs with the project's tag.
     """
 
     def __init__(self) -> None:
@@ -44,14 +44,14 @@ class Known(Airflow):
         self.default_args: dict[str, dict[str, Any]] = {DAG_ID: {SECTION: {}}, WATCHDOG_DAG: {}}
 
     def configure(self, pipelines: str) -> None:
-        """The DAGs that there are with pipelines, as the option names them."""
+        """Replace the DAGs by those of the pipelines in a `pipelines` option."""
         self.default_args = {WATCHDOG_DAG: {}}
         for pipeline in read(pipelines, [Path("/nowhere")], lambda _: None):
             for dag_id in (pipeline.dag_id, pipeline.backfill_dag_id):
                 self.default_args[dag_id] = json.loads(json.dumps(pipeline.default_args()))
 
     def add_run(self, number: int, dag_id: str = DAG_ID, state: str = "success") -> str:
-        """A run that was due so many hours after `NOW`; its id."""
+        """Add a run that was due `number` hours after `NOW`; return its id."""
         due, run_id = NOW + timedelta(hours=number), f"run {number}"
         ended = due + timedelta(minutes=number) if state in {"success", "failed"} else None
         times = {"run_after": due.isoformat(), "end_date": ended and ended.isoformat()}
@@ -59,20 +59,20 @@ class Known(Airflow):
         return run_id
 
     def add_task(self, run_id: str, task_id: str, state: str | None, ended: datetime | None = None) -> None:
-        """A task instance of the pipeline."""
+        """Add a task instance."""
         one = {"dag_run_id": run_id, "task_id": task_id, "state": state, "end_date": ended and ended.isoformat()}
         self._tasks.append(one)
 
     def add_value(self, run_id: str, task_id: str, value: Any) -> None:
-        """What a task has returned."""
+        """Set the return value of a task."""
         self._values[run_id, task_id] = value
 
     def hold(self, held: Lease) -> None:
-        """Keep a lease."""
+        """Store a lease."""
         self.variables[lease_name(held.model_arn)] = held.model_dump_json()
 
     def get(self, *path: str, **params: Any) -> dict[str, Any]:
-        """What the API answers."""
+        """The API's answer to a GET request."""
         self.asked.append("/".join(path))
         match path:
             case (_, dag_id, *_) if dag_id in self.denied:
@@ -121,7 +121,7 @@ class Known(Airflow):
 
 
 def lease(aws: Aws, **change: Any) -> Lease:
-    """A lease of the settings' model, for the run `r`."""
+    """A lease on the settings' model, for the run `r`."""
     facts: dict[str, Any] = {"model_arn": aws.settings.model_arn, "dag_id": DAG_ID, "run_id": "r", "units": 2}
     return Lease(**(facts | {"since": NOW, "until": datetime.now(UTC) + timedelta(hours=1)} | change))
 

@@ -1,4 +1,4 @@
-"""Who may see what: page, data and picture, and the headers of every answer."""
+"""Access to page, data and picture, and the headers of every answer."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def test_the_lists_above_have_every_route() -> None:
     names = {"dag_id": DAG_ID, "name": "pages.css"}
     paths = {route.path.format(**names) for route in make_app().routes if isinstance(route, APIRoute)}
     assert paths == tested
-    assert len(paths) == len(make_app().routes), "no pages of FastAPI's own"
+    assert len(paths) == len(make_app().routes), "FastAPI's own pages must be off"
 
 
 @pytest.mark.parametrize("path", [*RUN_ROUTES, *PIPELINE_ROUTES, *OTHER_ROUTES])
-def test_nobody_sees_anything_without_a_login(browser: TestClient, path: str) -> None:
+def test_without_a_login_nothing_is_shown(browser: TestClient, path: str) -> None:
     browser.app.dependency_overrides.pop(get_user)  # type: ignore[attr-defined]
     answer = browser.get(path)
     assert answer.status_code == 401
@@ -78,7 +78,7 @@ def test_pipelines_of_one_name_are_known_by_their_dags(browser: TestClient, airf
 def test_a_pipelines_options_are_those_that_its_dag_was_made_with(browser: TestClient, known: Known, aws: Aws) -> None:
     known.configure('{"leaves": {"final_bucket": "nowhere-to-be-found"}}')
     known.default_args[DAG_ID] = known.default_args.pop("label_detection__leaves")
-    assert browser.get(RUN_ROUTES[1]).status_code == 404, "another DAG's options open no pipeline"
+    assert browser.get(RUN_ROUTES[1]).status_code == 404, "the options of another DAG must not open a pipeline"
     own = {"final_bucket": "nowhere-to-be-found"}
     known.default_args[DAG_ID] = {SECTION: {"options": own, "home": "the call of labels() in parts_dag.py"}}
     answer = browser.get(RUN_ROUTES[1])
@@ -95,12 +95,12 @@ def test_every_answer_has_the_headers(browser: TestClient, path: str) -> None:
     assert headers["cache-control"] == "no-store"
 
 
-def test_what_is_configured_wrongly_is_said(browser: TestClient, known: Known, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_configuration_is_shown(browser: TestClient, known: Known, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"{OPTION}FINAL_BUCKET", "s3://no")
     answer = browser.get(RUN_ROUTES[1])
     assert answer.status_code == 503
     assert "[label_detection] final_bucket is 's3://no'" in answer.json()["detail"]
-    assert browser.get(RUN_ROUTES[0]).status_code == 200, "the page itself is there to say it"
+    assert browser.get(RUN_ROUTES[0]).status_code == 200, "the page itself must load, to show the error"
     known.configure("no-such-file.yaml")
     answer = browser.get(RUN_ROUTES[1])
     assert answer.status_code == 503
@@ -115,17 +115,17 @@ def test_what_is_configured_wrongly_is_said(browser: TestClient, known: Known, m
     ],
     ids=["no such method", "half a method"],
 )
-def test_a_connection_that_cannot_be_used_is_said(
+def test_a_connection_that_cannot_be_used_is_named(
     browser: TestClient, extra: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps({"conn_type": "aws", "extra": extra}))
     answer = browser.get(RUN_ROUTES[1])
     assert answer.status_code == 503
     assert answer.json()["detail"].startswith("The connection aws_default cannot be used on the API server: ")
-    assert browser.get(RUN_ROUTES[0]).status_code == 200, "the page itself is there to say it"
+    assert browser.get(RUN_ROUTES[0]).status_code == 200, "the page itself must load, to show the error"
 
 
-def test_a_browser_gets_an_error_as_words_on_a_page(browser: TestClient, airflow: Rights) -> None:
+def test_a_browser_gets_an_error_as_a_page(browser: TestClient, airflow: Rights) -> None:
     airflow.may_read = set()
     answer = browser.get(RUN_ROUTES[0], headers={"Accept": "text/html"})
     assert answer.status_code == 403

@@ -1,4 +1,4 @@
-"""Airflow's API as the pages ask it, on a real API server: what breaks here breaks the pages on that Airflow."""
+"""The parts of Airflow's API that the pages use, on a real API server. A failure here shows an incompatible Airflow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WATCHDOG = "label_detection_watchdog"
 RUNS = f"label-detection/pipelines/{DAG_ID}/runs"
 NOW = f"label-detection/pipelines/{DAG_ID}/now"
 RUNS_OF_A_PAGE = 60
-#: Of the runs here, the one that found an empty queue; and one that held the model, and was deleted.
+#: Two runs: one that found an empty queue, and a deleted one that held the model.
 EMPTY, HOLDER = "run-7", "deleted"
 
 
@@ -54,11 +54,11 @@ def server(_busy: ApiServer) -> ApiServer:
     return _busy
 
 
-def test_a_dags_details_are_what_the_api_has_of_it(server: ApiServer) -> None:
+def test_a_dags_details_equal_the_apis_answer(server: ApiServer) -> None:
     answer = server.get(f"probe/dags/{DAG_ID}")
     assert answer.status_code == 200, answer.text
     asked = server.api.call("GET", f"/dags/{DAG_ID}/details")
-    assert answer.json() | {"last_parsed": None} == asked | {"last_parsed": None}, "but for the time of asking"
+    assert answer.json() | {"last_parsed": None} == asked | {"last_parsed": None}, "only the time may differ"
     assert asked["default_args"]["owner"]
 
 
@@ -73,9 +73,9 @@ def test_the_rights_are_the_users_own(server: ApiServer, user: str | None, dag_i
 
 def test_the_pipelines_are_the_dags_that_carry_one_and_that_the_user_may_read(server: ApiServer) -> None:
     found = server.get("label-detection/pipelines")
-    assert found.json() == [{"name": None, "dag_id": DAG_ID}], "neither the backfill nor the watchdog"
+    assert found.json() == [{"name": None, "dag_id": DAG_ID}], "neither backfill nor watchdog is a pipeline"
     answer = server.get("label-detection/pipelines", "nobody")
-    assert (answer.status_code, answer.json()) == (200, []), "whom Airflow shows no DAG at all"
+    assert (answer.status_code, answer.json()) == (200, []), "a user without a role must see no DAG"
 
 
 @pytest.mark.parametrize("dag_id", ["label_detection_backfill", WATCHDOG])
@@ -105,25 +105,25 @@ def test_the_runs_come_a_page_at_a_time_and_none_is_missing_or_twice(server: Api
     assert seen == [f"run-{number}" for number in reversed(range(RUNS_OF_A_PAGE + 2))]
 
 
-def test_a_run_that_found_an_empty_queue_is_told_apart(server: ApiServer) -> None:
+def test_a_run_that_found_an_empty_queue_is_recognised(server: ApiServer) -> None:
     runs = server.get(RUNS).json()["runs"]
     assert [run["run_id"] for run in runs if run["empty"]] == [EMPTY]
 
 
-def test_who_may_read_no_variables_sees_who_holds_the_model_and_that_it_was_left(server: ApiServer) -> None:
+def test_users_who_may_not_read_variables_see_the_lease_holder_and_a_model_left_on(server: ApiServer) -> None:
     found = server.get(NOW).json()
     assert found["lease"]["run_id"] == HOLDER
     assert "the run was deleted" in found["warning"]
 
 
-def test_what_the_watchdog_did_is_what_its_task_has_returned(server: ApiServer) -> None:
+def test_the_actions_of_the_watchdog_are_its_tasks_return_values(server: ApiServer) -> None:
     found: dict[str, Any] = server.get(NOW).json()["watchdog"]
     assert (found["state"], found["looks"], found["problem"]) == ("success", 1, None)
     assert found["acted"] == [{"run_id": HOLDER, "why": "it expired", "stopped": True}]
 
 
 def test_more_requests_at_once_than_there_is_room_for_are_all_answered(server: ApiServer) -> None:
-    """Each waits for Airflow's own routes, which have threads and database connections of the same server."""
+    """Each request waits for Airflow's own routes, which use threads and database connections of the same server."""
     headers = {"Authorization": f"Bearer {server.api.token('viewer', 'viewer')}"}
     many = 6 * AT_ONCE
     with ThreadPoolExecutor(many) as browsers:
@@ -131,7 +131,7 @@ def test_more_requests_at_once_than_there_is_room_for_are_all_answered(server: A
     assert [answer.status_code for answer in answers] == [200] * many
 
 
-def test_airflow_takes_the_plugin_as_it_is_without_a_warning(server: ApiServer) -> None:
+def test_airflow_accepts_the_plugin_without_a_warning(server: ApiServer) -> None:
     plugins = {plugin["name"]: plugin for plugin in server.api.call("GET", "/plugins")["plugins"]}
     shown = [{name: view[name] for name in ("name", "href")} for view in LabelDetectionPages.external_views]
     (own, overview) = plugins[LabelDetectionPages.name]["external_views"]
@@ -143,5 +143,5 @@ def test_airflow_takes_the_plugin_as_it_is_without_a_warning(server: ApiServer) 
 
 
 @pytest.mark.parametrize("dag_id", [DAG_ID, f"{DAG_ID}_backfill", WATCHDOG])
-def test_the_tag_that_puts_the_tab_on_our_dags_is_theirs(server: ApiServer, dag_id: str) -> None:
+def test_our_dags_have_the_tag_that_the_tab_needs(server: ApiServer, dag_id: str) -> None:
     assert TAG in {tag["name"] for tag in server.api.call("GET", f"/dags/{dag_id}")["tags"]}

@@ -1,4 +1,4 @@
-"""The API server's clients: one connection that is slow holds no page of another one."""
+"""The API server's clients: a slow connection delays no page that uses another one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FAST, SLOW = (Settings(**RIGHT, aws_conn_id=name) for name in ("fast", "slow"))
 
 
 class Hooks:
-    """The provider's hook, in its place; the client of the connection `slow` is made once `may_end` is set."""
+    """A stand-in for the provider's hook. It makes the client of the connection `slow` when `may_end` is set."""
 
     def __init__(self) -> None:
         self.is_asked, self.may_end = threading.Event(), threading.Event()
@@ -48,7 +48,7 @@ def hooks(monkeypatch: pytest.MonkeyPatch) -> Hooks:
     return hooks
 
 
-def test_a_connection_that_is_slow_holds_its_own_requests_alone(hooks: Hooks) -> None:
+def test_a_slow_connection_delays_only_its_own_requests(hooks: Hooks) -> None:
     with ThreadPoolExecutor(1) as threads:
         slow: Future[Any] = threads.submit(clients.s3_client, SLOW)
         try:
@@ -64,7 +64,9 @@ def test_a_connection_that_is_slow_holds_its_own_requests_alone(hooks: Hooks) ->
         assert slow.result() == "a client of slow for s3"
 
 
-def test_who_waits_long_for_a_slow_connection_is_told_so(hooks: Hooks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_that_waits_long_for_a_slow_connection_gets_an_error(
+    hooks: Hooks, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(clients, "_WAIT_SECONDS", 0.01)
     with ThreadPoolExecutor(1) as threads:
         slow = threads.submit(clients.s3_client, SLOW)
@@ -89,7 +91,7 @@ def test_requests_that_come_at_once_have_one_client_made(hooks: Hooks) -> None:
     assert hooks.made == {"slow s3": 1}
 
 
-def test_a_connection_that_cannot_be_used_is_not_kept_and_holds_nobody(
+def test_a_connection_that_cannot_be_used_is_not_cached_and_delays_no_other(
     hooks: Hooks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(**_: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The gallery's script in a real browser, without Airflow: what it asks for, and what it makes of late answers."""
+"""The gallery's script in a real browser, without Airflow: its requests, and its handling of late answers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def images(page: int) -> dict[str, Any]:
 
 @dataclass
 class Server:
-    """What answers the page; `asked`: for images. With `holds`, those wait in `held`."""
+    """A server for the page. `asked`: its requests for images. With `holds`, these wait in `held`."""
 
     asked: list[dict[str, str]] = field(default_factory=list)
     holds: bool = False
@@ -104,22 +104,20 @@ def held(page: Page, server: Server, count: int) -> None:
         page.wait_for_timeout(10)
 
 
-def test_what_is_typed_and_not_asked_for_yet_does_not_change_the_next_page(page: Page, server: Server) -> None:
+def test_text_that_is_typed_but_not_submitted_does_not_change_the_next_page(page: Page, server: Server) -> None:
     label(page).fill("cat")
     page.get_by_label("Minimum confidence").fill("90")
     page.get_by_role("button", name="Next page").click()
     shows(page, 1)
     assert server.asked[-1] == {"run_id": "r", "show": "all", "cursor": cursor(1)}
-    assert page.locator("#images .chip").count() == 3, "labels as they were asked for"
+    assert page.locator("#images .chip").count() == 3, "the next page must use the labels of the last search"
     page.get_by_role("button", name="Filter").click()
     shows(page, 0)
     assert server.asked[-1] == {"run_id": "r", "show": "all", "label": "cat", "least": "90"}
     assert page.locator("#images .chip").count() == 0
 
 
-def test_an_answer_that_comes_late_takes_neither_the_place_of_a_newer_one_nor_the_focus(
-    page: Page, server: Server
-) -> None:
+def test_a_late_answer_replaces_neither_a_newer_one_nor_the_focus(page: Page, server: Server) -> None:
     server.holds = True
     page.get_by_role("button", name="Next page").click()
     held(page, server, 1)
@@ -135,7 +133,7 @@ def test_an_answer_that_comes_late_takes_neither_the_place_of_a_newer_one_nor_th
     assert page.get_by_role("button", name="Previous page").is_disabled()
 
 
-def test_clicking_fast_asks_for_one_page_at_a_time(page: Page, server: Server) -> None:
+def test_fast_clicks_request_one_page_at_a_time(page: Page, server: Server) -> None:
     server.holds = True
     page.evaluate("for (let n = 0; n < 5; n++) document.getElementById('next').click()")
     held(page, server, 1)
@@ -161,7 +159,7 @@ def test_an_arrow_that_is_held_stops_at_the_pages_last_picture(page: Page) -> No
     assert page.locator("#large-name").inner_text() == "0.0"
 
 
-def test_what_cannot_be_asked_is_said_in_words(page: Page) -> None:
+def test_a_request_that_cannot_be_made_is_explained(page: Page) -> None:
     page.goto(f"{SITE}/runs/label_detection?run_id=r&least=500")
     page.locator("#problem:visible").wait_for()
     assert page.locator("#problem").inner_text() == "Input should be less than or equal to 100"

@@ -1,4 +1,4 @@
-"""What is now: the model, who holds it, the queue, the watchdog, from AWS and Airflow."""
+"""The present state from AWS and Airflow: the model, its lease, the queue, the watchdog."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def now(browser: TestClient) -> dict[str, Any]:
     return found
 
 
-def test_who_holds_the_model_is_said(browser: TestClient, aws: Aws, known: Known) -> None:
+def test_the_lease_holder_is_shown(browser: TestClient, aws: Aws, known: Known) -> None:
     assert now(browser)["lease"] is None
     known.hold(lease(aws))
     held = now(browser)["lease"]
@@ -41,15 +41,13 @@ def test_a_lease_that_was_edited_is_a_warning(browser: TestClient, aws: Aws, kno
     assert (found["lease"], found["lease_problem"]) == (None, found["warning"])
 
 
-#: The service's own words for a model that is off, and for one that is on.
+#: The service's state names for a model that is off, and for one that is on.
 WORDS = {"rekognition": ("STOPPED", "RUNNING"), "sagemaker": ("NoEndpoint", "InService")}
 WORDS["lookoutvision"] = ("TRAINED", "HOSTED")
 
 
 @pytest.mark.kinds(*KINDS)
-def test_whether_the_model_is_on_is_what_its_service_says(
-    browser: TestClient, aws: Aws, known: Known, model_kind: str
-) -> None:
+def test_the_models_state_is_that_of_its_service(browser: TestClient, aws: Aws, known: Known, model_kind: str) -> None:
     off, on = WORDS[model_kind]
     aws.put_model("STOPPED")
     found = now(browser)["state"]
@@ -89,7 +87,7 @@ def a_service_that_ended(aws: Aws, patch: pytest.MonkeyPatch) -> None:
         pytest.param(a_service_that_ended, "AWS ended Amazon Lookout for Vision", id="the service has ended"),
     ],
 )
-def test_why_the_models_state_is_not_known_is_said_and_the_rest_is_there(
+def test_an_unknown_model_state_is_explained_and_all_else_is_shown(
     browser: TestClient, aws: Aws, known: Known, trouble: Any, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trouble(aws, monkeypatch)
@@ -102,9 +100,9 @@ def test_why_the_models_state_is_not_known_is_said_and_the_rest_is_there(
 
 @dataclass(frozen=True)
 class Moment:
-    """The model's state, in Rekognition's words; what is warned of; the lease that a run has taken two hours ago.
+    """The model's state (Rekognition's name), the expected warnings, and the lease that a run took two hours ago.
 
-    `tasks`: those of the run, which have ended five minutes ago if they have; `just_now`: both happened now.
+    `tasks`: of that run; ended ones ended five minutes ago; `just_now`: both happened now.
     """
 
     status: str
@@ -118,14 +116,14 @@ class Moment:
 HELD: dict[str, Any] = {}
 OVER = {"until": NOW}
 MOMENTS = {
-    "off, and nobody's": Moment("STOPPED"),
+    "off, without a lease": Moment("STOPPED"),
     "taken a moment ago": Moment("STOPPED", lease=HELD, just_now=True),
     "about to start": Moment("STOPPED", lease=HELD, tasks={"plan_run": "success", "start_model": "queued"}),
     "starting": Moment("STARTING", lease=HELD, tasks={"wait_for_model": "deferred"}),
     "at work": Moment("RUNNING", lease=HELD, tasks={"analyse_images": "running"}),
     "between two tasks": Moment("RUNNING", lease=HELD, tasks={"analyse_images": "success"}, just_now=True),
     "stopping": Moment("STOPPING", lease=HELD, tasks={"stop_model": "running"}),
-    "off, and about to be given up": Moment("STOPPED", lease=HELD, tasks={"stop_model": "running"}),
+    "off, its lease about to end": Moment("STOPPED", lease=HELD, tasks={"stop_model": "running"}),
     "marked as failed, its teardown at work": Moment("RUNNING", "", HELD, "failed", {"stop_model": "queued"}),
     "stopping manually": Moment("STOPPING"),
     "on manually": Moment("RUNNING", "no run holds it"),
@@ -141,7 +139,7 @@ MOMENTS = {
     "on, another DAG's run over": Moment("RUNNING", "it is success", HELD, "success", {"a": "success"}),
     "on, a group's stop failed": Moment("RUNNING", "it is failed", HELD, "failed", {"g.stop_model": "failed"}),
     "on, its DAG paused": Moment("RUNNING", "is its DAG paused", HELD, tasks={"analyse_images": "success"}),
-    "off for good": Moment("STOPPED", "The model is off", HELD, tasks={"plan_run": "success"}),
+    "off, no task active": Moment("STOPPED", "The model is off", HELD, tasks={"plan_run": "success"}),
     "cannot be started": Moment(
         "TRAINING_FAILED", "No run can start this model: its state is TRAINING_FAILED (its training"
     ),
@@ -149,7 +147,7 @@ MOMENTS = {
 
 
 @pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS)
-def test_what_needs_a_person_is_a_warning_and_what_a_run_does_is_none(
+def test_states_that_need_a_person_are_warnings_and_those_of_a_run_are_not(
     browser: TestClient, aws: Aws, known: Known, moment: Moment
 ) -> None:
     aws.put_model(moment.status)
@@ -188,7 +186,7 @@ def test_an_age_that_is_not_known_is_none(browser: TestClient, aws: Aws, known: 
     assert "The age of the oldest message cannot be read: InternalFailure" in found["age_problem"]
 
 
-def test_a_queue_that_cannot_be_read_is_said(browser: TestClient, aws: Aws, known: Known) -> None:
+def test_an_unreadable_queue_is_shown_as_such(browser: TestClient, aws: Aws, known: Known) -> None:
     aws.fail("sqs", "GetQueueAttributes", code="AccessDenied", status=403)
     found = now(browser)
     assert (found["queue"], found["age_problem"]) == (None, None)
@@ -198,14 +196,16 @@ def test_a_queue_that_cannot_be_read_is_said(browser: TestClient, aws: Aws, know
 NOT_YET: dict[str, Any] = {"state": None, "ended_at": None, "looks": 0, "acted": [], "problem": None}
 
 
-def test_what_the_watchdog_did_to_this_pipelines_model_alone(browser: TestClient, aws: Aws, known: Known) -> None:
+def test_only_the_watchdogs_actions_on_this_pipelines_model_are_shown(
+    browser: TestClient, aws: Aws, known: Known
+) -> None:
     assert now(browser)["watchdog"] == NOT_YET
     own = {**lease(aws).model_dump(mode="json"), "why": "its run was deleted", "stopped": True}
     acted: list[list[dict[str, Any]]] = [[own], [], [{**own, "dag_id": "label_detection__other", "run_id": "secret"}]]
     for number, value in enumerate(acted, 1):
         run_id = known.add_run(number, WATCHDOG, "failed" if number == 3 else "success")
         known.add_value(run_id, "stop_expired_models", value)
-    known.add_run(4, WATCHDOG)  # it has failed before it could return anything
+    known.add_run(4, WATCHDOG)  # the watchdog has failed before it could return a value
     known.add_run(5, WATCHDOG, "running")
     found = now(browser)["watchdog"]
     assert (found["state"], found["ended_at"]) == ("success", "2026-11-22T10:04:00+00:00")
@@ -213,7 +213,7 @@ def test_what_the_watchdog_did_to_this_pipelines_model_alone(browser: TestClient
     assert found["acted"] == [{"run_id": "r", "why": "its run was deleted", "stopped": True}]
 
 
-def test_what_the_watchdog_returned_is_asked_once_but_for_its_last_run(
+def test_return_values_of_the_watchdog_are_read_once_except_that_of_its_last_run(
     browser: TestClient, aws: Aws, known: Known
 ) -> None:
     for number in range(3):
@@ -237,7 +237,7 @@ def test_what_one_user_may_read_of_the_watchdog_is_not_shown_to_another(
     assert now(browser)["watchdog"] == NOT_YET | {"problem": "You may not read the runs of the watchdog."}
 
 
-def test_who_may_not_read_the_watchdogs_runs_is_told_so_and_sees_the_rest(
+def test_users_who_may_not_read_the_watchdogs_runs_see_that_and_all_else(
     browser: TestClient, aws: Aws, known: Known
 ) -> None:
     known.add_run(1, WATCHDOG)
@@ -249,7 +249,7 @@ def test_who_may_not_read_the_watchdogs_runs_is_told_so_and_sees_the_rest(
 
 
 @pytest.mark.parametrize(("denied", "is_warned"), [(set(), True), ({"another_dag"}, False)], ids=["may", "may not"])
-def test_of_a_run_that_the_user_may_not_read_nothing_is_said_but_that_it_holds_the_model(
+def test_of_a_run_that_the_user_may_not_read_only_its_lease_is_shown(
     browser: TestClient, aws: Aws, known: Known, denied: set[str], is_warned: bool
 ) -> None:
     aws.put_model("RUNNING")

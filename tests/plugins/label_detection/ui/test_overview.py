@@ -1,4 +1,4 @@
-"""Runs over time, from Airflow's API and their reports."""
+"""Runs over time, from Airflow's API and from their reports."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_runs_come_newest_first_a_page_at_a_time_with_their_reports(
 def test_as_many_runs_come_from_an_airflow_that_lists_few_at_once(
     browser: TestClient, known: Known, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its option `[api] maximum_page_limit`."""
+    """The limit is Airflow's option `[api] maximum_page_limit`."""
     monkeypatch.setattr(airflow, "_PAGE", 2)
     for number in range(5):
         known.add_task(known.add_run(number), "wait_for_images", "skipped")
@@ -56,7 +56,7 @@ def test_as_many_runs_come_from_an_airflow_that_lists_few_at_once(
     assert [(run["run_id"], run["empty"]) for run in found["runs"]] == [(f"run {n}", True) for n in (4, 3, 2, 1, 0)]
 
 
-def test_a_run_that_found_an_empty_queue_is_told_from_one_whose_report_is_missing(
+def test_a_run_that_found_an_empty_queue_differs_from_one_whose_report_is_missing(
     browser: TestClient, known: Known
 ) -> None:
     known.add_task(known.add_run(1), "wait_for_images", "skipped")
@@ -121,7 +121,7 @@ def calls_of(dependant: Dependant) -> Iterator[Any]:
 
 
 def test_no_route_holds_a_connection_to_the_database(browser: TestClient) -> None:
-    """Airflow has few. It asks its own API one by one; the pages wait for AWS in between."""
+    """The database has few connections. The pages call Airflow's API for single facts, and wait for AWS in between."""
     for route in browser.app.routes:  # type: ignore[attr-defined]
         assert _get_session not in set(calls_of(route.dependant)), route.path
 
@@ -129,7 +129,7 @@ def test_no_route_holds_a_connection_to_the_database(browser: TestClient) -> Non
 def test_the_lease_is_read_after_the_models_state(
     browser: TestClient, aws: Aws, known: Known, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run takes it before it starts the model, and gives it up after the model is off."""
+    """A run takes the lease before it starts the model, and ends it after the model is off."""
     order: list[str] = []
     model_hook = clients.model_hook
 
@@ -147,5 +147,5 @@ def test_the_lease_is_read_after_the_models_state(
 
 
 @pytest.mark.parametrize("before", ["x", "2026-11-22T06:00:00", str(10**30)])
-def test_runs_before_what_is_no_time_are_refused(browser: TestClient, known: Known, before: str) -> None:
+def test_an_invalid_time_in_before_is_refused(browser: TestClient, known: Known, before: str) -> None:
     assert browser.get(f"/pipelines/{DAG_ID}/runs", params={"before": before}).status_code == 422

@@ -1,4 +1,4 @@
-"""The overview's script in a real browser, without Airflow: what it says of what the routes answer."""
+"""The overview's script in a real browser, without Airflow: the texts that it shows for the routes' answers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Show = Callable[..., Page]
 
 @pytest.fixture
 def show(chromium_browser: Browser) -> Iterator[Show]:
-    """The page with what `now` answers changed; with errors in its console it fails."""
+    """Opens the page with changes to the answer of `now`. Fails on errors in the browser's console."""
     trouble: list[str] = []
     pages: list[Page] = []
 
@@ -72,7 +72,7 @@ def show(chromium_browser: Browser) -> Iterator[Show]:
 
 
 def said(page: Page, term: str) -> list[str]:
-    """What stands beside a term."""
+    """The text beside a term."""
     return page.locator(".now > div").filter(has=page.get_by_text(term, exact=True)).locator("dd").all_inner_texts()
 
 
@@ -131,13 +131,15 @@ COUNTS = "12 waiting, 3 in flight"
         pytest.param({"queue": None, "queue_problem": "No queue."}, ["No queue."], id="no queue"),
     ],
 )
-def test_what_waits_and_for_how_long(show: Show, change: dict[str, Any], lines: list[str]) -> None:
+def test_the_number_and_the_age_of_waiting_messages_are_shown(
+    show: Show, change: dict[str, Any], lines: list[str]
+) -> None:
     assert said(show(**change), "Queue") == lines
 
 
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_warning_is_words_in_sight_and_fits_the_screen(show: Show, width: int, scheme: str) -> None:
+def test_a_warning_is_visible_text_that_fits_the_screen(show: Show, width: int, scheme: str) -> None:
     long = "aws rekognition stop-project-version --project-version-arn arn:aws:rekognition:" + "x" * 255
     page = show(width, scheme, state=ON, warning=long)
     warning = page.get_by_role("alert")
@@ -146,11 +148,11 @@ def test_a_warning_is_words_in_sight_and_fits_the_screen(show: Show, width: int,
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_without_one_there_is_no_warning(show: Show) -> None:
+def test_without_warnings_the_page_shows_none(show: Show) -> None:
     assert show().get_by_role("alert").count() == 0
 
 
-def test_a_report_that_cannot_be_read_is_said_beside_its_run_alone(show: Show) -> None:
+def test_an_unreadable_report_is_shown_only_beside_its_run(show: Show) -> None:
     def run(run_id: str, report: Any = None, problem: str | None = None) -> dict[str, Any]:
         return {"run_id": run_id, "state": "success", "report": report, "report_problem": problem}
 
@@ -160,7 +162,7 @@ def test_a_report_that_cannot_be_read_is_said_beside_its_run_alone(show: Show) -
     assert states == ["success; It is not JSON.", "success, no report", "success"]
 
 
-def test_a_run_that_found_an_empty_queue_is_said_to_have_started_nothing(show: Show) -> None:
+def test_a_run_that_found_an_empty_queue_is_shown_without_a_start(show: Show) -> None:
     page = show(runs=[{"run_id": "a", "state": "success", "empty": True, "report": None, "report_problem": None}])
     page.locator("tbody").wait_for()
     state = page.locator("tbody td:nth-child(2)").inner_text()
@@ -188,7 +190,7 @@ def test_the_rejected_of_a_run_are_a_link_to_them_and_the_costs_are_added_up(sho
     ],
     ids=["the last that has ended", "an earlier one", "none"],
 )
-def test_a_last_run_that_is_red_stands_above_all(show: Show, states: list[str], said: str | None) -> None:
+def test_a_failed_last_run_is_shown_at_the_top(show: Show, states: list[str], said: str | None) -> None:
     report = row({"problems": ["x"]})
     runs = [
         {"run_id": str(n), "state": state, "report": report, "report_problem": None} for n, state in enumerate(states)
@@ -200,7 +202,7 @@ def test_a_last_run_that_is_red_stands_above_all(show: Show, states: list[str], 
 
 
 @pytest.mark.parametrize(("looks", "words"), [(1, "run"), (144, "144 runs")])
-def test_the_watchdog_is_said_to_have_looked_as_often_as_it_has(show: Show, looks: int, words: str) -> None:
+def test_the_page_shows_how_often_the_watchdog_has_run(show: Show, looks: int, words: str) -> None:
     page = show(watchdog={"state": "success", "ended_at": "2026-11-22T06:00:00Z", "looks": looks, "acted": []})
     assert said(page, "Watchdog")[1] == f"nothing to do for this model in its last {words}"
 
@@ -214,7 +216,7 @@ def test_a_time_that_is_not_known_is_not_1970(show: Show) -> None:
 
 
 @pytest.mark.parametrize("text", MARKUP, ids=ascii)
-def test_all_that_is_said_stays_text(show: Show, text: str) -> None:
+def test_all_shown_texts_stay_text(show: Show, text: str) -> None:
     lease = LEASE | {"run_id": text, "dag_id": text}
     page = show(**state("running", text, text), lease=lease, warning=text, **waiting(None), age_problem=text)
     warned = page.get_by_role("alert").evaluate("warning => [warning.textContent, warning.children.length]")
@@ -228,7 +230,7 @@ Many = Callable[..., tuple[Page, list[str]]]
 
 @pytest.fixture
 def many(chromium_browser: Browser) -> Iterator[Many]:
-    """The page of eight pipelines, and the pipelines that it has asked for, in their order."""
+    """A page of eight pipelines, and the pipelines that it has requested, in order."""
     pages: list[Page] = []
 
     def many(script: str = "") -> tuple[Page, list[str]]:
@@ -264,20 +266,20 @@ def many(chromium_browser: Browser) -> Iterator[Many]:
 
 
 def loaded(page: Page, number: int) -> None:
-    """Wait until a pipeline is there."""
+    """Wait until a pipeline is loaded."""
     page.locator("section", has=page.get_by_role("heading", name=f"line {number}")).locator(".plot").first.wait_for()
 
 
-def test_only_what_is_in_sight_is_asked_for(many: Many) -> None:
+def test_only_visible_pipelines_are_requested(many: Many) -> None:
     page, asked = many()
     assert 0 < len(asked) < 4
-    assert page.get_by_role("heading", level=2).count() == len(MANY), "all can be found by their names"
+    assert page.get_by_role("heading", level=2).count() == len(MANY), "a search must find every name"
     page.locator("section").nth(5).scroll_into_view_if_needed()
     loaded(page, 5)
     assert "label_detection__line_7" not in asked
 
 
-def test_the_keyboard_alone_comes_to_every_pipeline(many: Many) -> None:
+def test_every_pipeline_can_be_reached_by_keyboard(many: Many) -> None:
     page, asked = many()
     for _ in range(80):
         page.keyboard.press("Tab")
@@ -297,7 +299,7 @@ def test_a_link_to_a_pipeline_brings_it_into_sight(many: Many) -> None:
     assert MANY[3]["dag_id"] not in asked
 
 
-def test_one_press_loads_all_of_them_for_who_searches_or_prints(many: Many) -> None:
+def test_one_click_loads_all_pipelines_for_search_and_print(many: Many) -> None:
     page, asked = many()
     page.get_by_role("button", name="Load all").click()
     loaded(page, 7)
@@ -305,28 +307,28 @@ def test_one_press_loads_all_of_them_for_who_searches_or_prints(many: Many) -> N
     assert page.locator("#rest").is_hidden()
 
 
-def test_printing_loads_all_of_them(many: Many) -> None:
+def test_printing_loads_all_pipelines(many: Many) -> None:
     page, asked = many()
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     loaded(page, 7)
     assert sorted(asked) == [pipeline["dag_id"] for pipeline in MANY]
 
 
-def test_a_browser_that_does_not_know_what_is_in_sight_loads_all(many: Many) -> None:
+def test_a_browser_without_intersection_observer_loads_all_pipelines(many: Many) -> None:
     page, asked = many("delete window.IntersectionObserver")
     loaded(page, 7)
     assert sorted(asked) == [pipeline["dag_id"] for pipeline in MANY]
     assert page.locator("#rest").is_hidden()
 
 
-def test_one_pipeline_is_shown_without_a_word_about_loading(show: Show) -> None:
+def test_a_single_pipeline_is_shown_without_a_text_about_loading(show: Show) -> None:
     page = show()
     page.locator("section:not(.unloaded)").wait_for()
     assert page.locator("#rest").is_hidden()
     assert page.get_by_text("Loading …").count() == 0
 
 
-def test_who_may_not_read_the_watchdogs_runs_is_told_so(show: Show) -> None:
+def test_users_who_may_not_read_the_watchdogs_runs_see_that(show: Show) -> None:
     words = "You may not read the runs of the watchdog."
     page = show(watchdog={"state": None, "ended_at": None, "looks": 0, "acted": [], "problem": words})
     assert said(page, "Watchdog") == [words]

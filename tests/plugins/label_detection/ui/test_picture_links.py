@@ -1,4 +1,4 @@
-"""Links to pictures as they are on AWS itself, where no endpoint is set: signing needs no network."""
+"""Links to pictures on AWS itself, without a configured endpoint. Signing them needs no network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.plugins.label_detection.ui.conftest import RUN_ID
 from tests.plugins.label_detection.ui.known import DAG_ID
 
 KEY = "line 3/a+b 猫-1f0c9a7be2.png"
-#: Partition, Region, and the domain of S3's hosts there. The last three of `aws` are opt-in Regions.
+#: Partition, Region, and the domain of S3's hosts in it. The last three of `aws` are opt-in Regions.
 REGIONS = [
     ("aws", "us-east-1", "amazonaws.com"),
     ("aws", "eu-west-1", "amazonaws.com"),
@@ -35,7 +35,7 @@ Place = Callable[[str, str, str], None]
 
 @pytest.fixture
 def place(browser: TestClient, monkeypatch: pytest.MonkeyPatch) -> Place:
-    """Configure a model's partition and Region, and the final bucket, on AWS itself."""
+    """Configures a model's partition and Region, and the final bucket, on AWS itself."""
 
     def place(partition: str, region: str, bucket: str) -> None:
         for name in [name for name in os.environ if name.startswith("AWS_ENDPOINT_URL")]:
@@ -52,7 +52,7 @@ def place(browser: TestClient, monkeypatch: pytest.MonkeyPatch) -> Place:
 
 @pytest.mark.parametrize(("partition", "region", "domain"), REGIONS, ids=[region for _, region, _ in REGIONS])
 @pytest.mark.parametrize("bucket", ["parts-final", "parts.final.example"], ids=["a plain bucket", "a bucket with dots"])
-def test_a_link_goes_to_the_buckets_region_and_the_page_may_load_it_from_there_alone(
+def test_a_link_goes_to_the_buckets_region_and_the_page_may_load_pictures_only_from_there(
     browser: TestClient, place: Place, partition: str, region: str, domain: str, bucket: str
 ) -> None:
     place(partition, region, bucket)
@@ -60,7 +60,7 @@ def test_a_link_goes_to_the_buckets_region_and_the_page_may_load_it_from_there_a
     assert answer.status_code == 302, answer.text
     link = urlsplit(answer.headers["location"])
     host, path = f"s3.{region}.{domain}", f"/{KEY}"
-    if "." in bucket:  # S3's certificate is for one name before the Region's host
+    if "." in bucket:  # S3's certificate covers one name before the Region's host
         path = f"/{bucket}{path}"
     else:
         host = f"{bucket}.{host}"
@@ -79,7 +79,7 @@ def test_a_link_goes_to_the_buckets_region_and_the_page_may_load_it_from_there_a
         "http://aws:5000",
     ],
 )
-def test_where_an_endpoint_is_set_only_aws_itself_is_where_a_browser_is_sent(
+def test_with_an_endpoint_a_browser_is_redirected_only_to_aws_itself(
     browser: TestClient, place: Place, monkeypatch: pytest.MonkeyPatch, endpoint: str
 ) -> None:
     place("aws", "eu-west-1", "parts-final")

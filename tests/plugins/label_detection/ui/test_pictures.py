@@ -1,4 +1,4 @@
-"""A run's pictures: whose, from where, and as what."""
+"""A run's pictures: who may see them, where they come from, and with which content type."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_picture_goes_through_the_api_server_where_no_browser_gets_to_s3(
 
 
 @pytest.mark.parametrize("sent_to_s3", [False, True])
-def test_a_picture_that_a_browser_keeps_is_not_for_who_logs_in_next(
+def test_a_cached_picture_is_not_shown_to_the_next_user(
     browser: TestClient, images: Run, picture: bytes, sent_to_s3: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images.labelled("a.png", picture, [])
@@ -51,7 +51,7 @@ def test_a_picture_that_a_browser_keeps_is_not_for_who_logs_in_next(
     assert headers["vary"] == "Cookie, Authorization"
 
 
-def test_a_file_that_is_no_picture_is_not_shown_whatever_it_is_called(browser: TestClient, images: Run) -> None:
+def test_a_file_that_is_no_picture_is_not_shown_whatever_its_name(browser: TestClient, images: Run) -> None:
     images.rejected("page.png", b"<script>alert(1)</script>")
     images.rejected("empty.png", b"")
     images.write()
@@ -59,7 +59,7 @@ def test_a_file_that_is_no_picture_is_not_shown_whatever_it_is_called(browser: T
     assert [(answer.status_code, answer.content) for answer in answers] == [(204, b"")] * 2
 
 
-def test_a_picture_that_is_gone_or_too_large_is_said(
+def test_a_picture_that_is_gone_or_too_large_has_an_error(
     browser: TestClient, aws: Aws, images: Run, picture: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = images.labelled("a.png", picture, [])
@@ -72,7 +72,7 @@ def test_a_picture_that_is_gone_or_too_large_is_said(
 
 
 @pytest.mark.parametrize("key", [f"runs/{RUN_ID}/report.json", "a.png", "rejected/a.png", "../other/a.png"])
-def test_a_journal_that_names_another_key_opens_it_for_nobody(
+def test_a_journal_that_names_another_key_does_not_make_it_readable(
     browser: TestClient, images: Run, picture: bytes, key: str
 ) -> None:
     images.named(key)
@@ -82,7 +82,7 @@ def test_a_journal_that_names_another_key_opens_it_for_nobody(
     assert get(browser, image).status_code == 404
 
 
-def test_another_runs_picture_is_not_this_ones(browser: TestClient, images: Run, picture: bytes) -> None:
+def test_a_picture_of_another_run_is_not_found(browser: TestClient, images: Run, picture: bytes) -> None:
     images.labelled("a.png", picture, [])
     images.write()
     (image,) = ids(browser)
@@ -121,7 +121,7 @@ def test_on_aws_the_browser_is_sent_to_s3_for_a_minute(
         ("https://amazonaws.com.example", False),
     ],
 )
-def test_where_a_browser_gets(aws: Aws, endpoint: str, reaches: bool) -> None:
+def test_how_a_browser_gets_a_picture_depends_on_the_endpoint(aws: Aws, endpoint: str, reaches: bool) -> None:
     s3: Any = clients.s3_client(aws.settings)
     meta = type("Meta", (), {"endpoint_url": endpoint})
     assert pictures.reaches_browsers(type("S3", (), {"meta": meta})) is reaches  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The plugin as Airflow loads it: in every process, tasks too; what its pages need comes with the first request."""
+"""The plugin as Airflow loads it, in every process, even a task's. The first request imports what the pages need."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 """
 
 
-def test_loading_it_imports_nothing_that_is_not_there(tmp_path: Path) -> None:
+def test_loading_the_plugin_imports_only_its_own_modules(tmp_path: Path) -> None:
     environment = cleaned() | {"AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": f"{PYTHONPATH}:{PROJECT / 'plugins'}"}
     said = subprocess.run(
         [sys.executable, "-c", _LOAD], env=environment, capture_output=True, text=True, timeout=60, check=True
@@ -36,14 +36,14 @@ def test_loading_it_imports_nothing_that_is_not_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view["name"])
-def test_its_views_are_what_airflow_takes(view: dict[str, str]) -> None:
+def test_airflow_accepts_the_plugins_views(view: dict[str, str]) -> None:
     assert ExternalViewResponse.model_validate(view).href == view["href"]
-    assert not view["href"].startswith("/"), "Airflow may stand under a path of its own"
+    assert not view["href"].startswith("/"), "the address must be relative: Airflow may be served below a path"
 
 
 @pytest.mark.parametrize("below", ["", "/airflow"])
-def test_its_addresses_lead_to_its_pages(below: str) -> None:
-    """As Airflow's UI fills them in, whatever the run is called."""
+def test_the_addresses_of_the_views_lead_to_the_pages(below: str) -> None:
+    """Fills in the addresses as Airflow's UI does, for any run id."""
     airflow, api = FastAPI(), FastAPI()
     (app,) = label_detection_pages.LabelDetectionPages.fastapi_apps
     api.mount(app["url_prefix"], app["app"])

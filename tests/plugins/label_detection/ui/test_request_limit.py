@@ -1,4 +1,4 @@
-"""Slow answers of AWS are the pages' own trouble: Airflow's routes share the API server's threads with them."""
+"""Slow answers of AWS delay only our pages, although Airflow's routes share the API server's threads with them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_airflows_own_routes_have_threads_while_all_pictures_wait_for_s3(
                 is_back.set()
             return [answer.status_code for answer in await asyncio.gather(*pictures)]
 
-    assert asyncio.run(ask()) == [404] * REQUESTS, "those that had to wait are answered too"
+    assert asyncio.run(ask()) == [404] * REQUESTS, "the requests that had to wait must be answered too"
 
 
 def test_there_are_more_threads_than_the_pages_take() -> None:
@@ -66,7 +66,7 @@ def test_there_are_more_threads_than_the_pages_take() -> None:
 
 
 async def picture(scope: Any, receive: Any, send: Any) -> None:
-    """An application's answer, in two pieces."""
+    """An application's answer, in two parts."""
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"a", "more_body": True})
     await send({"type": "http.response.body", "body": b"b", "more_body": False})
@@ -74,7 +74,7 @@ async def picture(scope: Any, receive: Any, send: Any) -> None:
 
 @dataclass
 class Browser:
-    """Takes an answer's messages, once it is awake."""
+    """Receives an answer's messages after it wakes up."""
 
     awake: asyncio.Event = field(default_factory=asyncio.Event)
     is_there: bool = True

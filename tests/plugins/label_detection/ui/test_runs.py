@@ -1,4 +1,4 @@
-"""A run's images as the page's script gets them."""
+"""A run's images, as the page's script requests them."""
 
 from __future__ import annotations
 
@@ -28,9 +28,7 @@ def put(aws: Aws, key: str, content: object) -> None:
     aws.s3.put_object(Bucket=aws.settings.final_bucket, Key=key, Body=json.dumps(content).encode())
 
 
-def test_images_come_with_their_boxes_and_what_the_model_says_of_them(
-    browser: TestClient, images: Run, picture: bytes
-) -> None:
+def test_images_come_with_their_boxes_and_labels(browser: TestClient, images: Run, picture: bytes) -> None:
     anomaly = {"IsAnomalous": True, "Confidence": 88.0}
     key = images.labelled(MARKUP, picture, [CAT, {"Name": "indoors", "Confidence": 75}], anomaly=anomaly)
     images.rejected("bad.png", b"no picture")
@@ -73,7 +71,7 @@ def test_one_image_comes_with_its_document(browser: TestClient, aws: Aws, images
 @pytest.mark.parametrize(
     ("body", "problem"), [(b"{", "is not JSON"), (b" " * 2_000_001, "is larger than")], ids=["no JSON", "large"]
 )
-def test_an_image_whose_document_cannot_be_read_is_there_all_the_same(
+def test_an_image_whose_document_cannot_be_read_is_listed_all_the_same(
     browser: TestClient, aws: Aws, images: Run, picture: bytes, body: bytes, problem: str
 ) -> None:
     key = images.labelled("a.png", picture, [CAT])
@@ -154,7 +152,7 @@ def test_the_summary_is_the_reports(browser: TestClient, images: Run) -> None:
     assert ask(browser, "summary") == facts | {"labels": [["cat", 3], ["dog", 1]]}
 
 
-def test_the_runs_report_is_shown_and_may_neither_load_nor_run_anything(browser: TestClient, aws: Aws) -> None:
+def test_the_runs_report_is_shown_and_can_neither_load_nor_run_anything(browser: TestClient, aws: Aws) -> None:
     key, page = f"runs/{RUN_ID}/report.html", "<!doctype html><p>é"
     assert (
         browser.get(f"{BASE}/report", params={"run_id": RUN_ID}).json()["detail"].startswith("This run has no report")
@@ -166,7 +164,7 @@ def test_the_runs_report_is_shown_and_may_neither_load_nor_run_anything(browser:
     assert {"default-src 'none'", "sandbox", "frame-ancestors 'self'"} <= {*policy}
 
 
-def test_half_a_surrogate_pair_in_a_key_goes_along(browser: TestClient, aws: Aws, images: Run) -> None:
+def test_half_a_surrogate_pair_in_a_key_is_accepted(browser: TestClient, aws: Aws, images: Run) -> None:
     key = f"runs/{RUN_ID}/images/000-0123abcd-000000.jsonl"
     labels = rb'[{"Name": "\udc80", "Confidence": NaN}]'
     line = rb'{"outcome": "rejected", "source": null, "labels": %s, "reason": "\ud800"}' % labels
@@ -189,7 +187,7 @@ def test_an_image_that_the_journal_does_not_have_is_404(
 @pytest.mark.parametrize(
     "params", [{"cursor": "../x:1"}, {"show": "some"}, {"least": "101"}, {"size": "1000"}], ids=str
 )
-def test_what_cannot_be_asked_is_refused(browser: TestClient, params: dict[str, str]) -> None:
+def test_an_invalid_request_is_refused(browser: TestClient, params: dict[str, str]) -> None:
     assert browser.get(f"{BASE}/images", params={"run_id": RUN_ID, **params}).status_code in {400, 422}
 
 
@@ -197,7 +195,7 @@ def test_a_run_without_a_journal_has_no_images(browser: TestClient) -> None:
     assert ask(browser, "images")["images"] == []
 
 
-def test_a_bucket_that_is_gone_is_said(browser: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_bucket_is_named(browser: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"{OPTION}FINAL_BUCKET", "no-such-bucket")
     answer = browser.get(f"{BASE}/images", params={"run_id": RUN_ID})
     assert answer.status_code == 502
@@ -206,8 +204,8 @@ def test_a_bucket_that_is_gone_is_said(browser: TestClient, monkeypatch: pytest.
     )
 
 
-def test_a_right_that_the_api_server_has_not_is_said(browser: TestClient, aws: Aws) -> None:
+def test_a_missing_permission_of_the_api_server_is_named(browser: TestClient, aws: Aws) -> None:
     aws.fail("s3", "ListObjectsV2", code="AccessDenied", status=403)
     answer = browser.get(f"{BASE}/images", params={"run_id": RUN_ID})
-    assert answer.status_code == 502, "403 is for what Airflow's own users may not"
+    assert answer.status_code == 502, "403 is reserved for rights of Airflow's users"
     assert "The API server needs s3:ListBucket and s3:GetObject on it" in answer.json()["detail"]

@@ -1,4 +1,4 @@
-"""The pages' scripts in a real browser, without Airflow: what is drawn of what data, and that all text stays text."""
+"""The pages' scripts in a real browser, without Airflow: what they draw from data, and that text is never markup."""
 
 from __future__ import annotations
 
@@ -47,15 +47,15 @@ _PLOT = """
     ],
     ids=["none", "few", "a little", "worse up", "better", "worse down", "neither", "from zero", "one outlier"],
 )
-def test_a_plot_says_whether_it_is_getting_worse(
+def test_a_plots_text_tells_whether_the_number_gets_worse(
     page: Page, values: list[float], worse: str | None, words: str, bad: int
 ) -> None:
     found = page.evaluate(_PLOT, [values, worse])
     assert (found["words"], found["bars"], found["bad"]) == (words, len(values), bad)
-    assert words in found["label"], "who hears the page is told too"
+    assert words in found["label"], "a screen reader must read it too"
 
 
-def test_a_run_of_which_the_number_is_not_known_has_no_bar(page: Page) -> None:
+def test_a_run_without_a_number_has_no_bar(page: Page) -> None:
     found = page.evaluate(_PLOT, [[1, None, 3], "up"])
     assert (found["bars"], found["words"]) == (2, "median 2.0 of 2 runs")
 
@@ -126,7 +126,7 @@ _WORDS = """
     ],
     ids=["unreadable", "ignored", "ignored, by a version before"],
 )
-def test_what_never_came_to_the_final_bucket_says_why(
+def test_an_image_that_never_reached_the_final_bucket_has_a_reason(
     page: Page, image: dict[str, Any], words: str, missing: str, heard: str, bad: int
 ) -> None:
     found = page.evaluate(_WORDS, image | {"source": "a.png", "key": None, "is_picture": False, "labels": []})
@@ -151,7 +151,7 @@ async ([labels, address]) => {
 @pytest.mark.parametrize(
     "box", [None, [0.1, 0.1, None, 0.1], [0.1, 0.1, 0.1], ["0", "0", "1", "1"], [0, 0, -1, 1]], ids=str
 )
-def test_a_box_is_drawn_in_the_pictures_own_pixels_and_none_that_is_no_box(page: Page, box: Any) -> None:
+def test_only_a_valid_box_is_drawn_and_in_the_pictures_own_pixels(page: Page, box: Any) -> None:
     good = {"name": "cat", "confidence": 90, "box": [0.25, 0.5, 0.5, 0.25]}
     found = page.evaluate(_DRAW, [[good, {"name": "dog", "confidence": 90, "box": box}], _picture()])
     assert found == {"view": "0 0 200 100", "boxes": [[50, 50, 100, 25]]}
@@ -166,7 +166,7 @@ def test_a_box_is_drawn_in_the_pictures_own_pixels_and_none_that_is_no_box(page:
     ],
     ids=["as it is", "upside down", "on its side"],
 )
-def test_a_box_is_of_the_picture_as_its_exif_turns_it(
+def test_a_box_refers_to_the_picture_as_its_exif_turns_it(
     page: Page, orientation: int, view: str, box: list[float]
 ) -> None:
     label = {"name": "cat", "confidence": 90, "box": [0.25, 0.5, 0.5, 0.25]}
@@ -174,7 +174,7 @@ def test_a_box_is_of_the_picture_as_its_exif_turns_it(
 
 
 def _picture(orientation: int = 1) -> str:
-    """The address of a JPEG that has 200 by 100 pixels before its EXIF turns it."""
+    """The address of a JPEG with 200 by 100 pixels before its EXIF orientation is applied."""
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
     Image.new("RGB", (200, 100)).save(stored := io.BytesIO(), "JPEG", exif=exif)

@@ -1,4 +1,4 @@
-"""`waiters/rekognition.json`, state by state, for the blocking waiter and the deferrable one."""
+"""`waiters/rekognition.json`, state by state, for the blocking waiter and for the deferrable one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.conftest import Aws
 
 DONE, GOES_ON, FAILS = "done", "goes on", "fails"
-#: By state: what `model_running` makes of it, and what `model_stopped` does.
+#: By state: the result of `model_running`, and of `model_stopped`.
 STATES = {
     "TRAINING_IN_PROGRESS": (FAILS, DONE),
     "TRAINING_COMPLETED": (FAILS, DONE),
@@ -36,7 +36,7 @@ ONCE = {"Delay": 0, "MaxAttempts": 1}
 
 
 def blocking(hook: RekognitionModelHook, waiter: str, arguments: dict[str, Any]) -> str:
-    """What one look of the waiter that `stop_model` uses makes of the state."""
+    """The result of the blocking waiter, which `stop_model` uses, after one look at a state."""
     try:
         hook.get_waiter(waiter).wait(**arguments, WaiterConfig=ONCE)
     except WaiterError as error:
@@ -45,7 +45,7 @@ def blocking(hook: RekognitionModelHook, waiter: str, arguments: dict[str, Any])
 
 
 def deferrable(hook: RekognitionModelHook, waiter: str, arguments: dict[str, Any]) -> str:
-    """The same for the waiter that the triggerer uses."""
+    """The result of the deferrable waiter, which the triggerer uses, after one look at a state."""
 
     async def look() -> str:
         async with await hook.get_async_conn() as client:

@@ -1,4 +1,4 @@
-"""What AWS may do within its documents, where it is documented, and what the pipeline does: rows of the docs."""
+"""The oddities: documented behaviour of AWS, with its source and the pipeline's reaction, as rows of the docs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NO_LIMIT = "no AWS page names a limit"
 
 @dataclass(frozen=True)
 class Entry:
-    """The three cells of a row that no test measures, in Markdown."""
+    """The three cells of a row that are not measured, in Markdown."""
 
     fault: str
     documented: str

@@ -1,4 +1,4 @@
-"""The oddities are those of S3, SQS and Rekognition: they are measured with its models alone."""
+"""Runs the oddity tests only with Rekognition's models; the oddities are those of S3, SQS and Rekognition."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def tasks(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Tasks:
-    """The tasks of a pipeline of the test's own, and Airflow's Variables in memory.
+    """The tasks of the test's own pipeline, with Airflow's Variables in memory.
 
-    The queue's counts are as odd as AWS's; nothing comes twice, unless a test wants it: the journal counts deliveries.
+    The queue's counts lag as AWS's do. By default no message is delivered twice, because the journal counts deliveries.
     """
     variables = Variables()
     for module in (leases, history):

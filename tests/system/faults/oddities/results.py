@@ -1,6 +1,6 @@
-"""What was measured of each oddity: kept as JSON lines, written into the docs.
+"""The measured effect of each oddity: stored as JSON lines, and written into the docs.
 
-`python -m tests.system.faults.oddities.results` writes the rows that were kept into `docs/aws.md`.
+`python -m tests.system.faults.oddities.results` writes the stored rows into `docs/aws.md`.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ COLUMNS = ("fault or oddity of AWS", "where it is documented", "what the pipelin
 
 @dataclass(frozen=True)
 class Measured:
-    """What came of an oddity, in words; `fault` is its name in the catalogue."""
+    """The measured effect of an oddity, as text; `fault`: its name in the catalogue."""
 
     fault: str
     measured: str
 
 
 def add(oddity: Oddity, measured: str) -> None:
-    """Keep a row; it replaces the row that the same oddity had before."""
+    """Store a row. It replaces the stored row of the same oddity."""
     print(f"{oddity.value.fault}: {measured}")  # noqa: T201
     kept_rows.add(RESULTS, Measured(oddity.value.fault, measured))
 
 
 def markdown(found: list[Measured]) -> str:
-    """The table for the docs, in the catalogue's order; an oddity that was not measured has no row."""
+    """The table for the docs, in the catalogue's order. An oddity that was not measured has no row."""
     by_fault = {row.fault: row.measured for row in found}
     entries = [oddity.value for oddity in Oddity if oddity.value.fault in by_fault]
     cells = [(entry.fault, entry.documented, entry.pipeline, by_fault[entry.fault]) for entry in entries]
@@ -42,7 +42,7 @@ def markdown(found: list[Measured]) -> str:
 
 
 def write_docs(found: list[Measured], docs: Path = DOCS) -> None:
-    """Put the table into the docs; it replaces the table before."""
+    """Write the table into the docs; it replaces the old one."""
     kept_rows.write(docs, BEGIN, END, markdown(found))
 
 

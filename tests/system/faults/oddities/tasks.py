@@ -22,9 +22,10 @@ from tests.plugins.conftest import Run
 
 @dataclass(frozen=True)
 class Analysed:
-    """One `analyse_images` that has ended. `error`: what it failed with; times in seconds.
+    """The result of one `analyse_images`. `error`: its failure, or empty; times in seconds.
 
-    `idle`: from the model's last answer to the task's end; `on_for_the_rest`: from the last good image's document.
+    `idle`: from the model's last answer to the task's end; `on_for_the_rest`: from the last labelled image to the
+    task's end.
     """
 
     tally: dict[str, int]
@@ -35,39 +36,39 @@ class Analysed:
     lines: list[dict[str, Any]]
 
     def count(self, outcome: str) -> int:
-        """How many lines of the journal have this outcome."""
+        """The number of journal lines with this outcome."""
         return sum(line["outcome"] == outcome for line in self.lines)
 
 
 @dataclass
 class Tasks:
-    """The tasks of one run after the other on one pipeline."""
+    """The tasks of consecutive runs on one pipeline."""
 
     aws: Aws
     runs: int = 0
     run: Run = field(default_factory=Run)
 
     def plan(self) -> None:
-        """A new run's `plan_run`."""
+        """Start a new run: execute `plan_run`."""
         self.runs += 1
         self.run = Run(run_id=f"oddities-{self.runs}")
         self.run.execute(PlanRunOperator(task_id="plan_run"))
 
     def warnings(self) -> list[str]:
-        """What `plan_run` has found for the report."""
+        """The warnings of `plan_run` for the report."""
         context: Any = self.run.context("write_report")
         return xcom.pull_warnings(context)
 
     def start(self) -> None:
-        """`start_model`."""
+        """Execute `start_model`."""
         self.run.execute(StartModelOperator(task_id="start_model"))
 
     def stop(self) -> None:
-        """`stop_model`."""
+        """Execute `stop_model`."""
         self.run.execute(StopModelOperator(task_id="stop_model"))
 
     def plan_and_analyse(self, status: str = "RUNNING") -> Analysed:
-        """A new run whose model is on: `plan_run` and one `analyse_images`."""
+        """Start a new run with the model in a state: execute `plan_run` and one `analyse_images`."""
         self.plan()
         self.aws.put_model(status)
         now = datetime.now(UTC)
@@ -75,7 +76,7 @@ class Tasks:
         return self.analyse()
 
     def analyse(self) -> Analysed:
-        """One `analyse_images`, to its end."""
+        """Execute one `analyse_images` to its end."""
         task = AnalyseImagesOperator(task_id="analyse_images", images_per_second=100)
         begun, error, tally = time.time(), "", dict[str, int]()
         try:
@@ -95,7 +96,7 @@ class Tasks:
         )
 
     def lines(self) -> list[dict[str, Any]]:
-        """The run's journal."""
+        """The lines of the run's journal."""
         return list(read_lines(self.aws.s3, self.aws.settings.final_bucket, self.run.run_id))
 
 
@@ -104,7 +105,7 @@ def _seconds(moment: str) -> float:
 
 
 def upload(aws: Aws, count: int, picture: bytes, name: str = "good") -> list[str]:
-    """Upload pictures of different bytes; their keys."""
+    """Upload pictures with different bytes; return their keys."""
     keys = [f"line 3/{name}-{number}.png" for number in range(count)]
     for number, key in enumerate(keys):
         aws.s3.put_object(Bucket=aws.settings.source_bucket, Key=key, Body=picture + str(number).encode())
@@ -113,7 +114,7 @@ def upload(aws: Aws, count: int, picture: bytes, name: str = "good") -> list[str
 
 
 def labelled(aws: Aws, keys: Iterable[str]) -> int:
-    """How many of the uploaded keys have a label document, and are gone from the source bucket."""
+    """The number of keys that have a label document and are gone from the source bucket."""
     sources, finals = {*aws.source_keys()}, aws.final_keys()
     return sum(_has_document(key, finals) and key not in sources for key in keys)
 
@@ -124,5 +125,5 @@ def _has_document(key: str, finals: list[str]) -> bool:
 
 
 def rejected(aws: Aws) -> int:
-    """How many things were rejected, messages included."""
+    """The number of rejected images and messages."""
     return sum(key.startswith("rejected/") and key.endswith(".json") for key in aws.final_keys())

@@ -1,4 +1,4 @@
-"""Oddities on a real scheduler: the run is green, and the model was started once."""
+"""Oddities on a real scheduler: the run is green, and the model is started once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LAG_SECONDS = 8
 
 @pytest.fixture
 def odd(pipeline: BreakablePipeline) -> Iterator[BreakablePipeline]:
-    """The pipeline, as odd as at its start before and after."""
+    """The pipeline; its oddities are the initial ones before and after the test."""
     for page in ("oddities", "objects"):
         pipeline.world.control(page, "DELETE")
     pipeline.exactly_once()
@@ -29,7 +29,7 @@ def odd(pipeline: BreakablePipeline) -> Iterator[BreakablePipeline]:
 
 
 def run(pipeline: BreakablePipeline) -> tuple[str, str, int, float]:
-    """A run's id and state, how often the model was started, and when it was asked to stop, in seconds since 1970."""
+    """A run's id and state, the number of model starts, and the time of the stop request in seconds since 1970."""
     seen = len(pipeline.history())
     run_id = pipeline.trigger(max_tasks=2)
     state = pipeline.finish(run_id)
@@ -50,7 +50,7 @@ def starts_in_words(starts: int) -> str:
     return f"{starts} start" if starts == 1 else f"{starts} starts"
 
 
-def test_a_refused_object_beside_others_makes_no_run_red(odd: BreakablePipeline, picture: bytes) -> None:
+def test_a_refused_object_beside_others_fails_no_run(odd: BreakablePipeline, picture: bytes) -> None:
     (refused,) = odd.upload(1, picture)
     place: Any = {"bucket": odd.world.setting("source_bucket"), "key": refused, "trouble": "denied"}
     odd.world.control("objects", "PUT", [place])
@@ -69,7 +69,7 @@ def test_a_refused_object_beside_others_makes_no_run_red(odd: BreakablePipeline,
 
 
 @pytest.mark.gate
-def test_lags_of_the_models_state_make_no_run_red(odd: BreakablePipeline, picture: bytes) -> None:
+def test_lags_of_the_models_state_fail_no_run(odd: BreakablePipeline, picture: bytes) -> None:
     odd.world.control("oddities", "PUT", {"describe_lag": LAG_SECONDS, "ready_lag": LAG_SECONDS})
     keys = odd.upload(COUNT, picture)
     run_id, state, starts, _ = run(odd)

@@ -1,4 +1,4 @@
-"""A model as odd as Rekognition may have it: late, throttled, over a quota, or failing for one image."""
+"""A model with the oddities of Rekognition: late, throttled, over a quota, or failing for one image."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tests.system.faults.oddities.tasks import Tasks, labelled, rejected, upload
 
 GOOD = 10
 MANY = 60
-#: Calls that a fault fails; what is left of them says how many were sent.
+#: How often the test's fault fails a call; the rest of its count shows how many calls were sent.
 SENDS = 1000
-#: What one image may keep the model on for; more than a minute on a busy machine.
+#: Seconds that one image may keep the model on: a minute, and more on a busy machine.
 MOST_SECONDS = 75.0
 
 
 def sent(tasks: Tasks) -> int:
-    """How many calls the test's only fault has failed."""
+    """The number of calls that the test's only fault has failed."""
     (fault,) = tasks.aws.control("faults")
     return SENDS - int(fault["times"])
 
@@ -56,7 +56,7 @@ def test_one_image_that_fails_every_time_keeps_the_model_on_for_a_minute_at_most
 @pytest.mark.gate
 def test_throttling_slows_the_pace_whatever_its_status(tasks: Tasks, picture: bytes) -> None:
     tasks.aws.fail_model("detect", code="ThrottlingException", times=3)
-    assert tasks.aws.control("faults")[0]["status"] is None, "the service model's own: 500"
+    assert tasks.aws.control("faults")[0]["status"] is None, "the service model's status of throttling is 500"
     keys = upload(tasks.aws, GOOD, picture)
     found = tasks.plan_and_analyse()
     done, seen = labelled(tasks.aws, keys), sum(line["throttled"] for line in found.lines)
@@ -126,7 +126,7 @@ def test_the_models_own_thresholds_are_left_in_force(
     tasks: Tasks, picture: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"{OPTION}MIN_CONFIDENCE", "model")
-    tasks.aws.fail_model("detect", code="InvalidParameterException", key="MinConfidence")  # in the request's body
+    tasks.aws.fail_model("detect", code="InvalidParameterException", key="MinConfidence")  # it is in the request's body
     keys = upload(tasks.aws, 3, picture)
     tasks.plan_and_analyse()
     documents = [json.loads(tasks.aws.read(key)) for key in tasks.aws.final_keys() if key.endswith(".png.json")]

@@ -1,4 +1,4 @@
-"""Objects and buckets as odd as S3 may have them: one that is refused holds up no other, and nothing is lost."""
+"""Objects and buckets with the oddities of S3: a refused object delays no other, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.system.faults.oddities.tasks import Analysed, Tasks, labelled, reject
 
 GOOD = 10
 ODD = "odd.png"
-#: The pipeline's default is 5: the fifth delivery comes in a later run, since each waits longer than the one before.
+#: The pipeline's default of 5 would need a later run, because each delivery waits longer than the one before.
 MAX_RECEIVES = 3
 REFUSED = [
     pytest.param(Oddity.DENIED, "another account's", id="denied", marks=pytest.mark.gate),
@@ -63,7 +63,7 @@ def test_all_others_are_labelled_in_the_first_run_and_the_refused_one_stays(
 def test_without_conditional_requests_no_image_has_the_labels_of_another(
     tasks: Tasks, picture: bytes, oddity: Oddity, conditions: str
 ) -> None:
-    """One image is overwritten before its turn, one in the middle of its copy."""
+    """Overwrites one image before it is read, and one during its copy."""
     aws = tasks.aws
     aws.control("oddities", "PUT", {"conditions": conditions})
     keys = upload(aws, GOOD, picture)
@@ -84,7 +84,7 @@ def test_without_conditional_requests_no_image_has_the_labels_of_another(
 
 
 def overwrite_during_the_copy(tasks: Tasks, picture: bytes) -> tuple[str, Analysed]:
-    """Have a task label an image that is overwritten while its copy is held; the second version's eTag; the task."""
+    """Start a task, and overwrite its image while the copy is delayed; return the new eTag, and the task's result."""
     aws = tasks.aws
     aws.upload("late.png", picture + b"first")
     aws.fail("s3", "CopyObject", key="late", times=1, delay=2, status=503)
@@ -100,7 +100,7 @@ def overwrite_during_the_copy(tasks: Tasks, picture: bytes) -> tuple[str, Analys
 
 
 def etag_of(aws: Aws, key: str, etag: str) -> str:
-    """The eTag of the version whose labels are there, by the document of this one and the copy's own bytes."""
+    """The eTag of the version that the labels belong to, by the document and by the copy's bytes."""
     final = final_key(ImageRef(aws.settings.source_bucket, key, etag))
     found: str = json.loads(aws.read(document_key(final)))["source"]["etag"]
     copy = aws.s3.head_object(Bucket=aws.settings.final_bucket, Key=final)["ETag"].strip('"')
@@ -143,7 +143,7 @@ def test_a_bucket_in_another_region_is_refused_before_anything_is_started(
 
 
 def refused_plan(tasks: Tasks) -> str:
-    """What `plan_run` fails with; nothing was started."""
+    """The error of `plan_run`. Checks that nothing was started."""
     with pytest.raises(AirflowFailException) as failure:
         tasks.plan()
     assert tasks.aws.model()["status"] == "TRAINING_COMPLETED"

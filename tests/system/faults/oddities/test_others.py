@@ -1,4 +1,4 @@
-"""What is odd about other services, keys and connections."""
+"""Oddities of other services, of keys and of connections."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_an_anomaly_is_kept_when_its_picture_comes_again(tasks: Tasks, picture: 
     assert (done, found.count("failed"), len(lines), kept) == (1, 1, 1, 1)
 
 
-def test_a_picture_never_lies_in_a_folder_of_ours(tasks: Tasks, picture: bytes) -> None:
+def test_a_picture_is_never_in_one_of_our_own_folders(tasks: Tasks, picture: bytes) -> None:
     tasks.aws.upload("runs/part.png", picture)
     tasks.plan_and_analyse()
     pictures = [key for key in tasks.aws.keys(tasks.aws.settings.final_bucket) if key.endswith(".png")]

@@ -1,4 +1,4 @@
-"""A queue as odd as SQS may be: every image is labelled once, and the model is not kept on for nothing."""
+"""A queue with the oddities of SQS: every image is labelled once, and the model is not kept on for nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.system.faults.oddities.tasks import Tasks, labelled, upload
 
 COUNT = 15
 RECORDS = 300
-#: Of what takes seconds on a quiet machine; the suite may share its machine with others.
+#: Seconds for what is faster on a quiet machine; other processes may share this one.
 SLACK_SECONDS = 20.0
 
 
@@ -67,7 +67,7 @@ def test_delayed_messages_start_nothing(tasks: Tasks, picture: bytes) -> None:
 
 
 @pytest.mark.gate
-def test_a_message_of_many_objects_that_are_gone_is_over_in_seconds(tasks: Tasks) -> None:
+def test_a_message_with_many_deleted_objects_is_done_in_seconds(tasks: Tasks) -> None:
     records = [record(f"gone {number}.png", bucket=tasks.aws.settings.source_bucket) for number in range(RECORDS)]
     send(tasks.aws, direct(*records))
     tasks.aws.settle()

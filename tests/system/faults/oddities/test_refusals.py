@@ -1,4 +1,4 @@
-"""What is refused for all images alike is no image's fault: nothing is rejected, and the task says what to do."""
+"""Errors that concern all images: no image is rejected, and the task's error names the cure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.gate
 
 
 def conclude(tasks: Tasks, picture: bytes, oddity: Oddity, words: list[str]) -> None:
-    """The task fails, its error has these words, and all is as it was."""
+    """Check that the task fails with these texts in its error, and that no image or message has changed."""
     upload(tasks.aws, COUNT, picture)
     found = tasks.plan_and_analyse()
     left, moved = sum(tasks.aws.depth()), rejected(tasks.aws)

@@ -1,6 +1,7 @@
-"""The audit: what became of every version of every picture, by what lies in the buckets and on the queues.
+"""The audit: finds the outcome of every uploaded version in the buckets and on the queues.
 
-A version is what one upload put under a key. Each has exactly one outcome; what else is found is a problem, in words.
+A version is what one upload wrote under a key. Each must have exactly one outcome. The audit reports everything else as
+a problem, in one sentence each.
 """
 
 from __future__ import annotations
@@ -35,19 +36,19 @@ _SCHEMA = jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text()))
 
 
 class Outcome(StrEnum):
-    """What became of a version."""
+    """The outcome of a version."""
 
     LABELLED = "labelled"
     REJECTED = "rejected"
-    PENDING = "pending"  # in the source bucket, and a message says so
-    SUPERSEDED = "superseded"  # overwritten before it was looked at: a later version of its key has an outcome
-    DEAD = "dead letter"  # in the source bucket, and its message in the dead-letter queue
+    PENDING = "pending"  # in the source bucket, and a message announces it
+    SUPERSEDED = "superseded"  # overwritten before it was read; a later version of its key has an outcome
+    DEAD = "dead letter"  # in the source bucket, and its message is in the dead-letter queue
     LOST = "lost"
 
 
 @dataclass(frozen=True)
 class Version:
-    """One upload. `scene`: see `sample_pictures`, None for a text; `may`: how it may end, pending apart."""
+    """One upload. `scene`: see `sample_pictures`, None for a text; `may`: its allowed outcomes besides pending."""
 
     key: str
     etag: str
@@ -57,10 +58,10 @@ class Version:
 
 @dataclass(frozen=True)
 class AuditedPipeline:
-    """The buckets, queues and model of a pipeline; the clients must see no faults.
+    """The buckets, queues and model of a pipeline. The clients must be free of faults.
 
-    `aws`: what leads to the embedded AWS and to the model there. `embedded`: its control page has the queue's exact
-    counts; else the queue is of another AWS, and GetQueueAttributes must do.
+    `aws`: variables that select the embedded AWS and its model. `embedded`: whether the queue is there as well; its
+    control page has exact counts. For the queue of another AWS, GetQueueAttributes is used.
     """
 
     s3: S3Client
@@ -76,7 +77,7 @@ class AuditedPipeline:
 
     @cached_property
     def answers(self) -> dict[str, Any]:
-        """What a document has of each scene; the model must be running when this is first asked for."""
+        """The expected content of a label document, by scene. The model must be running on first use."""
         bucket = f"{self.source_bucket}-scenes"
         self.s3.create_bucket(Bucket=bucket)
         found = {}
@@ -96,7 +97,7 @@ class AuditedPipeline:
         return found
 
     def depth(self) -> tuple[int, int]:
-        """Messages waiting and in flight."""
+        """Number of messages waiting and in flight."""
         return self._depth(self.queue_url)
 
     def _depth(self, url: str) -> tuple[int, int]:
@@ -109,22 +110,22 @@ class AuditedPipeline:
         return int(answer[names[0]]), int(answer[names[1]])
 
     def settle(self) -> None:
-        """Let the time pass after which GetQueueAttributes has what is there now."""
+        """Make GetQueueAttributes report the current counts."""
         if self.embedded:
             call_control_page(self.aws["AWS_ENDPOINT_URL"], "queues", "DELETE")
 
     def wait_until_visible(self, seconds: float = 90) -> None:
-        """Wait until what killed consumers held has come back."""
+        """Wait until the messages that killed consumers held are visible again."""
         wait_until(lambda: self.depth()[1] == 0, seconds, "no message in flight", every=0.2)
 
     def objects(self, bucket: str) -> dict[str, str]:
-        """Keys and eTags of a bucket, what belongs to runs left out."""
+        """Keys of a bucket with their eTags, except reports and journals."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
         found = {entry["Key"]: entry["ETag"].strip('"') for page in pages for entry in page.get("Contents", [])}
         return {key: etag for key, etag in found.items() if not key.startswith("runs/")}
 
     def announced(self, url: str | None) -> Counter[tuple[str, str | None]]:
-        """Keys and eTags that messages of a queue announce; the messages are given back."""
+        """Keys and eTags that the messages of a queue announce. The messages return to the queue."""
         found: Counter[tuple[str, str | None]] = Counter()
         handles = []
         while url and self._depth(url)[0]:
@@ -140,23 +141,23 @@ class AuditedPipeline:
 
 
 def _said(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What the model has said, of a label document."""
+    """The model's part of a label document."""
     return {name: document[name] for name in ("labels", "anomaly") if name in document}
 
 
 @dataclass
 class Uploads:
-    """Puts pictures into the source bucket, and remembers every version, the oldest first."""
+    """Uploads pictures to the source bucket, and keeps every version, the oldest first."""
 
     place: AuditedPipeline
     versions: list[Version] = field(default_factory=list)
 
     def put(self, key: str, scene: str | None, *may: Outcome) -> Version:
-        """Upload a picture of a scene, or a text, which is to be rejected. `may`: how it may end."""
+        """Upload a picture of a scene, or a text, which must be rejected. `may`: the allowed outcomes."""
         mark = f"{key} {len(self.versions)} {time.time_ns()}"
         body = with_own_bytes(scenes()[scene] if scene else TEXT, mark)
         usual = (Outcome.LABELLED if scene else Outcome.REJECTED,)
-        # noted first: the answer may be lost, and the picture be there all the same
+        # kept before the upload: the picture can be stored even if the answer is lost
         etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
         version = Version(key, etag, scene, frozenset(may or usual))
         self.versions.append(version)
@@ -165,7 +166,7 @@ class Uploads:
         return version
 
     def announce_again(self, version: Version) -> None:
-        """A duplicate of the event, as S3 may send it."""
+        """Send the event of a version again, as S3 may do."""
         record = {
             "eventVersion": "2.1",
             "eventSource": "aws:s3",
@@ -180,7 +181,7 @@ class Uploads:
 
 @dataclass(frozen=True)
 class Audit:
-    """Versions by outcome, and what is wrong."""
+    """The number of versions by outcome, and the problems."""
 
     counts: Counter[Outcome]
     problems: list[str]
@@ -190,7 +191,7 @@ class Audit:
 
 
 def audit(place: AuditedPipeline, versions: Sequence[Version], *, over: bool = True) -> Audit:
-    """Look at everything. `over`: nothing is left to be done, so that nothing may be pending, half done or waiting."""
+    """Audit all versions. `over`: all work is done, so a pending or half-done version or a message is a problem."""
     return _Look(place, versions, over).audit()
 
 
@@ -213,18 +214,20 @@ class _Look:
             keys = {Outcome.LABELLED: final_key(image), Outcome.REJECTED: final_key(image, REJECTED)}
             known |= {*keys.values(), *(f"{key}.json" for key in keys.values())}
             counts[self._outcome(version, keys)] += 1
-        self._problems += [f"nobody's object in the final bucket: {key}" for key in self._final.keys() - known]
+        self._problems += [
+            f"an object in the final bucket that belongs to no upload: {key}" for key in self._final.keys() - known
+        ]
         versions = {(version.key, version.etag) for version in self._versions}
         for key, etag in self._source.items():
             if (key, etag) not in versions:
-                self._problems.append(f"nobody's object in the source bucket: {key}")
+                self._problems.append(f"an object in the source bucket that belongs to no upload: {key}")
         if self._over and self._announced:
             self._problems.append(f"{self._announced.total()} messages are left")
         return Audit(counts, self._problems)
 
     def _outcome(self, version: Version, keys: dict[Outcome, str]) -> Outcome:
         where = (version.key, version.etag)
-        begun = self._announced[where] or self._dead[where]  # a delivery may yet end what is half done
+        begun = self._announced[where] or self._dead[where]  # another delivery can still finish a half-done version
         here = self._source.get(version.key) == version.etag
         ended = [outcome for outcome, key in keys.items() if f"{key}.json" in self._final]
         for outcome, key in keys.items():
@@ -251,7 +254,7 @@ class _Look:
         return outcome
 
     def _check_pair(self, version: Version, outcome: Outcome, key: str, begun: bool) -> None:
-        """Image and document belong together, and to the version."""
+        """Check that image and document exist together and belong to the version."""
         image, document = self._final.get(key), f"{key}.json" in self._final
         if image and image != version.etag:
             self._say(version, f"{key} has other bytes")

@@ -25,7 +25,7 @@ def _image_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageAws]:
 
 @pytest.fixture
 def image_aws(_image_aws: ImageAws) -> Iterator[ImageAws]:
-    """The server, without faults before and after, as odd as at its start before."""
+    """The server with its initial oddities, without faults before and after the test."""
     for page in ("faults", "oddities"):
         _image_aws.control(page, "DELETE")
     yield _image_aws
@@ -34,7 +34,7 @@ def image_aws(_image_aws: ImageAws) -> Iterator[ImageAws]:
 
 @pytest.fixture
 def make_crew(image_aws: ImageAws, tmp_path: Path) -> Iterator[MakeCrew]:
-    """Buckets and a queue of the test's own, and consumers for them; none is left."""
+    """Makes consumers with their own buckets and queue. All of them are gone after the test."""
     crews = []
 
     def make(*, max_receive_count: int | None = None, **options: Any) -> tuple[Uploads, Crew]:
@@ -50,7 +50,7 @@ def make_crew(image_aws: ImageAws, tmp_path: Path) -> Iterator[MakeCrew]:
 
 @pytest.fixture
 def conclude(image_aws: ImageAws) -> Conclude:
-    """The end of each test: what is left is worked off, without faults; the audit; a row of the table."""
+    """Ends a test: finishes the work without faults, audits it, and adds a row to the table."""
 
     def conclude(fault: str, uploads: Uploads, crew: Crew) -> Audit:
         image_aws.control("faults", "DELETE")

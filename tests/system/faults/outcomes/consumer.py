@@ -1,6 +1,7 @@
-"""One consumer as a process of its own, without Airflow: what an analysis task does, cheap enough to kill hundreds.
+"""One consumer as a separate process, without Airflow. Cheap enough to kill hundreds of them.
 
-It differs from a task in what `Orders` says: how often its clients send a call, and how soon a message comes back.
+It does the work of an analysis task. `Orders` sets the differences: how often its clients send a call, and how soon a
+message is visible again.
 """
 
 from __future__ import annotations
@@ -27,15 +28,15 @@ from label_detection_core.queue.image_queue import ImageQueue
 from label_detection_core.queue.messages import ImageRef, Message
 from tests.system.faults.kind import named_as_configured
 
-#: The model refuses a picture with this in its key every other time.
+#: The model refuses a picture with this word in its key in half of the calls.
 FICKLE = "fickle"
 
 
 @dataclass(frozen=True)
 class Orders:
-    """What a consumer is told. `environment`: what points to the embedded AWS; `seconds`: until its deadline.
+    """A consumer's parameters. `environment`: selects the embedded AWS; `seconds`: from its start to its deadline.
 
-    With one attempt at S3 and SQS every failing call reaches the pipeline; a task's client tries again first.
+    With one attempt at S3 and SQS every failing call reaches the pipeline. A real task's client retries first.
     """
 
     environment: Mapping[str, str]
@@ -53,7 +54,7 @@ class Orders:
 
 
 def consume(orders: Orders) -> None:
-    """Drain the queue; the process ends with 0, or 3 when the drain failed."""
+    """Drain the queue, and end the process: exit code 0, or 3 when the drain failed."""
     os.environ.update(orders.environment)
     logging.basicConfig(
         filename=orders.log, level=logging.INFO, force=True, format="%(asctime)s %(process)d %(message)s"
@@ -67,9 +68,9 @@ def consume(orders: Orders) -> None:
 
 
 class _SoonBack(ImageQueue):
-    """A queue where a returned message is back within the visibility timeout.
+    """A queue that makes a returned message visible within the visibility timeout.
 
-    One that failed often rests for minutes, and killed consumers make every message one that was received often.
+    The pipeline lets a message that failed often rest for minutes, and killed consumers raise the receive count of all.
     """
 
     def give_back(self, messages: Sequence[Message], seconds: float = 0) -> bool:

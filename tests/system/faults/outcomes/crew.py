@@ -1,4 +1,4 @@
-"""Consumers that are killed, stopped and started again, until the queue is empty."""
+"""Consumers that tests kill, pause and start again, until the queue is empty."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _END_SECONDS = 180
 
 @contextmanager
 def _import_path() -> Iterator[None]:
-    """The server that forks consumers imports what they need once, and finds it where pytest does."""
+    """Set PYTHONPATH for the fork server, which imports the consumers' code once, to find what pytest finds."""
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join([PYTHONPATH, str(PROJECT / "plugins")])
     try:
@@ -37,7 +37,7 @@ def _import_path() -> Iterator[None]:
 
 @dataclass
 class Crew:
-    """So many consumers on a place; `done`: what was done to them, to be told."""
+    """`size` consumers of a pipeline; `done`: number of kills and pauses, for the table."""
 
     place: AuditedPipeline
     environment: Mapping[str, str]
@@ -52,7 +52,7 @@ class Crew:
     _stopped: dict[int, float] = field(default_factory=dict)
 
     def fill(self, seconds: float = 60) -> None:
-        """Start consumers instead of those that have ended."""
+        """Start new consumers for those that have ended."""
         self._members = [member for member in self._members if member.is_alive()]
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["tests.system.faults.outcomes.consumer"])
@@ -78,12 +78,12 @@ class Crew:
             self._members.append(member)
 
     def kill_one(self, random: Random) -> None:
-        """kill -9, whatever it is doing."""
+        """Kill a random consumer with SIGKILL."""
         if self._members:
             self._kill(random.choice(self._members))
 
     def stop_one(self, random: Random) -> None:
-        """SIGSTOP: it holds its messages and does nothing, until `wake`."""
+        """Pause a random consumer with SIGSTOP: it keeps its messages and does nothing until `wake`."""
         running = [member for member in self._members if member.is_alive() and member.pid not in self._stopped]
         if running:
             member = random.choice(running)
@@ -93,7 +93,7 @@ class Crew:
             self.done["suspended"] += 1
 
     def wake(self, after: float = VISIBILITY_SECONDS + 1.5) -> None:
-        """SIGCONT for those that were stopped for so many seconds: their messages are others' by now."""
+        """Continue consumers that were paused for `after` seconds; by then others may have received their messages."""
         alive = {member.pid for member in self._members if member.is_alive()}
         for pid, at in list(self._stopped.items()):
             if time.monotonic() - at >= after:
@@ -102,19 +102,19 @@ class Crew:
                     os.kill(pid, signal.SIGCONT)
 
     def kill_all(self) -> None:
-        """kill -9 of all."""
+        """Kill all consumers with SIGKILL."""
         for member in self._members:
             self._kill(member)
         self._members, self._stopped = [], {}
 
     def leave(self) -> None:
-        """Wait until all have ended by themselves."""
+        """Wait until all consumers have ended by themselves."""
         for member in self._members:
             member.join(_END_SECONDS)
-            assert not member.is_alive(), "a consumer does not end"
+            assert not member.is_alive(), f"a consumer still runs after {_END_SECONDS} s"
 
     def finish(self) -> None:
-        """Let consumers work undisturbed until nothing is left, and end by themselves."""
+        """Keep consumers running, without faults, until the queue is empty and all have ended."""
         self.wake(0)
         until = time.monotonic() + _END_SECONDS
         while self.place.depth() != (0, 0) or any(member.is_alive() for member in self._members):

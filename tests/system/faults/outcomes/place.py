@@ -1,4 +1,4 @@
-"""An embedded AWS without Airflow, for consumers that are killed by the dozen; buckets and a queue for each test."""
+"""An embedded AWS without Airflow, with buckets and a queue for each test."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from tests.system.faults.kind import calls, kind, name_the_endpoint
 from tests.system.faults.outcomes.audit import AuditedPipeline
 
 _NUMBERS = itertools.count(1)
-#: Of the calls of each service.
+#: Share of failing calls, for each service.
 SHARE = 0.05
 _QUEUE_ARN = "arn:aws:sqs:us-east-1:123456789012:"
 
 
 class ImageAws:
-    """The server: faults, its model, and places in it."""
+    """The server, with its faults and its model. Makes buckets and queues."""
 
     def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
         self.environment = environment
@@ -48,14 +48,14 @@ class ImageAws:
         self.control("model", "PUT", {"status": "RUNNING"})
 
     def control(self, page: str, method: str = "GET", body: object = None) -> Any:
-        """Call a control page."""
+        """Call a control page of the embedded AWS, and return its JSON."""
         url = f"{self.environment['AWS_ENDPOINT_URL']}/_local/{page}"
         answer = requests.request(method, url, json=body, timeout=20)
         answer.raise_for_status()
         return answer.json()
 
     def make_place(self, max_receive_count: int | None = None) -> AuditedPipeline:
-        """Buckets, a queue that hears of uploads, and dead letters if messages are to go there."""
+        """Make buckets and a queue that S3 notifies; with `max_receive_count`, a dead-letter queue as well."""
         name = f"faults-{next(_NUMBERS)}"
         sqs, s3 = self._clients["sqs"], self._clients["s3"]
         attributes, dead_letters = {}, None
@@ -79,13 +79,14 @@ class ImageAws:
             model_arn=self.control("model")["arn"],
             dead_letters_url=dead_letters,
         )
-        assert len({str(answer) for answer in place.answers.values()}) > len(place.answers) / 2, "they are all the same"
+        differing = {str(answer) for answer in place.answers.values()}
+        assert len(differing) > len(place.answers) / 2, "the model must answer most scenes differently"
         return place
 
 
 @contextmanager
 def serve(folder: Path) -> Iterator[ImageAws]:
-    """A server of one's own, with a model that knows the scenes' objects."""
+    """Run a new server with a model that knows the objects of the scenes."""
     examples(folder / "examples")
     env_file = folder / "aws.env"
     options = {

@@ -1,6 +1,6 @@
-"""What became of the images: a row for each fault, kept as JSON lines, written into the docs.
+"""The outcomes of the images: a row for each fault, stored as JSON lines, and written into the docs.
 
-`python -m tests.system.faults.outcomes.results` writes the rows that were kept into `docs/faults.md`.
+`python -m tests.system.faults.outcomes.results` writes the stored rows into `docs/faults.md`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _COLUMNS = ("fault", "how often", "versions", *Outcome, "problems")
 
 @dataclass(frozen=True)
 class ImageRow:
-    """A fault, how often it was made, and what the audit found."""
+    """A fault, how often it occurred, and the result of the audit."""
 
     fault: str
     done: str
@@ -28,18 +28,18 @@ class ImageRow:
 
     @classmethod
     def of(cls, fault: str, done: Counter[str], found: Audit) -> ImageRow:
-        """From what was done, and the audit."""
+        """Make a row from the faults that occurred and the audit."""
         did = ", ".join(f"{n} x {what}" for what, n in sorted(done.items()))
         return cls(fault, did, {str(outcome): n for outcome, n in found.counts.items()}, len(found.problems))
 
     def cells(self) -> tuple[str, ...]:
-        """The row, as it is shown."""
+        """The row's cells, as text."""
         counts = tuple(str(self.counts.get(outcome, 0)) for outcome in Outcome)
         return self.fault, self.done, str(sum(self.counts.values())), *counts, str(self.problems)
 
 
 def add(row: ImageRow) -> None:
-    """Keep a row, instead of the one that the same fault had before."""
+    """Store a row. It replaces the stored row of the same fault."""
     kept_rows.add(RESULTS, row)
 
 

@@ -1,4 +1,4 @@
-"""Which seeds everything at once is tried with: 20 fixed ones in the whole suite, two new ones in each gate."""
+"""The seeds of the tests that combine all faults: 20 fixed seeds in the whole suite, two new ones in each gate."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ _WHOLE_SUITE, _GATE = 20, 2
 
 
 def seeds(environment: Mapping[str, str], *, is_whole_suite: bool) -> range:
-    """The seeds, as the variables say. Else the first is 1, in the gate that of the embedded AWS, which is random."""
+    """The seeds that the variables set. Default: from 1; in the gate, from the embedded AWS's random seed."""
     first = int(environment.get(FIRST_SEED, "1" if is_whole_suite else str(SEED)))
     return range(first, first + int(environment.get(SEED_COUNT, str(_WHOLE_SUITE if is_whole_suite else _GATE))))

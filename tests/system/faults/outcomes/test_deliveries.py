@@ -1,4 +1,4 @@
-"""Messages that come twice, late, or to two consumers at once; images overwritten; time running out."""
+"""Messages delivered twice, late, or to two consumers; overwritten images; a deadline that passes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = list(scenes())
 
 
 def upload(uploads: Uploads, copies: int = 0) -> None:
-    """Good pictures, a text in twenty, and one in ten that the model refuses every other time."""
+    """Upload pictures: one in twenty is a text, and the model refuses one in ten in half of the calls."""
     for number in range(IMAGES):
         if number % 20 == 7:
             version = uploads.put(f"bad/{number}.jpg", None)
@@ -57,10 +57,10 @@ def test_visibility_expires_during_work(make_crew: MakeCrew, conclude: Conclude)
 
 
 @pytest.mark.gate
-def test_an_image_is_overwritten_at_each_point_of_its_way(
+def test_an_image_is_overwritten_before_and_after_each_call(
     image_aws: ImageAws, make_crew: MakeCrew, conclude: Conclude
 ) -> None:
-    """Right before each call and right after it; the call is then made again, and the way goes on."""
+    """Overwrites the image right before and right after each call. The call is then retried."""
     uploads, crew = make_crew(size=1, attempts=3, workers=2)
     points = [(step, when) for step in STEPS if step.has_key for when in ("before", "after")]
     for step, when in points:
@@ -70,7 +70,7 @@ def test_an_image_is_overwritten_at_each_point_of_its_way(
 
 
 def overwrite_at(image_aws: ImageAws, crew: Crew, uploads: Uploads, step: Step, when: str) -> None:
-    """Hold a call for a moment, and overwrite the image meanwhile."""
+    """Delay a call, and overwrite the image meanwhile."""
     victim = f"{step.name.replace(' ', '-')}-{when}"
     image_aws.control("faults", "PUT", [step.fault(victim, when=when, delay=1.5, status=503)])
     uploads.put(f"{victim}.jpg", NAMES[0])
@@ -80,7 +80,7 @@ def overwrite_at(image_aws: ImageAws, crew: Crew, uploads: Uploads, step: Step, 
     crew.done["overwritten"] += 1
 
 
-def test_the_deadline_falls_in_the_middle_again_and_again(make_crew: MakeCrew, conclude: Conclude) -> None:
+def test_the_deadline_passes_in_the_middle_of_each_of_several_runs(make_crew: MakeCrew, conclude: Conclude) -> None:
     uploads, crew = make_crew(size=2)
     upload(uploads)
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""One outcome for every version, on a real scheduler: task processes killed, calls failing, time running out."""
+"""One outcome for every version, on a real scheduler: task processes killed, calls failing, deadlines passing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Conclude = Callable[..., Audit]
 
 @pytest.fixture
 def uploads(pipeline: BreakablePipeline) -> Uploads:
-    """Nothing uploaded yet; what the model says of each scene is known."""
+    """The empty list of uploads. The expected answers for the scenes are read already."""
     world = pipeline.world
     queue = world.setting("queue_url")
     place = AuditedPipeline(
@@ -51,7 +51,7 @@ def uploads(pipeline: BreakablePipeline) -> Uploads:
 
 @pytest.fixture
 def conclude_images(pipeline: BreakablePipeline, uploads: Uploads) -> Conclude:
-    """The end of each test: further runs, without faults, until the queue is empty; the audit; a row of the table."""
+    """Ends a test: further runs without faults until the queue is empty, the audit, and a row in the table."""
 
     def conclude(fault: str, done: Counter[str]) -> Audit:
         pipeline.heal()
@@ -71,7 +71,7 @@ def conclude_images(pipeline: BreakablePipeline, uploads: Uploads) -> Conclude:
 
 
 def upload(uploads: Uploads, images: int = IMAGES, copies: int = 0) -> None:
-    """Pictures, a text among every twenty, each announced `copies` times more."""
+    """Upload pictures, one in twenty a text. Each event is sent `copies` times more."""
     for number in range(images):
         scene = None if number % 20 == 7 else NAMES[number % len(NAMES)]
         version = uploads.put(f"line 3/{number}+é.jpg", scene)
@@ -116,7 +116,7 @@ def test_killed_again_and_again_while_calls_fail(
 
 @pytest.mark.parametrize("step", STEPS[1:], ids=lambda step: step.name)
 def test_killed_in_a_step(pipeline: BreakablePipeline, uploads: Uploads, conclude_images: Conclude, step: Step) -> None:
-    """Right before it for a picture of the first try, right after it for one of the second."""
+    """Kills the first try right before the step, and the second try right after it."""
     upload(uploads, 100)
     run_id = None
     for when in ("before", "after"):
@@ -150,7 +150,7 @@ def test_a_task_stopped_for_longer_than_the_visibility_timeout(
     pipeline.until_analysing()
     stopped = analysing(pipeline, run_id)[0]
     stopped.suspend()
-    time.sleep(75)  # the other has taken over what it held
+    time.sleep(75)  # the other task has received its messages
     stopped.resume()
     pipeline.finish(run_id)
     conclude_images("a task is suspended for 75 s", Counter({"suspended task": 1}))
@@ -159,7 +159,7 @@ def test_a_task_stopped_for_longer_than_the_visibility_timeout(
 def test_the_queue_takes_messages_away(
     pipeline: BreakablePipeline, uploads: Uploads, conclude_images: Conclude
 ) -> None:
-    """What a killed task held goes to the dead letters: still in the source bucket, for a person to send back."""
+    """The messages of a killed task go to the dead-letter queue; their images stay in the source bucket."""
     place = uploads.place
     names: Any = ["RedrivePolicy"]
     usual: Any = pipeline.sqs.get_queue_attributes(QueueUrl=place.queue_url, AttributeNames=names)["Attributes"]

@@ -1,7 +1,6 @@
-"""Everything at once, at random, with a seed: consumers killed and stopped, calls failing, duplicates, overwrites.
+"""All faults at once, at random, from a seed: consumers killed and paused, calls failing, duplicates, overwrites.
 
-The consumers are processes of their own against the embedded AWS, without Airflow: see `consumer`. Which seeds: see
-`seeds`.
+The consumers are separate processes on the embedded AWS, without Airflow: see `consumer`. The seeds: see `seeds`.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.mark.gate
-def test_every_version_has_one_outcome_whatever_is_done(
+def test_every_version_has_one_outcome_under_random_faults(
     image_aws: ImageAws, make_crew: MakeCrew, conclude: Conclude, seed: int
 ) -> None:
     print(f"again: {FIRST_SEED}={seed} {SEED_COUNT}=1 {VARIABLE}={SEED}")  # noqa: T201
@@ -47,7 +46,7 @@ def test_every_version_has_one_outcome_whatever_is_done(
 
 
 def upload(uploads: Uploads, random: Random) -> None:
-    """Good pictures, a few that no model takes, a few that it takes every other time; some announced twice or more."""
+    """Upload good pictures, some that the model always refuses and some that it often refuses; repeat some events."""
     names = list(scenes())
     for number in range(IMAGES):
         draw = random.random()
@@ -63,7 +62,7 @@ def upload(uploads: Uploads, random: Random) -> None:
 
 
 def disturb(crew: Crew, uploads: Uploads, random: Random) -> None:
-    """Kill, stop, wake, overwrite, for a while."""
+    """Kill, pause and continue consumers, and overwrite images, for some time."""
     until = time.monotonic() + CHAOS_SECONDS
     names = list(scenes())
     while time.monotonic() < until:

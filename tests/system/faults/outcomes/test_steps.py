@@ -1,4 +1,4 @@
-"""Each single call of one image's way: the consumer killed in it, the call failing in each way there is."""
+"""Each single call for an image: the consumer is killed during it, and the call fails in every possible way."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.system.faults.outcomes.sample_pictures import scenes
 
 OTHERS = 16
 NAMES = list(scenes())
-#: A call that fails, one after the other in this order.
+#: The ways in which a call fails, tried in this order.
 WAYS_TO_FAIL: dict[str, dict[str, Any]] = {
     "503": {"status": 503, "code": "SlowDown"},
     "500": {"status": 500, "code": "InternalError"},
@@ -29,17 +29,17 @@ WAYS_TO_FAIL: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Step:
-    """A call, by service and operation; `refused`: that of the same step for an image that is rejected, if another."""
+    """A call: service and operation. `refused`: the call in its place for a rejected image, if another."""
 
     name: str
     service: str
     operation: str
     refused: tuple[str, str] | None = None
     has_key: bool = True
-    mark: str = ""  # behind the victim's name, where its upload must not be meant
+    mark: str = ""  # a suffix of the victim's name, where the fault must not hit its upload
 
     def fault(self, victim: str, **fault: Any) -> dict[str, Any]:
-        """A fault at this step of one image's way."""
+        """A fault in this step, for one image."""
         usual = (self.service, self.operation)
         service, operation = self.refused if self.refused and victim.startswith("bad") else usual
         of_image = {"key": victim + self.mark} if self.has_key else {}
@@ -60,7 +60,7 @@ STEPS = [
 
 
 def upload(uploads: Uploads, victims: list[str], others: int = OTHERS) -> None:
-    """Pictures and texts, the victims first, given by their keys without suffix."""
+    """Upload pictures and texts, the victims first. `victims`: their keys without suffix."""
     for victim in victims:
         uploads.put(f"{victim}.jpg", None if victim.startswith("bad") else NAMES[0])
     for number in range(others):
@@ -68,10 +68,9 @@ def upload(uploads: Uploads, victims: list[str], others: int = OTHERS) -> None:
 
 
 def is_held(image_aws: ImageAws, crew: Crew) -> bool:
-    """Whether the call has come that the only fault waits for.
+    """Whether the call that the only fault delays has arrived.
 
-    There is always a consumer: one ends that finds nothing, while the message may be with the one killed before it,
-    whose last receive was answered after its end.
+    Keeps a consumer running: one ends when it finds no message, for instance because a killed consumer still holds it.
     """
     crew.fill()
     return not image_aws.control("faults")
@@ -99,7 +98,7 @@ def test_killed_in_it(image_aws: ImageAws, make_crew: MakeCrew, conclude: Conclu
 @pytest.mark.gate
 @pytest.mark.parametrize("step", OF_MODEL, ids=lambda step: step.name)
 def test_it_fails(image_aws: ImageAws, make_crew: MakeCrew, conclude: Conclude, step: Step) -> None:
-    """For a picture and a text each: in every way, before it is carried out and after."""
+    """Fails the call for a picture and for a text in every way, before and after it is carried out."""
     uploads, crew = make_crew(size=2, model_attempts=1)
     ways = {f"{way}-{when}": how | {"when": when} for way, how in WAYS_TO_FAIL.items() for when in ("before", "after")}
     victims = {f"{kind}-{way}": how for kind in ("good", "bad") for way, how in ways.items()}
