@@ -89,7 +89,7 @@ def test_the_trigger_form_has_the_options_for_one_run() -> None:
         assert param.description
 
 
-def test_the_trigger_form_says_what_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_trigger_form_shows_the_configured_values(monkeypatch: pytest.MonkeyPatch) -> None:
     def description() -> str:
         return parse().params.get_param("min_confidence").description or ""
 

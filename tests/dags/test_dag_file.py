@@ -306,7 +306,7 @@ def test_a_watchdog_exists_for_any_pipelines(parse: Parse, pipelines: str) -> No
     assert set(parse(f"watchdog(pipelines={pipelines}, colour='red')")) == {WATCHDOG}
 
 
-def test_a_watchdog_is_there_even_if_reading_the_pipelines_fails(parse: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_watchdog_exists_even_if_reading_the_pipelines_fails(parse: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipelines_file, "read", _fail)
     assert set(parse("watchdog()")) == {WATCHDOG}
 

@@ -213,7 +213,7 @@ def test_the_dags_page_has_every_option_and_where_to_set_it(dag: DAG) -> None:
     assert environment_name("queue_url") in page
 
 
-def test_a_run_that_fails_and_a_stop_that_fails_are_told_of(dag: DAG) -> None:
+def test_a_failed_run_and_a_failed_stop_have_notices(dag: DAG) -> None:
     told = {task.task_id: callbacks(task) for task in dag.tasks}
     assert {name: calls for name, calls in told.items() if calls} == {
         "stop_model": ["stop_failed"],

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.system
 
 @pytest.fixture
 def _left_on(site: Site) -> Iterator[None]:
-    """A model that somebody has started manually, and a picture that nobody looks at."""
+    """A model that somebody has started manually, and a picture that no one looks at."""
     world = site.world
     place: dict[str, Any] = {"Bucket": world.setting("source_bucket"), "Key": "waiting.png"}
     world.control("model", "PUT", {"status": "RUNNING"})

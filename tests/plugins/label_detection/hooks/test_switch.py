@@ -157,6 +157,6 @@ def test_any_other_error_of_a_switch_is_not_raised(aws: Aws, hook: ModelHook, mo
     assert "no such connection" in (disarm(lease_of(aws)) or "")
 
 
-def test_a_service_that_never_answers_is_given_up_soon() -> None:
+def test_a_scheduler_that_never_answers_delays_for_seconds_only() -> None:
     config: Any = vars(switch)["brief_config"]()
     assert config.retries["total_max_attempts"] * (config.connect_timeout + config.read_timeout) <= 30

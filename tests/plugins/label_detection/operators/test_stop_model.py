@@ -201,7 +201,7 @@ def test_a_stop_that_keeps_failing_is_red_and_the_lease_stands_for_the_watchdog(
     ids=["500", "throttled", "503", "connection cut"],
 )
 @pytest.mark.usefixtures("impatient")
-def test_trouble_that_passes_is_waited_out_by_the_task_itself(
+def test_temporary_errors_are_waited_out_by_the_task_itself(
     aws: Aws, planned: Run, set_waits: SetWaits, operation: Call, trouble: dict[str, Any]
 ) -> None:
     set_waits(patience=30)

@@ -114,7 +114,9 @@ def test_an_object_that_s3_refuses_comes_with_its_message(browser: TestClient, a
     assert ask(browser, "image", image=image["id"])["document"] == {"message": {"id": "12-ab", "body": "?"}}
 
 
-def test_what_is_ignored_comes_with_its_reason_and_has_no_document(browser: TestClient, images: Run, aws: Aws) -> None:
+def test_an_ignored_object_comes_with_its_reason_and_without_a_document(
+    browser: TestClient, images: Run, aws: Aws
+) -> None:
     line: dict[str, Any] = {
         "outcome": "ignored",
         "source": None,
