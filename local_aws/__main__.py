@@ -17,7 +17,8 @@ log = logging.getLogger("local_aws")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Start the server, create the buckets, queues and models, print their environment variables, wait for a signal."""
-    # sigwait below takes these signals. A handler could run while its own thread holds a lock that it needs.
+    # sigwait below receives these signals. A signal handler would interrupt the main thread, perhaps while that thread
+    # holds a lock that the handler needs: a deadlock.
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     options = parse_options(arguments)
     # Imported here because moto takes a second to import: --help and option errors must answer quickly.

@@ -23,7 +23,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 DOCS = PROJECT / "docs"
 _PART = re.compile(r"(<!-- (\w+): written by ([\w.]+) -->\n)(.*?)\n?(<!-- end of \2 -->)", re.DOTALL)
 _TARGET = re.compile(r"^([a-z-]+):.*?## (.*)$", re.MULTILINE)
-#: Columns of a command's help.
+#: Width of the terminal, in characters, for which a command prints its help.
 _WIDTH = 110
 
 

@@ -165,7 +165,7 @@ def test_an_unknown_model_is_not_found(aws: Aws, lookout: Lookout, path: str) ->
 
 
 def test_over_the_rate_it_throttles(aws: Aws, lookout: Lookout) -> None:
-    aws.model(NAME, rate=0.05)  # one call in 20 s, even on a slow machine
+    aws.model(NAME, rate=0.05)  # one call in 20 s: the five calls below are faster even on a slow machine
     aws.model(NAME, status="RUNNING")
     image = png(photograph("moon"))
     with ThreadPoolExecutor(5) as threads:

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
-#: Pictures per chunk at least: each chunk is a mapped task, whose start takes Airflow seconds.
+#: The smallest chunk, in pictures; only the last one may be smaller. Each chunk is a mapped task, and Airflow takes
+#: seconds to start one.
 _LEAST_PER_CHUNK = 5_000
 #: Chunks at most. Airflow: core.max_map_length is 1,024 by default, and the grid shows every mapped task.
 _MOST_CHUNKS = 200

@@ -98,7 +98,7 @@ def list_parts(
         listed = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=at_once, **more)
         for entry in listed.get("Contents", []):
             if PART.fullmatch(name := entry["Key"].removeprefix(prefix)):
-                yield name  # else: an image; earlier versions, without `_/`, could put one here
+                yield name  # else an image: version 0.1 had no folder `_/` and could write one here
         if not listed["IsTruncated"]:
             return
         more = {"ContinuationToken": listed["NextContinuationToken"]}

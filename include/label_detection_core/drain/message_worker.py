@@ -76,9 +76,9 @@ class MessageWorker:
         self._pace = pace
         self._stop = stop
         self._side_by_side = SideBySide(_HELPERS)
-        self._done: dict[str, set[ImageRef]] = {}  # by message id: the finished images of returned messages
+        self._done: dict[str, set[ImageRef]] = {}  # finished images, by the id of a message that went back to SQS
         self._counts: Counter[Outcome] = Counter()
-        self._failing: set[str] = set()  # different failures since the last success
+        self._failing: set[str] = set()  # different failures since the last outcome that was none
         self._last_failure: Error | None = None
         self._lock = threading.Lock()
         self._deciding = threading.Lock()

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-#: Seconds between two checks whether a waiting thread gives up.
+#: A waiting thread checks at this interval, in seconds, whether it must give up.
 _LOOK_SECONDS = 0.5
 
 

@@ -145,7 +145,7 @@ class Gallery:
         page = Page()
         found: dict[Any, dict[str, Any]] = {}
         latest: dict[Any, str] = {}
-        # Without a filter, one or two parts fill a page. A list of more part names would only take longer.
+        # Without a filter, one or two parts fill a page, so S3 is asked for two names only: more take longer to list.
         for name in self._names(begin, 2 if wanted == Wanted() else most_parts + 1):
             if page.parts == most_parts:
                 page.next = JournalPosition(name, 0)

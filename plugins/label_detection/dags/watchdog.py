@@ -60,7 +60,9 @@ def watchdog(prefix: str, pipelines: Iterable[Pipeline]) -> None:
             "owner": "label-detection",
             "retries": 1,
             "retry_delay": timedelta(seconds=10),
-            "execution_timeout": timedelta(minutes=15),  # it waits up to eight for a slow stop
+            "execution_timeout": timedelta(
+                minutes=15
+            ),  # each round of stops takes at most 8; the task ends itself after 14
             WATCHED: _watched(pipelines),
         },
     ):

@@ -83,7 +83,7 @@ class Readiness:
 
     def _look(self) -> bool:
         try:
-            # STARTING counts as well: Describe's answer, too, may come from a part of the service that lags.
+            # STARTING counts as well: Describe may return an old state.
             return self._describe().phase in {Phase.RUNNING, Phase.STARTING}
         except aws_errors.AWS_ERRORS as error:
             return aws_errors.is_transient(error)

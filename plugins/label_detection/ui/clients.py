@@ -28,8 +28,9 @@ _KEPT_SECONDS = 300.0
 #: Short time-outs, because a browser is waiting. AWS: a bucket with a KMS key accepts only signature version 4.
 _CONFIG = brief_config().merge(Config(max_pool_connections=AT_ONCE, signature_version="s3v4"))
 #: For links that a browser follows: the host of the bucket in its Region. By default botocore signs for the global host
-#: of S3. Outside us-east-1, that host redirects (307) to a host for which the signature is not valid, and it does not
-#: know Regions that opened after 2019. S3's certificate does not cover bucket names with dots: they stay in the path.
+#: of S3. Outside us-east-1, the global host redirects (307) to a host for which the signature is not valid, and it does
+#: not know Regions that opened after 2019. A bucket name with dots does not fit S3's certificate, so botocore leaves it
+#: in the path.
 _LINK_CONFIG = _CONFIG.merge(Config(s3={"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"}))
 #: Errors that the provider's hook raises when the extras of a connection are wrong.
 _ODD_EXTRAS = (KeyError, NotImplementedError, TypeError, ValueError)

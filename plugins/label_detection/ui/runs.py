@@ -31,7 +31,7 @@ from label_detection_core.run.gallery import Show, Wanted
 router = APIRouter(prefix="/runs/{dag_id}", dependencies=[MAY_READ_RUNS])
 #: Reason of a journal line about a message that is kept in the final bucket.
 _MESSAGE = re.compile(r"message (?P<id>[\w-]{1,100})( is kept)?", re.ASCII)
-#: Why an image with this outcome has no document.
+#: Why an image has no document, by its outcome. Other outcomes have a default text.
 _NO_DOCUMENT = {
     "ignored": "An ignored picture or message has no document.",
     "unreadable": "There is no document: S3 did not let this pipeline read the object. Its message is kept under "
