@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 _POLL_SECONDS = 1
 #: After this number of empty polls in a row the queue counts as empty. SQS's counts may be a minute old.
 _EMPTY_POLLS = 2
-#: With `patience`, the queue counts as empty after SQS has counted no message for this long. SQS counts visible messages
-#: and those in flight at different moments, so for some seconds a message on its way back may be in neither count.
+#: With `patience`, the queue counts as empty after SQS has counted no message for this long. SQS counts visible
+#: messages and those in flight at different moments, so for some seconds a returning message may be in neither count.
 _NOTHING_SECONDS = 6.0
 #: While all workers are busy, the drain checks for free ones at this interval, in seconds.
 _LOOK_SECONDS = 0.25

@@ -60,9 +60,8 @@ def watchdog(prefix: str, pipelines: Iterable[Pipeline]) -> None:
             "owner": "label-detection",
             "retries": 1,
             "retry_delay": timedelta(seconds=10),
-            "execution_timeout": timedelta(
-                minutes=15
-            ),  # each round of stops takes at most 8; the task ends itself after 14
+            # Each round of stops takes at most 8 minutes, and the task ends itself after 14.
+            "execution_timeout": timedelta(minutes=15),
             WATCHED: _watched(pipelines),
         },
     ):
