@@ -35,7 +35,7 @@ class StartCustomModelOperator(StartsModel):
     :param model_arn: the model's ARN; AWS is called in its Region. (templated)
     :param min_inference_units: inference units to start with. The number of instances of a SageMaker endpoint is that
         of its configuration. (templated)
-    :param max_inference_units: up to which number AWS may add units by itself; None: AWS adds none. (templated)
+    :param max_inference_units: maximum number of units to which AWS may scale; None: no scaling. (templated)
     :param max_model_minutes: how long the model may be on. The watchdog DAG stops the model after this time, or as soon
         as the run has ended without its stop task. Until then, another DAG cannot start the model. None: no watchdog
         checks the model. (templated)
