@@ -99,6 +99,7 @@ test-localstack: setup $(LOCALSTACK)/localstack.lock ## run the pipeline on Loca
 docs: setup $(DOCS)/docs.lock ## build the documentation site into dist/docs; open dist/docs/index.html
 	@rm -rf dist/docs && mkdir -p dist
 	@$(DOCS)/bin/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky --builder html docs dist/docs
+	@echo "open dist/docs/index.html"
 
 test-docs: docs ## build the site and check it in a browser: search, accessibility, narrow screens. Needs Chromium
 	@$(BIN)/python -m pytest -m site --tb=short tests/site

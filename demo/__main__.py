@@ -110,14 +110,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="for put and results: use the world of docker-compose.yaml that this .env configures",
     )
-    commands = parser.add_subparsers(dest="command", title="commands for a world that keeps running")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands for a world that keeps running")
     commands.add_parser("up", help="start a world in the background; it looks for pictures every two minutes")
     commands.add_parser("down", help="end the world")
     put = commands.add_parser("put", help="upload pictures to the source bucket")
     put.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a picture, or a folder of them")
     commands.add_parser("results", help="print the labelled and the rejected pictures")
     commands.add_parser("examples", help="add example pictures to the world if it has none; `up` does this as well")
-    hold = commands.add_parser("hold", help=argparse.SUPPRESS)
+    hold = commands.add_parser("hold")  # for `up` alone: without a help text it is not listed
     hold.add_argument("kind", choices=list(Kind))
     return parser
 

@@ -20,4 +20,6 @@ def test_no_room_has_more_than_a_quarter_of_the_lines() -> None:
 def test_the_diagram_in_the_docs_matches_the_imports() -> None:
     drawn = rooms.PICTURE.read_text()
     assert drawn.count("<line") > len(rooms.PACKAGES)
-    assert drawn == rooms.picture(), "draw the diagram again: PYTHONPATH=plugins:include python -m deploy.release.rooms"
+    assert drawn == rooms.picture(), (
+        "draw the diagram again: PYTHONPATH=plugins:include .venv/bin/python -m deploy.release.rooms"
+    )

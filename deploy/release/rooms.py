@@ -16,7 +16,7 @@ PICTURE = PROJECT / "docs" / "rooms.svg"
 #: Each package with its folder.
 PACKAGES = {"label_detection": PROJECT / "plugins", "label_detection_core": PROJECT / "include"}
 #: The size of a room's box with the space around it.
-_WIDTH, _HEIGHT = 110, 26
+_WIDTH, _HEIGHT = 150, 26
 _STYLE = """<style>
 text { font: 12px sans-serif; text-anchor: middle; fill: #111 }
 rect { fill: #dbeafe; stroke: #1d4ed8; rx: 5 } rect.label_detection_core { fill: #dcfce7; stroke: #15803d }
