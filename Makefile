@@ -153,7 +153,8 @@ lint: setup $(NODE)/package-lock.json ## check style, types, imports, dependenci
 	@cd local_aws && $(abspath $(BIN))/deptry --no-ansi .
 	@$(BIN)/shellcheck .ci/run
 	@$(BIN)/yamllint --strict --config-file lint/yamllint.yaml .github .pre-commit-config.yaml deploy docker-compose.yaml lint/vocabulary.yml
-	@$(BIN)/python lint/words_in_code.py plugins include local_aws sandbox demo bench deploy dags examples tests lint
+	@$(BIN)/python lint/words_in_code.py plugins include local_aws sandbox demo bench deploy dags examples tests lint \
+		.ci .github docs/conf.py docs/_static pyproject.toml docker-compose.yaml Dockerfile Makefile
 	@PATH="$(NODE_BIN):$$PATH" lint/node_modules/.bin/textlint --config lint/.textlintrc.json --rulesdir lint *.md docs/*.md
 	@PATH="$(NODE_BIN):$$PATH" lint/node_modules/.bin/biome lint --config-path lint --error-on-warnings plugins docs
 	@PATH="$(NODE_BIN):$$PATH" node lint/workflows.mjs .github/workflows/*.yaml

@@ -1,4 +1,7 @@
-"""The vocabulary, for what people read in Python files: comments, docstrings, and texts of three words or more."""
+"""The vocabulary, for what people read in code: comments, docstrings and texts of three words or more of Python files.
+
+Of scripts, templates and other files it reads everything.
+"""
 
 import ast
 import re
@@ -9,7 +12,23 @@ from pathlib import Path
 
 import yaml
 
-_VOCABULARY = Path(__file__).with_name("vocabulary.yml")
+_VOCABULARY = Path("lint/vocabulary.yml")
+#: Of other languages: files whose names end like this.
+_OTHERS = (
+    ".css",
+    ".html",
+    ".ini",
+    ".jinja",
+    ".js",
+    ".mjs",
+    ".sh",
+    ".toml",
+    ".yaml",
+    ".yml",
+    "Dockerfile",
+    "Makefile",
+    "run",
+)
 _PATTERN = re.compile(r"/(.*)/i", re.DOTALL)
 
 
@@ -26,7 +45,10 @@ def rules() -> list[tuple[re.Pattern[str], str]]:
 
 
 def texts(path: Path) -> Iterator[tuple[int, str]]:
-    """Line and text of each comment and of each string that has three words or more."""
+    """Line and text of each part of a file that people read."""
+    if path.suffix != ".py":
+        yield 1, path.read_text("utf-8")
+        return
     with path.open("rb") as file:
         for token in tokenize.tokenize(file.readline):
             if token.type == tokenize.COMMENT:
@@ -36,10 +58,19 @@ def texts(path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value
 
 
-def main(folders: list[str]) -> int:
+def files(places: list[str]) -> Iterator[Path]:
+    """The files in these folders, and those named, that have texts; not the vocabulary itself."""
+    for place in map(Path, places):
+        for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
+            is_text = path.is_file() and path.name.endswith((".py", *_OTHERS))
+            if is_text and path != _VOCABULARY and "node_modules" not in path.parts:
+                yield path
+
+
+def main(places: list[str]) -> int:
     """Print each finding as `file:line: what was found → what to write`; the number of findings."""
     found = 0
-    for path in sorted(path for folder in folders for path in Path(folder).rglob("*.py")):
+    for path in files(places):
         for line, text in texts(path):
             for pattern, instead in rules():
                 for match in pattern.finditer(text):

@@ -215,7 +215,7 @@ def test_the_tab_says_what_the_run_cost_and_leads_to_its_report(site: Site, visi
         f"{report['model']['cost_per_1000_usd']:.2f} USD per 1,000 pictures",
     ):
         assert words in head
-    assert inside.locator("#said").is_hidden(), "a run without problems must show none"
+    assert inside.locator("#problems").is_hidden(), "a run without problems must show none"
     inside.get_by_role("link", name="The run's report").click()
     inside.get_by_role("heading", name="Rejections").wait_for()
     assert inside.get_by_text(f"{report['images']['labelled']} labelled").first.is_visible()
@@ -227,6 +227,6 @@ def test_the_problems_of_a_run_are_shown_above_its_pictures(site: Site, visit: V
     said = {"images": {}, "model": {}, "labels": [], "problems": [MARKUP], "warnings": ["2 units were refused"]}
     visitor.page.route("**/summary?*", lambda route: route.fulfill(json=said))
     visitor.open_pictures()
-    visitor.inside.locator("#said li").nth(1).wait_for()
-    assert visitor.inside.locator("#said li").all_inner_texts() == [MARKUP, "2 units were refused"]
+    visitor.inside.locator("#problems li").nth(1).wait_for()
+    assert visitor.inside.locator("#problems li").all_inner_texts() == [MARKUP, "2 units were refused"]
     assert visitor.trouble == []

@@ -10,7 +10,7 @@ const ask = async (url) => {
   if (answer.ok) return answer.json();
   if (answer.status === 401) throw new Error("Your login has expired. Log in to Airflow, then load this page again.");
   if (answer.status === 403) throw new Error("You may not read the runs of this DAG. Ask an admin of Airflow for the permission.");
-  let detail = await answer.json().then((said) => said.detail, () => "");
+  let detail = await answer.json().then((body) => body.detail, () => "");
   if (Array.isArray(detail)) detail = detail.map((one) => one.msg).join("; "); // FastAPI: the parameters that are wrong
   throw new Error(typeof detail === "string" && detail ? detail : `Airflow's API server answered ${answer.status}.`);
 };

@@ -58,7 +58,7 @@
     return `No picture of this run matches the filters.${exact}`;
   };
 
-  const said = (page) => {
+  const pageText = (page) => {
     const count = page.images.length;
     const what = state.wanted.show === "ignored" ? "ignored message" : "picture";
     let text = `${count} ${count === 1 ? what : `${what}s`}`;
@@ -81,7 +81,7 @@
       if (asked !== state.asked) return;
       Object.assign(state, {cursor, images: page.images, next: page.next});
       $("images").replaceChildren(...page.images.map(card));
-      $("status").textContent = said(page);
+      $("status").textContent = pageText(page);
       $("next").textContent = page.images.length || !page.next ? "Next page" : "Search further";
     } catch (error) {
       if (asked !== state.asked) return;
@@ -218,9 +218,9 @@
     $("counts").textContent = `Run ${runId} of ${dagId}: ${found ? inShort(found) : "no report. The run has not ended, or it found the queue empty, or someone ended it manually"}`;
     if (!found) return;
     $("labels").replaceChildren(...found.labels.map(([name, count]) => element("option", {value: name, label: `${name} (${count})`})));
-    const said = [...(found.problems || []), ...(found.warnings || [])];
-    $("said").replaceChildren(...said.map((line) => element("li", {textContent: String(line)})));
-    $("said").hidden = !said.length;
+    const lines = [...(found.problems || []), ...(found.warnings || [])];
+    $("problems").replaceChildren(...lines.map((line) => element("li", {textContent: String(line)})));
+    $("problems").hidden = !lines.length;
     $("report").href = address("report").href;
     $("report").hidden = false;
   };
