@@ -182,11 +182,14 @@ class ModelLife:
             return ModelStatus.STOPPING
 
     def put(self, status: ModelStatus, message: str | None = None) -> None:
-        """Put the model into a state; it stays there until the next start, stop or put."""
+        """Put the model into a state; it stays there until the next start, stop or put.
+
+        A model that is put off forgets its units; one that is put on without any has 1.
+        """
         with self._lock:
             self._settle()
             self._due = None
-            self.min_units = self.min_units or 1
+            self.min_units, self.max_units = (self.min_units or 1, self.max_units) if status in ON else (0, None)
             self._enter(status, message)
 
     def admit(self) -> None:

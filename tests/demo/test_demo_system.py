@@ -20,6 +20,8 @@ from sandbox.waiting import wait_until
 from sandbox.world import AWS, COMPONENTS, World, WorldOptions
 
 pytestmark = pytest.mark.system
+#: `up` takes port 8080 if it is free: one such test at a time.
+_FIRST_PORT = pytest.mark.xdist_group("port 8080")
 DEMO = [sys.executable, "-m", "demo"]
 
 
@@ -96,6 +98,7 @@ def test_a_killed_demo_leaves_no_process(tmp_path: Path) -> None:
     wait_until(lambda: not processes_of(tmp_path), 15, "the end of all processes")
 
 
+@_FIRST_PORT
 def test_up_put_results_down(tmp_path: Path) -> None:
     folder = tmp_path / "world"
     here = ("--folder", str(folder))
@@ -117,6 +120,7 @@ def test_up_put_results_down(tmp_path: Path) -> None:
     assert "No world is running" in run(tmp_path, *here, "down").stdout
 
 
+@_FIRST_PORT
 def test_up_after_its_holder_was_killed(tmp_path: Path) -> None:
     here = ("--folder", str(tmp_path / "world"))
     try:
@@ -130,6 +134,7 @@ def test_up_after_its_holder_was_killed(tmp_path: Path) -> None:
     assert processes_of(tmp_path) == []
 
 
+@_FIRST_PORT
 def test_a_world_that_cannot_start_prints_the_cause(tmp_path: Path) -> None:
     options = WorldOptions(aws={"examples": str(tmp_path)}, environment={"AIRFLOW__CORE__EXECUTOR": "NoSuchExecutor"})
     began = time.monotonic()

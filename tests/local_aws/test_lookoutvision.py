@@ -164,6 +164,12 @@ def test_an_unknown_model_is_not_found(aws: Aws, lookout: Lookout, path: str) ->
     assert error(lookout.send("DELETE", MODEL)) == (404, "ResourceNotFoundException")
 
 
+def test_a_model_that_is_put_off_forgets_its_units(aws: Aws, lookout: Lookout) -> None:
+    lookout.start('{"MinInferenceUnits": 3}')
+    aws.model(NAME, status="TRAINING_COMPLETED")
+    assert aws.model(NAME, status="RUNNING")["units"] == 1
+
+
 def test_over_the_rate_it_throttles(aws: Aws, lookout: Lookout) -> None:
     aws.model(NAME, rate=0.05)  # one call in 20 s: the five calls below are faster even on a slow machine
     aws.model(NAME, status="RUNNING")

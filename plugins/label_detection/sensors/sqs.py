@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseSensorOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from botocore.exceptions import ClientError
 
 from label_detection import leases, preflight
 from label_detection.configuration import option_place, read_settings
@@ -14,12 +15,15 @@ from label_detection.hooks.clients import sqs_client
 from label_detection.hooks.model import model_hook
 from label_detection.links.console import QueueLink, SourceBucketLink
 from label_detection.triggers.sqs import QueueDepthTrigger
+from label_detection_core import aws_errors
 from label_detection_core.config.settings import Settings
 from label_detection_core.queue.image_queue import Depth, ImageQueue
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+#: Error codes for a queue that does not exist: AWS's, and that of other makers.
+_NO_QUEUE = {"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"}
 #: Added to the deferral's timeout, so that the trigger can fire at the end of its wait before the task times out.
 _SLACK = timedelta(minutes=2)
 
@@ -96,10 +100,11 @@ def _delayed(messages: int) -> str:
 
 
 def _look(context: Context, settings: Settings) -> Depth:
-    sqs = sqs_client(settings)
     try:
-        return ImageQueue(sqs, settings.queue_url).depth()
-    except sqs.exceptions.QueueDoesNotExist:
+        return ImageQueue(sqs_client(settings), settings.queue_url).depth()
+    except ClientError as error:
+        if aws_errors.code(error) not in _NO_QUEUE:
+            raise
         place = option_place(context)
         raise AirflowFailException(
             f"{place.name('queue_url')}: there is no queue {settings.queue_url}; "

@@ -207,6 +207,15 @@ def test_a_queue_that_does_not_exist_is_named_and_not_tried_again(
     )
 
 
+@pytest.mark.parametrize("code", ["AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"])
+def test_whoever_made_the_sqs_a_queue_that_does_not_exist_is_named(
+    aws: Aws, run: Run, sensor: QueueDepthSensor, code: str
+) -> None:
+    aws.fail("sqs", "GetQueueAttributes", status=400, code=code)
+    with pytest.raises(AirflowFailException, match="there is no queue"):
+        run.execute(sensor)
+
+
 def test_a_missing_permission_is_raised_with_the_message_of_aws(aws: Aws, run: Run, sensor: QueueDepthSensor) -> None:
     aws.fail("sqs", "GetQueueAttributes", status=403, code="AccessDenied", message="no sqs:GetQueueAttributes for you")
     with pytest.raises(ClientError, match="no sqs:GetQueueAttributes for you"):
