@@ -14,6 +14,7 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowFailException
 
 from label_detection_core.config import pipelines, settings
+from label_detection_core.config.option_types import MODEL
 from label_detection_core.config.pipeline import Pipeline
 from label_detection_core.config.pipelines import Call
 from label_detection_core.config.settings import PIPELINES, SECTION, OptionPlace, Settings, SettingsError
@@ -116,7 +117,7 @@ def _param(name: str, schema: dict[str, Any], configured: str) -> Param:
     types: list[str] = [schema.get("type", "string")]
     more: dict[str, Any] = {}
     if "oneOf" in schema:  # a number or `model`. The form's field is of the first type; a number field takes no text.
-        types, more = ["string", "number"], {"pattern": _CONFIDENCE, "examples": [settings.MODEL]}
+        types, more = ["string", "number"], {"pattern": _CONFIDENCE, "examples": [MODEL]}
         schema = {**schema, **next(each for each in schema["oneOf"] if each["type"] == "number")}
     limits = {key: schema[key] for key in ("minimum", "maximum", "exclusiveMinimum") if key in schema}
     return Param(

@@ -11,7 +11,7 @@ from label_detection import leases
 from label_detection.configuration import read_option, read_topics
 from label_detection.hooks.clients import aws_hook, brief_config
 from label_detection.leases import Leases
-from label_detection_core.config.settings import TOPIC_ARN
+from label_detection_core.config.option_types import TOPIC_ARN
 from label_detection_core.config.wrong_value import wrong_value
 from label_detection_core.model.lease import Lease
 from label_detection_core.run import notices
