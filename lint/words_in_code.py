@@ -69,10 +69,10 @@ def files(places: list[str]) -> Iterator[Path]:
 
 def main(places: list[str]) -> int:
     """Print each finding as `file:line: what was found → what to write`; the number of findings."""
-    found = 0
+    found, patterns = 0, rules()
     for path in files(places):
         for line, text in texts(path):
-            for pattern, instead in rules():
+            for pattern, instead in patterns:
                 for match in pattern.finditer(text):
                     at = line + text[: match.start()].count("\n")
                     print(f"{path}:{at}: {' '.join(match[0].split())} → {instead}")

@@ -42,7 +42,7 @@ class Lease(NamesModel):
         return (self.dag_id, self.run_id) == (dag_id, run_id)
 
     def held_against(self, dag_id: str, now: datetime) -> bool:
-        """Whether another DAG holds the model now. A run may take over the lease of an earlier run of its own DAG."""
+        """Whether another DAG holds the model now. A run may take over the lease of an earlier run of the same DAG."""
         return self.dag_id != dag_id and not self.has_expired(now)
 
     def has_expired(self, now: datetime) -> bool:

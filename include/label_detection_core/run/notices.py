@@ -79,7 +79,7 @@ def run_failed(task: FailedTask, model_arn: str | None, lease: Lease | None, *, 
         [f"A run of {task.dag_id} failed in {task.task_id}.", "", *_problem(task.problem)],
         [*_facts(task, model_arn), *state],
         [
-            *(_by_hand(model_arn) if may_be_on else []),
+            *(_stop_it(model_arn) if may_be_on else []),
             f"Open the log of the first task that failed ({task.task_id}, if no other task failed). It names the cause "
             "and what to do. Remove the cause, then start a run.",
             "No picture is lost: pictures that are not labelled are still in the source bucket and in the queue.",
@@ -94,7 +94,7 @@ def stop_failed(task: FailedTask, model_arn: str | None, lease: Lease | None) ->
     Without a lease, the watchdog does not know that it must stop the model.
     """
     watchdog = "The watchdog DAG tries again every 10 minutes."
-    nobody = "No lease of this run was found. Without a lease the watchdog does not stop the model: stop it yourself."
+    no_lease = "No lease of this run was found. Without a lease the watchdog does not stop the model: stop it yourself."
     return _notice(
         f"THE MODEL MAY BE ON: stop failed: {task.dag_id}",
         [
@@ -103,7 +103,7 @@ def stop_failed(task: FailedTask, model_arn: str | None, lease: Lease | None) ->
             *_problem(task.problem),
         ],
         [*_facts(task, model_arn), *_may_be_on(lease)],
-        [*_by_hand(model_arn), f"Then remove the cause. {watchdog if lease else nobody}"],
+        [*_stop_it(model_arn), f"Then remove the cause. {watchdog if lease else no_lease}"],
         task.link,
     )
 
@@ -149,7 +149,7 @@ def watchdog_failed(task: FailedTask, leases: list[Lease]) -> Notice:
         ["The watchdog failed. A model may be running, and then it costs money.", "", *_problem(task.problem)],
         [f"DAG: {task.dag_id}, task {task.task_id}", f"Run: {task.run_id}", *held],
         [
-            *_by_hand(*(lease.model_arn for lease in leases)),
+            *_stop_it(*(lease.model_arn for lease in leases)),
             "Then remove the cause. The watchdog tries again every 10 minutes.",
         ],
         task.link,
@@ -181,7 +181,7 @@ def _may_be_on(lease: Lease | None) -> list[str]:
     return [f"The model may be on since {_time(lease.since)}, with {units}"]
 
 
-def _by_hand(*model_arns: str | None) -> list[str]:
+def _stop_it(*model_arns: str | None) -> list[str]:
     """One line per model; without a known model, one line for a person to complete."""
     return [f"Stop the model manually now if it is on: {stop_command(arn)}" for arn in model_arns or (None,)]
 
