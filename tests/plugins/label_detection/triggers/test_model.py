@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -187,19 +188,42 @@ def test_a_short_outage_of_the_service_is_waited_out(aws: Aws, hook: ModelHook) 
     assert aws.control("faults") == []
 
 
+class _PausedError(Exception):
+    """The trigger pauses between two looks."""
+
+
 @pytest.mark.parametrize(
-    ("usual", "looks"), [(None, 4), ([0.0, 0.5], 4), ([60.0, 90.0], 1)], ids=["not known", "about now", "not for long"]
+    ("usual", "asked_ago", "pause"),
+    [
+        (None, 0, 1.0),
+        (None, 3600, 5.0),
+        ((60.0, 90.0), 0, 10.0),
+        ((60.0, 90.0), 60, 1.0),
+        ((60.0, 90.0), 3600, 5.0),
+    ],
+    ids=["not known, just asked", "not known, for long", "not for long", "about now", "long over"],
 )
 def test_the_trigger_looks_more_often_around_the_usual_end_of_a_start(
-    aws: Aws, hook: ModelHook, usual: list[float] | None, looks: int
+    aws: Aws,
+    hook: ModelHook,
+    monkeypatch: pytest.MonkeyPatch,
+    usual: tuple[float, float] | None,
+    asked_ago: float,
+    pause: float,
 ) -> None:
+    pauses = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        raise _PausedError
+
+    monkeypatch.setattr("label_detection.triggers.model.asyncio", SimpleNamespace(sleep=sleep))
     aws.put_model("STARTING")
-    trigger = trigger_for(hook, usual=usual, botocore_config={"retries": {"total_max_attempts": 1}})
-    aws.fail_model("describe", status=500, code="InternalServerError", times=100)
-    with pytest.raises(TimeoutError):
-        events_of(trigger, within=3.5)
-    (fault,) = aws.control("faults")
-    assert 100 - fault["times"] == looks
+    trigger = trigger_for(hook, usual=usual)
+    trigger.since -= timedelta(seconds=asked_ago)
+    with pytest.raises(_PausedError):
+        events_of(trigger, within=30)
+    assert pauses == [pause]
 
 
 @kinds
