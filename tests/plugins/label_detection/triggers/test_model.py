@@ -163,7 +163,7 @@ def test_a_state_that_stays_when_the_lag_is_over_is_an_error_that_names_it(
 
 @kinds
 def test_a_refusal_of_aws_never_counts_as_a_lag(aws: Aws, hook: ModelHook) -> None:
-    trigger = trigger_for(hook, lags_until=lags_for(30))
+    trigger = trigger_for(hook, lags_until=lags_for(120))
     aws.fail_model("describe", status=400, code="AccessDeniedException", message="not yours")
     (event,) = events_of(trigger, within=30)
     assert "AccessDeniedException" in event.payload["message"]
