@@ -103,6 +103,21 @@ class Settings(NamesModel):
         description="How many minutes a run waits for messages on an empty queue; then it is skipped",
         json_schema_extra={"run": True},
     )
+    start_at_images: int = Field(
+        1,
+        ge=1,
+        le=1_000_000,
+        description="How many messages must wait before a run starts the model. With fewer, the run is skipped",
+        json_schema_extra={"run": True},
+    )
+    start_at_minutes: float = Field(
+        0,
+        ge=0,
+        le=10_080,
+        description="After how many minutes waiting messages start the model even if there are fewer than "
+        "`start_at_images`. Only runs look at the queue, so `schedule` limits how exact this is. 0: never",
+        json_schema_extra={"run": True},
+    )
     min_confidence: Confidence = Field(
         70,
         validate_default=True,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from label_detection import history, leases, metrics, preflight, xcom
+from label_detection import history, leases, metrics, preflight, waiting, xcom
 from label_detection.configuration import option_place, read_settings
 from label_detection.hooks.clients import FEW_ATTEMPTS, s3_client, sqs_client
 from label_detection.hooks.model import ModelState, Phase, model_hook
@@ -68,6 +68,7 @@ class PlanRunOperator(BaseOperator):
             self.log.warning("%s", warning)
         leases.take_lease(context, plan)
         xcom.push_plan(context, plan)
+        waiting.forget(settings)
         xcom.push_warning(context, *warnings)
         return [plan.images_per_second / plan.tasks] * plan.tasks
 
