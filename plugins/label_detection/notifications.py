@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.configuration import conf
 
-from label_detection import leases
-from label_detection.configuration import read_option, read_topics
+from label_detection import leases, series
+from label_detection.configuration import read_option, read_topics, run_pipeline
 from label_detection.hooks.clients import aws_hook, brief_config
 from label_detection.leases import Leases
 from label_detection_core.config.option_types import TOPIC_ARN
@@ -42,9 +42,18 @@ def publish(topic_arn: str | None, aws_conn_id: str, notice: Notice) -> None:
 
 
 def run_failed(context: Context) -> None:
-    """Failure callback of the task that makes a run red: publishes a notice."""
+    """Failure callback of the task that makes a run red: publishes a notice, one for a series of failed runs.
+
+    A run after which the model may be on always sends one.
+    """
     model_arn, lease, known = _model(context)
-    _publish_configured(context, notices.run_failed(_failed_task(context), model_arn, lease, lease_known=known), lease)
+    has_notice = series.has_notice(context)
+    if has_notice and known and lease is None:
+        log.info("an earlier run of this series of failures sent a notice; this one sends none")
+        return
+    pause_after = run_pipeline(context).option("pause_after_failed_runs")
+    notice = notices.run_failed(_failed_task(context), model_arn, lease, lease_known=known, pause_after=pause_after)
+    _publish_configured(context, notice, lease)
 
 
 def stop_failed(context: Context) -> None:

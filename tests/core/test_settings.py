@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from label_detection_core.config import settings
+from label_detection_core.config.pipeline import Pipeline
 from label_detection_core.config.settings import (
     Settings,
     SettingsError,
@@ -100,6 +101,11 @@ def test_every_problem_has_one_line_of_its_own() -> None:
         pytest.param("max_model_minutes", "0", "greater than or equal to 0.01", id="no time for the model"),
         pytest.param("max_model_minutes", "721", "less than or equal to 720", id="model longer than 12 hours"),
         pytest.param("max_tasks", "2.5", "integer", id="half a task"),
+        pytest.param("start_at_images", "0", "greater than or equal to 1", id="a start at no message"),
+        pytest.param("start_at_minutes", "-1", "greater than or equal to 0", id="a start before the first message"),
+        pytest.param("start_at_minutes", "often", "valid number", id="a start at a word"),
+        pytest.param("pause_after_failed_runs", "-1", "greater than or equal to 0", id="a pause before a failure"),
+        pytest.param("pause_after_failed_runs", "never", "valid integer", id="a pause at a word"),
         pytest.param("price_per_unit_hour", "inf", "finite", id="infinite price"),
         pytest.param("watchdog_grace_minutes", "-1", "greater than or equal to 0", id="grace before the deadline"),
         pytest.param("sns_topic_arn", "alarms", "standard SNS topic", id="topic's name"),
@@ -332,6 +338,26 @@ def test_invalid_class_names_are_an_error(value: str, says: str) -> None:
 )
 def test_the_schedule_never_breaks_the_dag(value: str | None, schedule: str | None) -> None:
     assert (load_option("schedule", {"schedule": value}.get) or None) == schedule
+
+
+@pytest.mark.parametrize(
+    ("schedule", "pause_after", "refused"),
+    [("@continuous", "0", True), ("@continuous", "1", False), ("@continuous", None, False), ("@hourly", "0", False)],
+)
+def test_runs_without_a_pause_between_them_must_end_when_they_fail(
+    schedule: str, pause_after: str | None, refused: bool
+) -> None:
+    values = RIGHT | {"schedule": schedule, "pause_after_failed_runs": pause_after}
+    pipeline = Pipeline.of_default_args({}, values.get)
+    assert pipeline.schedule() == ("0 */2 * * *" if refused else schedule), "a run must report the error"
+    if not refused:
+        load(values.get)
+        return
+    with pytest.raises(SettingsError) as caught:
+        load(values.get)
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith("[label_detection] schedule is @continuous and pause_after_failed_runs is 0: ")
+    assert line.endswith("set pause_after_failed_runs to 1 or more, or another schedule")
 
 
 def test_the_table_has_every_option_once() -> None:

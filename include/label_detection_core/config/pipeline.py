@@ -165,8 +165,14 @@ class Pipeline:
         return settings.load_option(option, self.read)
 
     def schedule(self) -> str | None:
-        """The schedule of the DAG; None if it is only triggered manually."""
-        return self.option("schedule") or None
+        """The schedule of the DAG; None if it is only triggered manually. A refused one: the default.
+
+        So that a run shows the error.
+        """
+        schedule: str = self.option("schedule")
+        if settings.endless(schedule, self.option("pause_after_failed_runs")):
+            return str(Settings.model_fields["schedule"].default)
+        return schedule or None
 
     def right(self) -> dict[str, str]:
         """Return the valid options that are set, as text without surrounding blanks."""

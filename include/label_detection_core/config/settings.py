@@ -71,6 +71,16 @@ class OptionPlace:
         return f"set {environment_name(option)}"
 
 
+def endless(schedule: str, pause_after_failed_runs: int) -> str | None:
+    """Return why runs that fail would follow each other without end; None if they would not."""
+    if schedule != "@continuous" or pause_after_failed_runs:
+        return None
+    return (
+        "schedule is @continuous and pause_after_failed_runs is 0: a run that fails would start the next one at once, "
+        "without end; set pause_after_failed_runs to 1 or more, or another schedule"
+    )
+
+
 class Settings(NamesModel):
     """All options of a pipeline, checked. Fields marked `run=True` can also be set for one run."""
 
@@ -189,6 +199,13 @@ class Settings(NamesModel):
         "another picture",
         json_schema_extra={"run": True},
     )
+    pause_after_failed_runs: int = Field(
+        5,
+        ge=0,
+        le=1000,
+        description="After how many failed runs in a row the DAG is paused. Runs that found no images do not count. "
+        "0: never",
+    )
     final_storage_class: ReadableClass = Field(
         None,
         description="The storage class of pictures in the final bucket. It must be readable without a restore, such as "
@@ -227,6 +244,8 @@ class Settings(NamesModel):
                 f"max_inference_units is {self.max_inference_units}, less than min_inference_units "
                 f"({self.min_inference_units}): raise max_inference_units or lower min_inference_units"
             )
+        if problem := endless(self.schedule, self.pause_after_failed_runs):
+            raise ValueError(problem)
         return self
 
     @property

@@ -63,11 +63,14 @@ class Stopped:
         )
 
 
-def run_failed(task: FailedTask, model_arn: str | None, lease: Lease | None, *, lease_known: bool = True) -> Notice:
+def run_failed(
+    task: FailedTask, model_arn: str | None, lease: Lease | None, *, lease_known: bool = True, pause_after: int = 0
+) -> Notice:
     """A run failed.
 
     :param lease: the lease of this run, if it still has one: then the model may be on.
     :param lease_known: False when the leases could not be read: then the run may have one.
+    :param pause_after: after how many failed runs in a row the DAG is paused; 0: never.
     """
     may_be_on = lease is not None or not lease_known
     not_held = (
@@ -83,6 +86,8 @@ def run_failed(task: FailedTask, model_arn: str | None, lease: Lease | None, *, 
             f"Open the log of the first task that failed ({task.task_id}, if no other task failed). It names the cause "
             "and what to do. Remove the cause, then start a run.",
             "No picture is lost: pictures that are not labelled are still in the source bucket and in the queue.",
+            "If the next runs fail too, they send no notice, until a run succeeds.",
+            *([f"After {pause_after} failed runs in a row the DAG is paused: then unpause it."] if pause_after else []),
         ],
         task.link,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from label_detection import history, leases, metrics, preflight, waiting, xcom
+from label_detection import history, leases, metrics, preflight, series, waiting, xcom
 from label_detection.configuration import option_place, read_settings
 from label_detection.hooks.clients import FEW_ATTEMPTS, s3_client, sqs_client
 from label_detection.hooks.model import ModelState, Phase, model_hook
@@ -125,6 +125,7 @@ class WriteReportOperator(BaseOperator):
         self._tell_assets(context, summary)
         if problems:
             raise AirflowFailException("; ".join(problems))
+        series.end(context)
         return _for_xcom(summary.to_json())
 
     def _tell_assets(self, context: Context, summary: Report) -> None:
