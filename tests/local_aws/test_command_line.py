@@ -106,8 +106,8 @@ def test_a_signal_ends_it_at_once_with_status_0_even_in_a_long_poll(tmp_path: Pa
                 poll.recv(1)
             began = time.monotonic()
             aws.process.send_signal(number)
-            assert aws.process.wait(5) == 0
-            assert time.monotonic() - began < 2
+            assert aws.process.wait(30) == 0
+            assert time.monotonic() - began < 10, "it must not wait for the end of the poll, 20 seconds"
 
 
 SAGEMAKER = "arn:aws:sagemaker:us-east-1:123456789012:endpoint-config/label-detection-"

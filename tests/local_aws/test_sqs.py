@@ -228,14 +228,14 @@ def test_a_long_poll_ends_when_a_message_arrives_and_delays_no_other_call(aws: A
     time.sleep(1)
     began = time.monotonic()
     sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 10, "it must not wait for the end of a poll, 20 seconds"
     for number in range(2):
         sqs.send_message(QueueUrl=url, MessageBody=str(number))
     sent = time.monotonic()
     for thread in threads:
-        thread.join(5)
+        thread.join(30)
     assert [len(answer["Messages"]) for _, answer in answers] == [1, 1]
-    assert max(ended for ended, _ in answers) - sent < 1
+    assert max(ended for ended, _ in answers) - sent < 10, "the polls must not last their 20 seconds"
 
 
 def test_many_senders_and_receivers_lose_and_double_nothing() -> None:

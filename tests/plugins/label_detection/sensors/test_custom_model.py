@@ -65,7 +65,7 @@ def test_the_trigger_it_defers_to_ends_the_task(aws: Aws, run: Run) -> None:
     aws.put_model("RUNNING")
     trigger = deferral.value.trigger
     assert trigger is not None
-    (event,) = events_of(trigger, within=10)
+    (event,) = events_of(trigger, within=30)
     assert isinstance(event, TaskSuccessEvent)
 
 

@@ -150,7 +150,7 @@ def test_the_trigger_resumes_the_sensor(aws: Aws, asked: Run, sensor: ModelRunni
     aws.put_model("RUNNING")
     trigger = deferral.value.trigger
     assert isinstance(trigger, ModelRunningTrigger)
-    (event,) = events_of(trigger, within=10)
+    (event,) = events_of(trigger, within=30)
     assert isinstance(event, TaskSuccessEvent), "the trigger must end the task itself"
     assert deferral.value.method_name == "execute_complete"
 

@@ -71,7 +71,7 @@ def test_the_trigger_resumes_the_sensor(aws: Aws, run: Run, sensor: QueueDepthSe
     for _ in range(images):
         aws.upload("late.png", b"")
     assert isinstance(deferral.trigger, QueueDepthTrigger)
-    (event,) = events_of(deferral.trigger, within=10)
+    (event,) = events_of(deferral.trigger, within=30)
     assert deferral.method_name == "execute_complete"
     if images:
         assert resume(run, sensor, event.payload) == 1
@@ -90,7 +90,7 @@ def test_messages_that_sqs_delays_start_nothing_and_are_named(aws: Aws, run: Run
     run.params = {"wait_minutes": 0.01}
     deferral = deferred(run, sensor)
     assert isinstance(deferral.trigger, QueueDepthTrigger)
-    (event,) = events_of(deferral.trigger, within=10)
+    (event,) = events_of(deferral.trigger, within=30)
     with pytest.raises(AirflowSkipException, match=r"no images came \(3 delayed by SQS"):
         resume(run, sensor, event.payload)
 
@@ -101,7 +101,7 @@ def test_a_message_whose_delay_has_ended_starts_a_run(aws: Aws, run: Run, sensor
     deferral = deferred(run, sensor)
     assert isinstance(deferral.trigger, QueueDepthTrigger)
     deferral.trigger.poll_seconds = 0.2
-    (event,) = events_of(deferral.trigger, within=10)
+    (event,) = events_of(deferral.trigger, within=30)
     assert resume(run, sensor, event.payload) == 1
 
 

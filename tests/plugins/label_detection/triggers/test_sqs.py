@@ -48,7 +48,7 @@ def test_the_triggerer_restores_it_with_the_same_arguments() -> None:
 def test_the_trigger_fires_when_images_are_already_waiting(aws: Aws) -> None:
     for number in range(3):
         aws.upload(f"{number}.png", b"")
-    (event,) = events_of(trigger_until(aws, 60), within=5)
+    (event,) = events_of(trigger_until(aws, 60), within=30)
     assert event.payload == {"visible": 3, "delayed": 0}
 
 
@@ -56,7 +56,7 @@ def test_the_trigger_fires_when_an_image_arrives(aws: Aws) -> None:
     began = time.monotonic()
     upload = threading.Timer(1, aws.upload, ("late.png", b""))
     upload.start()
-    (event,) = events_of(trigger_until(aws, 60), within=10)
+    (event,) = events_of(trigger_until(aws, 60), within=30)
     upload.join()
     assert event.payload == {"visible": 1, "delayed": 0}
     assert time.monotonic() - began >= 1
@@ -64,41 +64,41 @@ def test_the_trigger_fires_when_an_image_arrives(aws: Aws) -> None:
 
 def test_the_trigger_fires_without_images_when_its_time_is_up(aws: Aws) -> None:
     began = time.monotonic()
-    (event,) = events_of(trigger_until(aws, 1.5, poll_seconds=60), within=10)
+    (event,) = events_of(trigger_until(aws, 1.5, poll_seconds=60), within=30)
     assert event.payload == {"visible": 0, "delayed": 0}
-    assert 1 < time.monotonic() - began < 6
+    assert 1 < time.monotonic() - began < 30, "it must not wait for its next look, 60 seconds"
 
 
 def test_delayed_messages_do_not_count_as_waiting(aws: Aws) -> None:
     delay(aws, 600)
     aws.upload("1.png", b"")
-    (event,) = events_of(trigger_until(aws, 1), within=10)
+    (event,) = events_of(trigger_until(aws, 1), within=30)
     assert event.payload == {"visible": 0, "delayed": 1}
 
 
 def test_a_time_that_has_passed_ends_it_at_once(aws: Aws) -> None:
-    (event,) = events_of(trigger_until(aws, -3600, poll_seconds=60), within=5)
+    (event,) = events_of(trigger_until(aws, -3600, poll_seconds=60), within=30)
     assert event.payload == {"visible": 0, "delayed": 0}
 
 
 def test_images_that_wait_count_even_when_its_time_has_passed(aws: Aws) -> None:
     aws.upload("waiting.png", b"")
-    (event,) = events_of(trigger_until(aws, -3600), within=5)
+    (event,) = events_of(trigger_until(aws, -3600), within=30)
     assert event.payload == {"visible": 1, "delayed": 0}
 
 
 def test_a_restarted_trigger_keeps_its_end_time(aws: Aws) -> None:
-    path, arguments = trigger_until(aws, 1.5, poll_seconds=60).serialize()
-    time.sleep(1.5)
-    began = time.monotonic()
-    (event,) = events_of(import_string(path)(**arguments), within=5)
+    trigger = trigger_until(aws, 1.5, poll_seconds=60)
+    path, arguments = trigger.serialize()
+    restarted = import_string(path)(**arguments)
+    assert datetime.fromisoformat(restarted.until) == datetime.fromisoformat(trigger.until)
+    (event,) = events_of(restarted, within=30)
     assert event.payload == {"visible": 0, "delayed": 0}
-    assert time.monotonic() - began < 1.4
 
 
 def test_the_trigger_receives_no_message(aws: Aws) -> None:
     aws.upload("untouched.png", b"")
-    events_of(trigger_until(aws, 60), within=5)
+    events_of(trigger_until(aws, 60), within=30)
     answer = aws.sqs.receive_message(
         QueueUrl=aws.settings.queue_url,
         WaitTimeSeconds=1,
@@ -112,4 +112,4 @@ def test_an_error_of_the_queue_does_not_count_as_an_empty_queue(aws: Aws) -> Non
     trigger = trigger_until(aws, 60)
     trigger.queue_url += "-gone"
     with pytest.raises(ClientError, match="NonExistentQueue"):
-        events_of(trigger, within=5)
+        events_of(trigger, within=30)
