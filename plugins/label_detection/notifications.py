@@ -12,6 +12,7 @@ from label_detection.configuration import read_option, read_topics, run_pipeline
 from label_detection.hooks.clients import aws_hook, brief_config
 from label_detection.leases import Leases
 from label_detection_core.config.option_types import TOPIC_ARN
+from label_detection_core.config.settings import Settings
 from label_detection_core.config.wrong_value import wrong_value
 from label_detection_core.model.lease import Lease
 from label_detection_core.run import notices
@@ -54,6 +55,12 @@ def run_failed(context: Context) -> None:
     pause_after = run_pipeline(context).option("pause_after_failed_runs")
     notice = notices.run_failed(_failed_task(context), model_arn, lease, lease_known=known, pause_after=pause_after)
     _publish_configured(context, notice, lease)
+
+
+def found_on(context: Context, settings: Settings, state: str) -> None:
+    """Publish that this run found the model on, without a lease."""
+    notice = notices.found_on(_failed_task(context), settings.model_arn, state)
+    publish(settings.sns_topic_arn, settings.aws_conn_id, notice)
 
 
 def stop_failed(context: Context) -> None:

@@ -93,6 +93,20 @@ def run_failed(
     )
 
 
+def found_on(task: FailedTask, model_arn: str, state: str) -> Notice:
+    """A run found the model on, and no lease on it. `task`: the task that found it; it did not fail."""
+    return _notice(
+        f"A model was on that no run held: {task.dag_id}",
+        [f"The model was {state}, and no run held it. It cost money. This run uses it, and stops it when it ends."],
+        [f"DAG: {task.dag_id}, task {task.task_id}", f"Run: {task.run_id}", f"Model: {model_arn}"],
+        [
+            "Find out who started the model, and since when it was on: a person, another program, or a start request "
+            "of an earlier run that arrived late. AWS CloudTrail has the request."
+        ],
+        task.link,
+    )
+
+
 def stop_failed(task: FailedTask, model_arn: str | None, lease: Lease | None) -> Notice:
     """The task that stops the model failed, with no retry left. `lease`: of this run; None: it has none.
 

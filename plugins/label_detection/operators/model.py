@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from abc import abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTerminated, AirflowTaskTimeout
 
 from label_detection import lag, leases, xcom
 from label_detection.hooks import switch
@@ -53,6 +54,15 @@ class StartsModel(BaseOperator):
 
     operator_extra_links = (ModelLink(),)
     waits = Waits()
+
+    def on_kill(self) -> None:
+        """End the task at once, also in the middle of a request: a start that arrives later is nobody's.
+
+        botocore repeats a request after any `Exception`, so this is none. At the task's time-out, Airflow calls this
+        too, and raises an exception of its own.
+        """
+        if not isinstance(sys.exc_info()[1], AirflowTaskTimeout):
+            raise AirflowTaskTerminated("the task was ended before the model was started, or while it was started")
 
     def _until_startable(self, context: Context, hook: ModelHook, model_arn: str) -> ModelState:
         """The model's state, once it can be started or adopted. Waits while the model is stopping.
@@ -211,10 +221,17 @@ class StopsModel(BaseOperator):
         lease = leases.own_lease(context, settings.model_arn)
         on_since = lease.since if lease and stopping.was_on else None
         stopped = xcom.Stopped(stopped_at=datetime.now(UTC), on_since=on_since, asked_at=stopping.asked_at)
-        if lease:
+        if lease and lease.start_asked and not stopping.was_on and not self._knows_start(context):
+            self.log.info("the start request may still arrive: the lease and the switch stay for ten minutes more")
+            leases.keep_for_late_start(lease)
+        elif lease:
             xcom.push_warning(context, switch.disarm(lease))
             leases.end_lease(lease)
         return stopped.model_dump(mode="json")
+
+    @abstractmethod
+    def _knows_start(self, context: Context) -> bool:
+        """Whether the start of this run has returned. If not, its request may still be on its way."""
 
     @abstractmethod
     def _start_asked_at(self, context: Context, model_arn: str) -> datetime | None:
@@ -246,6 +263,9 @@ class StopModelOperator(StopsModel):
     connections are retried for two minutes per try. In the end, the task removes the dead man's switch, if there is
     one, and ends the lease.
 
+    If `start_model` never returned, its request may arrive even later. Lease and switch then stay for ten minutes more;
+    the watchdog removes them after that time, or stops the model.
+
     **When it is red: the model may still be running and costs money.** Its log has AWS's error, and begins with the
     command that stops the model manually: run it now (for Rekognition `aws rekognition stop-project-version
     --project-version-arn <model_arn> --region <region>`, for SageMaker `aws sagemaker delete-endpoint --endpoint-name
@@ -262,6 +282,9 @@ class StopModelOperator(StopsModel):
         except TakenOverError as error:
             self.log.warning("%s: the model is left on for that run", error)
             return xcom.Stopped(stopped_at=datetime.now(UTC)).model_dump(mode="json")
+
+    def _knows_start(self, context: Context) -> bool:
+        return xcom.pull_started(context) is not None
 
     def _start_asked_at(self, context: Context, model_arn: str) -> datetime | None:
         """When this run sent its start request; None: it sent none."""

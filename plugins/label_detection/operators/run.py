@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from label_detection import history, leases, metrics, preflight, series, waiting, xcom
+from label_detection import history, leases, metrics, notifications, preflight, series, waiting, xcom
 from label_detection.configuration import option_place, read_settings
 from label_detection.hooks.clients import FEW_ATTEMPTS, s3_client, sqs_client
 from label_detection.hooks.model import ModelState, Phase, model_hook
@@ -66,6 +66,10 @@ class PlanRunOperator(BaseOperator):
             )
         for warning in (warnings := warnings + weaker):
             self.log.warning("%s", warning)
+        if state.phase in {Phase.STARTING, Phase.RUNNING} and leases.read_lease(settings.model_arn) is None:
+            warnings.append(f"the model was {state.status} before this run, and no run held it: it has cost money")
+            self.log.warning("%s", warnings[-1])
+            notifications.found_on(context, settings, state.status)
         leases.take_lease(context, plan)
         xcom.push_plan(context, plan)
         waiting.forget(settings)

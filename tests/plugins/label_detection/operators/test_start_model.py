@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import signal
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowTaskTerminated,
+    AirflowTaskTimeout,
+)
 from botocore.exceptions import ClientError
 
 from label_detection.hooks.model import ModelHook, hook_class
+from label_detection.operators.model import StartModelOperator
 from tests.model_calls import KINDS
 from tests.plugins.conftest import DAG_ID, RUN_ID, Run, Variables
 from tests.plugins.label_detection.operators.conftest import start
@@ -197,3 +206,39 @@ def test_without_a_plan_nothing_is_started(aws: Aws, run: Run) -> None:
     with pytest.raises(ValueError, match="this run has no plan: run the task together with plan_run"):
         start(run)
     assert starts(aws, seen) == 0
+
+
+@pytest.fixture
+def ended_by_airflow() -> Iterator[Callable[[StartModelOperator, float], None]]:
+    """Call `on_kill` in the main thread after some seconds, as Airflow's signal handler does."""
+
+    def after(task: StartModelOperator, seconds: float) -> None:
+        signal.signal(signal.SIGALRM, lambda *_: task.on_kill())
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    before = signal.getsignal(signal.SIGALRM)
+    yield after
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def test_a_task_that_airflow_ends_while_its_request_hangs_ends_and_sends_it_no_second_time(
+    aws: Aws, planned: Run, ended_by_airflow: Callable[[StartModelOperator, float], None]
+) -> None:
+    aws.fail_model("start", delay=120, times=2)
+    task = StartModelOperator(task_id="start_model")
+    ended_by_airflow(task, 6)
+    began = time.monotonic()
+    with pytest.raises(AirflowTaskTerminated):
+        planned.execute(task)
+    assert time.monotonic() - began < 60, "it must not wait for the answer"
+    (fault,) = aws.control("faults")
+    assert fault["times"] == 1, "the request must be sent once"
+
+
+def test_at_its_time_out_a_task_keeps_airflows_own_exception() -> None:
+    task = StartModelOperator(task_id="start_model")
+    try:
+        raise AirflowTaskTimeout
+    except AirflowTaskTimeout:  # as Airflow does
+        task.on_kill()
