@@ -169,7 +169,7 @@ class StopExpiredModelsOperator(BaseOperator):
         self.log.warning("%s", stopped)
         if not taken_over:
             switch.disarm(lease)
-        notifications.publish(lease.sns_topic_arn, lease.aws_conn_id, notices.watchdog_acted(stopped))
+        notifications.watchdog_acted(self.get_dag(), stopped)
         leases.end_lease(lease)
         return {**lease.model_dump(mode="json"), "why": one.why, "stopped": one.stopping.asked_at is not None}
 
