@@ -183,9 +183,11 @@ _SECRETS = {
 #: Valid values, for which no error is raised: a secret looks like an id or like a queue's URL.
 _RIGHT_ALL_THE_SAME = {
     ("queue_url", "a web hook"),
-    ("aws_conn_id", "a password"),
-    ("aws_conn_id", "a short password"),
-    ("aws_conn_id", "a token"),
+    *(
+        (option, what)
+        for option in ("aws_conn_id", "slack_conn_id", "smtp_conn_id", "webhook_conn_id")
+        for what in ("a password", "a short password", "a token")
+    ),
 }
 
 

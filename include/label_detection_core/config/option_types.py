@@ -15,8 +15,9 @@ from label_detection_core.config.model_types import model_of
 #: AWS: the ARN of a standard topic. A FIFO topic cannot send mail.
 TOPIC_ARN = re.compile(r"arn:[a-z\d-]+:sns:(?P<region>[a-z\d-]+):\d{12}:[a-zA-Z0-9_-]{1,256}")
 _ROLE_ARN = re.compile(r"arn:[a-z\d-]+:iam::\d{12}:role/[\w+=,.@/-]+")
-#: A mail address without a display name. No blanks, so that it cannot add lines to the head of a mail.
-_ADDRESS = r"[^\s@,;<>\"()]{1,64}@[a-zA-Z\d.-]{1,190}"
+#: A mail address without a display name. No blanks, so that it cannot add lines to the head of a mail, and no colon, so
+#: that it is no URL or ARN with a login.
+_ADDRESS = r"[^\s@,;:/<>\"()]{1,64}@[a-zA-Z\d.-]{1,190}"
 #: AWS: 3-63 characters: lower-case letters, digits, dots and hyphens. The first and the last are a letter or a digit.
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 #: AWS: endings of names that do not belong to a general purpose bucket → the resource. S3 events contain the bucket's
