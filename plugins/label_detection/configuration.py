@@ -21,7 +21,7 @@ from label_detection_core.config.settings import PIPELINES, SECTION, OptionPlace
 from label_detection_core.redaction import shown
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import DAG, Context
 
 log = logging.getLogger(__name__)
 
@@ -78,11 +78,15 @@ def read_option(option: str, context: Context | None = None) -> str | None:
     return (run_pipeline(context) if context else pipeline_of({})).right().get(option) or None
 
 
+def watched_pipelines(dag: DAG | None) -> list[Pipeline]:
+    """All pipelines of a watchdog's DAG, with the options that it needs of them."""
+    found = dag.default_args.get(WATCHED, []) if dag else []
+    return [pipeline_of(default_args) for default_args in found or [{}]]
+
+
 def read_topics(context: Context) -> dict[str | None, str]:
     """SNS topic ARN to connection id, of all pipelines of a watchdog. The key None: a pipeline without a topic."""
-    dag = context.get("dag")
-    found = dag.default_args.get(WATCHED, []) if dag else []
-    all_right = [pipeline_of(default_args).right() for default_args in found or [{}]]
+    all_right = [pipeline.right() for pipeline in watched_pipelines(context.get("dag"))]
     return {right.get("sns_topic_arn"): right.get("aws_conn_id") or "aws_default" for right in all_right}
 
 

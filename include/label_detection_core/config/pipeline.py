@@ -93,11 +93,12 @@ class Pipeline:
 
         Every user of Airflow can read them, so they contain error lines instead of wrong values.
 
-        :param options: only these options and the errors about them.
+        :param options: only these options and the errors about them, and the name and the prefix.
         """
         found = _without_wrong(self.own, self._wrong_lines(_OwnPlace(self.own)))
         if len(options) < len(Settings.model_fields):
-            found = Own(options=_of(options, found.options), wrong=_of(options, found.wrong))
+            kept, wrong = _of(options, found.options), _of(options, found.wrong)
+            found = Own(name=found.name, prefix=found.prefix, options=kept, wrong=wrong)
         return {settings.SECTION: found.model_dump(mode="json", exclude_defaults=True)}
 
     @property

@@ -1,14 +1,18 @@
-"""Notices for people, sent by SNS when something is wrong: a subject, and plain text with what to do."""
+"""Notices for people, sent when something is wrong: a subject, and plain text with what to do."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, Literal
 from urllib.parse import quote
+
+from pydantic import Field
 
 from label_detection_core.config.model_types import UnknownModelError, model_of
 from label_detection_core.model.lease import Lease
 from label_detection_core.redaction import redact
+from label_detection_core.stored import Part
 
 #: AWS: ASCII, less than 100 characters, no control characters.
 _SUBJECT_LIMIT = 99
@@ -22,6 +26,19 @@ class Notice:
 
     subject: str
     body: str
+
+
+class NoticeDocument(Part):
+    """A notice as JSON, for a webhook."""
+
+    schema_: Literal["label-detection-notice/1"] = Field(default="label-detection-notice/1", alias="schema")
+    event: Literal["run_failed", "stop_failed", "watchdog_acted", "watchdog_failed", "digest"]
+    subject: str
+    text: str
+    dag_id: str
+    run_id: str | None = None
+    report: dict[str, Any] | None = None  # report.json of the run
+    digest: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -177,9 +194,14 @@ def watchdog_failed(task: FailedTask, leases: list[Lease]) -> Notice:
 
 def _notice(what: str, happened: list[str], facts: list[str], to_do: list[str], link: str | None) -> Notice:
     lines = [*happened, "", *facts, *([f"Airflow: {link}"] if link else []), "", "What to do:"]
-    subject = f"[label detection] {what}".encode("ascii", "replace").decode()
-    printable = "".join(c if c.isprintable() else " " for c in subject)
-    return Notice(printable[:_SUBJECT_LIMIT].rstrip(), "\n".join([*lines, *(f"* {line}" for line in to_do)]) + "\n")
+    return Notice(subject(what), "\n".join([*lines, *(f"* {line}" for line in to_do)]) + "\n")
+
+
+def subject(what: str) -> str:
+    """Return the subject of a notice, in the characters and the length that SNS allows."""
+    text = f"[label detection] {what}".encode("ascii", "replace").decode()
+    printable = "".join(c if c.isprintable() else " " for c in text)
+    return printable[:_SUBJECT_LIMIT].rstrip()
 
 
 def _facts(task: FailedTask, model_arn: str | None) -> list[str]:

@@ -56,7 +56,7 @@ class StartsModel(BaseOperator):
     waits = Waits()
 
     def on_kill(self) -> None:
-        """End the task at once, also in the middle of a request: a start that arrives later is nobody's.
+        """End the task at once, also in the middle of a request: no run would stop a model that starts later.
 
         botocore repeats a request after any `Exception`, so this is none. At the task's time-out, Airflow calls this
         too, and raises an exception of its own.

@@ -179,7 +179,7 @@ class StopExpiredModelsOperator(BaseOperator):
         if lease.kept_for_late_start and not one.stopping.was_on:  # as expected: nothing to report
             leases.end_lease(lease)
             return None
-        notifications.publish(lease.sns_topic_arn, lease.aws_conn_id, notices.watchdog_acted(stopped))
+        notifications.watchdog_acted(self.get_dag(), stopped)
         leases.end_lease(lease)
         sightings.forget(lease)
         return {**lease.model_dump(mode="json"), "why": one.why, "stopped": one.stopping.asked_at is not None}
