@@ -50,7 +50,8 @@ def test_a_rule_that_keeps_holding_starts_one_run(world: World, picture: bytes) 
         for run in started():
             assert world.api.wait_for_run(DAG_ID, run, 240, world.check) == "success"
 
-    wait_until(lambda: world.api.runs(DAG_ID), 120, "the first run of the schedule", world.check)
+    scheduled = wait_until(lambda: world.api.runs(DAG_ID), 120, "the first run of the schedule", world.check)
+    world.api.wait_for_run(DAG_ID, scheduled[0]["dag_run_id"], 120, world.check)
     assert started() == [], "nothing waits"
 
     upload("first")
