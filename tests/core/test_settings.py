@@ -104,6 +104,7 @@ def test_every_problem_has_one_line_of_its_own() -> None:
         pytest.param("start_at_images", "0", "greater than or equal to 1", id="a start at no message"),
         pytest.param("start_at_minutes", "-1", "greater than or equal to 0", id="a start before the first message"),
         pytest.param("start_at_minutes", "often", "valid number", id="a start at a word"),
+        pytest.param("watch_queue", "often", "valid boolean", id="a watcher at a word"),
         pytest.param("pause_after_failed_runs", "-1", "greater than or equal to 0", id="a pause before a failure"),
         pytest.param("pause_after_failed_runs", "never", "valid integer", id="a pause at a word"),
         pytest.param(

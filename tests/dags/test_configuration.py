@@ -75,6 +75,46 @@ def test_the_schedule_is_the_configured_one(
     assert (stored.next_dagrun_info(last_automated_run_info=None) is None) == (schedule is None)
 
 
+RIGHT = {
+    "queue_url": "https://sqs.eu-west-1.amazonaws.com/123456789012/images",
+    "source_bucket": "parts-source",
+    "final_bucket": "parts-final",
+    "model_arn": "arn:aws:rekognition:eu-west-1:123456789012:project/parts/version/1/1690000000000",
+}
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        pytest.param({}, "AssetOrTimeSchedule", id="beside the default times"),
+        pytest.param({"schedule": "@daily"}, "AssetOrTimeSchedule", id="beside a preset"),
+        pytest.param({"schedule": ""}, "AssetTriggeredTimetable", id="alone"),
+        pytest.param({"watch_queue": "false"}, "CronTriggerTimetable", id="off"),
+        pytest.param({"schedule": "@continuous"}, "ContinuousTimetable", id="runs that follow each other look anyway"),
+        pytest.param({"schedule": "@once"}, "OnceTimetable", id="one run"),
+        pytest.param({"queue_url": "wrong"}, "CronTriggerTimetable", id="a wrong option, which a run must show"),
+        pytest.param({"watch_queue": "often"}, "CronTriggerTimetable", id="a word"),
+    ],
+)
+def test_a_watched_queue_starts_runs_besides_the_schedule(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, str], kind: str
+) -> None:
+    values = RIGHT | {"watch_queue": "true", "timezone": "Europe/Zurich", "start_at_images": "7"} | options
+    for option, value in values.items():
+        monkeypatch.setenv(environment_name(option), value)
+    timetable: Any = DagSerialization.from_dict(DagSerialization.to_dict(parse())).timetable
+    assert type(timetable).__name__ == kind
+    if not kind.startswith("Asset"):
+        return
+    ((_, queue),) = timetable.asset_condition.iter_assets()
+    (watcher,) = queue.watchers
+    kwargs = watcher.trigger["kwargs"]
+    assert queue.uri == kwargs["queue_url"] == values["queue_url"]
+    assert (kwargs["images"], kwargs["minutes"], kwargs["region_name"]) == (7, 0, "eu-west-1")
+    if kind == "AssetOrTimeSchedule":
+        assert "Zurich" in str(timetable.timetable.serialize())
+
+
 @pytest.mark.parametrize("value", ["", "   ", "nonsense", "-1", "1e999", "{{ 1 / 0 }}", "%(other)s", "é\n"])
 def test_no_value_of_any_option_breaks_the_bag(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     for option in Settings.model_fields:

@@ -33,6 +33,7 @@ from label_detection.operators.images import DrainsQueue
 from label_detection.operators.model import StartsModel, StopsModel
 from label_detection.operators.watchdog import StopExpiredModelsOperator
 from label_detection.sensors.model import WaitsForModel
+from label_detection.triggers import sqs as sqs_triggers
 from label_detection.waits import Waits
 from label_detection_core.config.model_types import MODEL_TYPES
 from label_detection_core.model.lease import Lease, lease_name
@@ -202,6 +203,7 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> Variables:
     monkeypatch.setattr(waiting, "Variable", stand_in)
     monkeypatch.setattr(series, "Variable", stand_in)
     monkeypatch.setattr(sightings, "Variable", stand_in)
+    monkeypatch.setattr(sqs_triggers, "Variable", stand_in)
     return stand_in
 
 

@@ -130,6 +130,11 @@ class Settings(NamesModel):
         "`start_at_images`. Only runs look at the queue, so `schedule` limits how exact this is. 0: never",
         json_schema_extra={"run": True},
     )
+    watch_queue: bool = Field(
+        False,
+        description="Whether a run also starts when the rule of `start_at_images` and `start_at_minutes` holds, "
+        "besides `schedule`. The triggerer then counts the messages every ten seconds",
+    )
     min_confidence: Confidence = Field(
         70,
         validate_default=True,

@@ -60,7 +60,7 @@ def make_plan(settings: Settings, backlog: int, history: History | None = None, 
     seconds_per_image = history.seconds_per_image or _SECONDS_PER_IMAGE
     minutes = _minutes_to_work(settings, history)
     rate = settings.images_per_second_per_unit
-    wanted = max(math.ceil(backlog / (rate * 60 * minutes)), 1)
+    wanted = units_for(backlog, rate, minutes)
     units = fixed_units or min(max(wanted, settings.min_inference_units), settings.max_inference_units)
     may_grow = fixed_units is None and "max_inference_units" in settings.model_fields_set
     allowed = f"{settings.min_inference_units} to {settings.max_inference_units} unit(s) are allowed"
@@ -78,6 +78,11 @@ def make_plan(settings: Settings, backlog: int, history: History | None = None, 
             f"{units} unit(s) need about {backlog / (units * rate * 60):.1f} minutes"
         ),
     )
+
+
+def units_for(backlog: int, images_per_second: float, minutes: float) -> int:
+    """Return the fewest units of `images_per_second` each that label a backlog within `minutes`."""
+    return max(math.ceil(backlog / (images_per_second * 60 * minutes)), 1)
 
 
 def _minutes_to_work(settings: Settings, history: History) -> float:

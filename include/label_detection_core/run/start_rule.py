@@ -14,6 +14,12 @@ from label_detection_core.stored import Stored
 
 #: The prefix of the Airflow Variables that remember since when messages wait. One per queue.
 WAITING_PREFIX = "label_detection_waiting."
+#: The prefix of the Airflow Variables that remember until when a watcher starts no further run. One per queue.
+QUIET_PREFIX = "label_detection_quiet."
+#: A rule that keeps holding starts a run again after this time, if no run had the model meanwhile.
+_AGAIN = timedelta(hours=1)
+#: After a run, the counts of SQS may show messages that it took. AWS: they are right within a minute.
+_SETTLE = timedelta(minutes=2)
 
 
 class Waiting(Stored):
@@ -77,3 +83,38 @@ def waiting_name(queue_url: str) -> str:
     """Return the name of the Variable that remembers since when messages wait in a queue."""
     digest = hashlib.sha256(queue_url.encode()).hexdigest()[:16]
     return f"{WAITING_PREFIX}{queue_url.rsplit('/', 1)[-1]}.{digest}"
+
+
+class Quiet(Stored):
+    """Until when a watcher of a queue starts no further run, as it is kept over restarts.
+
+    :param until: when it may start a run again although the rule has held since.
+    :param looked_unmet: whether the last look found the rule not met. One such look proves nothing: counts lag.
+    """
+
+    until: AwareDatetime
+    looked_unmet: bool = False
+
+    @classmethod
+    def after_look(cls, before: Self | None, is_met: bool, is_held: bool, now: datetime) -> tuple[bool, Self | None]:
+        """Return whether to start a run now, and what is remembered; None: the next time the rule holds starts a run.
+
+        A rule that keeps holding starts one run, and another one only after a run had the model, or after an hour: the
+        first may have failed.
+
+        :param is_held: whether a run has the model: it takes the messages.
+        """
+        if is_held:
+            is_fresh = before is not None and now + _SETTLE / 2 < before.until <= now + _SETTLE
+            return False, before if is_fresh else cls(until=now + _SETTLE)  # not written with each look
+        if not is_met:
+            is_over = before is None or before.looked_unmet
+            return False, None if is_over or before is None else cls(until=before.until, looked_unmet=True)
+        if before is None or now >= before.until:
+            return True, cls(until=now + _AGAIN)
+        return False, cls(until=before.until)
+
+
+def quiet_name(queue_url: str) -> str:
+    """Return the name of the Variable that remembers until when a queue's watcher starts no further run."""
+    return waiting_name(queue_url).replace(WAITING_PREFIX, QUIET_PREFIX, 1)

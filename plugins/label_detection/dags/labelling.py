@@ -34,6 +34,7 @@ from label_detection import notifications
 from label_detection.assets import runs_of
 from label_detection.configuration import run_params
 from label_detection.dags.airflow_arguments import LONGER_THAN_ANY_WAIT, RUN_TYPES, max_active_tasks, start_date
+from label_detection.dags.schedule import schedule_of
 from label_detection.docs import dag_docs, tags, task_docs
 from label_detection.operators.images import AnalyseImagesOperator
 from label_detection.operators.model import StartModelOperator, StopModelOperator
@@ -49,7 +50,7 @@ def labelling(pipeline: Pipeline) -> None:
     with DAG(
         pipeline.dag_id,
         description="Label the pictures that arrive in S3, and never leave the model on",
-        schedule=pipeline.schedule(),
+        schedule=schedule_of(pipeline),
         start_date=start_date(pipeline),
         catchup=False,
         max_active_runs=1,
