@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.configuration import conf
 
-from label_detection import leases
+from label_detection import leases, ledger
 from label_detection.configuration import read_option, read_topics
 from label_detection.hooks.clients import aws_hook, brief_config
 from label_detection.leases import Leases
@@ -15,6 +15,7 @@ from label_detection_core.config.option_types import TOPIC_ARN
 from label_detection_core.config.wrong_value import wrong_value
 from label_detection_core.model.lease import Lease
 from label_detection_core.run import notices
+from label_detection_core.run.budget import Standing
 from label_detection_core.run.notices import FailedTask, Notice
 
 if TYPE_CHECKING:
@@ -60,6 +61,14 @@ def watchdog_failed(context: Context) -> None:
     topics = {lease.sns_topic_arn: lease.aws_conn_id for lease in held} | read_topics(context)
     for topic_arn, aws_conn_id in topics.items():
         publish(topic_arn, aws_conn_id, notice)
+
+
+def budget_reached(context: Context, standing: Standing) -> None:
+    """Publish a notice that a budget is used up, once per day or month and limit."""
+    ti, limit = context["ti"], standing.limit
+    budget = f"{limit.option} of {ti.dag_id if limit.own else 'all'}"
+    if ledger.is_news(budget, f"{standing.begin:%Y-%m-%d %H:%M}, {limit.usd:g} USD"):
+        _publish_configured(context, notices.budget_reached(ti.dag_id, ti.run_id, standing, base_url()), None)
 
 
 def base_url() -> str | None:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from label_detection_core.config.model_types import UnknownModelError, model_of
 from label_detection_core.model.lease import Lease
 from label_detection_core.redaction import redact
+from label_detection_core.run.budget import Standing
 
 #: AWS: ASCII, less than 100 characters, no control characters.
 _SUBJECT_LIMIT = 99
@@ -153,6 +154,20 @@ def watchdog_failed(task: FailedTask, leases: list[Lease]) -> Notice:
             "Then remove the cause. The watchdog tries again every 10 minutes.",
         ],
         task.link,
+    )
+
+
+def budget_reached(dag_id: str, run_id: str, standing: Standing, base_url: str | None) -> Notice:
+    """A budget does not pay for another run. Sent once per day or month."""
+    return _notice(
+        f"Budget used up: {dag_id}",
+        ["A budget does not pay for another run, so no model is started. The pictures stay queued."],
+        [f"DAG: {dag_id}", f"Run: {run_id}", f"Budget: {standing}"],
+        [
+            f"If the pictures cannot wait, raise {standing.limit.option}: the next run then labels them.",
+            "Otherwise do nothing: runs go on by themselves in the next period.",
+        ],
+        _link(base_url, dag_id, run_id),
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowRuntimeError
 
-from label_detection import lag, leases, notifications
+from label_detection import lag, leases, ledger, notifications
 from label_detection.hooks import switch
 from label_detection.leases import TakenOverError
 from label_detection.stopping import Stopping
@@ -169,6 +169,7 @@ class StopExpiredModelsOperator(BaseOperator):
         self.log.warning("%s", stopped)
         if not taken_over:
             switch.disarm(lease)
+        ledger.end(lease, stopped.at, was_on=one.stopping.was_on)
         notifications.publish(lease.sns_topic_arn, lease.aws_conn_id, notices.watchdog_acted(stopped))
         leases.end_lease(lease)
         return {**lease.model_dump(mode="json"), "why": one.why, "stopped": one.stopping.asked_at is not None}
