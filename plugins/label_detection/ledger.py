@@ -9,14 +9,14 @@ from datetime import datetime, timedelta
 from label_detection.configuration import pipeline_of
 from label_detection.variables import Variable
 from label_detection_core.model.lease import Lease
-from label_detection_core.model.ledger import LEDGER_PREFIX, Entry, Ledger, Told, ledger_name, ledger_of
+from label_detection_core.model.ledger import LEDGER_PREFIX, Entry, Ledger, Notified, ledger_name, ledger_of
 from label_detection_core.run.budget import expected_minutes
 from label_detection_core.run.plan import Plan
 
 log = logging.getLogger(__name__)
 
-#: The Variable that keeps which used-up budgets people were told about: budget → period and limit.
-_TOLD = "label_detection_budget_notices"
+#: The Variable that keeps for which used-up budgets a notice was sent.
+_NOTIFIED = "label_detection_budget_notices"
 #: Another task may write the same ledger at the same time, so each write is read again.
 _TRIES = 3
 
@@ -68,11 +68,11 @@ def end(lease: Lease, at: datetime, *, was_on: bool) -> str | None:
 def is_news(budget: str, period: str) -> bool:
     """Whether no notice was sent yet about a used-up budget. From now on, one was. `period`: with the limit."""
     try:
-        told = Told.model_validate_json(_read(_TOLD) or "{}")
-        if told.told.get(budget) == period:
+        before = Notified.model_validate_json(_read(_NOTIFIED) or "{}").notified
+        if before.get(budget) == period:
             return False
-        stored = Told(told={**told.told, budget: period}).model_dump_json()
-        Variable.set(_TOLD, stored, description="Used-up budgets that a notice was sent about")
+        stored = Notified(notified={**before, budget: period}).model_dump_json()
+        Variable.set(_NOTIFIED, stored, description="Used-up budgets that a notice was sent about")
     except Exception as error:  # noqa: BLE001  # any error: a second notice is better than none
         log.warning("cannot find out whether a notice about the budget was sent already: %s", error)
     return True

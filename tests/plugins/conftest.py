@@ -26,7 +26,7 @@ from airflow.sdk.serde import deserialize, serialize
 from botocore.config import Config
 from botocore.loaders import JSONFileLoader
 
-from label_detection import history, leases, xcom
+from label_detection import history, leases, ledger, xcom
 from label_detection.hooks.model import ModelHook, hook_for
 from label_detection.operators import model as model_operators
 from label_detection.operators.images import DrainsQueue
@@ -199,6 +199,7 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> Variables:
     stand_in = Variables()
     monkeypatch.setattr(leases, "Variable", stand_in)
     monkeypatch.setattr(history, "Variable", stand_in)
+    monkeypatch.setattr(ledger, "Variable", stand_in)
     return stand_in
 
 

@@ -112,12 +112,12 @@ class Ledger(BaseModel):
         return self.model_copy(update={"entries": tuple(sorted([*others, entry], key=lambda one: one.since))})
 
 
-class Told(BaseModel):
-    """The used-up budgets that people were told about: budget → the day or month, and the limit."""
+class Notified(BaseModel):
+    """The used-up budgets that a notice was sent for: budget → the day or month, and the limit."""
 
     model_config = ConfigDict(frozen=True)
 
-    told: dict[str, str] = {}
+    notified: dict[str, str] = {}
 
 
 def ledger_of(name: str, text: str | None) -> Ledger:

@@ -82,6 +82,7 @@ class PlanRunOperator(BaseOperator):
         except BudgetReachedError as error:
             if error.is_spent:
                 notifications.budget_reached(context, error.standing)
+            self.log.warning("%s", error)  # Airflow's log of a skipped task does not have the reason
             raise AirflowSkipException(str(error)) from None
 
     def _look_at_model(self, settings: Settings) -> ModelState:
