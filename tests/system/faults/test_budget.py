@@ -76,10 +76,8 @@ def test_a_budget_ends_the_run_in_order_and_starts_no_other_until_it_is_raised(
 ) -> None:
     pipeline.exactly_once()
     budget = ENDING + DEADLINE
-    options = (
-        f"price_per_unit_hour={PRICE}, images_per_second_per_unit={EXPECTED_PER_SECOND}, watchdog_grace_minutes=15"
-    )
-    pipeline.rewrite_dag("labels(", f"labels(max_cost_per_day={budget}, {options}, watchdog_grace_minutes=15, ")
+    options = f"max_cost_per_day={budget}, price_per_unit_hour={PRICE}, watchdog_grace_minutes=15, "
+    pipeline.rewrite_dag("labels(", f"labels({options}images_per_second_per_unit={EXPECTED_PER_SECOND}, ")
     keys = pipeline.upload(IMAGES, picture)
 
     crossed = pipeline.trigger()
