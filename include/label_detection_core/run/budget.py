@@ -144,6 +144,16 @@ def fit(plan: Plan, left: float, fixed_units: int | None = None) -> Plan | None:
     return with_units(plan, units).model_copy(update={"settings": fitted, "reason": plan.reason + note})
 
 
+def only_stopping(plan: Plan) -> Plan:
+    """Return the plan with the shortest deadline: the run adopts a model that is on, labels nothing, and stops it."""
+    return plan.model_copy(
+        update={
+            "settings": plan.settings.model_copy(update={"max_model_minutes": _SHORTEST_MINUTES}),
+            "max_units": None,
+        }
+    )
+
+
 def expected_minutes(plan: Plan) -> float:
     """Return how many minutes the plan expects the model to be on, from the start request until it is off."""
     return _minutes(plan, plan.units)

@@ -19,6 +19,7 @@ from label_detection_core import aws_errors
 from label_detection_core.config.settings import Settings
 from label_detection_core.drain import journal
 from label_detection_core.queue.image_queue import ImageQueue
+from label_detection_core.run.budget import only_stopping
 from label_detection_core.run.left_behind import THREADS, find_left_behind, unreadable_warnings
 from label_detection_core.run.plan import Plan, make_plan
 from label_detection_core.run.report import ModelUse, Report
@@ -61,7 +62,7 @@ class PlanRunOperator(BaseOperator):
         depth = ImageQueue(sqs_client(settings), settings.queue_url).depth()
         conditions, weaker = preflight.probe_conditions(settings, context["run_id"], place)
         plan = make_plan(settings, depth.visible, history.read_history(settings.model_arn), state.fixed_units)
-        plan = self._within_budget(context, plan.model_copy(update={"conditions": conditions}), state.fixed_units)
+        plan = self._within_budget(context, plan.model_copy(update={"conditions": conditions}), state)
         self.log.info("%d inference units, %d tasks: %s", plan.units, plan.tasks, plan.reason)
         if state.fixed_units and "price_per_unit_hour" not in settings.model_fields_set:
             self.log.warning(
@@ -75,11 +76,18 @@ class PlanRunOperator(BaseOperator):
         xcom.push_warning(context, *warnings)
         return [plan.images_per_second / plan.tasks] * plan.tasks
 
-    def _within_budget(self, context: Context, plan: Plan, fixed_units: int | None) -> Plan:
-        """The plan, with a deadline that the budget pays for. The run is skipped if the budget pays for none."""
+    def _within_budget(self, context: Context, plan: Plan, state: ModelState) -> Plan:
+        """The plan, with a deadline that the budget pays for. The run is skipped if the budget pays for none.
+
+        If an earlier run left the model on, this run is not skipped: it only stops the model.
+        """
         try:
-            return budget.fitted(context, plan, fixed_units)
+            return budget.fitted(context, plan, state.fixed_units)
         except BudgetReachedError as error:
+            held = leases.read_lease(plan.settings.model_arn)
+            if state.is_on and held and held.dag_id == context["ti"].dag_id:
+                self.log.warning("%s; but an earlier run left the model on: this run only stops it", error.standing)
+                return only_stopping(plan)
             if error.is_spent:
                 notifications.budget_reached(context, error.standing)
             self.log.warning("%s", error)  # Airflow's log of a skipped task does not have the reason

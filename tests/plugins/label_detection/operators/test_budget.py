@@ -74,6 +74,27 @@ def test_over_the_budget_the_plan_is_skipped_with_one_line_and_nothing_is_starte
 
 
 @pytest.mark.usefixtures("budget")
+@pytest.mark.parametrize(("status", "dag_id"), [("RUNNING", DAG_ID), ("STOPPED", DAG_ID), ("RUNNING", "another")])
+def test_over_the_budget_a_run_still_stops_a_model_that_an_earlier_run_of_its_dag_left_on(
+    aws: Aws, run: Run, variables: Variables, status: str, dag_id: str
+) -> None:
+    spend(variables, 12)
+    aws.put_model(status)
+    variables.put_lease(lease_on(aws, minutes=5, run_id="r0", dag_id=dag_id, start_asked=True))
+    if (status, dag_id) != ("RUNNING", DAG_ID):
+        with pytest.raises(AirflowSkipException):
+            plan(run)
+        return
+    plan(run)
+    started = start(run)
+    assert started.adopted
+    assert started.deadline - started.requested_at < timedelta(seconds=1)
+    stop(run)
+    assert aws.model()["status"] == "STOPPED"
+    assert variables.lease(aws.settings) is None
+
+
+@pytest.mark.usefixtures("budget")
 def test_what_is_left_sets_the_deadline_and_the_lease(aws: Aws, run: Run, variables: Variables) -> None:
     spend(variables, 8)
     plan(run)
