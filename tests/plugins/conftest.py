@@ -35,7 +35,7 @@ from label_detection.operators.watchdog import StopExpiredModelsOperator
 from label_detection.sensors.model import WaitsForModel
 from label_detection.waits import Waits
 from label_detection_core.config.model_types import MODEL_TYPES
-from label_detection_core.model.lease import Lease, lease_name
+from label_detection_core.model.lease import LEASE_PREFIX, Lease, lease_name
 from label_detection_core.run.plan import Plan
 
 if TYPE_CHECKING:
@@ -72,6 +72,10 @@ class Variables:
 
     def keys(self, prefix: str = "") -> list[str]:
         return [key for key in self.values if key.startswith(prefix)]
+
+    def leases(self) -> list[str]:
+        """Names of the stored leases, valid or not."""
+        return self.keys(LEASE_PREFIX)
 
     def lease(self, settings: Settings) -> Lease | None:
         """The stored lease on the settings' model."""
