@@ -165,7 +165,7 @@ class Settings(NamesModel):
         4.00,
         ge=0,
         allow_inf_nan=False,
-        description="The price of one inference unit for one hour in USD, for the report",
+        description="The price of one inference unit for one hour in USD, for the report and the budget",
         json_schema_extra={"run": True},
     )
     max_cost_per_day: Budget | None = Field(
