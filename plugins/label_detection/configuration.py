@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from configparser import InterpolationError
+from datetime import UTC, datetime, tzinfo
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from airflow.sdk import Param
 from airflow.sdk.configuration import conf
@@ -66,6 +68,14 @@ def read_settings(context: Context) -> Settings:
         return run_pipeline(context).settings(context["params"])
     except SettingsError as error:
         raise AirflowFailException(f"the configuration has missing or wrong options:\n{error}") from None
+
+
+def zone_of(settings: Settings) -> tzinfo:
+    """The time zone of the schedule and of the budget's day and month: `timezone`, or Airflow's default."""
+    name: str = settings.timezone or conf.get("core", "default_timezone")
+    if name == "system":
+        return datetime.now().astimezone().tzinfo or UTC
+    return ZoneInfo(name.upper() if name == "utc" else name)
 
 
 def option_place(context: Context) -> OptionPlace:

@@ -9,22 +9,22 @@ import json
 import logging
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.configuration import conf
 
-from label_detection import channels, leases, series
+from label_detection import channels, leases, ledger, series
 from label_detection.configuration import read_option, read_topics, run_pipeline, watched_pipelines
 from label_detection.hooks.clients import aws_hook, brief_config
 from label_detection.leases import Leases
 from label_detection_core.config.model_types import model_of
 from label_detection_core.config.option_types import TOPIC_ARN
-from label_detection_core.config.settings import Settings
 from label_detection_core.config.wrong_value import wrong_value
 from label_detection_core.drain.journal import run_prefix
 from label_detection_core.model.lease import Lease
 from label_detection_core.run import notices
-from label_detection_core.run.notices import FailedTask, Notice, NoticeDocument, Stopped
+from label_detection_core.run.budget import Standing
+from label_detection_core.run.notices import Event, FailedTask, Notice, NoticeDocument, Stopped
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG, Context
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
 
 log = logging.getLogger(__name__)
-
-_Event = Literal["run_failed", "stop_failed", "watchdog_acted", "watchdog_failed"]
 
 
 def publish(topic_arn: str | None, aws_conn_id: str, notice: Notice) -> None:
@@ -68,10 +66,9 @@ def run_failed(context: Context) -> None:
     _publish_configured(context, "run_failed", notice, lease)
 
 
-def found_on(context: Context, settings: Settings, state: str) -> None:
+def found_on(context: Context, model_arn: str, state: str) -> None:
     """Publish that this run found the model on, without a lease."""
-    notice = notices.found_on(_failed_task(context), settings.model_arn, state)
-    publish(settings.sns_topic_arn, settings.aws_conn_id, notice)
+    _publish_configured(context, "found_on", notices.found_on(_failed_task(context), model_arn, state), None)
 
 
 def stop_failed(context: Context) -> None:
@@ -104,6 +101,15 @@ def watchdog_acted(dag: DAG | None, stopped: Stopped) -> None:
         log.exception("this notice could not be sent to the channels of %s: %s", lease.dag_id, notice.subject)
 
 
+def budget_reached(context: Context, standing: Standing) -> None:
+    """Publish a notice that a budget is used up, once per day or month and limit."""
+    ti, limit = context["ti"], standing.limit
+    budget = f"{limit.option} of {ti.dag_id if limit.own else 'all'}"
+    if ledger.is_news(budget, f"{standing.begin:%Y-%m-%d %H:%M}, {limit.usd:g} USD"):
+        notice = notices.budget_reached(ti.dag_id, ti.run_id, standing, base_url())
+        _publish_configured(context, "budget_reached", notice, None)
+
+
 def base_url() -> str | None:
     """Airflow's option `[api] base_url`, the address of its UI; None when it is not set."""
     url: str | None = conf.get("api", "base_url", fallback=None)
@@ -134,7 +140,7 @@ def _all_leases(watchdog_dag_id: str | None = None) -> Leases:
         return Leases([], [str(error)])
 
 
-def _publish_configured(context: Context, event: _Event, notice: Notice, lease: Lease | None) -> None:
+def _publish_configured(context: Context, event: Event, notice: Notice, lease: Lease | None) -> None:
     """Publish to the topic of the run's pipeline, or else of its lease, which may have an older configuration.
 
     Then send it to the pipeline's channels.
@@ -152,7 +158,7 @@ def _publish_configured(context: Context, event: _Event, notice: Notice, lease: 
 
 
 def _document(
-    event: _Event, notice: Notice, dag_id: str, run_id: str, report: dict[str, Any] | None = None
+    event: Event, notice: Notice, dag_id: str, run_id: str, report: dict[str, Any] | None = None
 ) -> NoticeDocument:
     return NoticeDocument(
         event=event, subject=notice.subject, text=notice.body, dag_id=dag_id, run_id=run_id, report=report

@@ -100,6 +100,7 @@ def _is_cron(value: str) -> bool:
         return False
 
 
+Budget = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 QueueUrl = Annotated[
     str,
     _matching(

@@ -21,6 +21,7 @@ from label_detection_core.config.model_types import NamesModel
 from label_detection_core.config.option_types import (
     MODEL,
     Bucket,
+    Budget,
     ClassNames,
     Confidence,
     ConnectionId,
@@ -103,7 +104,8 @@ class Settings(NamesModel):
         "0 */2 * * *", description="When runs start: a cron expression or an Airflow preset. Empty: only when triggered"
     )
     timezone: TimeZone | None = Field(
-        None, description="The time zone of `schedule`: an IANA name such as `Europe/Zurich`"
+        None,
+        description="The time zone of `schedule` and of a budget's days: an IANA name such as `Europe/Zurich`",
     )
     paused_upon_creation: bool = Field(
         False, description="Whether new DAGs are paused when Airflow first sees them. The watchdog never is"
@@ -195,8 +197,16 @@ class Settings(NamesModel):
         4.00,
         ge=0,
         allow_inf_nan=False,
-        description="The price of one inference unit for one hour in USD, for the report",
+        description="The price of one inference unit for one hour in USD, for the report and the budget",
         json_schema_extra={"run": True},
+    )
+    max_cost_per_day: Budget | None = Field(
+        None,
+        description="How many USD models may cost per day; then nothing is started, and pictures stay queued. In the "
+        "section it limits the sum of all pipelines, in a pipeline's own options that pipeline. Empty: no limit",
+    )
+    max_cost_per_month: Budget | None = Field(
+        None, description="The same as `max_cost_per_day` per calendar month. Empty: no limit"
     )
     max_receives: int = Field(
         5,

@@ -12,6 +12,7 @@ from pydantic import Field
 from label_detection_core.config.model_types import UnknownModelError, model_of
 from label_detection_core.model.lease import Lease
 from label_detection_core.redaction import redact
+from label_detection_core.run.budget import Standing
 from label_detection_core.stored import Part
 
 #: AWS: ASCII, less than 100 characters, no control characters.
@@ -28,11 +29,17 @@ class Notice:
     body: str
 
 
+#: What a notice is about.
+Event = Literal[
+    "run_failed", "stop_failed", "found_on", "budget_reached", "watchdog_acted", "watchdog_failed", "digest"
+]
+
+
 class NoticeDocument(Part):
     """A notice as JSON, for a webhook."""
 
     schema_: Literal["label-detection-notice/1"] = Field(default="label-detection-notice/1", alias="schema")
-    event: Literal["run_failed", "stop_failed", "watchdog_acted", "watchdog_failed", "digest"]
+    event: Event
     subject: str
     text: str
     dag_id: str
@@ -189,6 +196,20 @@ def watchdog_failed(task: FailedTask, leases: list[Lease]) -> Notice:
             "Then remove the cause. The watchdog tries again every 10 minutes.",
         ],
         task.link,
+    )
+
+
+def budget_reached(dag_id: str, run_id: str, standing: Standing, base_url: str | None) -> Notice:
+    """A budget does not pay for another run. Sent once per day or month."""
+    return _notice(
+        f"Budget used up: {dag_id}",
+        ["A budget does not pay for another run, so no model is started. The pictures stay queued."],
+        [f"DAG: {dag_id}", f"Run: {run_id}", f"Budget: {standing}"],
+        [
+            f"If the pictures cannot wait, raise {standing.limit.option}: the next run then labels them.",
+            "Otherwise do nothing: runs go on by themselves in the next period.",
+        ],
+        _link(base_url, dag_id, run_id),
     )
 
 

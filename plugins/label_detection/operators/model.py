@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTerminated, AirflowTaskTimeout
 
-from label_detection import lag, leases, xcom
+from label_detection import lag, leases, ledger, xcom
 from label_detection.hooks import switch
 from label_detection.hooks.model import (
     ModelHook,
@@ -183,6 +183,7 @@ class StartModelOperator(StartsModel):
         if lease is None:
             lease = leases.take_lease(context, plan, start_asked=True)
         lease = self._arm(context, plan, lease, hook)
+        ledger.begin(lease, plan, (state.units if state.is_on else None) or plan.units)
         asked = self._ask(hook, state, lease, plan.units, plan.max_units)
         return xcom.Started(
             requested_at=lease.since,
@@ -221,6 +222,10 @@ class StopsModel(BaseOperator):
         lease = leases.own_lease(context, settings.model_arn)
         on_since = lease.since if lease and stopping.was_on else None
         stopped = xcom.Stopped(stopped_at=datetime.now(UTC), on_since=on_since, asked_at=stopping.asked_at)
+        if lease:
+            counts = stopping.was_on or self._was_started(context)
+            not_kept = ledger.end(lease, stopped.stopped_at if counts else lease.since, was_on=counts)
+            xcom.push_warning(context, not_kept)
         if lease and lease.start_asked and not stopping.was_on and not self._knows_start(context):
             self.log.info("the start request may still arrive: the lease and the switch stay for ten minutes more")
             leases.keep_for_late_start(lease)
@@ -236,6 +241,10 @@ class StopsModel(BaseOperator):
     @abstractmethod
     def _start_asked_at(self, context: Context, model_arn: str) -> datetime | None:
         """When this run sent its start request; None: it sent none."""
+
+    def _was_started(self, context: Context) -> bool:  # noqa: ARG002  # an override needs it
+        """Whether the time until now counts as the model's cost, if the model was found off."""
+        return True
 
     def _spare(self, context: Context, model_arn: str) -> None:
         """Check that no other run holds the model: a lost try of this task may still run during the next run.
@@ -296,3 +305,6 @@ class StopModelOperator(StopsModel):
             self.log.warning("cannot read the lease, so the time of the start request counts as now: %s", error)
             return datetime.now(UTC)
         return lease.since if lease and lease.start_asked else None
+
+    def _was_started(self, context: Context) -> bool:
+        return xcom.pull_started(context) is not None

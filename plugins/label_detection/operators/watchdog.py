@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowRuntimeError
 
-from label_detection import lag, leases, notifications, sightings
+from label_detection import lag, leases, ledger, notifications, sightings
 from label_detection.hooks import switch
 from label_detection.hooks.clients import brief_config
 from label_detection.hooks.model import hook_for
@@ -176,6 +176,7 @@ class StopExpiredModelsOperator(BaseOperator):
         self.log.log(WARNING if one.stopping.was_on else INFO, "%s", stopped)
         if not taken_over:
             switch.disarm(lease)
+        ledger.end(lease, stopped.at, was_on=one.stopping.was_on)
         if lease.kept_for_late_start and not one.stopping.was_on:  # as expected: nothing to report
             leases.end_lease(lease)
             return None

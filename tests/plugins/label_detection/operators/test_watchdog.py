@@ -228,7 +228,7 @@ def test_of_several_models_only_those_left_on_are_stopped(
     acted = watch()
     assert {entry["run_id"] for entry in acted} == {"expired", "deleted"}
     assert [aws.model(version)["status"] for version in ("", "2", "3")] == ["STOPPED", "STOPPED", "RUNNING"]
-    assert len(variables.values) == 1
+    assert len(variables.leases()) == 1
 
 
 def test_a_lease_that_was_taken_again_before_the_stop_keeps_its_model(
@@ -293,7 +293,7 @@ def test_a_variable_that_is_not_a_lease_is_named_and_the_other_models_are_stoppe
     else:
         watch()
     assert aws.model("2")["status"] == "STOPPED"
-    assert list(variables.values) == [name]
+    assert variables.leases() == [name]
 
 
 def test_a_model_that_is_off_and_was_taken_over_meanwhile_is_not_reported_as_left_on(

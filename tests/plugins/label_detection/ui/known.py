@@ -51,6 +51,10 @@ class Known(Airflow):
             for dag_id in (pipeline.dag_id, pipeline.backfill_dag_id):
                 self.default_args[dag_id] = json.loads(json.dumps(pipeline.default_args()))
 
+    def variables_with(self, prefix: str) -> dict[str, str]:
+        """The Variables whose names begin with a prefix."""
+        return {key: value for key, value in self.variables.items() if key.startswith(prefix)}
+
     def add_run(self, number: int, dag_id: str = DAG_ID, state: str = "success") -> str:
         """Add a run that was due `number` hours after `NOW`; return its id."""
         due, run_id = NOW + timedelta(hours=number), f"run {number}"
