@@ -100,6 +100,10 @@ def test_every_problem_has_one_line_of_its_own() -> None:
         pytest.param("max_model_minutes", "0", "greater than or equal to 0.01", id="no time for the model"),
         pytest.param("max_model_minutes", "721", "less than or equal to 720", id="model longer than 12 hours"),
         pytest.param("max_tasks", "2.5", "integer", id="half a task"),
+        pytest.param("analysis_pool", "gpu, parts", "one Airflow pool", id="two pools"),
+        pytest.param("analysis_pool", "p" * 257, "at most 256 letters", id="a pool's name that is too long"),
+        pytest.param("analysis_queue", "control,parts", "one Celery queue", id="two queues"),
+        pytest.param("control_queue", "the control queue", "one Celery queue", id="a queue's name with blanks"),
         pytest.param("price_per_unit_hour", "inf", "finite", id="infinite price"),
         pytest.param("watchdog_grace_minutes", "-1", "greater than or equal to 0", id="grace before the deadline"),
         pytest.param("sns_topic_arn", "alarms", "standard SNS topic", id="topic's name"),
@@ -169,6 +173,11 @@ _RIGHT_ALL_THE_SAME = {
     ("aws_conn_id", "a password"),
     ("aws_conn_id", "a short password"),
     ("aws_conn_id", "a token"),
+    *(
+        (option, what)
+        for option in ("analysis_pool", "analysis_queue", "control_queue")
+        for what in ("a password", "a token")
+    ),
 }
 
 

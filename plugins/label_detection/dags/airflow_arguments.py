@@ -31,3 +31,15 @@ def start_date(pipeline: Pipeline) -> datetime:
     """The start date, in the time zone of the schedule: Airflow evaluates cron in the time zone of the start date."""
     zone = pipeline.option("timezone")
     return datetime(2026, 1, 1, tzinfo=ZoneInfo(zone) if zone else None)  # None: Airflow's default_timezone
+
+
+def analysis_place(pipeline: Pipeline) -> dict[str, str]:
+    """`pool` and `queue` of the analysis tasks, as far as they are configured."""
+    found = {"pool": pipeline.option("analysis_pool"), "queue": pipeline.option("analysis_queue")}
+    return {argument: value for argument, value in found.items() if value}
+
+
+def control_place(*pipelines: Pipeline) -> dict[str, str]:
+    """`queue` of the tasks between the start of a model and its stop: of the first pipeline that has one."""
+    queues = (pipeline.option("control_queue") for pipeline in pipelines)
+    return next(({"queue": queue} for queue in queues if queue), {})

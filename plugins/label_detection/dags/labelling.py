@@ -33,7 +33,14 @@ from airflow.sdk import DAG, Asset, TriggerRule
 from label_detection import notifications
 from label_detection.assets import runs_of
 from label_detection.configuration import run_params
-from label_detection.dags.airflow_arguments import LONGER_THAN_ANY_WAIT, RUN_TYPES, max_active_tasks, start_date
+from label_detection.dags.airflow_arguments import (
+    LONGER_THAN_ANY_WAIT,
+    RUN_TYPES,
+    analysis_place,
+    control_place,
+    max_active_tasks,
+    start_date,
+)
 from label_detection.docs import dag_docs, tags, task_docs
 from label_detection.operators.images import AnalyseImagesOperator
 from label_detection.operators.model import StartModelOperator, StopModelOperator
@@ -68,10 +75,10 @@ def labelling(pipeline: Pipeline) -> None:
             **pipeline.default_args(),
         },
     ):
-        _tasks(runs_of(pipeline))
+        _tasks(runs_of(pipeline), analysis_place(pipeline), control_place(pipeline))
 
 
-def _tasks(runs: list[Asset]) -> None:
+def _tasks(runs: list[Asset], analysis: dict[str, str], control: dict[str, str]) -> None:
     wait_for_images = QueueDepthSensor(
         task_id=SENSE_TASK, doc_md=task_docs(QueueDepthSensor), execution_timeout=LONGER_THAN_ANY_WAIT
     )
@@ -80,15 +87,17 @@ def _tasks(runs: list[Asset]) -> None:
         task_id=START_TASK,
         doc_md=task_docs(StartModelOperator),
         execution_timeout=timedelta(minutes=40),  # it may have to wait until the model is off
+        **control,  # a retry must not wait for a slot either: the model may be on
     ).as_setup()
     wait_for_model = ModelRunningSensor(
-        task_id=WAIT_TASK, doc_md=task_docs(ModelRunningSensor), execution_timeout=LONGER_THAN_ANY_WAIT
+        task_id=WAIT_TASK, doc_md=task_docs(ModelRunningSensor), execution_timeout=LONGER_THAN_ANY_WAIT, **control
     ).as_setup()
     analyse_images = AnalyseImagesOperator.partial(
         task_id="analyse_images",
         doc_md=task_docs(AnalyseImagesOperator),
         map_index_template="{{ images | default('analysing') }}",
         execution_timeout=LONGER_THAN_ANY_WAIT,  # only a safety limit: the drain ends at the model's deadline
+        **analysis,
     ).expand(images_per_second=plan_run.output)
     stop_model = StopModelOperator(
         task_id=STOP_TASK,
@@ -97,6 +106,7 @@ def _tasks(runs: list[Asset]) -> None:
         priority_weight=STOP_FIRST,
         execution_timeout=timedelta(minutes=40),  # a model cannot be stopped while it is starting
         on_failure_callback=notifications.stop_failed,
+        **control,
     )
     write_report = WriteReportOperator(
         task_id="write_report",
