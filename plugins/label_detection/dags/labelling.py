@@ -27,6 +27,7 @@ cost. If the queue is empty, the run is skipped.
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from airflow.sdk import DAG, Asset, TriggerRule
 
@@ -39,6 +40,7 @@ from label_detection.dags.airflow_arguments import (
     analysis_place,
     control_place,
     max_active_tasks,
+    overtime,
     start_date,
 )
 from label_detection.docs import dag_docs, tags, task_docs
@@ -63,6 +65,7 @@ def labelling(pipeline: Pipeline) -> None:
         max_active_tasks=max_active_tasks(pipeline),
         is_paused_upon_creation=pipeline.option("paused_upon_creation"),
         allowed_run_types=RUN_TYPES,
+        deadline=overtime(pipeline),
         params=run_params(pipeline),
         doc_md=dag_docs(__doc__, pipeline),
         tags=tags(pipeline),
@@ -78,7 +81,7 @@ def labelling(pipeline: Pipeline) -> None:
         _tasks(runs_of(pipeline), analysis_place(pipeline), control_place(pipeline))
 
 
-def _tasks(runs: list[Asset], analysis: dict[str, str], control: dict[str, str]) -> None:
+def _tasks(runs: list[Asset], analysis: dict[str, Any], control: dict[str, Any]) -> None:
     wait_for_images = QueueDepthSensor(
         task_id=SENSE_TASK, doc_md=task_docs(QueueDepthSensor), execution_timeout=LONGER_THAN_ANY_WAIT
     )

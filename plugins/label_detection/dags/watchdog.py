@@ -74,7 +74,7 @@ def watchdog(prefix: str, pipelines: Iterable[Pipeline]) -> None:
         )
 
 
-def _queue(pipelines: Iterable[Pipeline]) -> dict[str, str]:
+def _queue(pipelines: Iterable[Pipeline]) -> dict[str, Any]:
     try:
         return control_place(*pipelines)
     except Exception:  # any error: the watchdog DAG must exist in every case
