@@ -118,6 +118,10 @@ def test_every_problem_has_one_line_of_its_own() -> None:
         pytest.param("digest_at", "8", "a time of day from 00:00 to 23:59", id="an hour"),
         pytest.param("digest_at", "24:00", "a time of day from 00:00 to 23:59", id="the 25th hour"),
         pytest.param("digest_at", "8:00", "a time of day from 00:00 to 23:59", id="one digit"),
+        pytest.param("analysis_pool", "gpu, parts", "one Airflow pool", id="two pools"),
+        pytest.param("analysis_pool", "p" * 257, "at most 256 letters", id="a pool's name that is too long"),
+        pytest.param("analysis_queue", "control,parts", "one Celery queue", id="two queues"),
+        pytest.param("control_queue", "the control queue", "one Celery queue", id="a queue's name with blanks"),
         pytest.param("price_per_unit_hour", "inf", "finite", id="infinite price"),
         pytest.param("watchdog_grace_minutes", "-1", "greater than or equal to 0", id="grace before the deadline"),
         pytest.param("sns_topic_arn", "alarms", "standard SNS topic", id="topic's name"),
@@ -188,6 +192,11 @@ _RIGHT_ALL_THE_SAME = {
         (option, what)
         for option in ("aws_conn_id", "slack_conn_id", "smtp_conn_id", "webhook_conn_id")
         for what in ("a password", "a short password", "a token")
+    ),
+    *(
+        (option, what)
+        for option in ("analysis_pool", "analysis_queue", "control_queue")
+        for what in ("a password", "a token")
     ),
 }
 

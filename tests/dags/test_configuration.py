@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import BaseOperator
 from airflow.serialization.serialized_objects import DagSerialization
 
 from label_detection_core.config.settings import Settings, environment_name, run_options
@@ -260,3 +261,31 @@ def test_the_example_is_scheduled_by_that_asset(monkeypatch: pytest.MonkeyPatch)
     assert bag.import_errors == {}
     stored = DagSerialization.from_dict(DagSerialization.to_dict(bag.dags["label_table"]))
     assert [asset.uri for _, asset in stored.timetable.asset_condition.iter_assets()] == ["s3://parts-out/runs"]
+
+
+CONTROL = {"start_model", "wait_for_model", "stop_model"}
+
+
+@pytest.mark.parametrize(
+    ("pool", "queue", "control"),
+    [
+        pytest.param(None, None, None, id="not set"),
+        pytest.param("gpu parts", "parts", "control", id="set"),
+        pytest.param("a, b", "a,b", "a b", id="wrong"),
+    ],
+)
+def test_the_options_place_the_analysis_and_all_that_stops_a_model(
+    monkeypatch: pytest.MonkeyPatch, pool: str | None, queue: str | None, control: str | None
+) -> None:
+    for option, value in (("analysis_pool", pool), ("analysis_queue", queue), ("control_queue", control)):
+        if value:
+            monkeypatch.setenv(environment_name(option), value)
+    is_right = queue == "parts"
+    dag, usual = parse(), BaseOperator(task_id="usual")
+    placed = {task.task_id: (task.pool, task.queue) for task in dag.tasks}
+    expected = dict.fromkeys(placed, (usual.pool, usual.queue))
+    if is_right:
+        expected |= {"analyse_images": ("gpu parts", "parts"), **dict.fromkeys(CONTROL, (usual.pool, "control"))}
+    assert placed == expected
+    (watchdog,) = DagBag(PROJECT / "dags").dags["label_detection_watchdog"].tasks
+    assert watchdog.queue == ("control" if is_right else usual.queue)

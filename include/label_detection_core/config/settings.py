@@ -22,11 +22,13 @@ from label_detection_core.config.option_types import (
     MODEL,
     Bucket,
     Budget,
+    CeleryQueue,
     ClassNames,
     Confidence,
     ConnectionId,
     MailAddresses,
     ModelArn,
+    PoolName,
     QueueUrl,
     ReadableClass,
     RoleArn,
@@ -192,6 +194,17 @@ class Settings(NamesModel):
         le=100,
         description="The most parallel `analyse_images` tasks of a run",
         json_schema_extra={"run": True},
+    )
+    analysis_pool: PoolName | None = Field(
+        None, description="The Airflow pool of the `analyse_images` tasks; it must exist. Empty: `default_pool`"
+    )
+    analysis_queue: CeleryQueue | None = Field(
+        None, description="The Celery queue of the `analyse_images` tasks. Empty: Airflow's default queue"
+    )
+    control_queue: CeleryQueue | None = Field(
+        None,
+        description="The Celery queue of the tasks that start and stop the model, and of the watchdog. A worker must "
+        "serve it. Empty: Airflow's default queue",
     )
     price_per_unit_hour: float = Field(
         4.00,

@@ -35,7 +35,7 @@ from airflow.sdk import DAG
 
 from label_detection import channels, digests, notifications
 from label_detection.configuration import WATCHED
-from label_detection.dags.airflow_arguments import RUN_TYPES
+from label_detection.dags.airflow_arguments import RUN_TYPES, control_place
 from label_detection.docs import TAG, task_docs, with_prefix
 from label_detection.operators.watchdog import StopExpiredModelsOperator
 from label_detection.xcom import STOP_FIRST
@@ -72,7 +72,16 @@ def watchdog(prefix: str, pipelines: Iterable[Pipeline]) -> None:
             priority_weight=STOP_FIRST,
             on_failure_callback=notifications.watchdog_failed,
             post_execute=digests.send_due,
+            **_queue(pipelines),
         )
+
+
+def _queue(pipelines: Iterable[Pipeline]) -> dict[str, Any]:
+    try:
+        return control_place(*pipelines)
+    except Exception:  # any error: the watchdog DAG must exist in every case
+        log.exception("the pipelines' options cannot be read")
+        return {}
 
 
 def _watched(pipelines: Iterable[Pipeline]) -> list[dict[str, Any]]:
