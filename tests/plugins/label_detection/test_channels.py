@@ -112,7 +112,7 @@ def test_a_webhook_gets_the_notice_as_json(web: Web) -> None:
 
 
 def test_slack_gets_the_notice_without_slacks_own_marks(web: Web) -> None:
-    pytest.importorskip("airflow.providers.slack", reason="the provider for Slack is not installed")
+
     channels.send({"slack_conn_id": "slack"}, NOTICE, document)
     ((path, body),) = web.received
     assert path == "/services/T0/B0/secret"
