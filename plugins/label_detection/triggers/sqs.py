@@ -121,6 +121,7 @@ class StartRuleTrigger(BaseEventTrigger):
         name = lease_name(self.model_arn)
         value = Variable.get(name, default=None)
         try:
-            return bool(value) and lease_of(name, str(value)).until > datetime.now(UTC)
+            lease = lease_of(name, str(value)) if value else None
         except ValueError:  # a person has edited the variable
             return False
+        return lease is not None and not lease.kept_for_late_start and not lease.has_expired(datetime.now(UTC))
