@@ -1,10 +1,11 @@
-"""Pauses a pipeline's DAG after a series of failed runs. Airflow's scheduler calls this when a run has failed.
+"""What only Airflow's scheduler can do: pause a pipeline's DAG after a series of failed runs, and look for pools.
 
 The DAG argument `max_consecutive_failed_dag_runs` would count runs that found an empty queue as good ones.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,15 @@ log = logging.getLogger(__name__)
 
 
 @hookimpl
+def on_dag_run_running(dag_run: DagRun) -> None:
+    """Name the pools of the run's tasks that do not exist. An error is only logged."""
+    try:
+        _look_for_pools(dag_run)
+    except Exception:  # the scheduler must go on
+        log.exception("cannot look for the pools of %s", dag_run.dag_id)
+
+
+@hookimpl
 def on_dag_run_failed(dag_run: DagRun) -> None:
     """Pause the DAG if this run ends a series of `pause_after_failed_runs`. An error is only logged."""
     try:
@@ -26,15 +36,42 @@ def on_dag_run_failed(dag_run: DagRun) -> None:
         log.exception("cannot tell whether %s has failed too often", dag_run.dag_id)
 
 
-def _end_series(dag_run: DagRun) -> None:
-    from sqlalchemy.orm import object_session  # every Airflow process imports this module
-
-    from label_detection.configuration import pipeline_of
-    from label_detection.docs import TAG
+def _labelling_dag(dag_run: DagRun) -> Any:
+    """The DAG of a run, if it is one of a pipeline; else None."""
+    from label_detection.docs import TAG  # every Airflow process imports this module
 
     dag: Any = dag_run.dag
-    session = object_session(dag_run)
-    if dag is None or session is None or TAG not in dag.tags or not {_SENSE, _REPORT} <= dag.task_dict.keys():
+    is_ours = dag is not None and TAG in dag.tags and {_SENSE, _REPORT} <= dag.task_dict.keys()
+    return dag if is_ours else None
+
+
+def _look_for_pools(dag_run: DagRun) -> None:
+    from airflow.models.pool import Pool
+    from airflow.models.variable import Variable
+    from sqlalchemy import delete, select
+    from sqlalchemy.orm import object_session
+
+    from label_detection.pools import DESCRIPTION, missing_pools_name
+
+    dag, session = _labelling_dag(dag_run), object_session(dag_run)
+    if dag is None or session is None:
+        return
+    pools = {task_id: task.pool for task_id, task in dag.task_dict.items()}
+    known = {*session.scalars(select(Pool.pool))}
+    missing = {task_id: pool for task_id, pool in pools.items() if pool not in known}
+    name = missing_pools_name(dag_run.dag_id)
+    session.execute(delete(Variable).where(Variable.key == name))
+    if missing:
+        session.add(Variable(key=name, val=json.dumps(missing), description=DESCRIPTION))
+
+
+def _end_series(dag_run: DagRun) -> None:
+    from sqlalchemy.orm import object_session
+
+    from label_detection.configuration import pipeline_of
+
+    dag, session = _labelling_dag(dag_run), object_session(dag_run)
+    if dag is None or session is None:
         return
     most = pipeline_of(dag.default_args).option("pause_after_failed_runs")
     if most and _series(session, dag_run, most) >= most:

@@ -128,7 +128,7 @@ def _failed_task(context: Context) -> FailedTask:
 def _model(context: Context) -> tuple[str | None, Lease | None, bool]:
     """ARN of the run's model, the run's lease on it or None, and whether the lease is known."""
     ti, found = context["ti"], _all_leases()
-    own = [lease for lease in found.leases if lease.is_of(ti.dag_id, ti.run_id)]
+    own = [lease for lease in found.leases if lease.is_of(ti.dag_id, ti.run_id) and not lease.kept_for_late_start]
     return (own[0].model_arn, own[0], True) if own else (read_option("model_arn", context), None, not found.problems)
 
 

@@ -26,7 +26,7 @@ from airflow.sdk.serde import deserialize, serialize
 from botocore.config import Config
 from botocore.loaders import JSONFileLoader
 
-from label_detection import history, leases, ledger, series, sightings, waiting, xcom
+from label_detection import history, leases, ledger, pools, series, sightings, waiting, xcom
 from label_detection.hooks.model import ModelHook, hook_for
 from label_detection.operators import model as model_operators
 from label_detection.operators.images import DrainsQueue
@@ -205,6 +205,7 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> Variables:
     monkeypatch.setattr(leases, "Variable", stand_in)
     monkeypatch.setattr(history, "Variable", stand_in)
     monkeypatch.setattr(waiting, "Variable", stand_in)
+    monkeypatch.setattr(pools, "Variable", stand_in)
     monkeypatch.setattr(series, "Variable", stand_in)
     monkeypatch.setattr(sightings, "Variable", stand_in)
     monkeypatch.setattr(sqs_triggers, "Variable", stand_in)

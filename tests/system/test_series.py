@@ -15,12 +15,13 @@ from sandbox.aws_clients import client
 from sandbox.waiting import wait_until
 from sandbox.world import WorldOptions
 from tests.seed import SEED
+from tests.system.conftest import make_place
 from tests.system.test_pipelines import PipelinesWorld
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("series")]
 
 PAUSE_AFTER = 3
-GOOD, BROKEN = "label_detection__good", "label_detection__broken"
+GOOD, BROKEN, POOLLESS = (f"label_detection__{name}" for name in ("good", "broken", "poolless"))
 
 
 class SeriesWorld(PipelinesWorld):
@@ -36,6 +37,11 @@ class SeriesWorld(PipelinesWorld):
         sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint="arn:aws:sqs:us-east-1:123456789012:notices")
         self.pipelines = {
             "good": {"pause_after_failed_runs": 1},
+            "poolless": {
+                **self._place("poolless"),
+                "model_arn": self.control("model/3")["arn"],
+                "analysis_pool": "never_made",
+            },
             "broken": {
                 **self._place("torn"),
                 "model_arn": self.control("model/2")["arn"],
@@ -61,15 +67,16 @@ class SeriesWorld(PipelinesWorld):
                 self.sqs.delete_message(QueueUrl=self.notices, ReceiptHandle=message["ReceiptHandle"])
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[SeriesWorld]:
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeriesWorld]:
+    tmp_path = make_place(tmp_path_factory, "series")
     options = WorldOptions(
         settings={"schedule": "", "wait_minutes": "0"},
-        aws={"start-seconds": "1", "stop-seconds": "1", "more-models": "1", "seed": str(SEED)},
+        aws={"start-seconds": "1", "stop-seconds": "1", "more-models": "2", "seed": str(SEED)},
         environment={environment_name("pipelines"): str(tmp_path / "pipelines.yaml")},
     )
     with SeriesWorld(tmp_path / "world", options) as world:
-        for dag_id in (GOOD, BROKEN, "label_detection_watchdog"):
+        for dag_id in (GOOD, BROKEN, POOLLESS, "label_detection_watchdog"):
             world.api.wait_for_dag(dag_id, check=world.check)
         world.control("oddities", "DELETE")
         yield world
@@ -107,3 +114,18 @@ def test_a_permission_that_breaks_costs_three_starts_and_sends_one_notice(world:
     assert run(BROKEN) == "success"
     assert world.keys(world.option("broken", "source_bucket")) == set(), "no picture may be lost"
     assert not world.is_paused(BROKEN)
+
+
+def test_a_pool_that_does_not_exist_is_one_error_and_not_a_task_that_never_runs(
+    world: SeriesWorld, picture: bytes
+) -> None:
+    world.s3.put_object(Bucket="poolless-source", Key="1.png", Body=picture)
+    world.control("queues", "DELETE")
+    run_id = world.api.trigger(POOLLESS)
+    assert world.api.wait_for_run(POOLLESS, run_id, 240, world.check) == "failed"
+    log = world.api.log(POOLLESS, run_id, "wait_for_images", 1)
+    assert "pipelines: poolless: analysis_pool: Airflow has no pool 'never_made'; create it" in log
+    world.api.call("POST", "/pools", {"name": "never_made", "slots": 2})
+    run_id = world.api.trigger(POOLLESS)
+    assert world.api.wait_for_run(POOLLESS, run_id, 240, world.check) == "success"
+    assert world.keys("poolless-source") == set()

@@ -92,7 +92,7 @@ class StartsModel(BaseOperator):
         An expired lease is not used: it means that a person has cleared the task later, to start the model again.
         """
         lease = leases.own_lease(context, model_arn)
-        if lease is None or lease.has_expired(datetime.now(UTC)):
+        if lease is None or lease.kept_for_late_start or lease.has_expired(datetime.now(UTC)):
             return None
         if state.is_on:
             self.log.info("the model is %s already: adopted", state)
@@ -256,7 +256,7 @@ class StopsModel(BaseOperator):
         except Exception as error:  # noqa: BLE001  # any error: it must not prevent the stop
             self.log.warning("cannot read the lease, stopping the model without it: %s", error)
             return
-        ours = held is None or held.is_of(context["ti"].dag_id, context["ti"].run_id)
+        ours = held is None or held.kept_for_late_start or held.is_of(context["ti"].dag_id, context["ti"].run_id)
         if held and not ours and not held.has_expired(datetime.now(UTC)):
             raise TakenOverError(f"the model is held by {held.dag_id}, run {held.run_id}, until {held.until}")
 

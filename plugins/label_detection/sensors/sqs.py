@@ -9,7 +9,7 @@ from airflow.sdk import BaseSensorOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from botocore.exceptions import ClientError
 
-from label_detection import leases, preflight, waiting
+from label_detection import leases, pools, preflight, waiting
 from label_detection.configuration import option_place, read_settings
 from label_detection.hooks.clients import sqs_client
 from label_detection.hooks.model import model_hook
@@ -52,6 +52,7 @@ class QueueDepthSensor(BaseSensorOperator):
     def execute(self, context: Context) -> int:
         """Number of messages that wait. Defers when there are none yet."""
         settings = self.settings = read_settings(context)
+        pools.check_pools(context)
         preflight.check_queue(settings, option_place(context))
         depth = _look(context, settings)
         if depth.visible or not settings.wait_minutes:

@@ -42,7 +42,8 @@ def model(asked: Airflow, settings: Settings, state: ModelState | None, state_pr
         left = "its start request arrived after its stop" if state and state.is_on else None
     else:
         left = _why_left(asked, held) if held else None
-    facts = held.model_dump(mode="json", include={"dag_id", "run_id", "since", "until"}) if held else None
+    is_held = held is not None and not held.kept_for_late_start
+    facts = held.model_dump(mode="json", include={"dag_id", "run_id", "since", "until"}) if held and is_held else None
     return {
         "model": settings.model_arn,
         "state": _facts(state) if state else None,

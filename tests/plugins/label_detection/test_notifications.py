@@ -243,3 +243,13 @@ def test_a_notice_says_nothing_of_a_pause_that_will_not_come(
     notifications.run_failed(failed_run("first"))
     ((_, text),) = configured.published()
     assert "paused" not in text
+
+
+def test_a_lease_that_is_kept_for_a_late_start_does_not_break_a_series(
+    aws: Aws, variables: Variables, configured: Topic
+) -> None:
+    for run_id in ("first", "second"):
+        variables.put_lease(lease_of(aws, run_id).kept(datetime.now(UTC)))
+        notifications.run_failed(failed_run(run_id))
+    ((subject, _),) = configured.published()
+    assert "MAY BE ON" not in subject

@@ -242,3 +242,16 @@ def test_at_its_time_out_a_task_keeps_airflows_own_exception() -> None:
         raise AirflowTaskTimeout
     except AirflowTaskTimeout:  # as Airflow does
         task.on_kill()
+
+
+def test_a_start_that_is_cleared_after_its_stop_takes_a_lease_of_its_own(
+    aws: Aws, planned: Run, variables: Variables
+) -> None:
+    lease = variables.lease(aws.settings)
+    assert lease is not None
+    variables.put_lease(lease.model_copy(update={"start_asked": True}).kept(datetime.now(UTC)))
+    start(planned)
+    taken = variables.lease(aws.settings)
+    assert taken is not None
+    assert not taken.kept_for_late_start
+    assert taken.until > datetime.now(UTC) + timedelta(minutes=30)

@@ -116,6 +116,7 @@ class Moment:
 
 HELD: dict[str, Any] = {}
 OVER = {"until": NOW}
+KEPT = {"kept_for_late_start": True}
 MOMENTS = {
     "off, without a lease": Moment("STOPPED"),
     "taken a moment ago": Moment("STOPPED", lease=HELD, just_now=True),
@@ -146,6 +147,8 @@ MOMENTS = {
         "RUNNING", "stop_model has been queued", HELD, tasks={"stop_model": "queued"}
     ),
     "on, before a retry": Moment("RUNNING", "", HELD, tasks={"analyse_images": "up_for_retry"}),
+    "off, kept for a late start": Moment("STOPPED", "", KEPT, "failed", {"stop_model": "success"}),
+    "on, its start came late": Moment("RUNNING", "arrived after its stop", KEPT, "failed", {"stop_model": "success"}),
     "off, no task active": Moment("STOPPED", "The model is off", HELD, tasks={"plan_run": "success"}),
     "cannot be started": Moment(
         "TRAINING_FAILED", "No run can start this model: its state is TRAINING_FAILED (its training"
