@@ -81,7 +81,7 @@ def test_the_triggerer_stops_the_model_when_no_worker_does(pipeline: Pipeline, p
         "full",
         pipeline.world.check,
     )
-    # The last analysis task leaves its slot to `stop_model`, by priority; so the foreign tasks' pool gets smaller too.
+    # By priority, `stop_model` would get the slot that the analysis leaves. A smaller pool keeps it from that.
     at = time.time()
     api.call("PATCH", "/pools/default_pool", {"slots": 1}, update_mask="slots")
     until = datetime.fromisoformat(json.loads(leases(pipeline)[0])["until"]).timestamp()
@@ -90,7 +90,7 @@ def test_the_triggerer_stops_the_model_when_no_worker_does(pipeline: Pipeline, p
     assert pipeline.states(run_id)["stop_model"] == ["scheduled"]
     wait_until(lambda: not leases(pipeline), 60, "the end of the lease", pipeline.world.check)
     row = FaultResult(
-        "foreign tasks take every slot, and keep it",
+        "foreign tasks take all slots, and no task of the run is started any more",
         Layer.TRIGGERER.words,
         Layer.TRIGGERER.bound,
         "the end of the lease",
