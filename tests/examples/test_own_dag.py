@@ -51,7 +51,7 @@ def executed(dag: DAG, run: Run, task_id: str) -> Any:
         return run.execute(task, context)
     except TaskDeferred as deferral:
         trigger: Any = deferral.trigger
-        event: Any = events_of(trigger, within=20)[0]
+        event: Any = events_of(trigger, within=60)[0]
         return event.xcoms["return_value"]
 
 

@@ -50,7 +50,7 @@ def test_a_model_that_is_off_is_started_with_the_plans_units(
     plan = run.plan(aws.settings, units=3)
     before = datetime.now(UTC)
     started = start(run)
-    assert aws.model()["status"] == "STARTING"
+    assert aws.is_started
     assert aws.model()["units"] == aws.calls.units(3)
     assert (started.units, started.adopted) == (3, False)
     assert before <= started.requested_at <= datetime.now(UTC)
@@ -122,7 +122,7 @@ def test_a_start_whose_answer_was_lost_is_adopted_by_the_retry(aws: Aws, run: Ru
     aws.fail_model("start", **lost)
     with pytest.raises(ClientError, match="SomethingElse"):
         start(run)
-    assert aws.model()["status"] == "STARTING"
+    assert aws.is_started
     started = start(run)
     assert (started.adopted, started.units) == (True, aws.calls.units(2))
     assert starts(aws, seen) == 1

@@ -251,21 +251,21 @@ def test_a_lease_that_was_taken_again_before_the_stop_keeps_its_model(
 
 
 def test_a_run_that_starts_the_model_while_the_watchdog_waits_for_its_end_keeps_it(
-    aws: Aws, variables: Variables, watch: Watch, hook: ModelHook
+    aws: Aws, variables: Variables, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aws.put_model("RUNNING")
     variables.put_lease(lease_on(aws, minutes=-1))
     taken = lease_on(aws, run_id="r2")
+    hooks = hook_class(aws.settings.model)
+    stop = hooks.stop
 
-    def start_anew() -> None:
-        wait_until(lambda: aws.model()["status"] == "STOPPING", 30, "the model to be stopping", every=0.02)
+    def stop_and_start_anew(self: Any) -> None:
+        stop(self)
         variables.put_lease(taken)
         aws.put_model("RUNNING")
 
-    other = threading.Thread(target=start_anew)
-    other.start()
+    monkeypatch.setattr(hooks, "stop", stop_and_start_anew)
     assert watch() == []
-    other.join()
     assert aws.model()["status"] == "RUNNING"
     assert variables.lease(aws.settings) == taken
 
