@@ -45,13 +45,13 @@ PYTHON ?= $(shell for python in python3.12 python3.11 python3.13 python3 python;
 	then echo $$python; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: aws-check help setup demo test test-fast test-other test-newest test-mwaa test-wheel test-localstack test-docs docs faults compose bench package wheel pictures env configure up down lint lock constraints move
+.PHONY: aws-check help setup demo test test-fast test-other test-newest test-mwaa test-wheel test-localstack test-docs docs faults compose bench economics package wheel pictures env configure up down lint lock constraints move
 
 # The settings of your own Airflow, AWS account and Python do not reach the commands,
 unexport $(filter AIRFLOW% _AIRFLOW% AWS_% BOTO% MOTO_% PYTHON% PIP_TARGET PIP_PREFIX PIP_USER,$(.VARIABLES))
 
 # but for those that call your own AWS account.
-$(foreach name,$(filter AWS_%,$(.VARIABLES)),$(eval configure aws-check: export $(name) := $$($(name))))
+$(foreach name,$(filter AWS_%,$(.VARIABLES)),$(eval configure aws-check economics: export $(name) := $$($(name))))
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -114,6 +114,9 @@ compose: setup ## run the services of docker-compose.yaml without Docker, and ki
 
 bench: setup ## measure speed, cost and scale, in about 90 minutes. PARTS="parse pace": only these parts. RUNS=n: repetitions. Needs Postgres
 	@PYTHONPATH=plugins:include $(BIN)/python -m bench $(PARTS) $(if $(RUNS),--runs $(RUNS))
+
+economics: setup ## replay when pictures arrived: what each schedule and start rule would have cost, as a table and a plot. BUCKET=name: from the runs of this final bucket. FOLDER=path: from a copy of its runs/. ARGS="--rule 200:240": see docs/cost.md
+	@PYTHONPATH=include $(BIN)/python -m deploy.economics $(if $(BUCKET),--bucket '$(BUCKET)') $(FOLDER) $(ARGS)
 
 package: setup ## build the files for Amazon MWAA into dist/mwaa/
 	@$(BIN)/python -m deploy.release.mwaa

@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import airflow_cost, alone, kinds, measures, model_time, pages
+from bench import airflow_cost, alone, economics, kinds, measures, model_time, pages
 from bench.measured_world import MeasuredWorld, measured_world
 from sandbox.environment import PROJECT, clean_own
 from sandbox.processes import signals_raise
@@ -46,6 +46,11 @@ def _pages(here: MeasuredWorld, runs: int) -> Samples:
     for _ in range(runs):
         for images in pages.IMAGES:
             yield pages.measure(here, images)
+
+
+def _economics(here: MeasuredWorld, runs: int) -> Samples:  # noqa: ARG001  # the sizes are the repetitions
+    for images, units in economics.SIZES:
+        yield economics.measure(here, images, units)
 
 
 def _rate(aws: alone.Aws, runs: int) -> Samples:
@@ -86,6 +91,7 @@ ON_AIRFLOW: dict[str, Callable[[MeasuredWorld, int], Samples]] = {
     "scale": _scale,
     "model": _model,
     "pages": _pages,
+    "economics": _economics,
 }
 ON_AWS: dict[str, Callable[[alone.Aws, int], Samples]] = {
     "rate": _rate,
@@ -145,6 +151,7 @@ def _table() -> list[measures.Measure]:
         *alone.rows(samples),
         *kinds.rows(samples["kinds"]),
         *pages.rows(samples["pages"]),
+        *economics.rows(samples["economics"]),
     ]
     found = measured if all(samples.values()) else measures.merged(measured, measures.read())
     measures.write(found)

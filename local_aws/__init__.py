@@ -55,8 +55,8 @@ Control pages: plain JSON over HTTP, without a login, for tests and exploration.
     TRAINING_COMPLETED, STARTING, RUNNING, FAILED, STOPPING and STOPPED. If the state needs an endpoint and the
     SageMaker model has none, one is created, with the name of its last endpoint or of the config.
     ``{"start_outcome": "FAILED"}`` makes every later start end in FAILED instead of RUNNING, until a PUT sets it back
-    to ``"RUNNING"``. ``{"rate", "latency"}`` replace the command line's ``--rate`` and ``--latency`` from now on. Each
-    key is optional.
+    to ``"RUNNING"``. ``{"rate", "latency", "start_seconds", "stop_seconds"}`` replace the command-line options with
+    these names from now on; a start or a stop that has begun keeps its time. Each key is optional.
 ``GET /_local/models``
     a list of all models, each as on ``/_local/model``.
 ``GET``, ``PUT``, ``DELETE /_local/faults``

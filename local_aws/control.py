@@ -17,7 +17,8 @@ from local_aws.scheduler.models import Fired
 from local_aws.sqs.models import LocalQueue
 
 PREFIX = "/_local/"
-_MODEL_MEMBERS = ("status", "message", "start_outcome", "rate", "latency")
+_MODEL_NUMBERS = ("rate", "latency", "start_seconds", "stop_seconds")
+_MODEL_MEMBERS = ("status", "message", "start_outcome", *_MODEL_NUMBERS)
 
 
 class BadRequestError(ValueError):
@@ -164,7 +165,7 @@ def _put_model(model: ModelLife, value: Any) -> None:
             raise BadRequestError(f"a model has no member {name!r}: use {', '.join(_MODEL_MEMBERS)}")
     if not isinstance(value.get("message"), str | None):
         raise BadRequestError("message must be a text")
-    numbers = {name: _number(name, value[name]) for name in ("rate", "latency") if name in value}
+    numbers = {name: _number(name, value[name]) for name in _MODEL_NUMBERS if name in value}
     states = {name: _state(name, value[name], model) for name in ("status", "start_outcome") if name in value}
     if "start_outcome" in states:
         model.start_outcome = states["start_outcome"]

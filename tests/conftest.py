@@ -74,6 +74,11 @@ class Aws:
         found: dict[str, Any] = self.control(f"model/{version or self.calls.page}")
         return found
 
+    @property
+    def is_started(self) -> bool:
+        """Whether the settings' model is starting. On a busy machine it may have become RUNNING meanwhile."""
+        return self.model()["status"] in {"STARTING", "RUNNING"}
+
     def change_model(self, **change: object) -> None:
         """Change how the settings' model behaves."""
         self.control(f"model/{self.calls.page}", "PUT", change)
@@ -179,7 +184,7 @@ def _aws_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
         yield aws
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def _connect(env_file: Path) -> Aws:

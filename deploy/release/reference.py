@@ -14,10 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from label_detection_core.drain.journal_line import JournalLine
 from label_detection_core.labelling.documents import LabelDocument, RejectedImage, RejectedMessage
+from label_detection_core.model.ledger import Entry
 from label_detection_core.run.stored_report import StoredReport
-from label_detection_core.stored import Schema, Stored
+from label_detection_core.stored import Schema
 
 PROJECT = Path(__file__).resolve().parents[2]
 DOCS = PROJECT / "docs"
@@ -97,7 +100,12 @@ def stored_report() -> str:
     return _fields(StoredReport)
 
 
-def _fields(model: type[Stored]) -> str:
+def ledger_entry() -> str:
+    """The fields of an entry of a model's ledger of costs."""
+    return _fields(Entry)
+
+
+def _fields(model: type[BaseModel]) -> str:
     schema = model.model_json_schema(mode="serialization", schema_generator=Schema)
     rows = [f"| `{name}` | {kind} | {text} |" for name, kind, text in _rows(schema, schema.get("$defs", {}), "")]
     return "\n".join(["| field | type | |", "|---|---|---|", *rows])

@@ -12,4 +12,4 @@ All packages may import `aws_errors`, `redaction` and `stored` (the base classes
 """
 
 #: The version of this package, the same as in pyproject.toml. Stored files contain it.
-__version__ = "1.0.0"
+__version__ = "1.1.0"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from configparser import InterpolationError
+from datetime import UTC, datetime, tzinfo
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from airflow.sdk import Param
 from airflow.sdk.configuration import conf
@@ -21,7 +23,7 @@ from label_detection_core.config.settings import PIPELINES, SECTION, OptionPlace
 from label_detection_core.redaction import shown
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import DAG, Context
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +70,14 @@ def read_settings(context: Context) -> Settings:
         raise AirflowFailException(f"the configuration has missing or wrong options:\n{error}") from None
 
 
+def zone_of(settings: Settings) -> tzinfo:
+    """The time zone of the schedule and of the budget's day and month: `timezone`, or Airflow's default."""
+    name: str = settings.timezone or conf.get("core", "default_timezone")
+    if name == "system":
+        return datetime.now().astimezone().tzinfo or UTC
+    return ZoneInfo(name.upper() if name == "utc" else name)
+
+
 def option_place(context: Context) -> OptionPlace:
     """Where the options of this run are set, for error messages."""
     return run_pipeline(context).place
@@ -78,11 +88,15 @@ def read_option(option: str, context: Context | None = None) -> str | None:
     return (run_pipeline(context) if context else pipeline_of({})).right().get(option) or None
 
 
+def watched_pipelines(dag: DAG | None) -> list[Pipeline]:
+    """All pipelines of a watchdog's DAG, with the options that it needs of them."""
+    found = dag.default_args.get(WATCHED, []) if dag else []
+    return [pipeline_of(default_args) for default_args in found or [{}]]
+
+
 def read_topics(context: Context) -> dict[str | None, str]:
     """SNS topic ARN to connection id, of all pipelines of a watchdog. The key None: a pipeline without a topic."""
-    dag = context.get("dag")
-    found = dag.default_args.get(WATCHED, []) if dag else []
-    all_right = [pipeline_of(default_args).right() for default_args in found or [{}]]
+    all_right = [pipeline.right() for pipeline in watched_pipelines(context.get("dag"))]
     return {right.get("sns_topic_arn"): right.get("aws_conn_id") or "aws_default" for right in all_right}
 
 

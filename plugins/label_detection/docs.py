@@ -80,7 +80,7 @@ def _value(pipeline: Pipeline, option: str, right: str | None) -> str:
     described = Settings.model_fields[option]
     if right is None and (option in pipeline.own.wrong or pipeline.read(option) is not None):
         return "**wrong**"
-    if option == "aws_conn_id" and right and not _CONNECTION_ID.fullmatch(right):  # a whole connection, not its id
+    if option.endswith("_conn_id") and right and not _CONNECTION_ID.fullmatch(right):  # a whole connection, not its id
         return "…"
     if right:
         return f"`{shown(right)[:_VALUE_LIMIT].replace('`', ' ').replace('|', chr(92) + '|')}`"

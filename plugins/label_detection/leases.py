@@ -140,6 +140,15 @@ def end_lease(lease: Lease) -> None:
         Variable.delete(lease_name(lease.model_arn))
 
 
+def keep_for_late_start(lease: Lease) -> None:
+    """Keep a lease for ten minutes after its run has ended, unless another one has replaced it.
+
+    If the start request of the run arrives meanwhile, the watchdog finds the lease and stops the model.
+    """
+    if read_lease(lease.model_arn) == lease:
+        put_lease(lease.kept(datetime.now(UTC)))
+
+
 def _is_abandoned(value: str) -> bool:
     try:
         return Lease.model_validate_json(value).seems_abandoned(datetime.now(UTC))

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from airflow.sdk.exceptions import AirflowFailException
 from botocore.exceptions import ClientError
 
+from label_detection import channels
 from label_detection.hooks.clients import s3_client
 from label_detection.hooks.model import hook_class
 from label_detection_core import aws_errors
@@ -34,7 +35,7 @@ _QUEUE_HOSTS = (re.compile(rf"(?:.+\.)?sqs(?:-fips)?\.{_REGION}\..+"), re.compil
 def check_modules(settings: Settings) -> None:
     """Import the modules that the tasks and the triggerer need later, while the model is on.
 
-    :raises AirflowFailException: when a module cannot be imported.
+    :raises AirflowFailException: when a module cannot be imported, or the notifier of a channel that is set.
     """
     for module in ("aiobotocore", settings.model.type.hook.rpartition(".")[0]):
         try:
@@ -46,6 +47,8 @@ def check_modules(settings: Settings) -> None:
                 f"{_PACKAGES.get(missing, missing)} from requirements.txt on the workers and the triggerer; on Amazon "
                 "MWAA, look for pip's error in the log of the requirements installation"
             ) from error
+    if missing_notifiers := channels.missing_packages(settings.model_dump()):
+        raise AirflowFailException("\n".join(missing_notifiers))
 
 
 def check_queue(settings: Settings, place: OptionPlace) -> None:

@@ -20,7 +20,7 @@ class Waits:
         within 3 to 4 seconds.
     :param patience: nothing but throttling, 5xx and lost connections for this long fails a stop. The teardown's six
         tries bear this for about twelve minutes together; then the watchdog continues.
-    :param stuck: a run with no task at work for this long is given up by the watchdog.
+    :param stuck: a run without an active task is watched for this long before the watchdog gives it up.
     :param stuck_look: between two looks at the tasks of such a run.
     :param each_stop: the watchdog leaves a model that is not off after this long to its next run, because it must look
         at the others too.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench import airflow_cost, alone, kinds, model_time, pages
+from bench import airflow_cost, alone, economics, kinds, model_time, pages
 from bench.drain_process import Orders
 from bench.measures import Measure
 from bench.usage import Usage
@@ -136,3 +137,12 @@ def test_a_large_runs_pages_are_compared_with_a_small_ones() -> None:
     assert by_name(rows, "memory after 50,000 images, divided by that after 50").values == (1.2, 2.0)
     assert not by_name(rows, "memory after 50,000 images, divided by that after 50").is_kept
     assert pages.rows([]) == []
+
+
+def test_the_replayed_cost_is_compared_with_each_measured_run() -> None:
+    samples = json.loads((PROJECT / "tests" / "core" / "measured_runs.json").read_text())
+    rows = economics.rows(samples)
+    assert len([row for row in rows if "error of the replayed cost" in row.what and row.is_kept]) == len(samples) == 5
+    assert by_name(rows, "200 pictures or 4 hours: cost").median < by_name(rows, "two hours: cost").median
+    samples[0]["report"]["model"]["cost_usd"] *= 2
+    assert not by_name(economics.rows(samples), "1 image(s), 1 unit(s)").is_kept

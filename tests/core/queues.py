@@ -85,5 +85,5 @@ def delay(aws: Aws, seconds: int) -> None:
     aws.sqs.set_queue_attributes(QueueUrl=aws.settings.queue_url, Attributes={"DelaySeconds": str(seconds)})
 
 
-def wait_for(condition: Any, seconds: float = 10) -> None:
+def wait_for(condition: Any, seconds: float = 60) -> None:
     wait_until(condition, seconds, "what the test waits for", every=0.02)

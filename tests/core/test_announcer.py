@@ -188,7 +188,7 @@ def test_after_a_kill_in_the_middle_no_picture_is_left_out_and_few_are_sent_twic
     aws.fail("sqs", "SendMessageBatch", key="0600.png", when=when, delay=30, times=1)
     places = (aws.settings.source_bucket, aws.settings.final_bucket, aws.settings.queue_url)
     attempt = subprocess.Popen([sys.executable, "-c", _ATTEMPT, *places, chunk.model_dump_json()], cwd=PROJECT)
-    wait_for(lambda: not aws.control("faults"), 30)
+    wait_for(lambda: not aws.control("faults"))
     wait_for(lambda: aws.depth()[0] == (610 if when == "after" else 600))
     attempt.send_signal(signal.SIGKILL)
     attempt.wait(10)

@@ -31,12 +31,12 @@ def test_a_large_image_is_not_overtaken_by_small_ones_that_would_fit() -> None:
     budget, order = ByteBudget(10), list[int]()
     with budget.room(6):
         large = holder(budget, 8, order)
-        wait_until(lambda: waiting(budget) == 1, 5, "the large one to wait")
+        wait_until(lambda: waiting(budget) == 1, 30, "the large one to wait")
         small = holder(budget, 1, order)
-        wait_until(lambda: waiting(budget) == 2, 5, "the small one to wait")
+        wait_until(lambda: waiting(budget) == 2, 30, "the small one to wait")
         assert order == []
     for thread in (large, small):
-        thread.join(5)
+        thread.join(30)
     assert order == [8, 1]
 
 
@@ -53,14 +53,14 @@ def test_two_images_larger_than_announced_do_not_wait_for_each_other() -> None:
 
     def grow() -> None:
         with budget.room(5) as room:
-            done.wait(5)
+            done.wait(30)
             room.resize(9)
 
     threads = [threading.Thread(target=grow) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(5)
+        thread.join(30)
     assert not any(thread.is_alive() for thread in threads)
 
 

@@ -25,6 +25,6 @@ def test_secrets_are_removed(text: str, says: str) -> None:
 @pytest.mark.parametrize("part", ["a.", "a-a.", "x://", "authorization ", "signature="])
 def test_a_long_text_takes_no_longer_than_its_length(part: str) -> None:
     """A key or a message can hold any text, and errors repeat it."""
-    text, began = part * 50_000, time.monotonic()
+    text, began = part * 50_000, time.thread_time()
     redact(text)
-    assert time.monotonic() - began < 3
+    assert time.thread_time() - began < 3

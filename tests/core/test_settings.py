@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from label_detection_core.config import settings
+from label_detection_core.config.pipeline import Pipeline
 from label_detection_core.config.settings import (
     Settings,
     SettingsError,
@@ -100,6 +101,27 @@ def test_every_problem_has_one_line_of_its_own() -> None:
         pytest.param("max_model_minutes", "0", "greater than or equal to 0.01", id="no time for the model"),
         pytest.param("max_model_minutes", "721", "less than or equal to 720", id="model longer than 12 hours"),
         pytest.param("max_tasks", "2.5", "integer", id="half a task"),
+        pytest.param("start_at_images", "0", "greater than or equal to 1", id="a start at no message"),
+        pytest.param("start_at_minutes", "-1", "greater than or equal to 0", id="a start before the first message"),
+        pytest.param("start_at_minutes", "often", "valid number", id="a start at a word"),
+        pytest.param("watch_queue", "often", "valid boolean", id="a watcher at a word"),
+        pytest.param("pause_after_failed_runs", "-1", "greater than or equal to 0", id="a pause before a failure"),
+        pytest.param("pause_after_failed_runs", "never", "valid integer", id="a pause at a word"),
+        pytest.param(
+            "slack_conn_id", "https://hooks.slack.com/T0/B0", "id of an Airflow connection", id="address of Slack"
+        ),
+        pytest.param("webhook_conn_id", "my hook", "id of an Airflow connection", id="blank in a connection id"),
+        pytest.param("smtp_conn_id", "smtp://user:hush@host", "id of an Airflow connection", id="mail server"),
+        pytest.param("mail_to", "ops", "mail addresses with commas", id="a name for a mail address"),
+        pytest.param("mail_to", "ops@example.com; lead@example.com", "mail addresses with commas", id="semicolons"),
+        pytest.param("mail_to", "a@example.com\nBcc: b@example.com", "mail addresses with commas", id="a mail header"),
+        pytest.param("digest_at", "8", "a time of day from 00:00 to 23:59", id="an hour"),
+        pytest.param("digest_at", "24:00", "a time of day from 00:00 to 23:59", id="the 25th hour"),
+        pytest.param("digest_at", "8:00", "a time of day from 00:00 to 23:59", id="one digit"),
+        pytest.param("analysis_pool", "gpu, parts", "one Airflow pool", id="two pools"),
+        pytest.param("analysis_pool", "p" * 257, "at most 256 letters", id="a pool's name that is too long"),
+        pytest.param("analysis_queue", "control,parts", "one Celery queue", id="two queues"),
+        pytest.param("control_queue", "the control queue", "one Celery queue", id="a queue's name with blanks"),
         pytest.param("price_per_unit_hour", "inf", "finite", id="infinite price"),
         pytest.param("watchdog_grace_minutes", "-1", "greater than or equal to 0", id="grace before the deadline"),
         pytest.param("sns_topic_arn", "alarms", "standard SNS topic", id="topic's name"),
@@ -166,9 +188,16 @@ _SECRETS = {
 #: Valid values, for which no error is raised: a secret looks like an id or like a queue's URL.
 _RIGHT_ALL_THE_SAME = {
     ("queue_url", "a web hook"),
-    ("aws_conn_id", "a password"),
-    ("aws_conn_id", "a short password"),
-    ("aws_conn_id", "a token"),
+    *(
+        (option, what)
+        for option in ("aws_conn_id", "slack_conn_id", "smtp_conn_id", "webhook_conn_id")
+        for what in ("a password", "a short password", "a token")
+    ),
+    *(
+        (option, what)
+        for option in ("analysis_pool", "analysis_queue", "control_queue")
+        for what in ("a password", "a token")
+    ),
 }
 
 
@@ -332,6 +361,40 @@ def test_invalid_class_names_are_an_error(value: str, says: str) -> None:
 )
 def test_the_schedule_never_breaks_the_dag(value: str | None, schedule: str | None) -> None:
     assert (load_option("schedule", {"schedule": value}.get) or None) == schedule
+
+
+@pytest.mark.parametrize(
+    ("schedule", "pause_after", "refused"),
+    [("@continuous", "0", True), ("@continuous", "1", False), ("@continuous", None, False), ("@hourly", "0", False)],
+)
+def test_runs_without_a_pause_between_them_must_end_when_they_fail(
+    schedule: str, pause_after: str | None, refused: bool
+) -> None:
+    values = RIGHT | {"schedule": schedule, "pause_after_failed_runs": pause_after}
+    pipeline = Pipeline.of_default_args({}, values.get)
+    assert pipeline.schedule() == ("0 */2 * * *" if refused else schedule), "a run must report the error"
+    if not refused:
+        load(values.get)
+        return
+    with pytest.raises(SettingsError) as caught:
+        load(values.get)
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith("[label_detection] schedule is @continuous and pause_after_failed_runs is 0: ")
+    assert line.endswith("set pause_after_failed_runs to 1 or more, or another schedule")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "read"),
+    [
+        pytest.param("mail_to", "ops@example.com,lead@example.com", "ops@example.com,lead@example.com", id="a text"),
+        pytest.param("mail_to", ["ops@example.com", "b@example.com"], "ops@example.com, b@example.com", id="a list"),
+        pytest.param("digest_at", "08:00", "08:00", id="a time"),
+        pytest.param("digest_at", 18 * 60 + 30, "18:30", id="a time that YAML reads as a number"),
+        pytest.param("digest_at", "", None, id="empty"),
+    ],
+)
+def test_where_notices_go_can_be_written_as_people_do(option: str, value: Any, read: Any) -> None:
+    assert getattr(load((RIGHT | {option: value}).get), option) == read
 
 
 def test_the_table_has_every_option_once() -> None:

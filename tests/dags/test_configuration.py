@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import BaseOperator
 from airflow.serialization.serialized_objects import DagSerialization
 
 from label_detection_core.config.settings import Settings, environment_name, run_options
@@ -19,6 +20,8 @@ DAG_FILE = PROJECT / "dags" / "label_detection_dag.py"
 DEFAULT = "0 */2 * * *"
 PARAMS = {
     "wait_minutes",
+    "start_at_images",
+    "start_at_minutes",
     "min_confidence",
     "max_model_minutes",
     "target_minutes",
@@ -73,6 +76,46 @@ def test_the_schedule_is_the_configured_one(
     assert (stored.next_dagrun_info(last_automated_run_info=None) is None) == (schedule is None)
 
 
+RIGHT = {
+    "queue_url": "https://sqs.eu-west-1.amazonaws.com/123456789012/images",
+    "source_bucket": "parts-source",
+    "final_bucket": "parts-final",
+    "model_arn": "arn:aws:rekognition:eu-west-1:123456789012:project/parts/version/1/1690000000000",
+}
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        pytest.param({}, "AssetOrTimeSchedule", id="beside the default times"),
+        pytest.param({"schedule": "@daily"}, "AssetOrTimeSchedule", id="beside a preset"),
+        pytest.param({"schedule": ""}, "AssetTriggeredTimetable", id="alone"),
+        pytest.param({"watch_queue": "false"}, "CronTriggerTimetable", id="off"),
+        pytest.param({"schedule": "@continuous"}, "ContinuousTimetable", id="runs that follow each other look anyway"),
+        pytest.param({"schedule": "@once"}, "OnceTimetable", id="one run"),
+        pytest.param({"queue_url": "wrong"}, "CronTriggerTimetable", id="a wrong option, which a run must show"),
+        pytest.param({"watch_queue": "often"}, "CronTriggerTimetable", id="a word"),
+    ],
+)
+def test_a_watched_queue_starts_runs_besides_the_schedule(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, str], kind: str
+) -> None:
+    values = RIGHT | {"watch_queue": "true", "timezone": "Europe/Zurich", "start_at_images": "7"} | options
+    for option, value in values.items():
+        monkeypatch.setenv(environment_name(option), value)
+    timetable: Any = DagSerialization.from_dict(DagSerialization.to_dict(parse())).timetable
+    assert type(timetable).__name__ == kind
+    if not kind.startswith("Asset"):
+        return
+    ((_, queue),) = timetable.asset_condition.iter_assets()
+    (watcher,) = queue.watchers
+    kwargs = watcher.trigger["kwargs"]
+    assert queue.uri == kwargs["queue_url"] == values["queue_url"]
+    assert (kwargs["images"], kwargs["minutes"], kwargs["region_name"]) == (7, 0, "eu-west-1")
+    if kind == "AssetOrTimeSchedule":
+        assert "Zurich" in str(timetable.timetable.serialize())
+
+
 @pytest.mark.parametrize("value", ["", "   ", "nonsense", "-1", "1e999", "{{ 1 / 0 }}", "%(other)s", "é\n"])
 def test_no_value_of_any_option_breaks_the_bag(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     for option in Settings.model_fields:
@@ -112,6 +155,10 @@ def test_an_empty_param_is_as_configured(param: str) -> None:
         ("min_confidence", "model"),
         ("wait_minutes", 0),
         ("wait_minutes", 720),
+        ("start_at_images", 1),
+        ("start_at_images", 1_000_000),
+        ("start_at_minutes", 0),
+        ("start_at_minutes", 10_080),
         ("max_model_minutes", 0.5),
         ("max_model_minutes", 720),
         ("target_minutes", 0.5),
@@ -154,6 +201,11 @@ def test_the_form_offers_the_models_own_thresholds() -> None:
         ("min_confidence", [70]),
         ("wait_minutes", -1),
         ("wait_minutes", 721),
+        ("start_at_images", 0),
+        ("start_at_images", 2.5),
+        ("start_at_images", "many"),
+        ("start_at_minutes", -1),
+        ("start_at_minutes", 10_081),
         ("max_model_minutes", 0),
         ("max_model_minutes", 721),
         ("target_minutes", 0),
@@ -209,3 +261,31 @@ def test_the_example_is_scheduled_by_that_asset(monkeypatch: pytest.MonkeyPatch)
     assert bag.import_errors == {}
     stored = DagSerialization.from_dict(DagSerialization.to_dict(bag.dags["label_table"]))
     assert [asset.uri for _, asset in stored.timetable.asset_condition.iter_assets()] == ["s3://parts-out/runs"]
+
+
+CONTROL = {"start_model", "wait_for_model", "stop_model"}
+
+
+@pytest.mark.parametrize(
+    ("pool", "queue", "control"),
+    [
+        pytest.param(None, None, None, id="not set"),
+        pytest.param("gpu parts", "parts", "control", id="set"),
+        pytest.param("a, b", "a,b", "a b", id="wrong"),
+    ],
+)
+def test_the_options_place_the_analysis_and_all_that_stops_a_model(
+    monkeypatch: pytest.MonkeyPatch, pool: str | None, queue: str | None, control: str | None
+) -> None:
+    for option, value in (("analysis_pool", pool), ("analysis_queue", queue), ("control_queue", control)):
+        if value:
+            monkeypatch.setenv(environment_name(option), value)
+    is_right = queue == "parts"
+    dag, usual = parse(), BaseOperator(task_id="usual")
+    placed = {task.task_id: (task.pool, task.queue) for task in dag.tasks}
+    expected = dict.fromkeys(placed, (usual.pool, usual.queue))
+    if is_right:
+        expected |= {"analyse_images": ("gpu parts", "parts"), **dict.fromkeys(CONTROL, (usual.pool, "control"))}
+    assert placed == expected
+    (watchdog,) = DagBag(PROJECT / "dags").dags["label_detection_watchdog"].tasks
+    assert watchdog.queue == ("control" if is_right else usual.queue)

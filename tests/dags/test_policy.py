@@ -14,6 +14,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import TriggerRule
 from airflow.serialization.serialized_objects import DagSerialization
 
+from label_detection import digests
 from label_detection.waits import Waits
 from label_detection_core.config.settings import Settings, environment_name
 from sandbox.environment import PROJECT
@@ -238,6 +239,11 @@ def test_the_watchdog_ends_before_its_next_run_unless_a_model_stops_slowly(watch
     assert task.execution_timeout is not None
     assert Waits().each_stop < 600
     assert task.execution_timeout.total_seconds() > Waits().each_stop + 120
+
+
+def test_the_watchdog_sends_the_digest_after_its_work(watchdog: DAG) -> None:
+    (task,) = watchdog.tasks
+    assert vars(task)["_post_execute_hook"] is digests.send_due
 
 
 def test_a_failed_watchdog_has_a_notice(watchdog: DAG) -> None:

@@ -95,7 +95,7 @@ def test_a_killed_demo_leaves_no_process(tmp_path: Path) -> None:
             if "all healthy" in line:
                 break
         demo.kill()
-    wait_until(lambda: not processes_of(tmp_path), 15, "the end of all processes")
+    wait_until(lambda: not processes_of(tmp_path), 60, "the end of all processes")
 
 
 @_FIRST_PORT
@@ -143,7 +143,7 @@ def test_a_world_that_cannot_start_prints_the_cause(tmp_path: Path) -> None:
         World(tmp_path, options),
     ):
         pass
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 150, "it must not wait until a world counts as not started, 180 seconds"
     assert processes_of(tmp_path) == []
 
 

@@ -18,16 +18,22 @@ DAGS = ["label_detection", "label_detection_backfill", "label_detection_watchdog
 def test_the_metadata_pin_no_airflow_and_have_license_readme_and_extras(airflow: Airflow) -> None:
     (file,) = airflow.environment.glob("lib/python*/site-packages/airflow_label_detection-*.dist-info/METADATA")
     metadata = message_from_string(file.read_text())
-    assert metadata.get_all("Requires-Dist") == [
+    requires = [str(line) for line in metadata.get_all("Requires-Dist") or []]
+    assert [line for line in requires if "extra ==" not in line] == [
         "apache-airflow-providers-amazon[aiobotocore]",
         "apache-airflow>=3.2",
         "pillow",
         "pydantic",
     ]
+    assert {tuple(re.findall(r"airflow-providers-(\w+); extra == '(\w+)'", line)) for line in requires[4:]} == {
+        (("http", "webhook"),),
+        (("slack", "slack"),),
+        (("smtp", "mail"),),
+    }
     assert (metadata["Requires-Python"], metadata["License-Expression"]) == (">=3.11", "MIT-0")
     assert metadata["Description-Content-Type"] == "text/markdown"
     assert metadata.get_payload() == (PROJECT / "README.md").read_text()
-    assert metadata.get_all("Provides-Extra") == ["pages", "sagemaker"]
+    assert metadata.get_all("Provides-Extra") == ["mail", "pages", "sagemaker", "slack", "webhook"]
 
 
 def test_the_installed_airflow_is_unchanged(airflow: Airflow) -> None:

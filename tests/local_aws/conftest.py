@@ -105,17 +105,17 @@ def running(folder: Path, *options: str) -> Iterator[Aws]:
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
         try:
-            until(env_file.exists, 30)
+            until(env_file.exists)
             lines = env_file.read_text().splitlines()
             yield Aws(dict(line.split("=", 1) for line in lines), process)
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(10)
+            process.wait(60)
 
 
-def until(condition: Callable[[], Any], seconds: float) -> Any:
-    """Wait until the condition returns a true value, and return that value. Fails after `seconds`."""
-    return wait_until(condition, seconds, "what the test waits for", every=0.02)
+def until(condition: Callable[[], Any]) -> Any:
+    """Wait until the condition returns a true value, and return that value."""
+    return wait_until(condition, 60, "what the test waits for", every=0.02)
 
 
 def receive(sqs: Any, queue_url: str, seconds: int = 0) -> list[dict[str, Any]]:
@@ -140,6 +140,11 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+#: Seconds that a start and a stop take. A test that must see a state in between makes them take hours.
+SOON = {"start_seconds": 0.3, "stop_seconds": 0.3}
+HOURS = {"start_seconds": 9999, "stop_seconds": 9999}
+
+
 @pytest.fixture(scope="session")
 def shared_aws(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> Iterator[Aws]:
     options = (
@@ -156,8 +161,9 @@ def aws(shared_aws: Aws) -> Aws:
     shared_aws.faults()
     shared_aws.control("oddities", "DELETE")
     shared_aws.control("objects", "DELETE")
+    usual: dict[str, Any] = {"status": "TRAINING_COMPLETED", "start_outcome": "RUNNING", "rate": 0, "latency": 0} | SOON
     for model in shared_aws.models():
-        shared_aws.model(model["name"], status="TRAINING_COMPLETED", start_outcome="RUNNING", rate=0, latency=0)
+        shared_aws.model(model["name"], **usual)
     s3 = shared_aws.client("s3")
     for bucket in (shared_aws.source, shared_aws.final):
         for found in s3.list_objects_v2(Bucket=bucket).get("Contents", []):

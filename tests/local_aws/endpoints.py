@@ -20,7 +20,7 @@ def status_of(sagemaker: Any, name: str) -> str:
 def in_service(sagemaker: Any, name: str, config: str = DETECTION) -> str:
     """Create an endpoint and wait until it is in service; return its name."""
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
-    until(lambda: status_of(sagemaker, name) == "InService", 5)
+    until(lambda: status_of(sagemaker, name) == "InService")
     return name
 
 

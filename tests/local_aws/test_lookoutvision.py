@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from local_aws.service_models import botocore_session
-from tests.local_aws.conftest import Aws, until
+from tests.local_aws.conftest import HOURS, SOON, Aws, until
 from tests.local_aws.lookout import ARN, MODEL, Lookout, error
 from tests.local_aws.pictures import example, jpeg, pasted, photograph, png
 
@@ -34,27 +34,32 @@ def test_a_model_is_started_and_stopped(aws: Aws, lookout: Lookout) -> None:
     assert (description["ModelArn"], description["ModelVersion"], description["Status"]) == (ARN, "1", "TRAINED")
     assert description["StatusMessage"]
     assert "MinInferenceUnits" not in description
+    aws.model(NAME, **HOURS)
     started = lookout.start('{"MinInferenceUnits": 2, "MaxInferenceUnits": 3}')
     assert (started.status_code, started.json()) == (202, {"Status": "STARTING_HOSTING"})
     assert lookout.status() == "STARTING_HOSTING"
-    until(lambda: lookout.status() == "HOSTED", 5)
-    hosted = lookout.describe().json()["ModelDescription"]
-    assert (hosted["MinInferenceUnits"], hosted["MaxInferenceUnits"]) == (2, 3)
-    assert aws.model(NAME)["units"] == 2
+    aws.model(NAME, status="RUNNING")
     stopped = lookout.stop()
     assert (stopped.status_code, stopped.json()) == (202, {"Status": "STOPPING_HOSTING"})
     assert lookout.status() == "STOPPING_HOSTING"
-    until(lambda: lookout.status() == "TRAINED", 5)
+    aws.model(NAME, status="STOPPED", **SOON)
+    lookout.start('{"MinInferenceUnits": 2, "MaxInferenceUnits": 3}')
+    until(lambda: lookout.status() == "HOSTED")
+    hosted = lookout.describe().json()["ModelDescription"]
+    assert (hosted["MinInferenceUnits"], hosted["MaxInferenceUnits"]) == (2, 3)
+    assert aws.model(NAME)["units"] == 2
+    lookout.stop()
+    until(lambda: lookout.status() == "TRAINED")
     assert [change["status"] for change in aws.model(NAME)["history"][-2:]] == ["STOPPING", "STOPPED"]
 
 
 def test_a_start_that_is_made_to_fail_can_be_made_again(aws: Aws, lookout: Lookout) -> None:
     aws.model(NAME, start_outcome="FAILED")
     lookout.start()
-    until(lambda: lookout.status() == "HOSTING_FAILED", 5)
+    until(lambda: lookout.status() == "HOSTING_FAILED")
     aws.model(NAME, start_outcome="RUNNING")
     lookout.start()
-    until(lambda: lookout.status() == "HOSTED", 5)
+    until(lambda: lookout.status() == "HOSTED")
 
 
 STATES = ["TRAINING_COMPLETED", "STARTING", "RUNNING", "FAILED", "STOPPING", "STOPPED"]
@@ -192,6 +197,7 @@ def test_botocore_makes_a_client_of_the_embedded_services_model(aws: Aws) -> Non
     session = boto3.Session("local", "local", region_name="us-east-1", botocore_session=botocore_session())
     client: Any = session.client("lookoutvision", endpoint_url=aws.endpoint)  # type: ignore[call-overload]
     place = {"ProjectName": "label-detection", "ModelVersion": "1"}
+    aws.model(NAME, **HOURS)
     assert client.start_model(**place, MinInferenceUnits=1)["Status"] == "STARTING_HOSTING"
     with pytest.raises(client.exceptions.ConflictException, match="STARTING_HOSTING"):
         client.stop_model(**place)

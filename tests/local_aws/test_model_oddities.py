@@ -7,7 +7,7 @@ import pytest
 
 from local_aws.operations import error_statuses
 from local_aws.rekognition import exceptions
-from tests.local_aws.conftest import Aws, until
+from tests.local_aws.conftest import HOURS, SOON, Aws, until
 from tests.local_aws.lookout import Lookout
 from tests.local_aws.pictures import photograph, png
 from tests.local_aws.policies import error_of
@@ -18,8 +18,8 @@ IMAGE = {"Bytes": png(photograph("moon"))}
 
 @pytest.fixture
 def lags(plain_aws: Aws) -> Aws:
-    """Sets each lag to one second."""
-    plain_aws.control("oddities", "PUT", {"ready_lag": 1, "describe_lag": 1})
+    """Sets each lag to much longer than a test takes. A lag that is shortened is over that long after the change."""
+    plain_aws.control("oddities", "PUT", {"ready_lag": 3600, "describe_lag": 3600})
     return plain_aws
 
 
@@ -28,12 +28,13 @@ def detect(aws: Aws, rekognition: Any) -> tuple[int, str]:
 
 
 def test_a_model_that_is_running_is_not_ready_for_a_while(lags: Aws, rekognition: Any) -> None:
-    rekognition.start_project_version(ProjectVersionArn=lags.model_arn, MinInferenceUnits=1)
-    until(lambda: lags.model()["status"] == "RUNNING", 5)
     began = time.monotonic()
+    rekognition.start_project_version(ProjectVersionArn=lags.model_arn, MinInferenceUnits=1)
+    until(lambda: lags.model()["status"] == "RUNNING")
     assert detect(lags, rekognition) == (400, "ResourceNotReadyException")
-    until(lambda: detect(lags, rekognition) == (0, ""), 5)
-    assert time.monotonic() - began >= 0.8
+    lags.control("oddities", "PUT", {"ready_lag": 1})
+    until(lambda: detect(lags, rekognition) == (0, ""))
+    assert time.monotonic() - began >= SOON["start_seconds"] + 1
 
 
 def test_a_model_that_was_put_to_running_is_ready(lags: Aws, rekognition: Any) -> None:
@@ -43,17 +44,21 @@ def test_a_model_that_was_put_to_running_is_ready(lags: Aws, rekognition: Any) -
 
 def test_describe_lags_behind_start_and_stop_and_the_model_does_not(lags: Aws, rekognition: Any) -> None:
     project = rekognition.describe_projects()["ProjectDescriptions"][0]["ProjectArn"]
-    lags.model(status="STOPPED")
+    lags.model(status="STOPPED", **HOURS)
     rekognition.start_project_version(ProjectVersionArn=lags.model_arn, MinInferenceUnits=2)
     assert (status(rekognition), lags.model()["status"]) == ("STOPPED", "STARTING")
     (version,) = rekognition.describe_project_versions(ProjectArn=project)["ProjectVersionDescriptions"]
     assert (version["StatusMessage"], version.get("MinInferenceUnits")) == ("The model has been stopped.", None)
     again = error_of(rekognition.start_project_version, ProjectVersionArn=lags.model_arn, MinInferenceUnits=1)
     assert again[:2] == (400, "ResourceInUseException")
-    until(lambda: status(rekognition) == "RUNNING", 5)
+    lags.control("oddities", "PUT", {"describe_lag": 0.1})
+    until(lambda: status(rekognition) == "STARTING")
+    lags.control("oddities", "PUT", {"describe_lag": 3600})
+    lags.model(status="RUNNING")
     rekognition.stop_project_version(ProjectVersionArn=lags.model_arn)
     assert (status(rekognition), lags.model()["status"]) == ("RUNNING", "STOPPING")
-    until(lambda: status(rekognition) == "STOPPED", 5)
+    lags.control("oddities", "PUT", {"describe_lag": 0.1})
+    until(lambda: status(rekognition) == "STOPPING")
 
 
 def test_describe_shows_a_state_that_was_put_at_once(lags: Aws, rekognition: Any) -> None:

@@ -84,7 +84,7 @@ def test_a_fired_schedule_is_under_the_policy_and_a_denied_call_can_still_be_mad
         fired = requests.get(f"{aws.endpoint}/_local/schedules", timeout=10).json()
         return [attempt for entry in fired if entry["arn"] == arn for attempt in entry["attempts"]]
 
-    assert "not authorized to perform: rekognition:StopProjectVersion" in until(attempts, 4)[0]["error"]
+    assert "not authorized to perform: rekognition:StopProjectVersion" in until(attempts)[0]["error"]
     aws.faults(fault("s3", "ListBuckets", status=503))
     assert error_of(aws.client("s3").list_buckets)[:2] == (503, "Broken")
 

@@ -15,7 +15,7 @@ from local_aws.model_life import ModelStatus
 from local_aws.rekognition.exceptions import ProvisionedThroughputExceeded
 from local_aws.rekognition.project_version import ProjectVersion
 from local_aws.settings import ModelSettings
-from tests.local_aws.conftest import Aws, running, until
+from tests.local_aws.conftest import HOURS, SOON, Aws, running, until
 from tests.local_aws.pictures import jpeg, photograph, png
 
 MB = 1024 * 1024
@@ -47,17 +47,23 @@ def test_the_project_arn_cannot_be_made_from_the_models(aws: Aws, rekognition: A
 def test_a_model_is_started_and_stopped_and_botocores_waiter_sees_it(plain_aws: Aws, rekognition: Any) -> None:
     aws = plain_aws
     assert status(rekognition) == "TRAINING_COMPLETED"
-    began = time.monotonic()
-    start = rekognition.start_project_version(ProjectVersionArn=aws.model_arn, MinInferenceUnits=2, MaxInferenceUnits=3)
+    aws.model(**HOURS)
+    units = {"MinInferenceUnits": 2, "MaxInferenceUnits": 3}
+    start = rekognition.start_project_version(ProjectVersionArn=aws.model_arn, **units)
     assert start["Status"] == status(rekognition) == "STARTING"
+    aws.model(status="RUNNING")
+    assert rekognition.stop_project_version(ProjectVersionArn=aws.model_arn)["Status"] == "STOPPING"
+    assert status(rekognition) == "STOPPING"
+    aws.model(status="STOPPED", **SOON)
+    began = time.monotonic()
+    rekognition.start_project_version(ProjectVersionArn=aws.model_arn, **units)
     rekognition.get_waiter("project_version_running").wait(
         ProjectArn=project_arn(rekognition), VersionNames=["1"], WaiterConfig={"Delay": 1, "MaxAttempts": 5}
     )
     assert time.monotonic() - began >= 0.3
     assert aws.model()["units"] == 2
-    assert rekognition.stop_project_version(ProjectVersionArn=aws.model_arn)["Status"] == "STOPPING"
-    assert status(rekognition) == "STOPPING"
-    until(lambda: status(rekognition) == "STOPPED", 5)
+    rekognition.stop_project_version(ProjectVersionArn=aws.model_arn)
+    until(lambda: status(rekognition) == "STOPPED")
     page = aws.model()
     assert [change["status"] for change in page["history"][-4:]] == ["STARTING", "RUNNING", "STOPPING", "STOPPED"]
     assert page["units"] == 0
@@ -118,7 +124,7 @@ def test_the_model_knows_its_first_and_last_detect_since_it_runs(aws: Aws, rekog
 def test_a_start_can_be_made_to_fail(plain_aws: Aws, rekognition: Any) -> None:
     plain_aws.model(start_outcome="FAILED")
     rekognition.start_project_version(ProjectVersionArn=plain_aws.model_arn, MinInferenceUnits=1)
-    assert until(lambda: status(rekognition) != "STARTING", 5)
+    assert until(lambda: status(rekognition) != "STARTING")
     assert status(rekognition) == "FAILED"
 
 
@@ -288,7 +294,7 @@ def test_units_set_the_pace_for_all_clients_together() -> None:
 
 
 def test_over_the_rate_it_throttles_and_a_detection_takes_its_time(tmp_path: Path, examples: Path) -> None:
-    options = ("--rate", "5", "--latency", "0.4", "--start-seconds", "0", "--examples", str(examples))
+    options = ("--rate", "0.2", "--latency", "0.4", "--start-seconds", "0", "--examples", str(examples))
     with running(tmp_path, *options, "--ready-lag", "0") as aws:
         rekognition = aws.client("rekognition")
         rekognition.start_project_version(ProjectVersionArn=aws.model_arn, MinInferenceUnits=1)

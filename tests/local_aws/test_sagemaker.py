@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.local_aws.conftest import Aws, until
+from tests.local_aws.conftest import HOURS, SOON, Aws, until
 from tests.local_aws.endpoints import CLASSIFICATION, DETECTION, endpoint_arn, in_service, make_config, status_of
 from tests.local_aws.policies import error_of
 
@@ -32,16 +32,21 @@ def is_gone(sagemaker: Any, name: str) -> bool:
 
 
 def test_an_endpoint_is_created_and_deleted_and_botocores_waiters_see_it(aws: Aws, sagemaker: Any) -> None:
+    aws.model(DETECTION, **HOURS)
     arn = sagemaker.create_endpoint(EndpointName="Eyes", EndpointConfigName=DETECTION)["EndpointArn"]
     assert arn == endpoint_arn("eyes")
     described = sagemaker.describe_endpoint(EndpointName="Eyes")
     assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("Creating", DETECTION)
     assert "FailureReason" not in described
-    wait = {"Delay": 1, "MaxAttempts": 5}
+    aws.model(DETECTION, status="RUNNING")
+    sagemaker.delete_endpoint(EndpointName="Eyes")
+    assert status_of(sagemaker, "Eyes") == "Deleting"
+    aws.model(DETECTION, status="STOPPED", **SOON)
+    sagemaker.create_endpoint(EndpointName="Eyes", EndpointConfigName=DETECTION)
+    wait = {"Delay": 1, "MaxAttempts": 60}
     sagemaker.get_waiter("endpoint_in_service").wait(EndpointName="Eyes", WaiterConfig=wait)
     assert aws.model(DETECTION)["says"] == "InService"
     sagemaker.delete_endpoint(EndpointName="Eyes")
-    assert status_of(sagemaker, "Eyes") == "Deleting"
     sagemaker.get_waiter("endpoint_deleted").wait(EndpointName="Eyes", WaiterConfig=wait)
     page = aws.model(DETECTION)
     assert [change["status"] for change in page["history"][-4:]] == ["STARTING", "RUNNING", "STOPPING", "STOPPED"]
@@ -54,24 +59,24 @@ def test_a_config_keeps_its_history_when_its_endpoint_is_created_again(aws: Aws,
     for name in ("first", "second"):
         in_service(sagemaker, name)
         sagemaker.delete_endpoint(EndpointName=name)
-        until(partial(is_gone, sagemaker, name), 5)
+        until(partial(is_gone, sagemaker, name))
     assert len(aws.model(DETECTION)["history"]) == before + 8
 
 
 def test_an_endpoint_whose_start_fails_has_a_reason_and_can_be_deleted(aws: Aws, sagemaker: Any) -> None:
     aws.model(DETECTION, start_outcome="FAILED")
     sagemaker.create_endpoint(EndpointName="unlucky", EndpointConfigName=DETECTION)
-    until(lambda: status_of(sagemaker, "unlucky") == "Failed", 5)
+    until(lambda: status_of(sagemaker, "unlucky") == "Failed")
     assert sagemaker.describe_endpoint(EndpointName="unlucky")["FailureReason"] == "The model failed to start."
     assert error_of(sagemaker.create_endpoint, EndpointName="unlucky", EndpointConfigName=DETECTION)[0] == 400
     sagemaker.delete_endpoint(EndpointName="unlucky")
-    until(lambda: is_gone(sagemaker, "unlucky"), 5)
+    until(lambda: is_gone(sagemaker, "unlucky"))
 
 
 def test_an_image_that_does_not_run_here_makes_a_failed_endpoint(aws: Aws, sagemaker: Any) -> None:
     make_config(sagemaker, "own-algorithm", "123456789012.dkr.ecr.us-east-1.amazonaws.com/own:latest")
     sagemaker.create_endpoint(EndpointName="own", EndpointConfigName="own-algorithm")
-    until(lambda: status_of(sagemaker, "own") == "Failed", 5)
+    until(lambda: status_of(sagemaker, "own") == "Failed")
     assert "own:latest" in sagemaker.describe_endpoint(EndpointName="own")["FailureReason"]
 
 
@@ -89,11 +94,11 @@ def test_a_second_endpoint_of_a_config_has_its_own_state(aws: Aws, sagemaker: An
     listed = {endpoint["EndpointName"]: endpoint for endpoint in sagemaker.list_endpoints()["Endpoints"]}
     assert {"one", "two"} <= set(listed)
     sagemaker.delete_endpoint(EndpointName="one")
-    until(lambda: is_gone(sagemaker, "one"), 5)
+    until(lambda: is_gone(sagemaker, "one"))
     assert aws.model(DETECTION)["status"] == "STOPPED"
     assert status_of(sagemaker, "two") == "InService"
     sagemaker.delete_endpoint(EndpointName="two")
-    until(lambda: is_gone(sagemaker, "two"), 5)
+    until(lambda: is_gone(sagemaker, "two"))
 
 
 @pytest.mark.parametrize(

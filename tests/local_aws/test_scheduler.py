@@ -100,10 +100,10 @@ def test_a_switch_stops_the_model_when_it_is_due_and_not_before(aws: Aws, schedu
             "Input": json.dumps({"ProjectVersionArn": aws.model_arn}),
         },
     )
-    until(lambda: aws.model()["status"] == "STOPPED", 6)
+    until(lambda: aws.model()["status"] == "STOPPED")
     stopping = [change for change in aws.model()["history"] if change["status"] == "STOPPING"][-1]
-    assert timedelta() <= datetime.fromisoformat(stopping["at"]) - due < timedelta(seconds=2)
-    until(lambda: not exists(scheduler, "label-detection-switch"), 2)
+    assert timedelta() <= datetime.fromisoformat(stopping["at"]) - due < timedelta(seconds=60)
+    until(lambda: not exists(scheduler, "label-detection-switch"))
     fired = page(aws, "label-detection-switch")
     assert fired is not None
     assert (fired["delivered"], len(fired["attempts"]), fired["attempts"][0]["error"]) == (True, 1, None)
@@ -115,7 +115,7 @@ def test_a_schedule_fires_once_and_is_deleted_only_if_configured(
     aws: Aws, scheduler: Any, sqs: Any, queue: str, make: Callable[..., str], action: str | None, stays: bool
 ) -> None:
     name = make(**({"ActionAfterCompletion": action} if action else {}))
-    until(lambda: delivered(aws, name), 4)
+    until(lambda: delivered(aws, name))
     time.sleep(0.6)
     assert waiting(sqs, queue) == [name]
     assert exists(scheduler, name) is stays
@@ -124,7 +124,7 @@ def test_a_schedule_fires_once_and_is_deleted_only_if_configured(
 def test_a_schedule_is_due_in_its_own_time_zone(sqs: Any, queue: str, make: Callable[..., str]) -> None:
     name = make(ScheduleExpression=at(1, "Asia/Kolkata"), ScheduleExpressionTimezone="Asia/Kolkata")
     make(ScheduleExpression=at(1, "Asia/Kolkata"))  # in this time zone, five and a half hours from now in UTC
-    until(lambda: waiting(sqs, queue), 4)
+    until(lambda: waiting(sqs, queue))
     time.sleep(0.6)
     assert waiting(sqs, queue) == [name]
 
@@ -142,7 +142,7 @@ def test_a_disabled_recurring_or_past_schedule_does_not_fire(
     aws: Aws, scheduler: Any, make: Callable[..., str], never: dict[str, str]
 ) -> None:
     name, other = make(**never), make()
-    until(lambda: delivered(aws, other), 4)
+    until(lambda: delivered(aws, other))
     assert page(aws, name) is None
     assert exists(scheduler, name)
 
@@ -150,14 +150,15 @@ def test_a_disabled_recurring_or_past_schedule_does_not_fire(
 def test_an_updated_schedule_fires_at_its_new_time_with_its_new_target_alone(
     aws: Aws, scheduler: Any, sqs: Any, queue: str, make: Callable[..., str]
 ) -> None:
-    name = make(1, ActionAfterCompletion="NONE")
+    before, after = at(7), at(9)
+    name = make(ScheduleExpression=before, ActionAfterCompletion="NONE")
     update = {"Name": name, "FlexibleTimeWindow": OFF, "Target": put_target("new", queue)}
-    scheduler.update_schedule(**update, ScheduleExpression=at(4), ActionAfterCompletion="DELETE")
-    time.sleep(2.2)
-    assert page(aws, name) is None
-    until(lambda: delivered(aws, name), 4)
+    scheduler.update_schedule(**update, ScheduleExpression=after, ActionAfterCompletion="DELETE")
+    until(lambda: delivered(aws, name))
     assert waiting(sqs, queue) == ["new"]
-    until(lambda: not exists(scheduler, name), 2)
+    (attempt,) = (page(aws, name) or {})["attempts"]
+    assert f"at({attempt['at'][:19]})" >= after
+    until(lambda: not exists(scheduler, name))
 
 
 def test_an_update_resets_the_parameters_that_it_lacks(scheduler: Any, queue: str, make: Callable[..., str]) -> None:
@@ -172,7 +173,7 @@ def test_an_update_resets_the_parameters_that_it_lacks(scheduler: Any, queue: st
 def test_a_deleted_schedule_never_fires(aws: Aws, scheduler: Any, make: Callable[..., str]) -> None:
     name, other = make(), make()
     scheduler.delete_schedule(Name=name)
-    until(lambda: delivered(aws, other), 4)
+    until(lambda: delivered(aws, other))
     assert page(aws, name) is None
     assert refused(scheduler.delete_schedule, Name=name)[0] == "ResourceNotFoundException"
 
@@ -180,7 +181,7 @@ def test_a_deleted_schedule_never_fires(aws: Aws, scheduler: Any, make: Callable
 def test_a_failed_call_is_tried_again_until_it_works(aws: Aws, sqs: Any, queue: str, make: Callable[..., str]) -> None:
     aws.faults(fault("sqs", "SendMessage", times=1), fault("sqs", "SendMessage", times=1, reset=True))
     name = make()
-    until(lambda: delivered(aws, name), 8)
+    until(lambda: delivered(aws, name))
     attempts = (page(aws, name) or {})["attempts"]
     assert ["Broken" in (attempt["error"] or "") for attempt in attempts] == [True, False, False]
     assert "Connection" in attempts[1]["error"]
@@ -193,18 +194,21 @@ def test_a_call_is_retried_as_often_as_the_retry_policy_allows(
 ) -> None:
     aws.faults(fault("sqs", "SendMessage"))
     name = make(policy={"MaximumRetryAttempts": retries}, ActionAfterCompletion="DELETE")
-    until(lambda: delivered(aws, name) is False, 6)
+    until(lambda: delivered(aws, name) is False)
     assert len((page(aws, name) or {})["attempts"]) == calls
-    until(lambda: not exists(scheduler, name), 2)
+    until(lambda: not exists(scheduler, name))
 
 
 def test_a_schedule_that_is_deleted_is_not_tried_again(aws: Aws, scheduler: Any, make: Callable[..., str]) -> None:
     aws.faults(fault("sqs", "SendMessage"))
     name = make()
-    until(lambda: page(aws, name), 4)
+    attempts: list[Any] = until(lambda: (page(aws, name) or {}).get("attempts"))
     scheduler.delete_schedule(Name=name)
-    until(lambda: delivered(aws, name) is False, 4)
-    assert len((page(aws, name) or {})["attempts"]) == 1
+    deleted = datetime.now(UTC)
+    until(lambda: delivered(aws, name) is False)
+    attempts = (page(aws, name) or {})["attempts"]
+    late = [attempt for attempt in attempts if datetime.fromisoformat(attempt["at"]) > deleted]
+    assert len(late) <= 1, "only a call that was on its way may end after the deletion"
 
 
 @pytest.mark.parametrize(

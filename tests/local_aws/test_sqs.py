@@ -167,21 +167,21 @@ def test_a_message_returns_after_its_visibility_timeout_and_counts_its_receives(
     for times in ("1", "2"):
         (message,) = sqs.receive_message(
             QueueUrl=url,
-            VisibilityTimeout=1,
-            WaitTimeSeconds=3,
+            VisibilityTimeout=60,
+            WaitTimeSeconds=20,
             MessageSystemAttributeNames=["ApproximateReceiveCount"],
         )["Messages"]
         assert message["Attributes"] == {"ApproximateReceiveCount": times}
         assert "Messages" not in sqs.receive_message(QueueUrl=url)
+        sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=1)
 
 
 def test_an_extended_message_stays_invisible_and_12_hours_is_the_limit(sqs: Any, url: str) -> None:
     sqs.send_message(QueueUrl=url, MessageBody="held")
-    (message,) = sqs.receive_message(QueueUrl=url, VisibilityTimeout=1)["Messages"]
+    (message,) = sqs.receive_message(QueueUrl=url, VisibilityTimeout=7)["Messages"]
     handle = message["ReceiptHandle"]
-    sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=30)
-    assert "Messages" not in sqs.receive_message(QueueUrl=url, WaitTimeSeconds=2)
-    time.sleep(0.1)
+    sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=60)
+    assert "Messages" not in sqs.receive_message(QueueUrl=url, WaitTimeSeconds=8)
     with pytest.raises(ClientError, match="VisibilityTimeout"):
         sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=43_200)
 
@@ -265,12 +265,12 @@ def test_a_long_queue_is_as_fast_as_a_short_one() -> None:
     sqs.create_queue("long")
 
     def seconds() -> float:
-        began = time.perf_counter()
+        began = time.thread_time()
         for _ in range(50):
             for message in sqs.receive_message("long", 10, 0, 60):
                 sqs.delete_message("long", str(message.receipt_handle))
             sqs.get_queue_attributes("long", ["ApproximateNumberOfMessages"])
-        return time.perf_counter() - began
+        return time.thread_time() - began
 
     for number in range(500):
         sqs.send_message("long", str(number))

@@ -40,8 +40,8 @@ def test_a_switch_turns_off_models_of_the_other_types(
         FlexibleTimeWindow=OFF,
         Target={"Arn": f"arn:aws:scheduler:::aws-sdk:{target}", "RoleArn": ROLE, "Input": json.dumps(given)},
     )
-    until(lambda: aws.model(model)["status"] == "STOPPED", 6)
-    until(lambda: delivered(aws, name), 4)
+    until(lambda: aws.model(model)["status"] == "STOPPED")
+    until(lambda: delivered(aws, name))
 
 
 @pytest.mark.parametrize("target", ["lookoutvision:stopModel", "sagemaker:deleteEndpoint"])

@@ -76,7 +76,7 @@ def run_pipeline(aws: Aws, run_id: str = "manual__1", *, look_early: bool = Fals
     planned = not ran.errors
     ran.task(StartModelOperator(task_id="start_model"))
     if not ran.errors and not look_early:
-        wait_until(lambda: aws.model()["status"] == "RUNNING", 10, "the model")
+        wait_until(lambda: aws.model()["status"] == "RUNNING", 60, "the model")
     ran.task(ModelRunningSensor(task_id="wait_for_model"))
     ran.task(AnalyseImagesOperator(task_id="analyse_images", images_per_second=100))
     if planned:

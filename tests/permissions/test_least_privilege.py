@@ -95,7 +95,7 @@ def test_with_the_policy_the_watchdog_works_wholly(world: PolicedAws, variables:
     world.permit_all()
     assert acted["stopped"]
     assert world.aws.model()["status"] == "STOPPED"
-    assert (variables.values, world.aws.schedules()) == ({}, [])
+    assert (variables.leases(), world.aws.schedules()) == ([], [])
     assert len(world.topic.published()) == 1
 
 

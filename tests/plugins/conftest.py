@@ -26,16 +26,17 @@ from airflow.sdk.serde import deserialize, serialize
 from botocore.config import Config
 from botocore.loaders import JSONFileLoader
 
-from label_detection import history, leases, xcom
+from label_detection import history, leases, ledger, pools, series, sightings, waiting, xcom
 from label_detection.hooks.model import ModelHook, hook_for
 from label_detection.operators import model as model_operators
 from label_detection.operators.images import DrainsQueue
 from label_detection.operators.model import StartsModel, StopsModel
 from label_detection.operators.watchdog import StopExpiredModelsOperator
 from label_detection.sensors.model import WaitsForModel
+from label_detection.triggers import sqs as sqs_triggers
 from label_detection.waits import Waits
 from label_detection_core.config.model_types import MODEL_TYPES
-from label_detection_core.model.lease import Lease, lease_name
+from label_detection_core.model.lease import LEASE_PREFIX, Lease, lease_name
 from label_detection_core.run.plan import Plan
 
 if TYPE_CHECKING:
@@ -72,6 +73,10 @@ class Variables:
 
     def keys(self, prefix: str = "") -> list[str]:
         return [key for key in self.values if key.startswith(prefix)]
+
+    def leases(self) -> list[str]:
+        """Names of the stored leases, valid or not."""
+        return self.keys(LEASE_PREFIX)
 
     def lease(self, settings: Settings) -> Lease | None:
         """The stored lease on the settings' model."""
@@ -199,6 +204,12 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> Variables:
     stand_in = Variables()
     monkeypatch.setattr(leases, "Variable", stand_in)
     monkeypatch.setattr(history, "Variable", stand_in)
+    monkeypatch.setattr(waiting, "Variable", stand_in)
+    monkeypatch.setattr(pools, "Variable", stand_in)
+    monkeypatch.setattr(series, "Variable", stand_in)
+    monkeypatch.setattr(sightings, "Variable", stand_in)
+    monkeypatch.setattr(sqs_triggers, "Variable", stand_in)
+    monkeypatch.setattr(ledger, "Variable", stand_in)
     return stand_in
 
 

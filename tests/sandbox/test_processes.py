@@ -65,12 +65,12 @@ def start(family: Family, code: str, name: str = "it") -> Process:
 
 
 def wait_for(process: Process, text: str) -> None:
-    wait_until(lambda: text in process.tail(), 10, text, every=0.02)
+    wait_until(lambda: text in process.tail(), 60, text, every=0.02)
 
 
 def test_everything_in_a_session_ends_with_the_family(family: Family) -> None:
     process = start(family, STUBBORN)
-    wait_until(lambda: process.tail().count("ready") == 2, 10, "both processes")
+    wait_until(lambda: process.tail().count("ready") == 2, 60, "both processes")
     assert len(process.members()) == 2
     family.end()
     assert process.members() == []
@@ -95,7 +95,7 @@ def test_ending_twice_and_ending_nothing_is_fine(tmp_path: Path, family: Family)
 
 def test_an_unexpected_end_of_a_process_raises_the_end_of_its_log(family: Family) -> None:
     process = start(family, "print('the last words'); raise SystemExit(3)", name="scheduler")
-    process.wait(10)
+    process.wait(60)
     with pytest.raises(ProcessDiedError, match=r"(?s)scheduler ended with exit code 3.*the last words"):
         family.check()
 
@@ -109,7 +109,7 @@ def test_a_process_that_was_killed_on_purpose_raises_nothing(family: Family) -> 
 
 def test_a_killed_process_leaves_its_children_and_end_ends_them(family: Family) -> None:
     process = start(family, STUBBORN)
-    wait_until(lambda: process.tail().count("ready") == 2, 10, "both processes")
+    wait_until(lambda: process.tail().count("ready") == 2, 60, "both processes")
     process.kill()
     assert len(process.members()) == 1
     process.end(grace=0.2)
@@ -118,7 +118,7 @@ def test_a_killed_process_leaves_its_children_and_end_ends_them(family: Family) 
 
 def test_orphans_do_not_stay_as_zombies(family: Family) -> None:
     process = start(family, STUBBORN)
-    wait_until(lambda: process.tail().count("ready") == 2, 10, "both processes")
+    wait_until(lambda: process.tail().count("ready") == 2, 60, "both processes")
     members = process.members()
     process.kill()
     family.end()
@@ -127,7 +127,7 @@ def test_orphans_do_not_stay_as_zombies(family: Family) -> None:
 
 def test_a_process_started_again_appends_to_its_log(family: Family) -> None:
     for word in ("one", "two"):
-        start(family, f"print({word!r})").wait(10)
+        start(family, f"print({word!r})").wait(60)
     assert family.processes["it"].tail().splitlines() == ["one", "two"]
 
 
@@ -144,6 +144,7 @@ def test_nothing_is_left_whenever_the_owner_is_ended(
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell starts background jobs without it
     )
     assert owner.stdout
     if after is None:
@@ -151,6 +152,6 @@ def test_nothing_is_left_whenever_the_owner_is_ended(
     else:
         time.sleep(after)
     os.killpg(owner.pid, signum)
-    owner.wait(10)
+    owner.wait(60)
     owner.stdout.close()
-    wait_until(lambda: not alive(mark), 5, "the end of all", every=0.05)
+    wait_until(lambda: not alive(mark), 60, "the end of all", every=0.05)

@@ -134,7 +134,7 @@ def pipeline(aws: Aws, run: Run, written: Written) -> None:
         WriteReportOperator(task_id="write_report"),
     ):
         if task.task_id == "wait_for_model" and aws.model()["status"] == "STARTING":
-            wait_until(lambda: aws.model()["status"] == "RUNNING", 20, "the model")
+            wait_until(lambda: aws.model()["status"] == "RUNNING", 60, "the model")
         written.attempt(partial(run.execute, task))
 
 

@@ -161,7 +161,7 @@ def test_a_run_marked_failed_in_the_middle_returns_its_images_and_stops_the_mode
     pipeline.world.api.set_run_state("label_detection", run_id, "failed")
     pipeline.wait_until(lambda: pipeline.world.model()["status"] == "STOPPED")
     # The killed task lives on for some seconds, maybe longer than the stop takes; its visibility timeout is 60 s.
-    pipeline.wait_until(lambda: pipeline.depth()[1] == 0, 20)
+    pipeline.wait_until(lambda: pipeline.depth()[1] == 0, 45)
     left = len(pipeline.keys("source_bucket"))
     assert 0 < left < 200
     assert pipeline.depth() == (left, 0)

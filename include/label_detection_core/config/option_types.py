@@ -15,6 +15,9 @@ from label_detection_core.config.model_types import model_of
 #: AWS: the ARN of a standard topic. A FIFO topic cannot send mail.
 TOPIC_ARN = re.compile(r"arn:[a-z\d-]+:sns:(?P<region>[a-z\d-]+):\d{12}:[a-zA-Z0-9_-]{1,256}")
 _ROLE_ARN = re.compile(r"arn:[a-z\d-]+:iam::\d{12}:role/[\w+=,.@/-]+")
+#: A mail address without a display name. No blanks, so that it cannot add lines to the head of a mail, and no colon, so
+#: that it is no URL or ARN with a login.
+_ADDRESS = r"[^\s@,;:/<>\"()]{1,64}@[a-zA-Z\d.-]{1,190}"
 #: AWS: 3-63 characters: lower-case letters, digits, dots and hyphens. The first and the last are a letter or a digit.
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 #: AWS: endings of names that do not belong to a general purpose bucket → the resource. S3 events contain the bucket's
@@ -97,6 +100,7 @@ def _is_cron(value: str) -> bool:
         return False
 
 
+Budget = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 QueueUrl = Annotated[
     str,
     _matching(
@@ -135,7 +139,40 @@ ConnectionId = Annotated[
 TopicArn = Annotated[
     str, _matching(TOPIC_ARN, "the ARN of a standard SNS topic: arn:aws:sns:<region>:<account>:<name>")
 ]
+MailAddresses = Annotated[
+    str,
+    BeforeValidator(lambda value: ", ".join(map(str, value)) if isinstance(value, list) else value),
+    _matching(
+        re.compile(rf"{_ADDRESS}(?: *, *{_ADDRESS}){{0,49}}", re.ASCII),
+        "mail addresses with commas between them, such as ops@example.com, lead@example.com",
+    ),
+]
+TimeOfDay = Annotated[
+    str,
+    BeforeValidator(
+        lambda value: f"{value // 60:02}:{value % 60:02}" if type(value) is int else value
+    ),  # as YAML reads
+    _matching(re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d", re.ASCII), "a time of day from 00:00 to 23:59, such as 08:00"),
+]
 RoleArn = Annotated[str, _matching(_ROLE_ARN, "the ARN of an IAM role: arn:aws:iam::<account>:role/<name>")]
 Schedule = Annotated[str, AfterValidator(_schedule)]
 TimeZone = Annotated[str, AfterValidator(_timezone)]
 ReadableClass = Annotated[StorageClass | None, BeforeValidator(_storage_class)]
+#: AWS: a secret access key has 40 characters, here without signs.
+_NO_KEY = r"(?!(?=.*[A-Z])(?=.*[a-z])(?=.*\d)[A-Za-z\d]{40}$)"
+#: Airflow: any text of at most 256 characters. Other characters are probably a mistake, such as a list of pools.
+PoolName = Annotated[
+    str,
+    _matching(
+        re.compile(_NO_KEY + r"\w[\w .-]{0,255}"),
+        "the name of one Airflow pool: at most 256 letters, digits, blanks and the characters _ . -",
+    ),
+]
+#: Celery: a worker's list of queues has commas between the names.
+CeleryQueue = Annotated[
+    str,
+    _matching(
+        re.compile(_NO_KEY + r"\w[\w.-]{0,255}"),
+        "the name of one Celery queue: at most 256 letters, digits and the characters _ . -",
+    ),
+]

@@ -93,11 +93,12 @@ class Pipeline:
 
         Every user of Airflow can read them, so they contain error lines instead of wrong values.
 
-        :param options: only these options and the errors about them.
+        :param options: only these options and the errors about them, and the name and the prefix.
         """
         found = _without_wrong(self.own, self._wrong_lines(_OwnPlace(self.own)))
         if len(options) < len(Settings.model_fields):
-            found = Own(options=_of(options, found.options), wrong=_of(options, found.wrong))
+            kept, wrong = _of(options, found.options), _of(options, found.wrong)
+            found = Own(name=found.name, prefix=found.prefix, options=kept, wrong=wrong)
         return {settings.SECTION: found.model_dump(mode="json", exclude_defaults=True)}
 
     @property
@@ -165,8 +166,14 @@ class Pipeline:
         return settings.load_option(option, self.read)
 
     def schedule(self) -> str | None:
-        """The schedule of the DAG; None if it is only triggered manually."""
-        return self.option("schedule") or None
+        """The schedule of the DAG; None if it is only triggered manually. A refused one: the default.
+
+        So that a run shows the error.
+        """
+        schedule: str = self.option("schedule")
+        if settings.endless(schedule, self.option("pause_after_failed_runs")):
+            return str(Settings.model_fields["schedule"].default)
+        return schedule or None
 
     def right(self) -> dict[str, str]:
         """Return the valid options that are set, as text without surrounding blanks."""

@@ -21,14 +21,19 @@ from label_detection_core.config.model_types import NamesModel
 from label_detection_core.config.option_types import (
     MODEL,
     Bucket,
+    Budget,
+    CeleryQueue,
     ClassNames,
     Confidence,
     ConnectionId,
+    MailAddresses,
     ModelArn,
+    PoolName,
     QueueUrl,
     ReadableClass,
     RoleArn,
     Schedule,
+    TimeOfDay,
     TimeZone,
     TopicArn,
 )
@@ -71,6 +76,16 @@ class OptionPlace:
         return f"set {environment_name(option)}"
 
 
+def endless(schedule: str, pause_after_failed_runs: int) -> str | None:
+    """Return why runs that fail would follow each other without end; None if they would not."""
+    if schedule != "@continuous" or pause_after_failed_runs:
+        return None
+    return (
+        "schedule is @continuous and pause_after_failed_runs is 0: a run that fails would start the next one at once, "
+        "without end; set pause_after_failed_runs to 1 or more, or another schedule"
+    )
+
+
 class Settings(NamesModel):
     """All options of a pipeline, checked. Fields marked `run=True` can also be set for one run."""
 
@@ -91,7 +106,8 @@ class Settings(NamesModel):
         "0 */2 * * *", description="When runs start: a cron expression or an Airflow preset. Empty: only when triggered"
     )
     timezone: TimeZone | None = Field(
-        None, description="The time zone of `schedule`: an IANA name such as `Europe/Zurich`"
+        None,
+        description="The time zone of `schedule` and of a budget's days: an IANA name such as `Europe/Zurich`",
     )
     paused_upon_creation: bool = Field(
         False, description="Whether new DAGs are paused when Airflow first sees them. The watchdog never is"
@@ -102,6 +118,26 @@ class Settings(NamesModel):
         le=720,
         description="How many minutes a run waits for messages on an empty queue; then it is skipped",
         json_schema_extra={"run": True},
+    )
+    start_at_images: int = Field(
+        1,
+        ge=1,
+        le=1_000_000,
+        description="How many messages must wait before a run starts the model. With fewer, the run is skipped",
+        json_schema_extra={"run": True},
+    )
+    start_at_minutes: float = Field(
+        0,
+        ge=0,
+        le=10_080,
+        description="After how many minutes waiting messages start the model even if there are fewer than "
+        "`start_at_images`. Only runs look at the queue, so `schedule` limits how exact this is. 0: never",
+        json_schema_extra={"run": True},
+    )
+    watch_queue: bool = Field(
+        False,
+        description="Whether a run also starts when the rule of `start_at_images` and `start_at_minutes` holds, "
+        "besides `schedule`. The triggerer then counts the messages every ten seconds",
     )
     min_confidence: Confidence = Field(
         70,
@@ -159,12 +195,31 @@ class Settings(NamesModel):
         description="The most parallel `analyse_images` tasks of a run",
         json_schema_extra={"run": True},
     )
+    analysis_pool: PoolName | None = Field(
+        None, description="The Airflow pool of the `analyse_images` tasks; it must exist. Empty: `default_pool`"
+    )
+    analysis_queue: CeleryQueue | None = Field(
+        None, description="The Celery queue of the `analyse_images` tasks. Empty: Airflow's default queue"
+    )
+    control_queue: CeleryQueue | None = Field(
+        None,
+        description="The Celery queue of the tasks that start and stop the model, and of the watchdog. A worker must "
+        "serve it. Empty: Airflow's default queue",
+    )
     price_per_unit_hour: float = Field(
         4.00,
         ge=0,
         allow_inf_nan=False,
-        description="The price of one inference unit for one hour in USD, for the report",
+        description="The price of one inference unit for one hour in USD, for the report and the budget",
         json_schema_extra={"run": True},
+    )
+    max_cost_per_day: Budget | None = Field(
+        None,
+        description="How many USD models may cost per day; then nothing is started, and pictures stay queued. In the "
+        "section it limits the sum of all pipelines, in a pipeline's own options that pipeline. Empty: no limit",
+    )
+    max_cost_per_month: Budget | None = Field(
+        None, description="The same as `max_cost_per_day` per calendar month. Empty: no limit"
     )
     max_receives: int = Field(
         5,
@@ -173,6 +228,13 @@ class Settings(NamesModel):
         description="On which delivery a picture that the model fails at is rejected, if the model still labels "
         "another picture",
         json_schema_extra={"run": True},
+    )
+    pause_after_failed_runs: int = Field(
+        5,
+        ge=0,
+        le=1000,
+        description="After how many failed runs in a row the DAG is paused. Runs that found no images do not count. "
+        "0: never",
     )
     final_storage_class: ReadableClass = Field(
         None,
@@ -194,6 +256,28 @@ class Settings(NamesModel):
         None,
         description="The ARN of the SNS topic for notices of failed runs, failed stops and the watchdog. Empty: none",
     )
+    slack_conn_id: ConnectionId | None = Field(
+        None,
+        description="The id of the Airflow connection of type `slackwebhook` that gets the same notices. Empty: none",
+    )
+    mail_to: MailAddresses | None = Field(
+        None, description="The mail addresses that get the same notices, with commas between them. Empty: none"
+    )
+    smtp_conn_id: ConnectionId = Field(
+        "smtp_default",
+        description="The id of the Airflow connection of type `smtp` that sends mail to `mail_to`; its `from_email` is "
+        "the sender",
+    )
+    webhook_conn_id: ConnectionId | None = Field(
+        None,
+        description="The id of the Airflow connection of type `http` whose address gets the same notices as JSON, with "
+        "the report of the run. Empty: none",
+    )
+    digest_at: TimeOfDay | None = Field(
+        None,
+        description="When a digest of the day before is sent as a notice: a time in `timezone`, such as `08:00`. "
+        "Empty: never",
+    )
     dead_man_switch_role_arn: RoleArn | None = Field(
         None,
         description="The ARN of the role with which EventBridge Scheduler stops a model that a run left on (the dead "
@@ -212,6 +296,8 @@ class Settings(NamesModel):
                 f"max_inference_units is {self.max_inference_units}, less than min_inference_units "
                 f"({self.min_inference_units}): raise max_inference_units or lower min_inference_units"
             )
+        if problem := endless(self.schedule, self.pause_after_failed_runs):
+            raise ValueError(problem)
         return self
 
     @property

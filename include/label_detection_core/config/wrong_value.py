@@ -7,7 +7,8 @@ from typing import Any
 
 #: Options that name things in AWS or Airflow. Users put secrets into these by mistake.
 _NAMES = {"aws_conn_id", "class_names", "dead_man_switch_role_arn", "final_bucket", "model_arn", "queue_url"}
-_NAMES |= {"sns_topic_arn", "source_bucket"}
+_NAMES |= {"mail_to", "slack_conn_id", "smtp_conn_id", "sns_topic_arn", "source_bucket", "webhook_conn_id"}
+_NAMES |= {"analysis_pool", "analysis_queue", "control_queue"}
 #: An error shows wrong values of other options if they match: short words without digits, or numbers and signs as in
 #: a cron expression.
 _PLAIN = re.compile(r"(?=.{1,24}\Z)(?:@?[A-Za-z]{1,12}(?:[/_ -][A-Za-z]{1,12})*|[\d*/,. +-]+)", re.ASCII)

@@ -16,6 +16,8 @@ LEASE_PREFIX = "label_detection_lease."
 #: The watchdog runs every ten minutes and needs at most eight to stop a model. If a lease still exists after three of
 #: its runs, probably no watchdog can stop the model.
 _ABANDONED = timedelta(minutes=30)
+#: A start request that arrives later than this after the stop of its run is not expected.
+_LATE = timedelta(minutes=10)
 #: Airflow: the longest key of a Variable. It can be too short: AWS allows 255 characters each for project and version.
 _NAME_LIMIT = 250
 
@@ -36,6 +38,8 @@ class Lease(NamesModel):
     dead_man_switch: bool = False  # whether this run makes a switch, or an earlier run left one
     start_asked: bool = False  # whether the run has sent the start request, or is about to
     watchdog_dag_id: str = WATCHDOG_DAG  # the watchdog for this lease; leases of earlier versions lack this field
+    # Whether the run has ended and found the model off, but its start request may still arrive. New in 1.1.
+    kept_for_late_start: bool = False
 
     def is_of(self, dag_id: str, run_id: str) -> bool:
         """Whether this run holds the lease."""
@@ -43,7 +47,11 @@ class Lease(NamesModel):
 
     def held_against(self, dag_id: str, now: datetime) -> bool:
         """Whether another DAG holds the model now. A run may take over the lease of an earlier run of the same DAG."""
-        return self.dag_id != dag_id and not self.has_expired(now)
+        return self.dag_id != dag_id and not self.has_expired(now) and not self.kept_for_late_start
+
+    def kept(self, now: datetime) -> Lease:
+        """Return the lease as its run leaves it when it found the model off, but its start may still arrive."""
+        return self.model_copy(update={"until": now + _LATE, "kept_for_late_start": True})
 
     def has_expired(self, now: datetime) -> bool:
         """Whether the model must be off by now."""

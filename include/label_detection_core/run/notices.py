@@ -1,14 +1,19 @@
-"""Notices for people, sent by SNS when something is wrong: a subject, and plain text with what to do."""
+"""Notices for people, sent when something is wrong: a subject, and plain text with what to do."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, Literal
 from urllib.parse import quote
+
+from pydantic import Field
 
 from label_detection_core.config.model_types import UnknownModelError, model_of
 from label_detection_core.model.lease import Lease
 from label_detection_core.redaction import redact
+from label_detection_core.run.budget import Standing
+from label_detection_core.stored import Part
 
 #: AWS: ASCII, less than 100 characters, no control characters.
 _SUBJECT_LIMIT = 99
@@ -22,6 +27,25 @@ class Notice:
 
     subject: str
     body: str
+
+
+#: What a notice is about.
+Event = Literal[
+    "run_failed", "stop_failed", "found_on", "budget_reached", "watchdog_acted", "watchdog_failed", "digest"
+]
+
+
+class NoticeDocument(Part):
+    """A notice as JSON, for a webhook."""
+
+    schema_: Literal["label-detection-notice/1"] = Field(default="label-detection-notice/1", alias="schema")
+    event: Event
+    subject: str
+    text: str
+    dag_id: str
+    run_id: str | None = None
+    report: dict[str, Any] | None = None  # report.json of the run
+    digest: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -63,11 +87,14 @@ class Stopped:
         )
 
 
-def run_failed(task: FailedTask, model_arn: str | None, lease: Lease | None, *, lease_known: bool = True) -> Notice:
+def run_failed(
+    task: FailedTask, model_arn: str | None, lease: Lease | None, *, lease_known: bool = True, pause_after: int = 0
+) -> Notice:
     """A run failed.
 
     :param lease: the lease of this run, if it still has one: then the model may be on.
     :param lease_known: False when the leases could not be read: then the run may have one.
+    :param pause_after: after how many failed runs in a row the DAG is paused; 0: never.
     """
     may_be_on = lease is not None or not lease_known
     not_held = (
@@ -83,6 +110,22 @@ def run_failed(task: FailedTask, model_arn: str | None, lease: Lease | None, *, 
             f"Open the log of the first task that failed ({task.task_id}, if no other task failed). It names the cause "
             "and what to do. Remove the cause, then start a run.",
             "No picture is lost: pictures that are not labelled are still in the source bucket and in the queue.",
+            "If the next runs fail too, they send no notice, until a run succeeds.",
+            *([f"After {pause_after} failed runs in a row the DAG is paused: then unpause it."] if pause_after else []),
+        ],
+        task.link,
+    )
+
+
+def found_on(task: FailedTask, model_arn: str, state: str) -> Notice:
+    """A run found the model on, and no lease on it. `task`: the task that found it; it did not fail."""
+    return _notice(
+        f"A model was on that no run held: {task.dag_id}",
+        [f"The model was {state}, and no run held it. It cost money. This run uses it, and stops it when it ends."],
+        [f"DAG: {task.dag_id}, task {task.task_id}", f"Run: {task.run_id}", f"Model: {model_arn}"],
+        [
+            "Find out who started the model, and since when it was on: a person, another program, or a start request "
+            "of an earlier run that arrived late. AWS CloudTrail has the request."
         ],
         task.link,
     )
@@ -156,11 +199,30 @@ def watchdog_failed(task: FailedTask, leases: list[Lease]) -> Notice:
     )
 
 
+def budget_reached(dag_id: str, run_id: str, standing: Standing, base_url: str | None) -> Notice:
+    """A budget does not pay for another run. Sent once per day or month."""
+    return _notice(
+        f"Budget used up: {dag_id}",
+        ["A budget does not pay for another run, so no model is started. The pictures stay queued."],
+        [f"DAG: {dag_id}", f"Run: {run_id}", f"Budget: {standing}"],
+        [
+            f"If the pictures cannot wait, raise {standing.limit.option}: the next run then labels them.",
+            "Otherwise do nothing: runs go on by themselves in the next period.",
+        ],
+        _link(base_url, dag_id, run_id),
+    )
+
+
 def _notice(what: str, happened: list[str], facts: list[str], to_do: list[str], link: str | None) -> Notice:
     lines = [*happened, "", *facts, *([f"Airflow: {link}"] if link else []), "", "What to do:"]
-    subject = f"[label detection] {what}".encode("ascii", "replace").decode()
-    printable = "".join(c if c.isprintable() else " " for c in subject)
-    return Notice(printable[:_SUBJECT_LIMIT].rstrip(), "\n".join([*lines, *(f"* {line}" for line in to_do)]) + "\n")
+    return Notice(subject(what), "\n".join([*lines, *(f"* {line}" for line in to_do)]) + "\n")
+
+
+def subject(what: str) -> str:
+    """Return the subject of a notice, in the characters and the length that SNS allows."""
+    text = f"[label detection] {what}".encode("ascii", "replace").decode()
+    printable = "".join(c if c.isprintable() else " " for c in text)
+    return printable[:_SUBJECT_LIMIT].rstrip()
 
 
 def _facts(task: FailedTask, model_arn: str | None) -> list[str]:

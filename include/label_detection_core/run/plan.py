@@ -26,6 +26,12 @@ _SECONDS_PER_IMAGE = 0.5
 _LEAST_SHARE = 0.25
 
 
+#: Seconds from the deadline until the model is off, if no stop of the model is known. AWS publishes no limit.
+_END_SECONDS = 330.0
+#: If stops are known: the longest one, times this factor, and seconds for the images in work and for Airflow.
+_STOP_FACTOR, _STOP_MARGIN = 1.2, 30.0
+
+
 class Plan(BaseModel):
     """The decisions of a run, with its settings: a later change of the configuration does not affect the run."""
 
@@ -38,6 +44,7 @@ class Plan(BaseModel):
     tasks: int
     seconds_per_image: float = _SECONDS_PER_IMAGE
     start_seconds: tuple[float, float] | None = None  # shortest and longest recent start; None: not known
+    end_seconds: float = _END_SECONDS  # expected from the deadline until the model is off
     reason: str
     conditions: Conditions = Conditions()  # conditional requests that S3 of the final bucket obeys
 
@@ -60,7 +67,7 @@ def make_plan(settings: Settings, backlog: int, history: History | None = None, 
     seconds_per_image = history.seconds_per_image or _SECONDS_PER_IMAGE
     minutes = _minutes_to_work(settings, history)
     rate = settings.images_per_second_per_unit
-    wanted = max(math.ceil(backlog / (rate * 60 * minutes)), 1)
+    wanted = units_for(backlog, rate, minutes)
     units = fixed_units or min(max(wanted, settings.min_inference_units), settings.max_inference_units)
     may_grow = fixed_units is None and "max_inference_units" in settings.model_fields_set
     allowed = f"{settings.min_inference_units} to {settings.max_inference_units} unit(s) are allowed"
@@ -72,12 +79,25 @@ def make_plan(settings: Settings, backlog: int, history: History | None = None, 
         tasks=_tasks(settings, backlog, units * rate, seconds_per_image),
         seconds_per_image=seconds_per_image,
         start_seconds=history.start_range,
+        end_seconds=max(history.stop_seconds) * _STOP_FACTOR + _STOP_MARGIN if history.stop_seconds else _END_SECONDS,
         reason=(
             f"{backlog} messages, {rate:g} pictures per second per inference unit: {wanted} unit(s) can label them in "
             f"{minutes:.3g} minutes; {f'the model has {fixed_units} unit(s)' if fixed_units else allowed}; "
             f"{units} unit(s) need about {backlog / (units * rate * 60):.1f} minutes"
         ),
     )
+
+
+def units_for(backlog: int, images_per_second: float, minutes: float) -> int:
+    """Return the fewest units of `images_per_second` each that label a backlog within `minutes`."""
+    return max(math.ceil(backlog / (images_per_second * 60 * minutes)), 1)
+
+
+def with_units(plan: Plan, units: int) -> Plan:
+    """Return the plan with another number of units, and as many tasks as they need."""
+    rate = units * plan.settings.images_per_second_per_unit
+    tasks = _tasks(plan.settings, plan.backlog, rate, plan.seconds_per_image)
+    return plan.model_copy(update={"units": units, "tasks": tasks})
 
 
 def _minutes_to_work(settings: Settings, history: History) -> float:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from airflow.sdk.configuration import conf
+from airflow.sdk.definitions.callback import AsyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 from airflow.utils.types import DagRunType
 
+from label_detection.overtime import stop_overdue_model
 from label_detection_core.config.pipeline import Pipeline
 
 #: Allowed run types. Not Airflow's Backfill, which ignores max_active_runs: its runs would use one model in parallel.
@@ -31,3 +35,31 @@ def start_date(pipeline: Pipeline) -> datetime:
     """The start date, in the time zone of the schedule: Airflow evaluates cron in the time zone of the start date."""
     zone = pipeline.option("timezone")
     return datetime(2026, 1, 1, tzinfo=ZoneInfo(zone) if zone else None)  # None: Airflow's default_timezone
+
+
+def analysis_place(pipeline: Pipeline) -> dict[str, Any]:
+    """`pool` and `queue` of the analysis tasks, as far as they are configured."""
+    found = {"pool": pipeline.option("analysis_pool"), "queue": pipeline.option("analysis_queue")}
+    return {argument: value for argument, value in found.items() if value}
+
+
+def control_place(*pipelines: Pipeline) -> dict[str, Any]:
+    """`queue` of the tasks between the start of a model and its stop: of the first pipeline that has one."""
+    queues = (pipeline.option("control_queue") for pipeline in pipelines)
+    return next(({"queue": queue} for queue in queues if queue), {})
+
+
+def overtime(pipeline: Pipeline) -> DeadlineAlert | None:
+    """Calls the triggerer when a run takes longer than all of its time limits together.
+
+    None outside of Airflow's own processes: with a deadline, `airflow dags test` of Airflow 3.2 and 3.3 fails at the
+    end of each run.
+    """
+    if not hasattr(sys.modules.get("airflow.sdk.execution_time.task_runner"), "SUPERVISOR_COMMS"):
+        return None
+    minutes = sum(pipeline.option(option) for option in ("wait_minutes", "max_model_minutes", "watchdog_grace_minutes"))
+    return DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=timedelta(minutes=minutes),
+        callback=AsyncCallback(stop_overdue_model),
+    )

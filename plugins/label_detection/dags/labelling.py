@@ -27,13 +27,23 @@ cost. If the queue is empty, the run is skipped.
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from airflow.sdk import DAG, Asset, TriggerRule
 
 from label_detection import notifications
 from label_detection.assets import runs_of
 from label_detection.configuration import run_params
-from label_detection.dags.airflow_arguments import LONGER_THAN_ANY_WAIT, RUN_TYPES, max_active_tasks, start_date
+from label_detection.dags.airflow_arguments import (
+    LONGER_THAN_ANY_WAIT,
+    RUN_TYPES,
+    analysis_place,
+    control_place,
+    max_active_tasks,
+    overtime,
+    start_date,
+)
+from label_detection.dags.schedule import schedule_of
 from label_detection.docs import dag_docs, tags, task_docs
 from label_detection.operators.images import AnalyseImagesOperator
 from label_detection.operators.model import StartModelOperator, StopModelOperator
@@ -49,13 +59,14 @@ def labelling(pipeline: Pipeline) -> None:
     with DAG(
         pipeline.dag_id,
         description="Label the pictures that arrive in S3, and never leave the model on",
-        schedule=pipeline.schedule(),
+        schedule=schedule_of(pipeline),
         start_date=start_date(pipeline),
         catchup=False,
         max_active_runs=1,
         max_active_tasks=max_active_tasks(pipeline),
         is_paused_upon_creation=pipeline.option("paused_upon_creation"),
         allowed_run_types=RUN_TYPES,
+        deadline=overtime(pipeline),
         params=run_params(pipeline),
         doc_md=dag_docs(__doc__, pipeline),
         tags=tags(pipeline),
@@ -68,10 +79,10 @@ def labelling(pipeline: Pipeline) -> None:
             **pipeline.default_args(),
         },
     ):
-        _tasks(runs_of(pipeline))
+        _tasks(runs_of(pipeline), analysis_place(pipeline), control_place(pipeline))
 
 
-def _tasks(runs: list[Asset]) -> None:
+def _tasks(runs: list[Asset], analysis: dict[str, Any], control: dict[str, Any]) -> None:
     wait_for_images = QueueDepthSensor(
         task_id=SENSE_TASK, doc_md=task_docs(QueueDepthSensor), execution_timeout=LONGER_THAN_ANY_WAIT
     )
@@ -80,15 +91,17 @@ def _tasks(runs: list[Asset]) -> None:
         task_id=START_TASK,
         doc_md=task_docs(StartModelOperator),
         execution_timeout=timedelta(minutes=40),  # it may have to wait until the model is off
+        **control,  # a retry must not wait for a slot either: the model may be on
     ).as_setup()
     wait_for_model = ModelRunningSensor(
-        task_id=WAIT_TASK, doc_md=task_docs(ModelRunningSensor), execution_timeout=LONGER_THAN_ANY_WAIT
+        task_id=WAIT_TASK, doc_md=task_docs(ModelRunningSensor), execution_timeout=LONGER_THAN_ANY_WAIT, **control
     ).as_setup()
     analyse_images = AnalyseImagesOperator.partial(
         task_id="analyse_images",
         doc_md=task_docs(AnalyseImagesOperator),
         map_index_template="{{ images | default('analysing') }}",
         execution_timeout=LONGER_THAN_ANY_WAIT,  # only a safety limit: the drain ends at the model's deadline
+        **analysis,
     ).expand(images_per_second=plan_run.output)
     stop_model = StopModelOperator(
         task_id=STOP_TASK,
@@ -97,6 +110,7 @@ def _tasks(runs: list[Asset]) -> None:
         priority_weight=STOP_FIRST,
         execution_timeout=timedelta(minutes=40),  # a model cannot be stopped while it is starting
         on_failure_callback=notifications.stop_failed,
+        **control,
     )
     write_report = WriteReportOperator(
         task_id="write_report",

@@ -11,6 +11,7 @@ is at work, for example because its DAG is paused, it acts after it has watched 
 XCom and a notice to `sns_topic_arn`, if that is set, report which run left the model, and for how long.
 
 * It costs nothing while there are no leases: one short task, and no call to AWS.
+* After its work it sends the digest of the day before, once a day, if `digest_at` is set.
 * It never stops the model of a run that is at work within its lease, and never a model without a lease.
 * It needs no configuration of its own, and works even if the pipeline's configuration is broken.
 
@@ -32,9 +33,9 @@ from typing import Any
 
 from airflow.sdk import DAG
 
-from label_detection import notifications
+from label_detection import channels, digests, notifications
 from label_detection.configuration import WATCHED
-from label_detection.dags.airflow_arguments import RUN_TYPES
+from label_detection.dags.airflow_arguments import RUN_TYPES, control_place
 from label_detection.docs import TAG, task_docs, with_prefix
 from label_detection.operators.watchdog import StopExpiredModelsOperator
 from label_detection.xcom import STOP_FIRST
@@ -70,13 +71,24 @@ def watchdog(prefix: str, pipelines: Iterable[Pipeline]) -> None:
             doc_md=task_docs(StopExpiredModelsOperator),
             priority_weight=STOP_FIRST,
             on_failure_callback=notifications.watchdog_failed,
+            post_execute=digests.send_due,
+            **_queue(pipelines),
         )
 
 
-def _watched(pipelines: Iterable[Pipeline]) -> list[dict[str, Any]]:
-    """For each pipeline, the options that set where a failure notice goes."""
+def _queue(pipelines: Iterable[Pipeline]) -> dict[str, Any]:
     try:
-        return [pipeline.default_args(("sns_topic_arn", "aws_conn_id")) for pipeline in pipelines]
+        return control_place(*pipelines)
+    except Exception:  # any error: the watchdog DAG must exist in every case
+        log.exception("the pipelines' options cannot be read")
+        return {}
+
+
+def _watched(pipelines: Iterable[Pipeline]) -> list[dict[str, Any]]:
+    """For each pipeline, the options that set where notices go, and those of its digest."""
+    options = ("sns_topic_arn", "aws_conn_id", *channels.OPTIONS, *digests.OPTIONS)
+    try:
+        return [pipeline.default_args(options) for pipeline in pipelines]
     except Exception:  # any error: the watchdog DAG must exist in every case
         log.exception("the pipelines' options cannot be read")
         return []

@@ -37,10 +37,14 @@ def client_config(workers: int = 1, attempts: int = _ATTEMPTS, mode: RetryMode =
     )
 
 
-def brief_config() -> Config:
+def brief_config(workers: int = 1) -> Config:
     """Two attempts, half a minute at most: for calls that are not essential to a run, or that the caller repeats."""
     return Config(
-        retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=5, read_timeout=10, tcp_keepalive=True
+        retries={"mode": "standard", "total_max_attempts": 2},
+        max_pool_connections=workers + 2,
+        connect_timeout=5,
+        read_timeout=10,
+        tcp_keepalive=True,
     )
 
 

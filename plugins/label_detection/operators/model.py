@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from abc import abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTerminated, AirflowTaskTimeout
 
-from label_detection import lag, leases, xcom
+from label_detection import lag, leases, ledger, xcom
 from label_detection.hooks import switch
 from label_detection.hooks.model import (
     ModelHook,
@@ -54,6 +55,15 @@ class StartsModel(BaseOperator):
     operator_extra_links = (ModelLink(),)
     waits = Waits()
 
+    def on_kill(self) -> None:
+        """End the task at once, also in the middle of a request: no run would stop a model that starts later.
+
+        botocore repeats a request after any `Exception`, so this is none. At the task's time-out, Airflow calls this
+        too, and raises an exception of its own.
+        """
+        if not isinstance(sys.exc_info()[1], AirflowTaskTimeout):
+            raise AirflowTaskTerminated("the task was ended before the model was started, or while it was started")
+
     def _until_startable(self, context: Context, hook: ModelHook, model_arn: str) -> ModelState:
         """The model's state, once it can be started or adopted. Waits while the model is stopping.
 
@@ -82,7 +92,7 @@ class StartsModel(BaseOperator):
         An expired lease is not used: it means that a person has cleared the task later, to start the model again.
         """
         lease = leases.own_lease(context, model_arn)
-        if lease is None or lease.has_expired(datetime.now(UTC)):
+        if lease is None or lease.kept_for_late_start or lease.has_expired(datetime.now(UTC)):
             return None
         if state.is_on:
             self.log.info("the model is %s already: adopted", state)
@@ -173,6 +183,7 @@ class StartModelOperator(StartsModel):
         if lease is None:
             lease = leases.take_lease(context, plan, start_asked=True)
         lease = self._arm(context, plan, lease, hook)
+        ledger.begin(lease, plan, (state.units if state.is_on else None) or plan.units)
         asked = self._ask(hook, state, lease, plan.units, plan.max_units)
         return xcom.Started(
             requested_at=lease.since,
@@ -212,13 +223,28 @@ class StopsModel(BaseOperator):
         on_since = lease.since if lease and stopping.was_on else None
         stopped = xcom.Stopped(stopped_at=datetime.now(UTC), on_since=on_since, asked_at=stopping.asked_at)
         if lease:
+            counts = stopping.was_on or self._was_started(context)
+            not_kept = ledger.end(lease, stopped.stopped_at if counts else lease.since, was_on=counts)
+            xcom.push_warning(context, not_kept)
+        if lease and lease.start_asked and not stopping.was_on and not self._knows_start(context):
+            self.log.info("the start request may still arrive: the lease and the switch stay for ten minutes more")
+            leases.keep_for_late_start(lease)
+        elif lease:
             xcom.push_warning(context, switch.disarm(lease))
             leases.end_lease(lease)
         return stopped.model_dump(mode="json")
 
     @abstractmethod
+    def _knows_start(self, context: Context) -> bool:
+        """Whether the start of this run has returned. If not, its request may still be on its way."""
+
+    @abstractmethod
     def _start_asked_at(self, context: Context, model_arn: str) -> datetime | None:
         """When this run sent its start request; None: it sent none."""
+
+    def _was_started(self, context: Context) -> bool:  # noqa: ARG002  # an override needs it
+        """Whether the time until now counts as the model's cost, if the model was found off."""
+        return True
 
     def _spare(self, context: Context, model_arn: str) -> None:
         """Check that no other run holds the model: a lost try of this task may still run during the next run.
@@ -230,7 +256,7 @@ class StopsModel(BaseOperator):
         except Exception as error:  # noqa: BLE001  # any error: it must not prevent the stop
             self.log.warning("cannot read the lease, stopping the model without it: %s", error)
             return
-        ours = held is None or held.is_of(context["ti"].dag_id, context["ti"].run_id)
+        ours = held is None or held.kept_for_late_start or held.is_of(context["ti"].dag_id, context["ti"].run_id)
         if held and not ours and not held.has_expired(datetime.now(UTC)):
             raise TakenOverError(f"the model is held by {held.dag_id}, run {held.run_id}, until {held.until}")
 
@@ -245,6 +271,9 @@ class StopModelOperator(StopsModel):
     older state. If another run holds the model now, the task leaves it on for that run. Throttling, 5xx and lost
     connections are retried for two minutes per try. In the end, the task removes the dead man's switch, if there is
     one, and ends the lease.
+
+    If `start_model` never returned, its request may arrive even later. Lease and switch then stay for ten minutes more;
+    the watchdog removes them after that time, or stops the model.
 
     **When it is red: the model may still be running and costs money.** Its log has AWS's error, and begins with the
     command that stops the model manually: run it now (for Rekognition `aws rekognition stop-project-version
@@ -263,6 +292,9 @@ class StopModelOperator(StopsModel):
             self.log.warning("%s: the model is left on for that run", error)
             return xcom.Stopped(stopped_at=datetime.now(UTC)).model_dump(mode="json")
 
+    def _knows_start(self, context: Context) -> bool:
+        return xcom.pull_started(context) is not None
+
     def _start_asked_at(self, context: Context, model_arn: str) -> datetime | None:
         """When this run sent its start request; None: it sent none."""
         if started := xcom.pull_started(context):
@@ -273,3 +305,6 @@ class StopModelOperator(StopsModel):
             self.log.warning("cannot read the lease, so the time of the start request counts as now: %s", error)
             return datetime.now(UTC)
         return lease.since if lease and lease.start_asked else None
+
+    def _was_started(self, context: Context) -> bool:
+        return xcom.pull_started(context) is not None

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from label_detection import history, leases, metrics, preflight, xcom
+from label_detection import budget, history, leases, metrics, notifications, preflight, series, waiting, xcom
+from label_detection.budget import BudgetReachedError
 from label_detection.configuration import option_place, read_settings
 from label_detection.hooks.clients import FEW_ATTEMPTS, s3_client, sqs_client
 from label_detection.hooks.model import ModelState, Phase, model_hook
@@ -18,6 +19,7 @@ from label_detection_core import aws_errors
 from label_detection_core.config.settings import Settings
 from label_detection_core.drain import journal
 from label_detection_core.queue.image_queue import ImageQueue
+from label_detection_core.run.budget import only_stopping
 from label_detection_core.run.left_behind import THREADS, find_left_behind, unreadable_warnings
 from label_detection_core.run.plan import Plan, make_plan
 from label_detection_core.run.report import ModelUse, Report
@@ -42,6 +44,9 @@ class PlanRunOperator(BaseOperator):
     **When it is red:** its log names what cannot be reached or used: a package that is not installed, a model that
     cannot be started, or a bucket that does not exist, is in another Region than the model, or has an unsupported type
     (S3 Express, Requester Pays). Nothing was started. Correct the cause and clear the task.
+
+    **When it is skipped and `wait_for_images` is not:** a budget is used up (`max_cost_per_day`,
+    `max_cost_per_month`). The last line of its log names the budget. Nothing was started, and the pictures stay queued.
     """
 
     operator_extra_links = (QueueLink(), SourceBucketLink(), FinalBucketLink(), ModelLink())
@@ -57,7 +62,7 @@ class PlanRunOperator(BaseOperator):
         depth = ImageQueue(sqs_client(settings), settings.queue_url).depth()
         conditions, weaker = preflight.probe_conditions(settings, context["run_id"], place)
         plan = make_plan(settings, depth.visible, history.read_history(settings.model_arn), state.fixed_units)
-        plan = plan.model_copy(update={"conditions": conditions})
+        plan = self._within_budget(context, plan.model_copy(update={"conditions": conditions}), state)
         self.log.info("%d inference units, %d tasks: %s", plan.units, plan.tasks, plan.reason)
         if state.fixed_units and "price_per_unit_hour" not in settings.model_fields_set:
             self.log.warning(
@@ -66,10 +71,32 @@ class PlanRunOperator(BaseOperator):
             )
         for warning in (warnings := warnings + weaker):
             self.log.warning("%s", warning)
+        if state.phase in {Phase.STARTING, Phase.RUNNING} and leases.read_lease(settings.model_arn) is None:
+            warnings.append(f"the model was {state.status} before this run, and no run held it: it has cost money")
+            self.log.warning("%s", warnings[-1])
+            notifications.found_on(context, settings.model_arn, state.status)
         leases.take_lease(context, plan)
         xcom.push_plan(context, plan)
+        waiting.forget(settings)
         xcom.push_warning(context, *warnings)
         return [plan.images_per_second / plan.tasks] * plan.tasks
+
+    def _within_budget(self, context: Context, plan: Plan, state: ModelState) -> Plan:
+        """The plan, with a deadline that the budget pays for. The run is skipped if the budget pays for none.
+
+        If an earlier run left the model on, this run is not skipped: it only stops the model.
+        """
+        try:
+            return budget.fitted(context, plan, state.fixed_units)
+        except BudgetReachedError as error:
+            held = leases.read_lease(plan.settings.model_arn)
+            if state.is_on and held and held.dag_id == context["ti"].dag_id:
+                self.log.warning("%s; but an earlier run left the model on: this run only stops it", error.standing)
+                return only_stopping(plan)
+            if error.is_spent:
+                notifications.budget_reached(context, error.standing)
+            self.log.warning("%s", error)  # Airflow's log of a skipped task does not have the reason
+            raise AirflowSkipException(str(error)) from None
 
     def _look_at_model(self, settings: Settings) -> ModelState:
         try:
@@ -98,7 +125,10 @@ class WriteReportOperator(BaseOperator):
         states = self._states(context)
         failed, followed = (_in_state(states, state) for state in ("failed", "upstream_failed"))
         plan = xcom.pull_plan(context)
-        if states.get(xcom.SENSE_TASK) == "skipped":  # a cleared run may still have an old plan in XCom
+        if "skipped" in {
+            states.get(xcom.SENSE_TASK),
+            states.get(xcom.PLAN_TASK),
+        }:  # a cleared run may still have an old plan in XCom
             raise AirflowSkipException("the run was skipped: there is nothing to report")
         if plan is None:
             if causes := failed or followed:
@@ -124,6 +154,7 @@ class WriteReportOperator(BaseOperator):
         self._tell_assets(context, summary)
         if problems:
             raise AirflowFailException("; ".join(problems))
+        series.end(context)
         return _for_xcom(summary.to_json())
 
     def _tell_assets(self, context: Context, summary: Report) -> None:
@@ -139,13 +170,16 @@ class WriteReportOperator(BaseOperator):
             }
 
     def _learn(self, summary: Report) -> None:
-        """Add this run's times of start and images to the model's history, for later plans."""
+        """Add this run's times of start, stop and images to the model's history, for later plans."""
         model, arn = summary.model, summary.plan.settings.model_arn
         start_seconds = None
         if model.requested_at and model.running_at and not model.adopted:
             start_seconds = max((model.running_at - model.requested_at).total_seconds(), 0.0)
+        stop_seconds = None
+        if model.stop_asked_at and model.stopped_at:
+            stop_seconds = max((model.stopped_at - model.stop_asked_at).total_seconds(), 0.0)
         before = history.read_history(arn)
-        history.write_history(arn, before.learn(start_seconds, summary.totals.seconds_per_image))
+        history.write_history(arn, before.learn(start_seconds, summary.totals.seconds_per_image, stop_seconds))
 
     def _found_on(self, plan: Plan) -> str | None:
         """The model's state as text, for a run without a recorded stop; None: the model is off."""

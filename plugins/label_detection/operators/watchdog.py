@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from logging import INFO, WARNING
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowRuntimeError
 
-from label_detection import lag, leases, notifications
+from label_detection import lag, leases, ledger, notifications, sightings
 from label_detection.hooks import switch
+from label_detection.hooks.clients import brief_config
+from label_detection.hooks.model import hook_for
 from label_detection.leases import TakenOverError
 from label_detection.stopping import Stopping
 from label_detection.waits import Waits
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Seconds after which the task ends in any case, before its execution_timeout of 15 minutes.
 _WHOLE_SECONDS = 840.0
+#: Leases that it looks after at a time, each in a thread.
+_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -44,11 +50,16 @@ class StopExpiredModelsOperator(BaseOperator):
     Checks every lease that names this watchdog. A lease records which run holds which model, and until when. It also
     checks leases of other watchdogs that expired half an hour ago or earlier, because those watchdogs seem not to run.
 
-    It acts on a lease that has expired, or whose run was deleted, has ended without ending the lease, or has had no
-    task at work for two minutes (its DAG is paused, or its file is broken). It **stops** the model and removes the
+    It acts on a lease that has expired, or whose run was deleted or has ended without ending the lease. It also acts if
+    no task of the run was active for two minutes and none will be: the DAG is paused, its file is broken, or only
+    `stop_model` is left and gets no worker. If other tasks wait for a worker or for their retry, it waits for 20
+    minutes without any change. It **stops** the model and removes the
     lease and its dead man's switch. Which run left the model, and since when, is in its log, in a notice to
     `sns_topic_arn`, and in its return value. It never stops the model of a run that is at work within its lease, and
     never a model without a lease.
+
+    A run that found the model off, although its start request may still arrive, leaves its lease for ten minutes. The
+    watchdog stops the model if it is on in that time, and then removes the lease without a notice.
 
     It needs no configuration: the lease has all that it needs. It calls AWS only if there is something to do.
 
@@ -62,40 +73,61 @@ class StopExpiredModelsOperator(BaseOperator):
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """One dict per lease that it acted on: the lease, `why`, and `stopped`, whether the model had to be stopped."""
         began = time.monotonic()
-        found = leases.all_leases(context["ti"].dag_id)
-        trouble = list(found.problems)
-        overdue: list[_Overdue] = []
-        going_on: list[Lease] = []
-        for lease in found.leases:
-            with self._minding(lease, trouble):
-                if why := self._why_overdue(context, lease):
-                    overdue.append(self._take_up(lease, why))
-                else:
-                    going_on.append(lease)
-                state = why or "the run is not over and keeps the model"
-                self.log.info("%s: run %s of DAG %s: %s", lease.model_arn, lease.run_id, lease.dag_id, state)
         end = began + _WHOLE_SECONDS
-        acted = self._stop(overdue, trouble, end)
-        acted += self._stop(self._stuck(context, going_on), trouble, end)
-        acted += self._stop_abandoned(found.abandoned, end)
+        found = leases.all_leases(context["ti"].dag_id)
+        trouble, theirs = list(found.problems), list[str]()
+        with ThreadPoolExecutor(_AT_ONCE) as threads:  # so that no model waits for another one's service
+            ours = threads.map(lambda lease: self._attend(context, lease, trouble, end), found.leases)
+            others = threads.map(lambda lease: self._stop_abandoned(lease, theirs, end), found.abandoned)
+            acted = [one for one in (*ours, *others) if one]
+        for line in theirs:  # they must not make this watchdog red
+            self.log.warning("cannot stop the model of another watchdog: %s", line)
         if trouble:
             # The retry, seconds later, is for temporary errors, such as an API server that did not return a lease.
             long = time.monotonic() - began > self.waits.each_stop
             raise (AirflowFailException if long else AirflowException)("\n".join(trouble))
         return acted
 
+    def _attend(self, context: Context, lease: Lease, trouble: list[str], end: float) -> dict[str, Any] | None:
+        """Stop the model of a lease, if its run will not. Errors become lines in `trouble`."""
+        with self._minding(lease, trouble):
+            why = self._why_overdue(context, lease)
+            state = why or "the run is not over and keeps the model"
+            self.log.info("%s: run %s of DAG %s: %s", lease.model_arn, lease.run_id, lease.dag_id, state)
+            if why := why or (None if lease.kept_for_late_start else self._why_stuck(context, lease)):
+                return self._stop(lease, why, end)
+        return None
+
     def _why_overdue(self, context: Context, lease: Lease) -> str | None:
         """Why the watchdog must act on a lease; None: the run may keep the model."""
+        if lease.kept_for_late_start and not lease.has_expired(_now()):
+            return "its start request arrived after its stop" if self._is_on(lease) else None
         if why := self._why_left(context, lease, timedelta(0)):
             return why
         return f"its lease expired at {lease.until:%Y-%m-%d %H:%M:%S %Z}" if lease.has_expired(_now()) else None
+
+    def _is_on(self, lease: Lease) -> bool:
+        try:
+            return hook_for(lease.model, lease.aws_conn_id, brief_config()).describe().is_on
+        except LookupError:  # deleted
+            return False
+
+    def _why_stuck(self, context: Context, lease: Lease) -> str | None:
+        """Why a run goes on no more, although it is not over; None: it goes on. Watches an idle run for two minutes."""
+        until = time.monotonic() + self.waits.stuck
+        while why := self._why_left(context, lease, IDLE):
+            if time.monotonic() > until:
+                return why
+            time.sleep(self.waits.stuck_look)
+        return None
 
     def _why_left(self, context: Context, lease: Lease, idle_for: timedelta) -> str | None:
         """Why the lease's run will not stop the model any more; None: it still may, or Airflow does not answer."""
         ti = context["ti"]
         try:
             run = ti.get_dagrun_state(dag_id=lease.dag_id, run_id=lease.run_id)
-            states = ti.get_task_states(dag_id=lease.dag_id, run_ids=[lease.run_id])
+            states = ti.get_task_states(dag_id=lease.dag_id, run_ids=[lease.run_id]).get(lease.run_id, {})
+            is_paused = ti.get_dag(lease.dag_id).is_paused
         except Exception as error:  # noqa: BLE001  # any error: the watchdog must still act on an expired lease
             if _says_not_found(error):
                 return why_left(None, {}, idle_for)
@@ -103,54 +135,29 @@ class StopExpiredModelsOperator(BaseOperator):
                 "cannot get the state of run %s from Airflow; only the end of its lease counts: %s", lease.run_id, error
             )
             return None
-        return why_left(run, states.get(lease.run_id, {}), idle_for)
+        if idle_for:
+            idle_for = max(idle_for, sightings.still_for(lease, states))
+        return why_left(run, states, idle_for, is_paused=is_paused)
 
-    def _stuck(self, context: Context, leases: list[Lease]) -> list[_Overdue]:
-        """The leases of running runs that have no task at work. If there are any, it watches them for two minutes."""
-        until = time.monotonic() + self.waits.stuck
-        while left := [(lease, why) for lease in leases if (why := self._why_left(context, lease, IDLE))]:
-            if time.monotonic() > until:
-                return [self._take_up(lease, why) for lease, why in left]
-            leases = [lease for lease, _ in left]
-            time.sleep(self.waits.stuck_look)
-        return []
+    def _stop_abandoned(self, lease: Lease, theirs: list[str], end: float) -> dict[str, Any] | None:
+        """Stop the model of another watchdog's lease. Errors become lines in `theirs`."""
+        expired = f"which expired at {lease.until:%H:%M}"
+        with self._minding(lease, theirs):
+            return self._stop(lease, f"{lease.watchdog_dag_id} has not acted on its lease, {expired}", end)
+        return None
 
-    def _stop_abandoned(self, abandoned: list[Lease], end: float) -> list[dict[str, Any]]:
-        """Stop the models of other watchdogs' leases. Errors are only logged: they must not make this watchdog red."""
-        theirs: list[str] = []
-        overdue: list[_Overdue] = []
-        for lease in abandoned:
-            with self._minding(lease, theirs):
-                overdue.append(
-                    self._take_up(
-                        lease,
-                        f"{lease.watchdog_dag_id} has not acted on its lease, which expired at {lease.until:%H:%M}",
-                    )
-                )
-        acted = self._stop(overdue, theirs, end)
-        for line in theirs:
-            self.log.warning("cannot stop the model of another watchdog: %s", line)
-        return acted
+    def _stop(self, lease: Lease, why: str, end: float) -> dict[str, Any] | None:
+        """Stop a model and end its lease. None: the lease was only kept, and the model was off.
 
-    def _stop(self, overdue: list[_Overdue], trouble: list[str], end: float) -> list[dict[str, Any]]:
-        """Stop the models in parallel, until `end` at the latest, so that a slow stop does not delay the others."""
-        acted: list[dict[str, Any]] = []
+        :raises AirflowException: when the model is not off in time.
+        """
+        one = self._take_up(lease, why)
         until = min(time.monotonic() + self.waits.each_stop, end)
-        while overdue:
-            going_on: list[_Overdue] = []
-            for one in overdue:
-                with self._minding(one.lease, trouble):
-                    if (state := one.stopping.step()) is None or not state.is_gone or one.may_be_starting():
-                        going_on.append(one)
-                    else:
-                        acted.append(self._finish(one))
-            overdue = going_on
-            if overdue and time.monotonic() > until:
-                trouble += [f"{_left(one.lease)}: {one.why}, and the model is not off yet" for one in overdue]
-                break
-            if overdue:
-                time.sleep(self.waits.on)
-        return acted
+        while (state := one.stopping.step()) is None or not state.is_gone or one.may_be_starting():
+            if time.monotonic() > until:
+                raise AirflowException(f"{why}, and the model is not off yet")
+            time.sleep(self.waits.on)
+        return self._finish(one)
 
     def _take_up(self, lease: Lease, why: str) -> _Overdue:
         def still_left() -> None:
@@ -159,18 +166,23 @@ class StopExpiredModelsOperator(BaseOperator):
 
         return _Overdue(lease, why, Stopping(lease.model, lease.aws_conn_id, self.waits, before_stop=still_left))
 
-    def _finish(self, one: _Overdue) -> dict[str, Any]:
+    def _finish(self, one: _Overdue) -> dict[str, Any] | None:
         """Finish after a model is off. The lease is removed last, so that a killed watchdog repeats the other steps."""
         lease = one.lease
         taken_over = leases.read_lease(lease.model_arn) != lease
         if taken_over and not one.stopping.asked_at:
             raise TakenOverError
         stopped = notices.Stopped(lease, one.why, one.stopping.asked_at is not None, _now(), notifications.base_url())
-        self.log.warning("%s", stopped)
+        self.log.log(WARNING if one.stopping.was_on else INFO, "%s", stopped)
         if not taken_over:
             switch.disarm(lease)
-        notifications.publish(lease.sns_topic_arn, lease.aws_conn_id, notices.watchdog_acted(stopped))
+        ledger.end(lease, stopped.at, was_on=one.stopping.was_on)
+        if lease.kept_for_late_start and not one.stopping.was_on:  # as expected: nothing to report
+            leases.end_lease(lease)
+            return None
+        notifications.watchdog_acted(self.get_dag(), stopped)
         leases.end_lease(lease)
+        sightings.forget(lease)
         return {**lease.model_dump(mode="json"), "why": one.why, "stopped": one.stopping.asked_at is not None}
 
     @contextmanager

@@ -9,7 +9,7 @@ from airflow.sdk import BaseSensorOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from botocore.exceptions import ClientError
 
-from label_detection import leases, preflight
+from label_detection import leases, pools, preflight, waiting
 from label_detection.configuration import option_place, read_settings
 from label_detection.hooks.clients import sqs_client
 from label_detection.hooks.model import model_hook
@@ -18,6 +18,7 @@ from label_detection.triggers.sqs import QueueDepthTrigger
 from label_detection_core import aws_errors
 from label_detection_core.config.settings import Settings
 from label_detection_core.queue.image_queue import Depth, ImageQueue
+from label_detection_core.run.start_rule import StartRule
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -32,7 +33,8 @@ class QueueDepthSensor(BaseSensorOperator):
     """
     Checks the configuration, then whether images are waiting in the queue. If there are none, it watches the queue for
     `wait_minutes`, deferred, without a worker slot. If there are still none, the run is **skipped**, and no model is
-    started.
+    started. The same holds when fewer messages wait than `start_at_images`, until they have waited for
+    `start_at_minutes`; the skipped task's log says so.
 
     If an earlier run of this DAG left the model on, because its stop failed or the run was deleted, this run continues
     without images and stops the model.
@@ -50,15 +52,13 @@ class QueueDepthSensor(BaseSensorOperator):
     def execute(self, context: Context) -> int:
         """Number of messages that wait. Defers when there are none yet."""
         settings = self.settings = read_settings(context)
+        pools.check_pools(context)
         preflight.check_queue(settings, option_place(context))
         depth = _look(context, settings)
-        if depth.visible:
-            return self._found(depth.visible)
+        if depth.visible or not settings.wait_minutes:
+            return self._decide(context, settings, depth)
         if _left_on(context, settings):
-            self.log.warning("no images are waiting, but an earlier run left the model on: this run stops it")
-            return 0
-        if not settings.wait_minutes:
-            raise AirflowSkipException(f"no images are waiting{_delayed(depth.delayed)}")
+            return self._stop_only()
         wait = timedelta(minutes=settings.wait_minutes)
         minutes = settings.wait_minutes
         self.log.info(
@@ -78,12 +78,23 @@ class QueueDepthSensor(BaseSensorOperator):
     def execute_complete(self, context: Context, event: dict[str, int]) -> int:
         """Continue after the deferral. Returns the number of messages, or skips the run when there are none."""
         self.settings = read_settings(context)  # for the task's links: this runs in a new process
-        if not event["visible"]:
-            raise AirflowSkipException(f"no images came{_delayed(event.get('delayed', 0))}")
-        return self._found(event["visible"])
+        return self._decide(context, self.settings, Depth(event["visible"], 0, event.get("delayed", 0)), "came")
 
-    def _found(self, visible: int) -> int:
-        self.log.info("%d messages are waiting", visible)
+    def _decide(self, context: Context, settings: Settings, depth: Depth, verb: str = "are waiting") -> int:
+        """The number of messages, if the run goes on. :raises AirflowSkipException: when it starts nothing."""
+        since, now = waiting.seen_since(settings, depth.visible), datetime.now(UTC)
+        rule = StartRule.of(settings)
+        if rule.is_met(depth.visible, since, now):
+            self.log.info("%d messages are waiting", depth.visible)
+            return depth.visible
+        if _left_on(context, settings):
+            return self._stop_only(depth.visible)
+        if depth.visible:
+            raise AirflowSkipException(rule.why_not(depth.visible, since))
+        raise AirflowSkipException(f"no images {verb}{_delayed(depth.delayed)}")
+
+    def _stop_only(self, visible: int = 0) -> int:
+        self.log.warning("an earlier run left the model on: this run goes on, to stop it")
         return visible
 
 

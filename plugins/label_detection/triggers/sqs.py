@@ -1,4 +1,4 @@
-"""Trigger that waits for messages in a queue, without receiving any."""
+"""Triggers that wait for messages in a queue, without receiving any."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.sdk import Variable
+from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
+from asgiref.sync import sync_to_async
 
+from label_detection import waiting
 from label_detection.hooks.clients import aws_hook
+from label_detection_core.model.lease import lease_name, lease_of
 from label_detection_core.queue.image_queue import Depth
+from label_detection_core.run.start_rule import StartRule
 
 
 class QueueDepthTrigger(BaseTrigger):
@@ -49,3 +54,74 @@ class QueueDepthTrigger(BaseTrigger):
                     yield TriggerEvent({"visible": depth.visible, "delayed": depth.delayed})
                     return
                 await asyncio.sleep(min(self.poll_seconds, left))
+
+
+class StartRuleTrigger(BaseEventTrigger):
+    """Fires with `{"visible": n}` each time that the start rule begins to hold. It ends only with the triggerer.
+
+    A rule that keeps holding fires again after a run had the model, or after an hour.
+
+    :param model_arn: while a run has this model, the trigger does not fire.
+    :param images: the option `start_at_images`; `minutes`: the option `start_at_minutes`.
+    :param poll_seconds: seconds between two reads of the queue's attributes.
+    """
+
+    def __init__(
+        self,
+        *,
+        queue_url: str,
+        model_arn: str,
+        images: int,
+        minutes: float,
+        aws_conn_id: str,
+        region_name: str,
+        poll_seconds: float = 10,
+    ) -> None:
+        super().__init__()
+        self.queue_url = queue_url
+        self.model_arn = model_arn
+        self.rule = StartRule(images, minutes)
+        self.aws_conn_id = aws_conn_id
+        self.region_name = region_name
+        self.poll_seconds = poll_seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """The class path and the arguments, from which the triggerer restores the trigger."""
+        arguments = ("queue_url", "model_arn", "aws_conn_id", "region_name", "poll_seconds")
+        name = f"{type(self).__module__}.{type(self).__qualname__}"
+        rule = {"images": self.rule.images, "minutes": self.rule.minutes}
+        return name, {argument: getattr(self, argument) for argument in arguments} | rule
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Look at the queue until the triggerer ends. An error is logged, and the next look tries again."""
+        while True:
+            try:
+                visible = await self._visible()
+                starts = await sync_to_async(self._starts)(visible)
+            except Exception:  # Airflow never starts a watcher again that has failed
+                self.log.exception("cannot look at the queue %s; trying again", self.queue_url)
+            else:
+                if starts:
+                    yield TriggerEvent({"visible": visible})
+            await asyncio.sleep(self.poll_seconds)
+
+    async def _visible(self) -> int:
+        hook = aws_hook("sqs", self.aws_conn_id, self.region_name)  # each time: credentials expire
+        async with await hook.get_async_conn() as sqs:
+            answer = await sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=Depth.attribute_names())
+        return Depth.from_attributes(answer["Attributes"]).visible
+
+    def _starts(self, visible: int) -> bool:
+        if self._is_held():
+            return waiting.may_start(self.queue_url, is_met=False, is_held=True)
+        since = waiting.seen_in(self.queue_url, visible) if self.rule.minutes else None
+        return waiting.may_start(self.queue_url, self.rule.is_met(visible, since, datetime.now(UTC)), is_held=False)
+
+    def _is_held(self) -> bool:
+        name = lease_name(self.model_arn)
+        value = Variable.get(name, default=None)
+        try:
+            lease = lease_of(name, str(value)) if value else None
+        except ValueError:  # a person has edited the variable
+            return False
+        return lease is not None and not lease.kept_for_late_start and not lease.has_expired(datetime.now(UTC))

@@ -130,6 +130,13 @@ def variable(key: str) -> str | None:
         return found.val if found else None
 
 
+def variables(prefix: str) -> dict[str, str]:
+    """The Variables whose names begin with a prefix, read from the database for the same reason."""
+    with create_session() as session:
+        found = session.scalars(select(Variable).where(Variable.key.startswith(prefix, autoescape=True)))
+        return {one.key: one.val for one in found if one.val}
+
+
 def _detail(answer: Response) -> str:
     try:
         return str(answer.json()["detail"])

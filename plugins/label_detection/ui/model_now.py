@@ -38,8 +38,12 @@ def model(asked: Airflow, settings: Settings, state: ModelState | None, state_pr
         `warning`: a problem that a person must look at, or None.
     """
     held, lease_problem = _lease(settings.model_arn)
-    left = _why_left(asked, held) if held else None
-    facts = held.model_dump(mode="json", include={"dag_id", "run_id", "since", "until"}) if held else None
+    if held and held.kept_for_late_start:  # its run has ended, and nothing more is expected of it
+        left = "its start request arrived after its stop" if state and state.is_on else None
+    else:
+        left = _why_left(asked, held) if held else None
+    is_held = held is not None and not held.kept_for_late_start
+    facts = held.model_dump(mode="json", include={"dag_id", "run_id", "since", "until"}) if held and is_held else None
     return {
         "model": settings.model_arn,
         "state": _facts(state) if state else None,
@@ -89,6 +93,7 @@ def _why_left(asked: Airflow, held: Lease) -> str | None:
     try:
         run = asked.run(held.dag_id, held.run_id)["state"]
         tasks = asked.tasks(held.dag_id, held.run_id)
+        is_paused = asked.get("dags", held.dag_id)["is_paused"]
     except HTTPException as error:
         if error.status_code == 404:
             return why_left(None, {}, IDLE)
@@ -99,7 +104,7 @@ def _why_left(asked: Airflow, held: Lease) -> str | None:
     # The end of the last task is the best measure of idle time in the API. A run that has ended has no task at work.
     idle_for = now - max([held.since, *ended])
     by_id = {f"{task['task_id']}_{task.get('map_index', -1)}".removesuffix("_-1"): task["state"] for task in tasks}
-    left = why_left(run, by_id, idle_for)
+    left = why_left(run, by_id, idle_for, is_paused=is_paused)
     return left if idle_for >= IDLE else None
 
 

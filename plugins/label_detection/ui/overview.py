@@ -13,12 +13,12 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response
 from pydantic import AwareDatetime
 
-from label_detection.ui import model_now, queue_now
+from label_detection.ui import budget_now, model_now, queue_now
 from label_detection.ui.access import MAY_READ_RUNS, SettingsDep, pipeline_of, pipelines_of
 from label_detection.ui.airflow import Airflow, AirflowDep
 from label_detection.ui.images import read_report
 from label_detection.ui.responses import GoneError, UnreadableError, data, page
-from label_detection.xcom import SENSE_TASK
+from label_detection.xcom import PLAN_TASK, SENSE_TASK
 from label_detection_core.config.pipeline import Pipeline
 from label_detection_core.config.settings import Settings
 
@@ -48,11 +48,18 @@ def runs(
 ) -> Response:
     """The newest runs, or the newest that were due before a time; each with the numbers of its report, if any."""
     found = airflow.runs(dag_id, _RUNS, before)
-    empty = _empty(airflow, dag_id, found)
+    empty = _skipped(airflow, dag_id, found, SENSE_TASK)
+    over_budget = _skipped(airflow, dag_id, found, PLAN_TASK) - empty
     with ThreadPoolExecutor(_AT_ONCE) as readers:
         rows = list(readers.map(partial(_row, settings), (run["dag_run_id"] for run in found)))
     answer = [
-        {"run_id": run["dag_run_id"], "state": run["state"], "empty": run["dag_run_id"] in empty, **one}
+        {
+            "run_id": run["dag_run_id"],
+            "state": run["state"],
+            "empty": run["dag_run_id"] in empty,
+            "over_budget": run["dag_run_id"] in over_budget,
+            **one,
+        }
         for run, one in zip(found, rows, strict=True)
     ]
     return data({"runs": answer, "before": found[-1]["run_after"] if len(found) == _RUNS else None})
@@ -60,21 +67,25 @@ def runs(
 
 @router.get("/pipelines/{dag_id}/now", dependencies=[MAY_READ_RUNS])
 def now(settings: SettingsDep, airflow: AirflowDep, pipeline: Annotated[Pipeline, Depends(pipeline_of)]) -> Response:
-    """The state and the lease of the model, the queue, and the watchdog's actions on this model."""
+    """The state and the lease of the model, the queue, the watchdog's actions on this model, costs and budgets."""
     with ThreadPoolExecutor(1) as beside:
         queue = beside.submit(queue_now.queue, settings)
         state = model_now.state_of(settings)
     # The lease is read after the model's state: see model_now.state_of.
     model = model_now.model(airflow, settings, *state)
-    return data({**model, **queue.result(), "watchdog": model_now.watchdog(airflow, pipeline)})
+    watchdog, costs = model_now.watchdog(airflow, pipeline), budget_now.costs(settings, pipeline)
+    return data({**model, **queue.result(), "watchdog": watchdog, "costs": costs})
 
 
-def _empty(airflow: Airflow, dag_id: str, runs: list[dict[str, Any]]) -> set[str]:
-    """Ids of the runs that found the queue empty: they started nothing and have no report."""
+def _skipped(airflow: Airflow, dag_id: str, runs: list[dict[str, Any]], task_id: str) -> set[str]:
+    """Ids of the runs whose task was skipped: they started nothing and have no report.
+
+    A skipped sensor found the queue empty. If only the plan was skipped, a budget is used up.
+    """
     if not runs:
         return set()
     due = {"run_after_gte": runs[-1]["run_after"], "run_after_lte": runs[0]["run_after"]}
-    skipped = airflow.tasks(dag_id, "~", task_id=SENSE_TASK, state="skipped", **due)
+    skipped = airflow.tasks(dag_id, "~", task_id=task_id, state="skipped", **due)
     return {task["dag_run_id"] for task in skipped}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
+from label_detection import listener
 from label_detection.ui import PREFIX, lazy_app
 
 #: Tag of all DAGs of label detection.
@@ -11,10 +12,11 @@ TAG = "label-detection"
 
 
 class LabelDetectionPages(AirflowPlugin):
-    """A tab with the pictures of a DAG run, and a page in the navigation with the runs over time."""
+    """A tab with the pictures of a DAG run, a page with the runs over time, and the pause after failed runs."""
 
     name = "label_detection_pages"
     fastapi_apps = [{"app": lazy_app, "url_prefix": f"/{PREFIX}", "name": "Label detection"}]  # noqa: RUF012  # Airflow's
+    listeners = [listener]  # noqa: RUF012  # Airflow's
     external_views = [  # noqa: RUF012  # Airflow's
         {
             "name": "Labelled pictures",

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from airflow.configuration import conf
 
-from label_detection_core.config.settings import PIPELINES, SECTION, Settings
+from label_detection_core.config.settings import PIPELINES, SECTION, Settings, environment_name
 from sandbox.environment import PROJECT
 
 VALUES: dict[str, Any] = yaml.safe_load((PROJECT / "deploy" / "helm" / "values.yaml").read_text())
@@ -105,6 +105,35 @@ def test_a_worker_has_memory_for_all_of_its_tasks(kind: str) -> None:
     memory = VALUES["workers"]["celery"]["resources"][kind]["memory"]
     needed = IDLE_WORKER + VALUES["config"]["celery"]["worker_concurrency"] * TASK
     assert int(memory.removesuffix("Mi")) * 2**20 >= needed * 10**6
+
+
+def set_of(name: str) -> dict[str, Any]:
+    """A set of workers beside the default one."""
+    (found,) = (one for one in VALUES["workers"]["celery"]["sets"] if one["name"] == name)
+    return {**found, "concurrency": int(variables(found["env"])["AIRFLOW__CELERY__WORKER_CONCURRENCY"])}
+
+
+def variables(entries: list[dict[str, str]]) -> dict[str, str]:
+    return {entry["name"]: entry["value"] for entry in entries}
+
+
+@pytest.mark.parametrize("kind", ["requests", "limits"])
+def test_a_control_worker_has_memory_for_all_of_its_tasks(kind: str) -> None:
+    control = set_of("control")
+    memory = control["resources"][kind]["memory"]
+    assert int(memory.removesuffix("Mi")) * 2**20 >= (IDLE_WORKER + control["concurrency"] * TASK) * 10**6
+
+
+def test_the_control_queue_has_workers() -> None:
+    assert variables(VALUES["env"])[environment_name("control_queue")] == set_of("control")["queue"]
+
+
+def test_the_schedulers_hand_out_as_many_tasks_as_the_workers_can_start() -> None:
+    control, celery = set_of("control"), VALUES["workers"]["celery"]
+    slots = celery["replicas"] * VALUES["config"]["celery"]["worker_concurrency"]
+    slots += control["replicas"] * control["concurrency"]
+    assert VALUES["config"]["core"]["parallelism"] * VALUES["scheduler"]["replicas"] == slots
+    assert VALUES["config"]["celery"]["worker_prefetch_multiplier"] == 1
 
 
 def test_a_worker_that_must_go_may_end_its_tasks() -> None:

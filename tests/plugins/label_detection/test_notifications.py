@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from label_detection import notifications
+from label_detection import notifications, series
 from label_detection_core.config.pipeline import WATCHDOG_DAG
 from label_detection_core.model.lease import Lease, lease_name
 from label_detection_core.run.notices import Notice
@@ -184,3 +184,72 @@ def test_unreadable_leases_do_not_count_as_a_run_without_a_model(
     ((_, text),) = configured.published()
     assert "The model may be on; since when is not known" in text
     assert f"--project-version-arn {aws.settings.model_arn}" in text
+
+
+def failed_run(run_id: str, dag_id: str = DAG_ID) -> Any:
+    return {"ti": SimpleNamespace(dag_id=dag_id, run_id=run_id, task_id="write_report")}
+
+
+def test_a_series_of_failed_runs_sends_one_notice(variables: Variables, configured: Topic) -> None:
+    for run_id in ("first", "second", "third"):
+        notifications.run_failed(failed_run(run_id))
+    ((_, text),) = configured.published()
+    assert "Run: first" in text
+    assert "they send no notice, until a run succeeds" in text
+    assert "After 5 failed runs in a row the DAG is paused" in text
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        pytest.param("a run succeeds", id="a run that succeeds ends the series"),
+        pytest.param("the same run again", id="a run that was cleared and fails again sends one"),
+        pytest.param("another dag", id="each pipeline has a series of its own"),
+        pytest.param("the model may be on", id="a model that may be on always sends one"),
+        pytest.param("airflow does not answer", id="an unknown series sends one"),
+    ],
+)
+def test_what_must_not_stay_silent_sends_a_notice(
+    aws: Aws,
+    variables: Variables,
+    configured: Topic,
+    monkeypatch: pytest.MonkeyPatch,
+    then: str,
+) -> None:
+    notifications.run_failed(failed_run("first"))
+    run, dag_id = "second", DAG_ID
+    if then == "a run succeeds":
+        series.end(failed_run("between"))
+    elif then == "the same run again":
+        run = "first"
+    elif then == "another dag":
+        dag_id = f"{DAG_ID}__parts"
+    elif then == "the model may be on":
+        variables.put_lease(lease_of(aws, "second"))
+    else:
+
+        def broken(key: str, default: Any = None) -> str:
+            raise RuntimeError("no answer")
+
+        monkeypatch.setattr(variables, "get", broken)
+    notifications.run_failed(failed_run(run, dag_id))
+    assert len(configured.published()) == 2
+
+
+def test_a_notice_says_nothing_of_a_pause_that_will_not_come(
+    variables: Variables, configured: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__LABEL_DETECTION__PAUSE_AFTER_FAILED_RUNS", "0")
+    notifications.run_failed(failed_run("first"))
+    ((_, text),) = configured.published()
+    assert "paused" not in text
+
+
+def test_a_lease_that_is_kept_for_a_late_start_does_not_break_a_series(
+    aws: Aws, variables: Variables, configured: Topic
+) -> None:
+    for run_id in ("first", "second"):
+        variables.put_lease(lease_of(aws, run_id).kept(datetime.now(UTC)))
+        notifications.run_failed(failed_run(run_id))
+    ((subject, _),) = configured.published()
+    assert "MAY BE ON" not in subject

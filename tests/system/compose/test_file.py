@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path, PurePath
 import pytest
 
 from deploy.release import env_file
+from label_detection_core.config.settings import environment_name
 from sandbox.environment import PROJECT
 from tests.system.compose import compose_file
 from tests.system.compose.conftest import Compose
@@ -34,7 +36,8 @@ def project(tmp_path: Path) -> Path:
 )
 def test_profiles_add_services(project: Path, profiles: list[str], more: set[str]) -> None:
     always = {"postgres", "redis", "airflow-init"} | {
-        f"airflow-{name}" for name in ("apiserver", "scheduler", "dag-processor", "triggerer", "worker")
+        f"airflow-{name}"
+        for name in ("apiserver", "scheduler", "dag-processor", "triggerer", "worker", "control-worker")
     }
     assert set(compose_file.services(project, *profiles)) == always | more
 
@@ -82,6 +85,35 @@ def test_an_image_is_built_once_for_all_its_services(project: Path) -> None:
 def test_env_sets_the_number_of_workers(project: Path, workers: dict[str, str], scale: int) -> None:
     env_file.replace(project / ".env", workers)
     assert compose_file.services(project)["airflow-worker"].scale == scale
+
+
+@pytest.mark.parametrize(
+    ("scale", "slots"),
+    [({}, 8), ({"WORKERS": "3", "WORKER_CONCURRENCY": "2"}, 10)],
+    ids=["not set", "set in .env"],
+)
+def test_the_scheduler_hands_out_as_many_tasks_as_the_workers_can_start(
+    project: Path, scale: dict[str, str], slots: int
+) -> None:
+    env_file.replace(project / ".env", scale)
+    services = compose_file.services(project)
+    *shell, script = services["airflow-scheduler"].command
+    script = script.replace("$$", "$").replace("exec airflow scheduler", "env")
+    assert shell == ["bash", "-c"]
+    printed = subprocess.run(
+        [*shell, script], capture_output=True, text=True, check=True, env={"PATH": os.environ["PATH"]}
+    )
+    assert f"AIRFLOW__CORE__PARALLELISM={slots}" in printed.stdout.splitlines()
+    assert services["airflow-worker"].environment["AIRFLOW__CELERY__WORKER_PREFETCH_MULTIPLIER"] == "1"
+
+
+@pytest.mark.parametrize("queue", [None, "stops"], ids=["not set", "set in .env"])
+def test_the_control_worker_serves_the_control_queue(project: Path, queue: str | None) -> None:
+    if queue:
+        env_file.replace(project / ".env", {environment_name("control_queue"): queue})
+    control = compose_file.services(project)["airflow-control-worker"]
+    assert control.environment[environment_name("control_queue")] == (queue or "control")
+    assert control.command[control.command.index("--queues") + 1] == (queue or "control")
 
 
 def test_the_first_users_password_is_for_the_init_alone(project: Path) -> None:

@@ -22,6 +22,7 @@ RATE = 2.5
 def test_every_service_is_healthy(compose: Compose) -> None:
     assert sorted(compose.containers.running) == [
         "airflow-apiserver-1",
+        "airflow-control-worker-1",
         "airflow-dag-processor-1",
         "airflow-scheduler-1",
         "airflow-triggerer-1",

@@ -26,6 +26,24 @@ def test_a_run_marked_during_start(pipeline: BreakablePipeline, conclude: Conclu
     conclude(fault, Layer.TEARDOWN, keys, at=marked)
 
 
+@pytest.mark.gate
+def test_a_start_that_arrives_after_the_run(pipeline: BreakablePipeline, conclude: Conclude, picture: bytes) -> None:
+    keys = pipeline.upload(IMAGES, picture)
+    pipeline.no_switch()
+    pipeline.hold("start")
+    run_id = pipeline.trigger()
+    pipeline.until_held("start")
+    marked = pipeline.mark_run(run_id, "failed")
+    pipeline.until_over(run_id)
+    assert pipeline.states(run_id)["stop_model"] == ["success"]
+    assert pipeline.status() != "RUNNING"
+    pipeline.land_start()
+    ticked = pipeline.look_now()
+    assert pipeline.lease() is None
+    fault = "run marked as failed during start_model; its start request arrives after the stop"
+    conclude(fault, Layer.WATCHDOG, keys, at=marked, clock=(TICK, ticked))
+
+
 @pytest.mark.parametrize("state", ["failed", "success"])
 def test_a_run_marked_during_wait(pipeline: BreakablePipeline, conclude: Conclude, picture: bytes, state: str) -> None:
     keys = pipeline.upload(IMAGES, picture)

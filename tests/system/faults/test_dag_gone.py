@@ -52,12 +52,32 @@ def test_a_paused_dag_whose_lease_expires(pipeline: BreakablePipeline, conclude:
     conclude(fault, Layer.WATCHDOG, keys, at=paused, clock=(TICK, ticked))
 
 
+@pytest.mark.gate
+def test_a_dag_file_that_breaks_before_the_stop(
+    pipeline: BreakablePipeline, conclude: Conclude, picture: bytes
+) -> None:
+    keys = pipeline.upload(IMAGES, picture)
+    pipeline.no_switch()
+    run_id = pipeline.trigger()
+    pipeline.until_analysing()
+    pipeline.rewrite_dag("labels(", "labels(((")
+    broken = time.time()
+    pipeline.wait_until(lambda: set(pipeline.states(run_id)["analyse_images"]) == {"success"})
+    ticked = pipeline.look_now()
+    assert pipeline.status() == "STOPPED"
+    assert pipeline.lease() is None
+    pipeline.restore_dag()
+    pipeline.until_over(run_id)
+    fault = "syntax error in the DAG file during the analysis"
+    conclude(fault, Layer.WATCHDOG, keys, at=broken, clock=(TICK, ticked), extra=_STUCK)
+
+
 def test_a_broken_dag_file(pipeline: BreakablePipeline, conclude: Conclude, picture: bytes) -> None:
     keys = pipeline.upload(IMAGES, picture)
     pipeline.no_switch()
     run_id = pipeline.trigger(max_model_minutes=_MINUTES)
     pipeline.until_analysing()
-    pipeline.rewrite_dag("with DAG(", "with DAG(((")
+    pipeline.rewrite_dag("labels(", "labels(((")
     broken = time.time()
     pipeline.until(pipeline.lease_ends())
     assert pipeline.status() == "RUNNING"
@@ -65,5 +85,5 @@ def test_a_broken_dag_file(pipeline: BreakablePipeline, conclude: Conclude, pict
     pipeline.until_status("STOPPED")
     pipeline.restore_dag()
     pipeline.until_over(run_id)
-    fault = "syntax error in the DAG file during the analysis"
+    fault = "syntax error in the DAG file during the analysis; the lease expires"
     conclude(fault, Layer.WATCHDOG, keys, at=broken, clock=(TICK, ticked))

@@ -51,6 +51,18 @@
     return note;
   };
 
+  const PERIODS = {max_cost_per_day: "day", max_cost_per_month: "month"};
+
+  const costsOf = ({day, month, limits, problem}) => {
+    if (problem) return problem;
+    const budgets = limits.map(({option, scope, limit, spent, set_aside, left, ends_at}) => {
+      const whose = `Budget of ${scope === "all" ? "all pipelines" : "this pipeline"} per ${PERIODS[option]}`;
+      const aside = set_aside ? `, ${usd(set_aside)} set aside for models that are on` : "";
+      return `${whose}: ${usd(limit)}; ${usd(spent)} spent${aside}, ${usd(left)} left until ${when(ends_at)}`;
+    });
+    return [`${usd(day)} today, ${usd(month)} this month`, ...budgets];
+  };
+
   const nowOf = (now, dagId) => {
     const free = now.lease_problem ? "Which run holds the model is not known" : "No run holds the model";
     const held = now.lease ? holderOf(now.lease, dagId) : free;
@@ -64,6 +76,7 @@
     const acted = dog.acted.map((one) => `${one.stopped ? "stopped the model" : "removed the lease"} of run ${one.run_id}: ${one.why}`);
     if (dog.looks && !acted.length) acted.push(`nothing to do for this model in its last ${dog.looks === 1 ? "run" : `${dog.looks} runs`}`);
     facts.push(fact("Watchdog", [looked, ...acted], dog.state === "failed" ? "late" : ""));
+    facts.push(fact("Cost", costsOf(now.costs), now.costs.problem || now.costs.limits.some(({left}) => left < 0.005) ? "late" : ""));
     const parts = [element("dl", {className: "now"}, facts)];
     if (now.warning) parts.unshift(warningOf(now.warning));
     return parts;
@@ -92,7 +105,8 @@
     ];
   };
 
-  const stateOf = ({state, empty, report, report_problem}) => {
+  const stateOf = ({state, empty, over_budget, report, report_problem}) => {
+    if (!report && over_budget) return `${state}: the budget is used up, nothing was started`;
     if (!report && empty) return `${state}: the queue was empty, nothing was started`;
     if (!report) return report_problem ? `${state}; ${report_problem}` : `${state}, no report`;
     return report.problems ? `${state}, ${whole(report.problems)} problem(s)` : state;

@@ -156,7 +156,7 @@ def test_describe_of_a_model_that_is_not_there_names_it_and_the_option(subject: 
 def test_start_switches_it_on(subject: Subject, hook: ModelHook) -> None:
     before = hook.describe()
     hook.start(2, 3)
-    wait_until(lambda: hook.describe().phase in {Phase.STARTING, Phase.RUNNING}, 5, "Describe to show the start")
+    wait_until(lambda: hook.describe().phase in {Phase.STARTING, Phase.RUNNING}, 30, "Describe to show the start")
     state = hook.describe()
     assert state.units == (None if subject.arn == parameter_model.ARN else before.fixed_units or 2)
 
@@ -174,7 +174,7 @@ def test_start_of_a_model_that_is_on_returns_that_and_changes_nothing(
 def test_stop_switches_it_off(subject: Subject, hook: ModelHook) -> None:
     subject.put(Phase.RUNNING)
     hook.stop()
-    wait_until(lambda: hook.describe().phase in {Phase.STOPPING, Phase.OFF}, 5, "Describe to show the stop")
+    wait_until(lambda: hook.describe().phase in {Phase.STOPPING, Phase.OFF}, 30, "Describe to show the stop")
 
 
 @pytest.mark.parametrize("phase", [Phase.STARTING, Phase.STOPPING, Phase.OFF], ids=lambda phase: phase.value)
@@ -208,7 +208,9 @@ def test_the_stop_target_stops_the_model_without_a_hook(subject: Subject, hook: 
     client = session.client(service)  # type: ignore[call-overload]
     methods = {name[0].lower() + name[1:]: method for method, name in client.meta.method_to_api_mapping.items()}
     getattr(client, methods[operation])(**json.loads(json.dumps(target.input)))
-    wait_until(lambda: hook.describe().phase in {Phase.STOPPING, Phase.OFF}, 5, "the stop to be seen: Describe may lag")
+    wait_until(
+        lambda: hook.describe().phase in {Phase.STOPPING, Phase.OFF}, 30, "the stop to be seen: Describe may lag"
+    )
 
 
 # Waiters

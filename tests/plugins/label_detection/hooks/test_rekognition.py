@@ -95,14 +95,14 @@ def test_what_is_not_an_arn_of_a_version_is_refused_before_any_call() -> None:
 def test_start_asks_for_the_units(aws: Aws, hook: RekognitionModelHook) -> None:
     hook.start(3)
     assert aws.model()["units"] == 3
-    wait_until(lambda: hook.describe().phase is Phase.STARTING, 5, "Describe to show the start")
+    wait_until(lambda: hook.describe().is_on, 30, "Describe to show the start")
     assert hook.describe().units == 3
 
 
 @pytest.mark.parametrize("most", [None, 3, 7], ids=["not set", "no more", "more"])
 def test_start_passes_on_what_aws_may_add(hook: RekognitionModelHook, most: int | None) -> None:
     hook.start(3, most)
-    wait_until(lambda: hook.describe().phase is Phase.STARTING, 5, "Describe to show the start")
+    wait_until(lambda: hook.describe().is_on, 30, "Describe to show the start")
     answer = hook.api.describe_project_versions(**hook.waiter_args())
     (version,) = answer["ProjectVersionDescriptions"]
     assert (version["MinInferenceUnits"], version.get("MaxInferenceUnits")) == (3, most)

@@ -178,7 +178,7 @@ def test_a_configuration_without_real_time_answers_is_not_started(
 def test_the_number_of_instances_is_the_configurations_for_any_request(aws: Aws, hook: SageMakerModelHook) -> None:
     assert hook.describe().fixed_units == 1
     hook.start(7, 9)
-    wait_until(lambda: hook.describe().phase is Phase.RUNNING, 10, "the endpoint")
+    wait_until(lambda: hook.describe().phase is Phase.RUNNING, 60, "the endpoint")
     assert hook.describe().units == 1
 
 
@@ -194,7 +194,7 @@ def scene(aws: Aws, show: Show) -> ImageRef:
 def test_what_is_in_a_picture_is_found_in_each_format_of_answers(aws: Aws, scene: ImageRef, answers: str) -> None:
     hook = hook_of(aws.settings.model_arn.replace("object-detection", answers))
     hook.start(1)
-    wait_until(lambda: hook.describe().phase is Phase.RUNNING, 10, "the endpoint")
+    wait_until(lambda: hook.describe().phase is Phase.RUNNING, 60, "the endpoint")
     best = hook.detect(scene, 0).labels[0]
     hook.stop()
     assert best["Name"] == ("thing" if answers == "huggingface" else "0")

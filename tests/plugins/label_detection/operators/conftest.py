@@ -58,6 +58,10 @@ class Airflow:
         self.runs: dict[str, tuple[str, str | None] | dict[str, Any] | Exception] = {}
         #: States of a running run's analysis tasks, one entry per call; the last entry is repeated.
         self.looks: list[dict[str, str | None]] = [{"analyse_images_0": "running"}]
+        self.is_paused = False
+
+    def dag(self, dag_id: str) -> SimpleNamespace:
+        return SimpleNamespace(dag_id=dag_id, is_paused=self.is_paused)
 
     def dagrun_state(self, dag_id: str, run_id: str) -> str:
         found = self.runs.get(run_id, NOT_FOUND)
@@ -87,7 +91,12 @@ def watch(airflow: Airflow, variables: Variables) -> Watch:
     """Executes the watchdog of a DAG."""
 
     def watch(dag_id: str = WATCHDOG_DAG) -> list[dict[str, Any]]:
-        ti = SimpleNamespace(dag_id=dag_id, get_dagrun_state=airflow.dagrun_state, get_task_states=airflow.task_states)
+        ti = SimpleNamespace(
+            dag_id=dag_id,
+            get_dagrun_state=airflow.dagrun_state,
+            get_task_states=airflow.task_states,
+            get_dag=airflow.dag,
+        )
         context: Any = {"ti": ti}
         return StopExpiredModelsOperator(task_id="stop_expired_models").execute(context)
 

@@ -141,7 +141,7 @@ def test_a_backfill_during_a_drain_changes_nothing(aws: Aws, run: Run, picture: 
     images = upload(aws, picture, *(f"{n}.png" for n in range(40)))
     draining = threading.Thread(target=drain, args=(aws, run))
     draining.start()
-    wait_until(aws.final_keys, 20, "a first label document", every=0.02)
+    wait_until(aws.final_keys, 60, "a first label document", every=0.02)
     for chunk in plan(run):
         enqueue(run, chunk)
     draining.join(60)
@@ -201,7 +201,7 @@ def test_a_stopped_task_logs_its_position_and_the_next_try_continues_there(aws: 
     clear(aws)
     (chunk,) = plan(run)
     task, context = EnqueueImagesOperator(task_id="enqueue_images", chunk=chunk), run.context("enqueue_images", 0)
-    aws.fail("sqs", "SendMessageBatch", delay=2, times=1)  # delayed, then sent again by botocore
+    aws.fail("sqs", "SendMessageBatch", delay=7, times=1)  # delayed, then sent again by botocore
     ended: list[BaseException] = []
 
     def attempt() -> None:
@@ -212,9 +212,9 @@ def test_a_stopped_task_logs_its_position_and_the_next_try_continues_there(aws: 
 
     thread = threading.Thread(target=attempt)
     thread.start()
-    wait_until(lambda: not aws.control("faults"), 20, "the first batch")
+    wait_until(lambda: not aws.control("faults"), 60, "the first batch")
     task.on_kill()
-    thread.join(10)
+    thread.join(60)
     (error,) = ended
     assert "the task was stopped: 10 of 15" in str(error)
     enqueue(run, chunk)

@@ -12,12 +12,12 @@ from botocore.exceptions import ClientError
 
 from label_detection.hooks import clients
 from label_detection.operators.run import PlanRunOperator
-from label_detection.xcom import pull_plan
+from label_detection.xcom import pull_plan, pull_warnings
 from label_detection_core.model.lease import Lease
 from tests.plugins.conftest import DAG_ID, RUN_ID, Run, Variables
 
 if TYPE_CHECKING:
-    from tests.conftest import Aws
+    from tests.conftest import Aws, Topic
 
 
 def plan(run: Run) -> list[float]:
@@ -192,3 +192,37 @@ def test_a_repeated_plan_reads_the_queue_again(aws: Aws, run: Run) -> None:
     assert len(plan(run)) == 1
     announce(aws, 30)
     assert len(plan(run)) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "held", "notices"),
+    [
+        ("RUNNING", False, 1),
+        ("STARTING", False, 1),
+        ("RUNNING", True, 0),
+        ("STOPPED", False, 0),
+        ("STOPPING", False, 0),
+    ],
+    ids=["on", "starting", "on, left by an earlier run", "off", "stopping"],
+)
+def test_a_model_that_is_on_although_no_run_holds_it_is_reported(
+    aws: Aws,
+    run: Run,
+    variables: Variables,
+    topic: Topic,
+    monkeypatch: pytest.MonkeyPatch,
+    status: str,
+    held: bool,
+    notices: int,
+) -> None:
+    monkeypatch.setenv("AIRFLOW__LABEL_DETECTION__SNS_TOPIC_ARN", topic.arn)
+    aws.put_model(status)
+    if held:
+        variables.put_lease(held_by(aws, DAG_ID, datetime.now(UTC) + timedelta(hours=1)))
+    plan(run)
+    published = topic.published()
+    assert [subject for subject, _ in published] == [
+        f"[label detection] A model was on that no run held: {DAG_ID}"
+    ] * notices
+    warnings = pull_warnings(run.context("write_report"))  # type: ignore[arg-type]
+    assert any("no run held it" in warning for warning in warnings) is bool(notices)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import signal
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowTaskTerminated,
+    AirflowTaskTimeout,
+)
 from botocore.exceptions import ClientError
 
 from label_detection.hooks.model import ModelHook, hook_class
+from label_detection.operators.model import StartModelOperator
 from tests.model_calls import KINDS
 from tests.plugins.conftest import DAG_ID, RUN_ID, Run, Variables
 from tests.plugins.label_detection.operators.conftest import start
@@ -41,7 +50,7 @@ def test_a_model_that_is_off_is_started_with_the_plans_units(
     plan = run.plan(aws.settings, units=3)
     before = datetime.now(UTC)
     started = start(run)
-    assert aws.model()["status"] == "STARTING"
+    assert aws.is_started
     assert aws.model()["units"] == aws.calls.units(3)
     assert (started.units, started.adopted) == (3, False)
     assert before <= started.requested_at <= datetime.now(UTC)
@@ -113,7 +122,7 @@ def test_a_start_whose_answer_was_lost_is_adopted_by_the_retry(aws: Aws, run: Ru
     aws.fail_model("start", **lost)
     with pytest.raises(ClientError, match="SomethingElse"):
         start(run)
-    assert aws.model()["status"] == "STARTING"
+    assert aws.is_started
     started = start(run)
     assert (started.adopted, started.units) == (True, aws.calls.units(2))
     assert starts(aws, seen) == 1
@@ -197,3 +206,52 @@ def test_without_a_plan_nothing_is_started(aws: Aws, run: Run) -> None:
     with pytest.raises(ValueError, match="this run has no plan: run the task together with plan_run"):
         start(run)
     assert starts(aws, seen) == 0
+
+
+@pytest.fixture
+def ended_by_airflow() -> Iterator[Callable[[StartModelOperator, float], None]]:
+    """Call `on_kill` in the main thread after some seconds, as Airflow's signal handler does."""
+
+    def after(task: StartModelOperator, seconds: float) -> None:
+        signal.signal(signal.SIGALRM, lambda *_: task.on_kill())
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    before = signal.getsignal(signal.SIGALRM)
+    yield after
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def test_a_task_that_airflow_ends_while_its_request_hangs_ends_and_sends_it_no_second_time(
+    aws: Aws, planned: Run, ended_by_airflow: Callable[[StartModelOperator, float], None]
+) -> None:
+    aws.fail_model("start", delay=120, times=2)
+    task = StartModelOperator(task_id="start_model")
+    ended_by_airflow(task, 6)
+    began = time.monotonic()
+    with pytest.raises(AirflowTaskTerminated):
+        planned.execute(task)
+    assert time.monotonic() - began < 60, "it must not wait for the answer"
+    (fault,) = aws.control("faults")
+    assert fault["times"] == 1, "the request must be sent once"
+
+
+def test_at_its_time_out_a_task_keeps_airflows_own_exception() -> None:
+    task = StartModelOperator(task_id="start_model")
+    try:
+        raise AirflowTaskTimeout
+    except AirflowTaskTimeout:  # as Airflow does
+        task.on_kill()
+
+
+def test_a_start_that_is_cleared_after_its_stop_takes_a_lease_of_its_own(
+    aws: Aws, planned: Run, variables: Variables
+) -> None:
+    lease = variables.lease(aws.settings)
+    assert lease is not None
+    variables.put_lease(lease.model_copy(update={"start_asked": True}).kept(datetime.now(UTC)))
+    start(planned)
+    taken = variables.lease(aws.settings)
+    assert taken is not None
+    assert not taken.kept_for_late_start
+    assert taken.until > datetime.now(UTC) + timedelta(minutes=30)

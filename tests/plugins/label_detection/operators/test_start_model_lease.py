@@ -108,7 +108,7 @@ def test_a_switch_that_cannot_be_made_is_a_warning_only(aws: Aws, run: Run, trou
     run.plan(switched(aws))
     aws.fail("scheduler", "CreateSchedule", **trouble)
     start(run)
-    assert aws.model()["status"] == "STARTING"
+    assert aws.is_started
     (warning,) = xcom.pull_warnings(run.context("write_report"))  # type: ignore[arg-type]
     assert "there is no dead man's switch for this run" in warning
 

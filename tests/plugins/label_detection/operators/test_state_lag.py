@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.kinds(*KINDS)]
 #: Longer than any change that a test makes meanwhile.
-LONG = 20.0
+LONG = 60.0
 FROM_BEFORE = ["TRAINING_COMPLETED", "FAILED", "STOPPED"]
 Turn = Callable[[str, float], None]
 
@@ -96,7 +96,7 @@ def test_a_model_that_seems_to_be_stopping_again_after_its_stop_is_waited_for_an
     monkeypatch.setattr(hooks, "describe", lambda self: old.pop() if old else describe(self))
     run.plan(aws.settings)
     assert not start(run).adopted
-    assert aws.model()["status"] == "STARTING"
+    assert aws.is_started
 
 
 def test_the_lag_counts_from_when_the_start_was_accepted_and_not_from_its_first_try(
@@ -159,7 +159,9 @@ def test_a_model_that_stays_off_counts_as_off_when_the_lag_is_over(
     began = time.monotonic()
     stop(run)
     assert 1.5 <= time.monotonic() - began < LONG
-    assert variables.lease(aws.settings) is None
+    lease = variables.lease(aws.settings)
+    is_kept = how == "start_model died"
+    assert (lease is not None and lease.kept_for_late_start) is is_kept, "its request may arrive even later"
 
 
 @pytest.mark.usefixtures("long_lag")

@@ -214,12 +214,12 @@ def test_temporary_errors_are_waited_out_by_the_task_itself(
 
 def test_five_times_500_keep_the_model_on_for_seconds_only(aws: Aws, planned: Run, set_waits: SetWaits) -> None:
     set_waits(on=Waits().on)
-    set_waits(patience=30)
+    set_waits(patience=120)
     aws.put_model("RUNNING")
     aws.fail_model("stop", status=500, times=5)
     began = time.monotonic()
     stop(planned)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
 
 
 def test_a_model_counts_as_off_only_when_seen_off_and_not_while_the_service_does_not_answer(

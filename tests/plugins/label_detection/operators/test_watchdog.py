@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,15 +13,17 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from label_detection import leases, stopping
 from label_detection.hooks.model import ModelHook, hook_class, hook_for
-from label_detection_core.model.lease import lease_name
+from label_detection_core.model.at_work import SEEN_PREFIX, Seen
+from label_detection_core.model.lease import Lease, lease_name, variable_name
 from sandbox.waiting import wait_until
 from tests.model_calls import KINDS
-from tests.plugins.conftest import SetWaits, Variables
-from tests.plugins.label_detection.operators.conftest import NOT_FOUND, Airflow, Watch, lease_on
+from tests.plugins.conftest import Run, SetWaits, Variables, later
+from tests.plugins.label_detection.operators.conftest import NOT_FOUND, Airflow, Watch, lease_on, stop
 
 if TYPE_CHECKING:
     from tests.conftest import Aws, Topic
 
+SWITCH_ROLE = "arn:aws:iam::123456789012:role/switch"
 pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.kinds(*KINDS)]
 
 
@@ -65,10 +69,10 @@ def test_a_model_is_stopped_when_its_run_is_over_or_its_lease_has_expired_and_ne
 @pytest.mark.parametrize(
     ("looks", "stops"),
     [
-        pytest.param([None], True, id="no task is scheduled: the DAG is paused or its file is broken"),
-        pytest.param(["up_for_retry"], True, id="paused before a retry"),
+        pytest.param([None], True, id="no task is scheduled: its file is broken"),
         pytest.param([None, None, "queued"], False, id="between two tasks"),
-        pytest.param(["up_for_retry", "scheduled"], False, id="before a retry"),
+        pytest.param(["up_for_retry"], False, id="before a retry"),
+        pytest.param(["scheduled"], False, id="before a task"),
         pytest.param(["deferred"], False, id="waiting in the triggerer"),
     ],
 )
@@ -89,6 +93,98 @@ def test_the_model_of_a_run_without_any_active_task_is_stopped(
     acted = watch()
     assert aws.model()["status"] == ("STOPPED" if stops else "RUNNING")
     assert ["no task of the run was active" in entry["why"] for entry in acted] == [True] * stops
+
+
+@pytest.mark.parametrize(
+    ("is_paused", "task", "stop", "why"),
+    [
+        pytest.param(True, "up_for_retry", None, "its DAG is paused", id="paused before a retry"),
+        pytest.param(True, "scheduled", None, "its DAG is paused", id="paused before a task"),
+        pytest.param(True, "success", "scheduled", "its DAG is paused", id="paused before the stop"),
+        pytest.param(True, "running", None, "", id="paused, but a task runs"),
+        pytest.param(True, "queued", None, "", id="paused, but a task is with the executor"),
+        pytest.param(False, "success", "scheduled", "stop_model has been scheduled", id="the stop is not queued"),
+        pytest.param(False, "success", "queued", "stop_model has been queued", id="the stop gets no worker"),
+    ],
+)
+def test_a_run_that_airflow_does_not_go_on_with_is_stopped_whatever_its_tasks_states(
+    aws: Aws,
+    variables: Variables,
+    airflow: Airflow,
+    watch: Watch,
+    set_waits: SetWaits,
+    is_paused: bool,
+    task: str,
+    stop: str | None,
+    why: str,
+) -> None:
+    set_waits(stuck=0.5, stuck_look=0.1)
+    aws.put_model("RUNNING")
+    variables.put_lease(lease_on(aws))
+    airflow.is_paused = is_paused
+    airflow.runs["r1"] = ("running", stop)
+    airflow.looks = [{"analyse_images_0": task}]
+    acted = watch()
+    assert [why in entry["why"] for entry in acted] == [True] * bool(why)
+    assert aws.model()["status"] == ("STOPPED" if why else "RUNNING")
+
+
+def test_a_run_whose_tasks_wait_is_given_up_after_twenty_minutes_without_a_change(
+    aws: Aws, variables: Variables, airflow: Airflow, watch: Watch, set_waits: SetWaits
+) -> None:
+    set_waits(stuck=0.5, stuck_look=0.1)
+    aws.put_model("RUNNING")
+    lease = lease_on(aws)
+    variables.put_lease(lease)
+    airflow.runs["r1"] = ("running", None)
+    airflow.looks = [{"analyse_images_0": "up_for_retry"}]
+    name = variable_name(SEEN_PREFIX, lease.model_arn)
+    for minutes in (0, 19):
+        assert watch() == [], f"after {minutes} minutes"
+        seen = Seen.model_validate_json(variables.values[name])
+        earlier = seen.model_copy(update={"since": datetime.now(UTC) - timedelta(minutes=minutes + 1)})
+        variables.values[name] = earlier.model_dump_json()
+    airflow.looks = [{"analyse_images_0": "running"}]
+    assert watch() == []
+    assert name not in variables.values, "a task that runs is a new beginning"
+    airflow.looks = [{"analyse_images_0": "up_for_retry"}]
+    assert watch() == []
+    variables.values[name] = earlier.model_dump_json()
+    (acted,) = watch()
+    assert acted["why"] == "its tasks have only waited for 20 minutes: is its DAG file broken?"
+    assert aws.model()["status"] == "STOPPED"
+    assert name not in variables.values
+
+
+def test_a_model_whose_service_hangs_does_not_delay_the_stops_of_the_others(
+    aws: Aws, variables: Variables, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version in ("", "2", "3"):
+        aws.put_model("RUNNING", version)
+        variables.put_lease(lease_on(aws, version, minutes=-1))
+    describe, others_are_off = hook_class(aws.settings.model).describe, threading.Event()
+
+    def hanging(self: Any) -> Any:
+        if self.model_arn == aws.settings.model_arn:
+            others_are_off.wait(60)
+            raise RuntimeError("no answer")
+        return describe(self)
+
+    def off() -> bool:
+        return [aws.model(version)["status"] for version in ("2", "3")] == ["STOPPED"] * 2
+
+    def release() -> None:
+        wait_until(off, 30, "the other models to be off")
+        others_are_off.set()
+
+    monkeypatch.setattr(hook_class(aws.settings.model), "describe", hanging)
+    waiter = threading.Thread(target=release)
+    waiter.start()
+    with pytest.raises(AirflowException, match=r"^arn\S+ left by run r1 .*: no answer$"):
+        watch()
+    waiter.join()
+    assert others_are_off.is_set()
+    assert off()
 
 
 def test_without_a_lease_no_model_is_looked_at_and_aws_is_not_called(aws: Aws, watch: Watch) -> None:
@@ -133,7 +229,7 @@ def test_of_several_models_only_those_left_on_are_stopped(
     acted = watch()
     assert {entry["run_id"] for entry in acted} == {"expired", "deleted"}
     assert [aws.model(version)["status"] for version in ("", "2", "3")] == ["STOPPED", "STOPPED", "RUNNING"]
-    assert len(variables.values) == 1
+    assert len(variables.leases()) == 1
 
 
 def test_a_lease_that_was_taken_again_before_the_stop_keeps_its_model(
@@ -155,21 +251,21 @@ def test_a_lease_that_was_taken_again_before_the_stop_keeps_its_model(
 
 
 def test_a_run_that_starts_the_model_while_the_watchdog_waits_for_its_end_keeps_it(
-    aws: Aws, variables: Variables, watch: Watch, hook: ModelHook
+    aws: Aws, variables: Variables, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aws.put_model("RUNNING")
     variables.put_lease(lease_on(aws, minutes=-1))
     taken = lease_on(aws, run_id="r2")
+    hooks = hook_class(aws.settings.model)
+    stop = hooks.stop
 
-    def start_anew() -> None:
-        wait_until(lambda: aws.model()["status"] == "STOPPING", 30, "the model to be stopping", every=0.02)
+    def stop_and_start_anew(self: Any) -> None:
+        stop(self)
         variables.put_lease(taken)
         aws.put_model("RUNNING")
 
-    other = threading.Thread(target=start_anew)
-    other.start()
+    monkeypatch.setattr(hooks, "stop", stop_and_start_anew)
     assert watch() == []
-    other.join()
     assert aws.model()["status"] == "RUNNING"
     assert variables.lease(aws.settings) == taken
 
@@ -198,7 +294,7 @@ def test_a_variable_that_is_not_a_lease_is_named_and_the_other_models_are_stoppe
     else:
         watch()
     assert aws.model("2")["status"] == "STOPPED"
-    assert list(variables.values) == [name]
+    assert variables.leases() == [name]
 
 
 def test_a_model_that_is_off_and_was_taken_over_meanwhile_is_not_reported_as_left_on(
@@ -321,3 +417,52 @@ def test_a_broken_lease_is_reported_by_its_watchdog_or_else_by_every_watchdog(
         except AirflowException:
             found.add(dag_id)
     assert found == red
+
+
+@pytest.fixture
+def kept(aws: Aws, run: Run, variables: Variables, topic: Topic) -> Lease:
+    """A run that was ended while its start request hung; its stop has found the model off."""
+    run.plan(aws.settings.model_copy(update={"sns_topic_arn": topic.arn, "dead_man_switch_role_arn": SWITCH_ROLE}))
+    lease = variables.lease(aws.settings)
+    assert lease is not None
+    variables.put_lease(lease.model_copy(update={"start_asked": True}))
+    stop(run)
+    kept = variables.lease(aws.settings)
+    assert kept is not None
+    return kept
+
+
+def test_a_stop_whose_start_request_may_still_arrive_keeps_lease_and_switch_for_ten_minutes(kept: Lease) -> None:
+    assert timedelta(minutes=9) < kept.until - datetime.now(UTC) <= timedelta(minutes=10)
+    assert kept.dead_man_switch
+    assert not kept.held_against("another_dag", datetime.now(UTC)), "no other DAG must wait for it"
+
+
+@pytest.mark.parametrize("state", ["STARTING", "RUNNING"])
+def test_a_start_that_arrives_after_its_stop_is_stopped_by_the_watchdog(
+    aws: Aws, variables: Variables, airflow: Airflow, watch: Watch, topic: Topic, kept: Lease, state: str
+) -> None:
+    airflow.runs[kept.run_id] = ("failed", "success")
+    assert watch() == []
+    assert variables.lease(aws.settings) == kept, "the request may still arrive"
+    aws.put_model(state)
+    with later(1.0, lambda: aws.put_model("RUNNING")) if state == "STARTING" else nullcontext():
+        (acted,) = watch()  # a model that is starting cannot be stopped
+    assert (acted["run_id"], acted["why"], acted["stopped"]) == (
+        kept.run_id,
+        "its start request arrived after its stop",
+        True,
+    )
+    assert aws.model()["status"] == "STOPPED"
+    assert variables.lease(aws.settings) is None
+    assert len(topic.published()) == 1
+
+
+def test_a_lease_that_was_kept_in_vain_is_removed_silently_after_its_time(
+    aws: Aws, variables: Variables, airflow: Airflow, watch: Watch, topic: Topic, kept: Lease
+) -> None:
+    airflow.runs[kept.run_id] = ("failed", "success")
+    variables.put_lease(kept.model_copy(update={"until": datetime.now(UTC) - timedelta(seconds=1)}))
+    assert watch() == []
+    assert variables.lease(aws.settings) is None
+    assert topic.published() == []

@@ -73,7 +73,7 @@ def test_a_model_that_is_already_off_is_reported_as_off(
     variables.put_lease(lease_on(aws, minutes=-1, sns_topic_arn=topic.arn))
     (entry,) = watch()
     assert entry["stopped"] is False
-    assert variables.values == {}
+    assert variables.leases() == []
     assert "The model was off already" in topic.published()[0][1]
     assert aws.model()["status"] == status
 
@@ -84,7 +84,7 @@ def test_the_lease_of_a_deleted_model_is_removed(aws: Aws, variables: Variables,
     gone = lease.model_arn.replace(*another.get(aws.calls.service, ("/1", "/7")))
     variables.put_lease(lease.model_copy(update={"model_arn": gone}))
     assert len(watch()) == 1
-    assert variables.values == {}
+    assert variables.leases() == []
 
 
 def test_a_starting_model_is_stopped_as_soon_as_the_service_allows_it(
@@ -133,7 +133,7 @@ def test_one_models_error_is_named_and_the_other_models_are_stopped(
         "service; the model's ARN is arn:aws:s3:::no-model): must be the ARN of a model: arn:aws:rekognition:"
     )
     assert aws.model("2")["status"] == "STOPPED"
-    assert len(variables.values) == 2, "the lease must stay until the model is off"
+    assert len(variables.leases()) == 2, "the lease must stay until the model is off"
 
 
 @pytest.mark.parametrize("operation", ["stop", "describe"])
@@ -155,11 +155,11 @@ def test_a_model_that_stops_slowly_is_named_and_left_to_the_next_run(
     variables.put_lease(lease_on(aws, minutes=-1))
     with pytest.raises(AirflowFailException, match="and the model is not off yet"):  # a retry would only wait
         watch()
-    assert len(variables.values) == 1
+    assert len(variables.leases()) == 1
 
 
 def test_a_topic_that_cannot_be_reached_changes_nothing(aws: Aws, variables: Variables, watch: Watch) -> None:
     aws.put_model("RUNNING")
     variables.put_lease(lease_on(aws, minutes=-1, sns_topic_arn="arn:aws:sns:us-east-1:123456789012:no-such"))
     assert len(watch()) == 1
-    assert variables.values == {}
+    assert variables.leases() == []

@@ -15,11 +15,12 @@ from botocore.exceptions import ClientError
 
 from label_detection.hooks import clients
 from label_detection.operators.run import SUMMARY, WriteReportOperator
+from label_detection.series import Series, series_name
 from label_detection_core.drain.journal import Journal
 from label_detection_core.labelling.labeller import Outcome, Result
 from label_detection_core.labelling.labels import Error, RunInfo
 from label_detection_core.queue.messages import Ignored, ImageRef
-from tests.plugins.conftest import DAG_ID, RUN_ID, Run
+from tests.plugins.conftest import DAG_ID, RUN_ID, Run, Variables
 
 if TYPE_CHECKING:
     from tests.conftest import Aws
@@ -330,3 +331,17 @@ def test_the_stop_of_a_cleared_runs_first_attempt_does_not_count_for_this_one(aw
     aws.put_model("RUNNING")  # in this attempt stop_model was marked as success manually
     with pytest.raises(AirflowFailException, match="THE MODEL MAY STILL BE RUNNING"):
         write(done)
+
+
+@pytest.mark.parametrize(
+    ("stop", "ended"), [("success", True), ("failed", False)], ids=["the run is good", "the run is red"]
+)
+def test_a_run_that_succeeded_ends_a_series_of_failures(
+    done: Run, variables: Variables, stop: str, ended: bool
+) -> None:
+    name = series_name(DAG_ID)
+    variables.values[name] = Series(run_id="an earlier run").model_dump_json()
+    done.states["stop_model"] = stop
+    with contextlib.nullcontext() if ended else pytest.raises(AirflowFailException):
+        done.execute(WriteReportOperator(task_id="write_report"))
+    assert (name in variables.values) is not ended

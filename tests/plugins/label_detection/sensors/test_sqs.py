@@ -9,10 +9,12 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 from botocore.exceptions import ClientError
 
+from label_detection.operators.run import PlanRunOperator
 from label_detection.sensors.sqs import QueueDepthSensor
 from label_detection.triggers.sqs import QueueDepthTrigger
+from label_detection_core.run.start_rule import Waiting, waiting_name
 from tests.core.queues import delay
-from tests.plugins.conftest import Run, dags_test_event, events_of
+from tests.plugins.conftest import Run, Variables, dags_test_event, events_of
 
 if TYPE_CHECKING:
     from tests.conftest import Aws
@@ -246,3 +248,91 @@ def test_a_model_that_another_user_started_starts_no_run(aws: Aws, run: Run, sen
     run.params = {"wait_minutes": 0}
     with pytest.raises(AirflowSkipException):
         run.execute(sensor)
+
+
+def test_fewer_messages_than_the_rule_wants_skip_the_run_in_seconds(
+    aws: Aws, run: Run, sensor: QueueDepthSensor
+) -> None:
+    aws.upload("1.png", b"")
+    run.params = {"start_at_images": 2}
+    with pytest.raises(AirflowSkipException, match=r"^1 messages are waiting: the model starts at 2; to start it now"):
+        run.execute(sensor)
+    aws.upload("2.png", b"")
+    assert run.execute(sensor) == 2
+
+
+def test_messages_that_come_during_the_watch_start_nothing_when_they_are_too_few(
+    aws: Aws, run: Run, sensor: QueueDepthSensor
+) -> None:
+    run.params = {"start_at_images": 2}
+    deferral = deferred(run, sensor)
+    aws.upload("late.png", b"")
+    assert isinstance(deferral.trigger, QueueDepthTrigger)
+    (event,) = events_of(deferral.trigger, within=30)
+    with pytest.raises(AirflowSkipException, match="the model starts at 2"):
+        resume(run, sensor, event.payload)
+
+
+def waits_since(variables: Variables, aws: Aws, minutes: float) -> None:
+    """Let the stored time be earlier, as if runs had looked for so long."""
+    name = waiting_name(aws.settings.queue_url)
+    kept = Waiting.model_validate_json(variables.values[name])
+    variables.values[name] = Waiting(since=kept.since - timedelta(minutes=minutes)).model_dump_json()
+
+
+def test_messages_that_have_waited_for_long_enough_start_the_model_over_runs(
+    aws: Aws, run: Run, sensor: QueueDepthSensor, variables: Variables
+) -> None:
+    aws.upload("1.png", b"")
+    run.params = {"start_at_images": 100, "start_at_minutes": 60, "wait_minutes": 0}
+    for _ in range(2):
+        with pytest.raises(AirflowSkipException, match="or when messages have waited for 60 minutes"):
+            run.execute(sensor)
+        waits_since(variables, aws, 30)
+    assert run.execute(sensor) == 1
+    assert run.execute(sensor) == 1, "a second try of the task must come to the same end"
+
+
+def test_a_run_that_takes_the_messages_lets_the_next_ones_wait_from_their_own_time(
+    aws: Aws, run: Run, sensor: QueueDepthSensor, variables: Variables
+) -> None:
+    aws.upload("1.png", b"")
+    run.params = {"start_at_images": 100, "start_at_minutes": 60}
+    with pytest.raises(AirflowSkipException):
+        run.execute(sensor)
+    waits_since(variables, aws, 61)
+    assert run.execute(sensor) == 1
+    run.execute(PlanRunOperator(task_id="plan_run"))
+    with pytest.raises(AirflowSkipException, match="1 messages are waiting"):
+        run.execute(sensor)
+
+
+def test_a_memory_that_a_person_has_edited_counts_from_now(
+    aws: Aws, run: Run, sensor: QueueDepthSensor, variables: Variables
+) -> None:
+    aws.upload("1.png", b"")
+    run.params = {"start_at_images": 100, "start_at_minutes": 60}
+    variables.values[waiting_name(aws.settings.queue_url)] = "since yesterday"
+    with pytest.raises(AirflowSkipException):
+        run.execute(sensor)
+    assert Waiting.model_validate_json(variables.values[waiting_name(aws.settings.queue_url)])
+
+
+def test_without_a_time_in_the_rule_no_variable_is_written(
+    aws: Aws, run: Run, sensor: QueueDepthSensor, variables: Variables
+) -> None:
+    aws.upload("1.png", b"")
+    assert run.execute(sensor) == 1
+    assert variables.values == {}
+
+
+@pytest.mark.parametrize("images", [0, 1], ids=["no message", "too few messages"])
+def test_the_rule_does_not_hold_back_the_stop_of_a_model_that_an_earlier_run_left_on(
+    aws: Aws, run: Run, sensor: QueueDepthSensor, images: int
+) -> None:
+    run.plan(aws.settings)
+    aws.put_model("RUNNING")
+    for number in range(images):
+        aws.upload(f"{number}.png", b"")
+    run.params = {"start_at_images": 100, "wait_minutes": 0}
+    assert run.execute(sensor) == images

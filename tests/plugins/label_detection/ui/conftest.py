@@ -56,6 +56,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> Known:
     """A stand-in for Airflow's API about DAGs and runs."""
     known = Known()
     monkeypatch.setattr(airflow_api, "variable", known.variables.get)
+    monkeypatch.setattr(airflow_api, "variables", known.variables_with)
     monkeypatch.setattr(model_now, "_returned", {})
     return known
 

@@ -29,8 +29,8 @@ def row(report: dict[str, Any]) -> dict[str, Any]:
 class Known(Airflow):
     """Runs, task instances and return values, in the shapes of Airflow's API.
 
-    `denied`: DAGs that the API refuses to this user, `denied_values`: whether it refuses return values. `default_args`:
-    by DAG id, for the DAGs with the project's tag.
+    `denied`: DAGs that the API refuses to this user, `denied_values`: whether it refuses return values. `paused`:
+    DAGs that are paused. `default_args`: by DAG id, for the DAGs with the project's tag.
     """
 
     def __init__(self) -> None:
@@ -39,6 +39,7 @@ class Known(Airflow):
         self._values: dict[tuple[str, str], Any] = {}
         self.variables: dict[str, str] = {}
         self.denied: set[str] = set()
+        self.paused: set[str] = set()
         self.asked: list[str] = []
         self.denied_values = False
         self.default_args: dict[str, dict[str, Any]] = {DAG_ID: {SECTION: {}}, WATCHDOG_DAG: {}}
@@ -49,6 +50,10 @@ class Known(Airflow):
         for pipeline in read(pipelines, [Path("/nowhere")], lambda _: None):
             for dag_id in (pipeline.dag_id, pipeline.backfill_dag_id):
                 self.default_args[dag_id] = json.loads(json.dumps(pipeline.default_args()))
+
+    def variables_with(self, prefix: str) -> dict[str, str]:
+        """The Variables whose names begin with a prefix."""
+        return {key: value for key, value in self.variables.items() if key.startswith(prefix)}
 
     def add_run(self, number: int, dag_id: str = DAG_ID, state: str = "success") -> str:
         """Add a run that was due `number` hours after `NOW`; return its id."""
@@ -84,6 +89,8 @@ class Known(Airflow):
                 return _page("dags", [{"dag_id": dag_id} for dag_id in self.default_args], params)
             case ("dags", dag_id, "details") if dag_id in self.default_args:
                 return {"default_args": self.default_args[dag_id]}
+            case ("dags", dag_id):
+                return {"dag_id": dag_id, "is_paused": dag_id in self.paused}
             case ("dags", dag_id, "dagRuns"):
                 return _page("dag_runs", self._listed(dag_id, params), params)
             case ("dags", dag_id, "dagRuns", run_id):

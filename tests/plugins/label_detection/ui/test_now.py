@@ -111,10 +111,12 @@ class Moment:
     run: str | None = "running"
     tasks: dict[str, str] = field(default_factory=dict)
     just_now: bool = False
+    is_paused: bool = False
 
 
 HELD: dict[str, Any] = {}
 OVER = {"until": NOW}
+KEPT = {"kept_for_late_start": True}
 MOMENTS = {
     "off, without a lease": Moment("STOPPED"),
     "taken a moment ago": Moment("STOPPED", lease=HELD, just_now=True),
@@ -139,6 +141,14 @@ MOMENTS = {
     "on, another DAG's run over": Moment("RUNNING", "it is success", HELD, "success", {"a": "success"}),
     "on, a group's stop failed": Moment("RUNNING", "it is failed", HELD, "failed", {"g.stop_model": "failed"}),
     "on, its DAG paused": Moment("RUNNING", "is its DAG paused", HELD, tasks={"analyse_images": "success"}),
+    "on, paused before a task": Moment("RUNNING", "its DAG is paused", HELD, tasks={"b": "scheduled"}, is_paused=True),
+    "on, paused while a task runs": Moment("RUNNING", "", HELD, tasks={"b": "running"}, is_paused=True),
+    "on, its stop gets no worker": Moment(
+        "RUNNING", "stop_model has been queued", HELD, tasks={"stop_model": "queued"}
+    ),
+    "on, before a retry": Moment("RUNNING", "", HELD, tasks={"analyse_images": "up_for_retry"}),
+    "off, kept for a late start": Moment("STOPPED", "", KEPT, "failed", {"stop_model": "success"}),
+    "on, its start came late": Moment("RUNNING", "arrived after its stop", KEPT, "failed", {"stop_model": "success"}),
     "off, no task active": Moment("STOPPED", "The model is off", HELD, tasks={"plan_run": "success"}),
     "cannot be started": Moment(
         "TRAINING_FAILED", "No run can start this model: its state is TRAINING_FAILED (its training"
@@ -151,6 +161,7 @@ def test_states_that_need_a_person_are_warnings_and_those_of_a_run_are_not(
     browser: TestClient, aws: Aws, known: Known, moment: Moment
 ) -> None:
     aws.put_model(moment.status)
+    known.paused = {DAG_ID} if moment.is_paused else set()
     at = datetime.now(UTC)
     since, ended = (at, at) if moment.just_now else (at - timedelta(hours=2), at - timedelta(minutes=5))
     if moment.lease is not None:

@@ -65,6 +65,16 @@ def test_a_run_that_found_an_empty_queue_differs_from_one_whose_report_is_missin
     assert {run["run_id"]: run["empty"] for run in runs} == {"run 1": True, "run 2": False}
 
 
+def test_a_run_that_the_budget_skipped_differs_from_one_that_found_an_empty_queue(
+    browser: TestClient, known: Known
+) -> None:
+    for number, sensed in ((1, "skipped"), (2, "success"), (3, "success")):
+        known.add_task(known.add_run(number), "wait_for_images", sensed)
+        known.add_task(f"run {number}", "plan_run", "success" if number == 3 else "skipped")
+    runs = browser.get(f"/pipelines/{DAG_ID}/runs").json()["runs"]
+    assert {run["run_id"]: run["over_budget"] for run in runs} == {"run 1": False, "run 2": True, "run 3": False}
+
+
 def test_a_row_has_the_reports_numbers() -> None:
     assert row(REPORT) == {
         "started_at": "2026-11-22T06:00:00Z",

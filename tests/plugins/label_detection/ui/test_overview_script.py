@@ -29,6 +29,7 @@ NOW: dict[str, Any] = {
     "queue_problem": None,
     "age_problem": None,
     "watchdog": {"state": None, "ended_at": None, "looks": 0, "acted": []},
+    "costs": {"day": 0.0, "month": 0.0, "limits": [], "problem": None},
 }
 ON = {"phase": "running", "status": "RUNNING", "reason": "", "units": 2}
 
@@ -105,6 +106,40 @@ NOBODY = "No run holds the model"
 )
 def test_whether_the_model_is_on_and_for_whom(show: Show, change: dict[str, Any], lines: list[str]) -> None:
     assert said(show(**change), "Model") == lines
+
+
+LIMIT = {"limit": 5.0, "spent": 1.25, "set_aside": 0, "left": 3.75, "ends_at": "2026-11-22T23:00:00+00:00"}
+DAY, MONTH = LIMIT | {"option": "max_cost_per_day"}, LIMIT | {"option": "max_cost_per_month"}
+
+
+@pytest.mark.parametrize(
+    ("limits", "lines"),
+    [
+        pytest.param([], [], id="without a budget"),
+        pytest.param(
+            [DAY | {"scope": "pipeline"}, MONTH | {"scope": "all", "set_aside": 0.5, "left": 3.25}],
+            [
+                "Budget of this pipeline per day: 5.00 USD; 1.25 USD spent, 3.75 USD left until 2026-11-22 23:00 UTC",
+                "Budget of all pipelines per month: 5.00 USD; 1.25 USD spent, 0.50 USD set aside for models that are on"
+                ", 3.25 USD left until 2026-11-22 23:00 UTC",
+            ],
+            id="with two",
+        ),
+    ],
+)
+def test_what_was_spent_and_what_is_left(show: Show, limits: list[dict[str, Any]], lines: list[str]) -> None:
+    costs = {"day": 1.25, "month": 20.0, "limits": limits, "problem": None}
+    assert said(show(costs=costs), "Cost") == ["1.25 USD today, 20.00 USD this month", *lines]
+
+
+def test_costs_that_cannot_be_read_are_a_line(show: Show) -> None:
+    assert said(show(costs={"day": None, "month": None, "limits": [], "problem": "edited"}), "Cost") == ["edited"]
+
+
+def test_a_run_that_the_budget_skipped_says_so(show: Show) -> None:
+    run = {"run_id": "r", "state": "success", "empty": False, "over_budget": True, "report": None}
+    page = show(runs=[run | {"report_problem": None}])
+    assert page.get_by_text("success: the budget is used up, nothing was started").count() == 1
 
 
 def waiting(seconds: float | None, count: int = 12) -> dict[str, Any]:

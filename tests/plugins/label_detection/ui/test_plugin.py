@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 import label_detection_pages
+from label_detection import listener
 from sandbox.environment import PROJECT, PYTHONPATH, cleaned
 
 VIEWS = label_detection_pages.LabelDetectionPages.external_views
@@ -31,8 +32,9 @@ def test_loading_the_plugin_imports_only_its_own_modules(tmp_path: Path) -> None
     said = subprocess.run(
         [sys.executable, "-c", _LOAD], env=environment, capture_output=True, text=True, timeout=60, check=True
     )
-    imported = json.loads(said.stdout.splitlines()[-1])
-    assert imported == ["label_detection", "label_detection.ui", "label_detection.ui.plugin", "label_detection_pages"]
+    imported = [name for name in json.loads(said.stdout.splitlines()[-1]) if not name.startswith("airflow.")]
+    own = ["label_detection", "label_detection.listener", "label_detection.ui", "label_detection.ui.plugin"]
+    assert imported == [*own, "label_detection_pages"]
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view["name"])
@@ -53,3 +55,7 @@ def test_the_addresses_of_the_views_lead_to_the_pages(below: str) -> None:
         href = view["href"].replace("{DAG_ID}", "label_detection").replace("{RUN_ID}", run_id)
         answer = TestClient(airflow).get(f"{below}/{href}")
         assert (answer.status_code, answer.json()) == (401, {"detail": "Not authenticated"})
+
+
+def test_the_plugin_has_the_listener_that_pauses_a_pipeline() -> None:
+    assert label_detection_pages.LabelDetectionPages.listeners == [listener]

@@ -34,7 +34,7 @@ def test_airflows_own_routes_have_threads_while_all_pictures_wait_for_s3(
 
     def slow(settings: Any) -> Any:
         waiting.append(threading.current_thread())
-        is_back.wait(30)
+        is_back.wait(120)
         return s3
 
     monkeypatch.setattr(clients, "s3_client", slow)
@@ -45,11 +45,11 @@ def test_airflows_own_routes_have_threads_while_all_pictures_wait_for_s3(
             params = {"run_id": RUN_ID, "image": "000-0123abcd-000000:0"}
             one = f"/runs/{DAG_ID}/picture"
             pictures = [asyncio.create_task(browser.get(one, params=params)) for _ in range(REQUESTS)]
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while len(waiting) < AT_ONCE:
                     await asyncio.sleep(0.01)
             try:
-                await asyncio.wait_for(anyio.to_thread.run_sync(lambda: None, abandon_on_cancel=True), 5)
+                await asyncio.wait_for(anyio.to_thread.run_sync(lambda: None, abandon_on_cancel=True), 30)
                 assert len(waiting) == AT_ONCE
             finally:
                 is_back.set()
@@ -97,10 +97,10 @@ def test_a_browser_that_takes_nothing_keeps_no_other_waiting() -> None:
         first = asyncio.create_task(asleep.ask(pages))
         await asyncio.sleep(0)
         awake.awake.set()
-        await asyncio.wait_for(awake.ask(pages), 5)
+        await asyncio.wait_for(awake.ask(pages), 30)
         assert (len(asleep.got), len(awake.got)) == (0, 3)
         asleep.awake.set()
-        await asyncio.wait_for(first, 5)
+        await asyncio.wait_for(first, 30)
         assert len(asleep.got) == 3
 
     asyncio.run(ask())
@@ -133,6 +133,6 @@ def test_browsers_that_go_away_leave_as_much_room_as_there_was() -> None:
         is_over.set()
         for browser in browsers:
             browser.awake.set()
-        await asyncio.wait_for(asyncio.gather(*waiting), 5)
+        await asyncio.wait_for(asyncio.gather(*waiting), 30)
 
     asyncio.run(ask())

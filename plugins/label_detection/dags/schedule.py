@@ -1,0 +1,47 @@
+"""The schedule of a pipeline's DAG: times, and the start rule of its queue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import Asset, AssetOrTimeSchedule, AssetWatcher, CronTriggerTimetable
+from airflow.sdk.configuration import conf
+
+from label_detection.triggers.sqs import StartRuleTrigger
+from label_detection_core.config.pipeline import Pipeline
+from label_detection_core.config.settings import SettingsError
+
+#: Schedules that are no cron expressions: with them, `watch_queue` changes nothing.
+_WITHOUT_WATCHER = {"@once", "@continuous"}
+
+
+def schedule_of(pipeline: Pipeline) -> Any:
+    """The schedule of a pipeline's DAG: its times, and with `watch_queue` also the queue's start rule.
+
+    Options that are wrong leave the times alone: the first task of a run shows the error.
+    """
+    times = pipeline.schedule()
+    if not pipeline.option("watch_queue") or times in _WITHOUT_WATCHER:
+        return times
+    try:
+        queue = _watched(pipeline)
+    except SettingsError:
+        return times
+    if times is None:
+        return [queue]
+    zone = pipeline.option("timezone") or conf.get("core", "default_timezone")
+    return AssetOrTimeSchedule(timetable=CronTriggerTimetable(times, timezone=zone), assets=[queue])
+
+
+def _watched(pipeline: Pipeline) -> Asset:
+    settings = pipeline.settings()
+    trigger = StartRuleTrigger(
+        queue_url=settings.queue_url,
+        model_arn=settings.model_arn,
+        images=settings.start_at_images,
+        minutes=settings.start_at_minutes,
+        aws_conn_id=settings.aws_conn_id,
+        region_name=settings.region,
+    )
+    name = f"{pipeline.dag_id}: images wait"
+    return Asset(name=name, uri=settings.queue_url, watchers=[AssetWatcher(name=name, trigger=trigger)])
