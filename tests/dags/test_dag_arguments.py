@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pendulum
 import pytest
 from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk.execution_time import task_runner
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.types import DagRunType
 
-from label_detection.dags import airflow_arguments
 from label_detection.sensors import sqs
-from label_detection_core.config.pipeline import Pipeline
 from label_detection_core.config.settings import Settings, environment_name
 from sandbox.environment import PROJECT
 
@@ -114,13 +111,3 @@ _REQUIRED = {
     "final_bucket": "parts-final",
     "model_arn": "arn:aws:rekognition:eu-west-1:123456789012:project/parts/version/1/1690000000000",
 }
-
-
-@pytest.mark.parametrize("is_airflows", [True, False], ids=["a process of Airflow", "airflow dags test"])
-def test_only_airflows_own_processes_give_a_run_a_deadline(monkeypatch: pytest.MonkeyPatch, is_airflows: bool) -> None:
-    monkeypatch.delattr(task_runner, "SUPERVISOR_COMMS", raising=False)
-    if is_airflows:
-        monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", object(), raising=False)
-    pipeline = Pipeline.of_default_args({}, {"max_model_minutes": "30"}.get)
-    alert = airflow_arguments.overtime(pipeline)
-    assert (alert.interval if alert else None) == (timedelta(minutes=5 + 30 + 15) if is_airflows else None)

@@ -225,7 +225,10 @@ def test_a_failed_run_and_a_failed_stop_have_notices(dag: DAG) -> None:
 def test_the_watchdog_runs_every_ten_minutes_with_any_configuration(
     watchdog: DAG, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert schedule_of(watchdog) == "*/10 * * * *"
+    schedule: Any = schedule_of(watchdog)
+    assert schedule.timetable.expression == "*/10 * * * *"
+    (watcher,) = schedule.asset_condition.objects[0].watchers
+    assert watcher.trigger.serialize()[1]["watchdog_dag_id"] == "label_detection_watchdog"
     assert [task.task_id for task in watchdog.tasks] == ["stop_expired_models"]
     for option in Settings.model_fields:
         monkeypatch.setenv(environment_name(option), "%(broken)s")

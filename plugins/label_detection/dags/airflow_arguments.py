@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from airflow.sdk.configuration import conf
-from airflow.sdk.definitions.callback import AsyncCallback
-from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 from airflow.utils.types import DagRunType
 
-from label_detection.overtime import stop_overdue_model
 from label_detection_core.config.pipeline import Pipeline
 
 #: Allowed run types. Not Airflow's Backfill, which ignores max_active_runs: its runs would use one model in parallel.
@@ -47,19 +43,3 @@ def control_place(*pipelines: Pipeline) -> dict[str, Any]:
     """`queue` of the tasks between the start of a model and its stop: of the first pipeline that has one."""
     queues = (pipeline.option("control_queue") for pipeline in pipelines)
     return next(({"queue": queue} for queue in queues if queue), {})
-
-
-def overtime(pipeline: Pipeline) -> DeadlineAlert | None:
-    """Calls the triggerer when a run takes longer than all of its time limits together.
-
-    None outside of Airflow's own processes: with a deadline, `airflow dags test` of Airflow 3.2 and 3.3 fails at the
-    end of each run.
-    """
-    if not hasattr(sys.modules.get("airflow.sdk.execution_time.task_runner"), "SUPERVISOR_COMMS"):
-        return None
-    minutes = sum(pipeline.option(option) for option in ("wait_minutes", "max_model_minutes", "watchdog_grace_minutes"))
-    return DeadlineAlert(
-        reference=DeadlineReference.DAGRUN_QUEUED_AT,
-        interval=timedelta(minutes=minutes),
-        callback=AsyncCallback(stop_overdue_model),
-    )

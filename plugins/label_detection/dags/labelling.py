@@ -40,7 +40,6 @@ from label_detection.dags.airflow_arguments import (
     analysis_place,
     control_place,
     max_active_tasks,
-    overtime,
     start_date,
 )
 from label_detection.dags.schedule import schedule_of
@@ -66,7 +65,6 @@ def labelling(pipeline: Pipeline) -> None:
         max_active_tasks=max_active_tasks(pipeline),
         is_paused_upon_creation=pipeline.option("paused_upon_creation"),
         allowed_run_types=RUN_TYPES,
-        deadline=overtime(pipeline),
         params=run_params(pipeline),
         doc_md=dag_docs(__doc__, pipeline),
         tags=tags(pipeline),

@@ -10,6 +10,7 @@ hour ago or earlier. It acts at once if the lease has expired, or if the run is 
 is at work, for example because its DAG is paused, it acts after it has watched the run for two minutes. Its log, its
 XCom and a notice to `sns_topic_arn`, if that is set, report which run left the model, and for how long.
 
+* If no worker is free for it, the triggerer stops a model whose lease expired a minute ago, and then runs this DAG.
 * It costs nothing while there are no leases: one short task, and no call to AWS.
 * After its work it sends the digest of the day before, once a day, if `digest_at` is set.
 * It never stops the model of a run that is at work within its lease, and never a model without a lease.
@@ -31,13 +32,14 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, AssetWatcher, CronTriggerTimetable
 
 from label_detection import channels, digests, notifications
 from label_detection.configuration import WATCHED
 from label_detection.dags.airflow_arguments import RUN_TYPES, control_place
 from label_detection.docs import TAG, task_docs, with_prefix
 from label_detection.operators.watchdog import StopExpiredModelsOperator
+from label_detection.triggers.overdue import OverdueModelsTrigger
 from label_detection.xcom import STOP_FIRST
 from label_detection_core.config.pipeline import WATCHDOG_DAG, Pipeline
 
@@ -49,7 +51,7 @@ def watchdog(prefix: str, pipelines: Iterable[Pipeline]) -> None:
     with DAG(
         f"{prefix}{WATCHDOG_DAG}",
         description="Stop models that a run has left on",
-        schedule="*/10 * * * *",
+        schedule=_schedule(f"{prefix}{WATCHDOG_DAG}"),
         start_date=datetime(2026, 1, 1, tzinfo=UTC),
         catchup=False,
         max_active_runs=1,
@@ -74,6 +76,14 @@ def watchdog(prefix: str, pipelines: Iterable[Pipeline]) -> None:
             post_execute=digests.send_due,
             **_queue(pipelines),
         )
+
+
+def _schedule(dag_id: str) -> AssetOrTimeSchedule:
+    """Every ten minutes, and after the triggerer has stopped a model: Airflow runs a trigger only for a schedule."""
+    trigger = OverdueModelsTrigger(watchdog_dag_id=dag_id)
+    name = f"{dag_id}: stopped in the triggerer"
+    overdue = Asset(name=name, watchers=[AssetWatcher(name=name, trigger=trigger)])
+    return AssetOrTimeSchedule(timetable=CronTriggerTimetable("*/10 * * * *", timezone="UTC"), assets=[overdue])
 
 
 def _queue(pipelines: Iterable[Pipeline]) -> dict[str, Any]:

@@ -6,20 +6,17 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from logging import INFO, WARNING
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowRuntimeError
 
-from label_detection import lag, leases, ledger, notifications, sightings
-from label_detection.hooks import switch
+from label_detection import leases, sightings
 from label_detection.hooks.clients import brief_config
 from label_detection.hooks.model import hook_for
 from label_detection.leases import TakenOverError
-from label_detection.stopping import Stopping
+from label_detection.left_on import LeftOn
 from label_detection.waits import Waits
 from label_detection_core.model.at_work import IDLE, why_left
 from label_detection_core.model.lease import Lease
@@ -32,17 +29,6 @@ if TYPE_CHECKING:
 _WHOLE_SECONDS = 840.0
 #: Leases that it looks after at a time, each in a thread.
 _AT_ONCE = 64
-
-
-@dataclass(frozen=True)
-class _Overdue:
-    lease: Lease
-    why: str
-    stopping: Stopping
-
-    def may_be_starting(self) -> bool:
-        """Whether the model may be starting although Describe, which lags, returns it as off."""
-        return self.stopping.asked_at is None and _now() < lag.lags_until(self.lease.since, self.stopping.waits)
 
 
 class StopExpiredModelsOperator(BaseOperator):
@@ -151,39 +137,13 @@ class StopExpiredModelsOperator(BaseOperator):
 
         :raises AirflowException: when the model is not off in time.
         """
-        one = self._take_up(lease, why)
+        one = LeftOn.of(lease, why, self.waits)
         until = min(time.monotonic() + self.waits.each_stop, end)
         while (state := one.stopping.step()) is None or not state.is_gone or one.may_be_starting():
             if time.monotonic() > until:
                 raise AirflowException(f"{why}, and the model is not off yet")
             time.sleep(self.waits.on)
-        return self._finish(one)
-
-    def _take_up(self, lease: Lease, why: str) -> _Overdue:
-        def still_left() -> None:
-            if leases.read_lease(lease.model_arn) != lease:
-                raise TakenOverError
-
-        return _Overdue(lease, why, Stopping(lease.model, lease.aws_conn_id, self.waits, before_stop=still_left))
-
-    def _finish(self, one: _Overdue) -> dict[str, Any] | None:
-        """Finish after a model is off. The lease is removed last, so that a killed watchdog repeats the other steps."""
-        lease = one.lease
-        taken_over = leases.read_lease(lease.model_arn) != lease
-        if taken_over and not one.stopping.asked_at:
-            raise TakenOverError
-        stopped = notices.Stopped(lease, one.why, one.stopping.asked_at is not None, _now(), notifications.base_url())
-        self.log.log(WARNING if one.stopping.was_on else INFO, "%s", stopped)
-        if not taken_over:
-            switch.disarm(lease)
-        ledger.end(lease, stopped.at, was_on=one.stopping.was_on)
-        if lease.kept_for_late_start and not one.stopping.was_on:  # as expected: nothing to report
-            leases.end_lease(lease)
-            return None
-        notifications.watchdog_acted(self.get_dag(), stopped)
-        leases.end_lease(lease)
-        sightings.forget(lease)
-        return {**lease.model_dump(mode="json"), "why": one.why, "stopped": one.stopping.asked_at is not None}
+        return one.finish(self.get_dag())
 
     @contextmanager
     def _minding(self, lease: Lease, trouble: list[str]) -> Iterator[None]:

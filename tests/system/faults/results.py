@@ -26,7 +26,7 @@ class Layer(Enum):
     TEARDOWN = "teardown", 30.0
     DEADLINE = "deadline and teardown", 30.0
     WATCHDOG = "watchdog", 30.0  # from the watchdog's tick, every 10 minutes
-    TRIGGERER = "triggerer", 30.0  # from the end of the lease, without a worker
+    TRIGGERER = "triggerer", 120.0  # from the end of the lease, without a worker
     SWITCH = "dead man's switch", 60.0
     NEVER_ON = "none: it stays off", 0.0
 

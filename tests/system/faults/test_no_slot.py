@@ -1,4 +1,4 @@
-"""All worker slots are taken, and stay taken: the triggerer stops the model at the end of the lease."""
+"""All worker slots are taken, and stay taken: the triggerer stops the model after the end of the lease."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_the_triggerer_stops_the_model_when_no_worker_does(pipeline: Pipeline, p
     at = time.time()
     api.call("PATCH", "/pools/default_pool", {"slots": 1}, update_mask="slots")
     until = datetime.fromisoformat(json.loads(leases(pipeline)[0])["until"]).timestamp()
-    wait_until(lambda: pipeline.world.model()["status"] == "STOPPED", 180, "the model off", pipeline.world.check)
+    wait_until(lambda: pipeline.world.model()["status"] == "STOPPED", 300, "the model off", pipeline.world.check)
     off_at = time.time()
     assert pipeline.states(run_id)["stop_model"] == ["scheduled"]
     wait_until(lambda: not leases(pipeline), 60, "the end of the lease", pipeline.world.check)

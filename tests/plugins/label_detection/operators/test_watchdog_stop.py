@@ -33,14 +33,14 @@ def test_a_model_that_cannot_be_stopped_yet_keeps_no_other_on(
 
 
 def test_a_stop_is_reported_in_the_log_in_the_xcom_and_to_the_leases_topic(
-    aws: Aws, variables: Variables, topic: Topic, watch: Watch, capsys: pytest.CaptureFixture[str]
+    aws: Aws, variables: Variables, topic: Topic, watch: Watch, caplog: pytest.LogCaptureFixture
 ) -> None:
     aws.put_model("RUNNING")
     lease = lease_on(aws, minutes=-7, sns_topic_arn=topic.arn)
     variables.put_lease(lease)
     (entry,) = watch()
     assert entry == {**lease.model_dump(mode="json"), "why": "the run was deleted", "stopped": True}
-    log = capsys.readouterr().out
+    log = caplog.text
     assert f"{lease.model_arn}: run r1 of DAG {DAG_ID} did not end its lease (the run was deleted); leased since" in log
     assert "7 minutes past the end of the lease; stopped the model" in log
     ((subject, text),) = topic.published()
