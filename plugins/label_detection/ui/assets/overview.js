@@ -77,7 +77,9 @@
     if (dog.looks && !acted.length) acted.push(`nothing to do for this model in its last ${dog.looks === 1 ? "run" : `${dog.looks} runs`}`);
     facts.push(fact("Watchdog", [looked, ...acted], dog.state === "failed" ? "late" : ""));
     facts.push(fact("Cost", costsOf(now.costs), now.costs.problem || now.costs.limits.some(({left}) => left < 0.005) ? "late" : ""));
+    if (now.paused && !now.paused_why) facts.push(fact("DAG", "Paused: no run starts until somebody unpauses it", "late"));
     const parts = [element("dl", {className: "now"}, facts)];
+    if (now.paused_why) parts.unshift(warningOf(`${now.paused_why} Until then the pictures wait in the queue.`));
     if (now.warning) parts.unshift(warningOf(now.warning));
     return parts;
   };

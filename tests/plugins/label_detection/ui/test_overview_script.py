@@ -30,6 +30,8 @@ NOW: dict[str, Any] = {
     "age_problem": None,
     "watchdog": {"state": None, "ended_at": None, "looks": 0, "acted": []},
     "costs": {"day": 0.0, "month": 0.0, "limits": [], "problem": None},
+    "paused": False,
+    "paused_why": None,
 }
 ON = {"phase": "running", "status": "RUNNING", "reason": "", "units": 2}
 
@@ -181,6 +183,25 @@ def test_a_warning_is_visible_text_that_fits_the_screen(show: Show, width: int, 
     assert warning.inner_text() == f"Warning: {long}"
     assert warning.is_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+WHY = "This DAG was paused after 5 failed runs in a row: remove the cause, then unpause the DAG."
+
+
+@pytest.mark.parametrize(
+    ("why", "warnings", "lines"),
+    [
+        pytest.param(
+            WHY, [f"Warning: {WHY} Until then the pictures wait in the queue."], [], id="after a series of failed runs"
+        ),
+        pytest.param(None, [], ["Paused: no run starts until somebody unpauses it"], id="by somebody"),
+    ],
+)
+def test_a_paused_pipeline_is_seen(show: Show, why: str | None, warnings: list[str], lines: list[str]) -> None:
+    page = show(390, paused=True, paused_why=why)
+    assert page.get_by_role("alert").all_inner_texts() == warnings
+    assert said(page, "DAG") == lines
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_without_warnings_the_page_shows_none(show: Show) -> None:
