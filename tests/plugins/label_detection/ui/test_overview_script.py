@@ -127,11 +127,26 @@ DAY, MONTH = LIMIT | {"option": "max_cost_per_day"}, LIMIT | {"option": "max_cos
             ],
             id="with two",
         ),
+        pytest.param(
+            [DAY | {"scope": "all", "spent": 5.2, "left": 0.0}],
+            [
+                "Budget of all pipelines per day: 5.00 USD; 5.20 USD spent, nothing left until 2026-11-22 23:00 UTC: "
+                "no run starts the model"
+            ],
+            id="used up",
+        ),
     ],
 )
 def test_what_was_spent_and_what_is_left(show: Show, limits: list[dict[str, Any]], lines: list[str]) -> None:
     costs = {"day": 1.25, "month": 20.0, "limits": limits, "problem": None}
     assert said(show(costs=costs), "Cost") == ["1.25 USD today, 20.00 USD this month", *lines]
+
+
+def test_only_the_budget_that_is_used_up_stands_out(show: Show) -> None:
+    limits = [DAY | {"scope": "all", "spent": 5.2, "left": 0.0}, MONTH | {"scope": "all"}]
+    page = show(costs={"day": 1.25, "month": 20.0, "limits": limits, "problem": None})
+    standing_out = page.locator(".now dd.late").all_inner_texts()
+    assert [text.partition(":")[0] for text in standing_out] == ["Budget of all pipelines per day"]
 
 
 def test_costs_that_cannot_be_read_are_a_line(show: Show) -> None:
