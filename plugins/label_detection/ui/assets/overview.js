@@ -20,7 +20,7 @@
   };
   const percent = (value) => `${(value * 100).toFixed(1)} %`;
 
-  // `text`: a line or several; a line may be an object with a kind of its own.
+  // `text`: a line or several; a line may be an object with its own class in `kind`.
   const fact = (term, text, kind = "") => element("div", {}, [
     element("dt", {textContent: term}),
     ...[text].flat().map((line) => element("dd", {className: line?.kind ?? kind, textContent: line?.text ?? line})),
