@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Event and owner of the entry in the audit log when a DAG is paused.
+PAUSED, PAUSED_BY = "paused", "label_detection"
+
 
 @hookimpl
 def on_dag_run_running(dag_run: DagRun) -> None:
@@ -122,5 +125,5 @@ def _pause(session: Session, dag_id: str, most: int) -> None:
     why = f"paused after {most} failed runs in a row: remove the cause, then unpause the DAG"
     session.execute(update(DagModel).where(DagModel.dag_id == dag_id).values(is_paused=True))
     session.execute(delete(Variable).where(Variable.key == series_name(dag_id)))
-    session.add(Log(event="paused", dag_id=dag_id, owner="label_detection", extra=why))
+    session.add(Log(event=PAUSED, dag_id=dag_id, owner=PAUSED_BY, extra=why))
     log.warning("%s is %s", dag_id, why)

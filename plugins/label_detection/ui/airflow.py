@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.core_api.security import GetUserDep
+from airflow.models.log import Log
 from airflow.models.variable import Variable
 from airflow.utils.session import create_session
 from anyio import from_thread
@@ -25,6 +27,7 @@ from fastapi import Depends, HTTPException, Request
 from httpx import ASGITransport, AsyncClient, Response
 from sqlalchemy import select
 
+from label_detection.listener import PAUSED, PAUSED_BY
 from label_detection.ui import AIRFLOW
 
 #: Seconds that the login token of one request is valid.
@@ -135,6 +138,22 @@ def variables(prefix: str) -> dict[str, str]:
     with create_session() as session:
         found = session.scalars(select(Variable).where(Variable.key.startswith(prefix, autoescape=True)))
         return {one.key: one.val for one in found if one.val}
+
+
+@dataclass(frozen=True)
+class Pause:
+    """An entry in the audit log: when a DAG was paused, and why."""
+
+    at: datetime
+    why: str
+
+
+def pause_after_failures(dag_id: str) -> Pause | None:
+    """The newest pause of a DAG after a series of failed runs, read from the database for the same reason."""
+    with create_session() as session:
+        ours = select(Log).where(Log.dag_id == dag_id, Log.event == PAUSED, Log.owner == PAUSED_BY)
+        found = session.scalar(ours.order_by(Log.dttm.desc()).limit(1))
+        return Pause(found.dttm, found.extra) if found and found.dttm and found.extra else None
 
 
 def _detail(answer: Response) -> str:

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response
 from pydantic import AwareDatetime
 
-from label_detection.ui import budget_now, model_now, queue_now
+from label_detection.ui import budget_now, model_now, paused_now, queue_now
 from label_detection.ui.access import MAY_READ_RUNS, SettingsDep, pipeline_of, pipelines_of
 from label_detection.ui.airflow import Airflow, AirflowDep
 from label_detection.ui.images import read_report
@@ -67,14 +67,15 @@ def runs(
 
 @router.get("/pipelines/{dag_id}/now", dependencies=[MAY_READ_RUNS])
 def now(settings: SettingsDep, airflow: AirflowDep, pipeline: Annotated[Pipeline, Depends(pipeline_of)]) -> Response:
-    """The state and the lease of the model, the queue, the watchdog's actions on this model, costs and budgets."""
+    """The state and the lease of the model, the queue, the watchdog's actions, costs, and whether the DAG is paused."""
     with ThreadPoolExecutor(1) as beside:
         queue = beside.submit(queue_now.queue, settings)
         state = model_now.state_of(settings)
     # The lease is read after the model's state: see model_now.state_of.
     model = model_now.model(airflow, settings, *state)
     watchdog, costs = model_now.watchdog(airflow, pipeline), budget_now.costs(settings, pipeline)
-    return data({**model, **queue.result(), "watchdog": watchdog, "costs": costs})
+    paused = paused_now.paused(airflow, pipeline.dag_id)
+    return data({**model, **queue.result(), "watchdog": watchdog, "costs": costs, **paused})
 
 
 def _skipped(airflow: Airflow, dag_id: str, runs: list[dict[str, Any]], task_id: str) -> set[str]:

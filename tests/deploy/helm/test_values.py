@@ -88,8 +88,17 @@ def test_a_secret_that_is_named_is_made_with_the_charts_key(path: str, key: str)
 
 
 def test_the_config_map_that_is_named_is_made() -> None:
-    named = [one["configMapRef"]["name"] for one in yaml.safe_load(VALUES["extraEnvFrom"])]
+    sources = yaml.safe_load(VALUES["extraEnvFrom"])
+    named = [one["configMapRef"]["name"] for one in sources if "configMapRef" in one]
+    assert named
     assert [name for name in named if f"create configmap {name} " not in COMMANDS] == []
+
+
+def test_the_secret_with_connections_may_be_missing() -> None:
+    (secret,) = [one["secretRef"] for one in yaml.safe_load(VALUES["extraEnvFrom"]) if "secretRef" in one]
+    page = (PROJECT / "docs" / "notifications.md").read_text()
+    assert f"create secret generic {secret['name']} " in page
+    assert secret["optional"] is True, "most installations have none"
 
 
 @pytest.mark.parametrize("component", ["workers", "triggerer", "dagProcessor"])

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterator
+from io import StringIO
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException
+from dotenv import dotenv_values
 
 from label_detection import channels, notifications, preflight
 from label_detection.configuration import WATCHED
@@ -19,6 +22,7 @@ from label_detection_core.config.pipeline import WATCHDOG_DAG
 from label_detection_core.drain.journal import run_prefix
 from label_detection_core.run import notices
 from label_detection_core.run.notices import Notice, NoticeDocument
+from sandbox.environment import PROJECT
 from tests.plugins.conftest import DAG_ID, RUN_ID, Variables
 from tests.plugins.label_detection.receivers import Mail, Web, serving
 from tests.plugins.label_detection.test_notifications import SINCE, context, lease_of
@@ -64,6 +68,33 @@ def configure(monkeypatch: pytest.MonkeyPatch) -> Configure:
             monkeypatch.setenv(f"AIRFLOW__LABEL_DETECTION__{option.upper()}", value)
 
     return configure
+
+
+def lines_of_the_page() -> dict[str, str]:
+    """The variables that the page about notices shows, as compose reads them from `.env`."""
+    page = (PROJECT / "docs" / "notifications.md").read_text()
+    (block,) = re.findall(r"```sh\n(AIRFLOW_CONN_.*?)```", page, re.DOTALL)
+    return {name: value or "" for name, value in dotenv_values(stream=StringIO(block)).items()}
+
+
+def test_the_variables_of_the_page_send_to_all_channels(
+    web: Web, mail: Mail, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = {}
+    for name, value in lines_of_the_page().items():
+        if name.startswith("AIRFLOW_CONN_"):
+            here = {"host": "127.0.0.1", "port": mail.port} if "SMTP" in name else {"host": web.url}
+            found = json.loads(value) | here
+            found.get("extra", {}).update(disable_tls=True)  # the receiver has none
+            found.pop("login", None)
+            monkeypatch.setenv(name, json.dumps(found))
+        else:
+            options[name.removeprefix("AIRFLOW__LABEL_DETECTION__").lower()] = value
+    assert options.keys() == channels.PACKAGES.keys()
+    channels.send(options, NOTICE, document)
+    assert errors(caplog) == []
+    assert sorted(path for path, _ in web.received) == ["/", "/T000/B000/XXXX"]
+    assert len(mail.received) == 1
 
 
 def document() -> NoticeDocument:

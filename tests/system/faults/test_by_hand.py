@@ -59,6 +59,12 @@ def test_a_run_marked_during_wait(pipeline: BreakablePipeline, conclude: Conclud
     conclude(fault, Layer.TEARDOWN, keys, at=marked, clock=("the model's change to RUNNING", ready))
 
 
+def check_cost(pipeline: BreakablePipeline, run_id: str, fault: float) -> None:
+    """Check that the time until the model was off is in the ledger of costs, although the run has no report."""
+    since, until = pipeline.paid(run_id)
+    assert since < fault < pipeline.off_at() <= until
+
+
 @pytest.mark.parametrize("state", ["failed", pytest.param("success", marks=pytest.mark.gate)])
 def test_a_run_marked_during_analysis(
     pipeline: BreakablePipeline, conclude: Conclude, picture: bytes, state: str
@@ -68,6 +74,7 @@ def test_a_run_marked_during_analysis(
     pipeline.until_analysing()
     marked = pipeline.mark_run(run_id, state)
     pipeline.until_over(run_id)
+    check_cost(pipeline, run_id, marked)
     conclude(f"run marked as {state} during the analysis", Layer.TEARDOWN, keys, at=marked)
 
 
@@ -77,6 +84,7 @@ def test_a_deleted_run(pipeline: BreakablePipeline, conclude: Conclude, picture:
     pipeline.until_analysing()
     deleted = pipeline.delete_run(run_id)
     ticked = pipeline.look_now()
+    check_cost(pipeline, run_id, deleted)
     conclude("run deleted during the analysis", Layer.WATCHDOG, keys, at=deleted, clock=(TICK, ticked))
 
 

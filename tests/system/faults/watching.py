@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 
+from label_detection_core.model.ledger import ledger_name, ledger_of
 from sandbox.airflow_api import ApiError, TaskInstance
 from sandbox.aws_clients import client
 from sandbox.waiting import wait_until
@@ -62,6 +63,14 @@ class WatchedPipeline(Pipeline):
         """The lease on the model, if it exists."""
         found = [json.loads(variable["value"]) for variable in self.lease_variables()]
         return found[0] if found else None
+
+    def paid(self, run_id: str) -> tuple[float, float]:
+        """Begin and end of the time that the ledger of costs has for a run, in seconds since 1970."""
+        name = ledger_name(self.world.setting("model_arn"))
+        ledger = ledger_of(name, self.world.api.call("GET", f"/variables/{name}")["value"])
+        (entry,) = [entry for entry in ledger.entries if entry.run_id == run_id]
+        assert entry.ended_at is not None, "the model's end is not in the ledger"
+        return entry.since.timestamp(), entry.ended_at.timestamp()
 
     def lease_ends(self) -> float:
         """The end of the lease, in seconds since 1970."""

@@ -20,8 +20,10 @@
   };
   const percent = (value) => `${(value * 100).toFixed(1)} %`;
 
+  // `text`: a line or several; a line may be an object with its own class in `kind`.
   const fact = (term, text, kind = "") => element("div", {}, [
-    element("dt", {textContent: term}), ...[text].flat().map((line) => element("dd", {className: kind, textContent: line})),
+    element("dt", {textContent: term}),
+    ...[text].flat().map((line) => element("dd", {className: line?.kind ?? kind, textContent: line?.text ?? line})),
   ]);
 
   const PHASES = {off: "Off", starting: "Starting", running: "On", stopping: "Stopping", unusable: "Cannot be started"};
@@ -58,7 +60,9 @@
     const budgets = limits.map(({option, scope, limit, spent, set_aside, left, ends_at}) => {
       const whose = `Budget of ${scope === "all" ? "all pipelines" : "this pipeline"} per ${PERIODS[option]}`;
       const aside = set_aside ? `, ${usd(set_aside)} set aside for models that are on` : "";
-      return `${whose}: ${usd(limit)}; ${usd(spent)} spent${aside}, ${usd(left)} left until ${when(ends_at)}`;
+      const isUsedUp = left < 0.005;
+      const rest = isUsedUp ? `nothing left until ${when(ends_at)}: no run starts the model` : `${usd(left)} left until ${when(ends_at)}`;
+      return {text: `${whose}: ${usd(limit)}; ${usd(spent)} spent${aside}, ${rest}`, kind: isUsedUp ? "late" : ""};
     });
     return [`${usd(day)} today, ${usd(month)} this month`, ...budgets];
   };
@@ -76,8 +80,10 @@
     const acted = dog.acted.map((one) => `${one.stopped ? "stopped the model" : "removed the lease"} of run ${one.run_id}: ${one.why}`);
     if (dog.looks && !acted.length) acted.push(`nothing to do for this model in its last ${dog.looks === 1 ? "run" : `${dog.looks} runs`}`);
     facts.push(fact("Watchdog", [looked, ...acted], dog.state === "failed" ? "late" : ""));
-    facts.push(fact("Cost", costsOf(now.costs), now.costs.problem || now.costs.limits.some(({left}) => left < 0.005) ? "late" : ""));
+    facts.push(fact("Cost", costsOf(now.costs), now.costs.problem ? "late" : ""));
+    if (now.paused && !now.paused_why) facts.push(fact("DAG", "Paused: no run starts until somebody unpauses it", "late"));
     const parts = [element("dl", {className: "now"}, facts)];
+    if (now.paused_why) parts.unshift(warningOf(`${now.paused_why} Until then the pictures wait in the queue.`));
     if (now.warning) parts.unshift(warningOf(now.warning));
     return parts;
   };

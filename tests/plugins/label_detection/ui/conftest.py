@@ -57,6 +57,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> Known:
     known = Known()
     monkeypatch.setattr(airflow_api, "variable", known.variables.get)
     monkeypatch.setattr(airflow_api, "variables", known.variables_with)
+    monkeypatch.setattr(airflow_api, "pause_after_failures", lambda _: None)
     monkeypatch.setattr(model_now, "_returned", {})
     return known
 

@@ -30,6 +30,8 @@ NOW: dict[str, Any] = {
     "age_problem": None,
     "watchdog": {"state": None, "ended_at": None, "looks": 0, "acted": []},
     "costs": {"day": 0.0, "month": 0.0, "limits": [], "problem": None},
+    "paused": False,
+    "paused_why": None,
 }
 ON = {"phase": "running", "status": "RUNNING", "reason": "", "units": 2}
 
@@ -125,11 +127,26 @@ DAY, MONTH = LIMIT | {"option": "max_cost_per_day"}, LIMIT | {"option": "max_cos
             ],
             id="with two",
         ),
+        pytest.param(
+            [DAY | {"scope": "all", "spent": 5.2, "left": 0.0}],
+            [
+                "Budget of all pipelines per day: 5.00 USD; 5.20 USD spent, nothing left until 2026-11-22 23:00 UTC: "
+                "no run starts the model"
+            ],
+            id="used up",
+        ),
     ],
 )
 def test_what_was_spent_and_what_is_left(show: Show, limits: list[dict[str, Any]], lines: list[str]) -> None:
     costs = {"day": 1.25, "month": 20.0, "limits": limits, "problem": None}
     assert said(show(costs=costs), "Cost") == ["1.25 USD today, 20.00 USD this month", *lines]
+
+
+def test_only_the_budget_that_is_used_up_stands_out(show: Show) -> None:
+    limits = [DAY | {"scope": "all", "spent": 5.2, "left": 0.0}, MONTH | {"scope": "all"}]
+    page = show(costs={"day": 1.25, "month": 20.0, "limits": limits, "problem": None})
+    standing_out = page.locator(".now dd.late").all_inner_texts()
+    assert [text.partition(":")[0] for text in standing_out] == ["Budget of all pipelines per day"]
 
 
 def test_costs_that_cannot_be_read_are_a_line(show: Show) -> None:
@@ -181,6 +198,25 @@ def test_a_warning_is_visible_text_that_fits_the_screen(show: Show, width: int, 
     assert warning.inner_text() == f"Warning: {long}"
     assert warning.is_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+WHY = "This DAG was paused after 5 failed runs in a row: remove the cause, then unpause the DAG."
+
+
+@pytest.mark.parametrize(
+    ("why", "warnings", "lines"),
+    [
+        pytest.param(
+            WHY, [f"Warning: {WHY} Until then the pictures wait in the queue."], [], id="after a series of failed runs"
+        ),
+        pytest.param(None, [], ["Paused: no run starts until somebody unpauses it"], id="by somebody"),
+    ],
+)
+def test_a_paused_pipeline_is_seen(show: Show, why: str | None, warnings: list[str], lines: list[str]) -> None:
+    page = show(390, paused=True, paused_why=why)
+    assert page.get_by_role("alert").all_inner_texts() == warnings
+    assert said(page, "DAG") == lines
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_without_warnings_the_page_shows_none(show: Show) -> None:
