@@ -104,9 +104,9 @@ docs: setup $(DOCS)/docs.lock ## build the documentation site into dist/docs; op
 test-docs: docs ## build the site and check it in a browser: search, accessibility, narrow screens. Needs Chromium
 	@$(BIN)/python -m pytest -m site --tb=short tests/site
 
-faults: setup ## break a real Airflow on Postgres in every way we know, and check that the model is off and no picture is lost. PART=gate: only what the gate runs. MODEL=sagemaker: another model type
+faults: setup ## break a real Airflow on Postgres in every way we know, and check that the model is off and no picture is lost. Its rows of Celery need what make compose needs. PART=gate: only what the gate runs. MODEL=sagemaker: another model type
 	@[ "$(PART)" != faults ] || rm -rf .results/$(or $(MODEL),rekognition)
-	@$(if $(SEEDS),LABEL_DETECTION_SEEDS=$(SEEDS)) LABEL_DETECTION_MODEL=$(MODEL) $(BIN)/python -m pytest -m "$(PART)" --tb=short tests/system/faults
+	@$(if $(SEEDS),LABEL_DETECTION_SEEDS=$(SEEDS)) LABEL_DETECTION_MODEL=$(MODEL) LABEL_DETECTION_PYTHON312=$(PYTHON312) $(BIN)/python -m pytest -m "$(PART)" --tb=short tests/system/faults
 	@[ "$(PART) $(or $(MODEL),rekognition)" != "faults rekognition" ] || for table in results outcomes.results oddities.results; do PYTHONPATH=plugins:include $(BIN)/python -m tests.system.faults.$$table || exit; done
 
 compose: setup ## run the services of docker-compose.yaml without Docker, and kill a worker. Needs root, and Debian's packages

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from airflow.configuration import conf
+from airflow.jobs import scheduler_job_runner
 
 from label_detection_core.config.settings import PIPELINES, SECTION, Settings, environment_name
 from sandbox.environment import PROJECT
@@ -26,8 +28,11 @@ SECRETS = {
     "apiSecretKeySecretName": "api-secret-key",
     "data.metadataSecretName": "connection",
 }
+#: Options that the scheduler reads, but Airflow does not document.
+UNDOCUMENTED = {"scheduler": ("num_stuck_in_queued_retries",)}
 #: Measured megabytes: a worker without tasks, and the maximum of a task (docs/bench.md).
 IDLE_WORKER, TASK = 330, 210
+WEEK = 7 * 24 * 3600
 
 
 def leaves(values: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -56,8 +61,18 @@ def options() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("section", "name"), options(), ids=lambda value: value)
 def test_every_option_that_is_set_is_one_of_airflows_or_ours(section: str, name: str) -> None:
-    known = set(conf.configuration_description.get(section, {}).get("options", {}))
+    known = {*conf.configuration_description.get(section, {}).get("options", {}), *UNDOCUMENTED.get(section, ())}
     assert name in ({*Settings.model_fields, PIPELINES} if section == SECTION else known)
+
+
+@pytest.mark.parametrize("name", UNDOCUMENTED["scheduler"])
+def test_the_scheduler_reads_the_option_that_airflow_does_not_document(name: str) -> None:
+    assert f'"{name}"' in inspect.getsource(scheduler_job_runner)
+
+
+def test_a_task_that_no_worker_takes_is_never_failed_for_that() -> None:
+    scheduler = VALUES["config"]["scheduler"]
+    assert scheduler["num_stuck_in_queued_retries"] * scheduler["task_queued_timeout"] > WEEK
 
 
 def test_the_charts_airflow_is_the_one_that_is_pinned() -> None:

@@ -100,6 +100,7 @@ class Containers:
         self._numbers = itertools.count(2)
         self._bridge = f"ld{os.getpid()}"
         self._addresses = {name: f"{_NETWORK}{next(self._numbers)}" for name in services}
+        self._namespaces: dict[str, str] = {}
         self.running: dict[str, Container] = {}
 
     def __enter__(self) -> Containers:
@@ -141,12 +142,15 @@ class Containers:
         self.check()
 
     def start(self, service_name: str, number: int = 1) -> Container:
-        """Start another container of a service; return it."""
+        """Start another container of a service, or again one that was killed; return it."""
         service = self._services[service_name]
         name = f"{service_name}-{number}"
-        address = self._addresses[service_name] if number == 1 else f"{_NETWORK}{next(self._numbers)}"
-        namespace = self._stack.enter_context(_namespace(f"{self._bridge}-{name}", self._bridge, address))
-        self._write_etc(namespace, service, name, address)
+        if name not in self._namespaces:
+            address = self._addresses[service_name] if number == 1 else f"{_NETWORK}{next(self._numbers)}"
+            namespace = self._stack.enter_context(_namespace(f"{self._bridge}-{name}", self._bridge, address))
+            self._write_etc(namespace, service, name, address)
+            self._namespaces[name] = namespace
+        namespace = self._namespaces[name]
         inside = ["ip", "netns", "exec", namespace, "unshare", "--mount", "--uts", "--pid", "--fork"]
         script = self._script(service, name)
         process = self._family.start(name, [*inside, "--mount-proc", "sh", "-ec", script], {"PATH": os.environ["PATH"]})

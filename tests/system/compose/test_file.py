@@ -89,8 +89,12 @@ def test_env_sets_the_number_of_workers(project: Path, workers: dict[str, str], 
 
 @pytest.mark.parametrize(
     ("scale", "slots"),
-    [({}, 8), ({"WORKERS": "3", "WORKER_CONCURRENCY": "2"}, 10)],
-    ids=["not set", "set in .env"],
+    [
+        ({}, 8),
+        ({"WORKERS": "3", "WORKER_CONCURRENCY": "2"}, 10),
+        ({environment_name("control_queue"): ""}, 4),
+    ],
+    ids=["not set", "set in .env", "without a control queue"],
 )
 def test_the_scheduler_hands_out_as_many_tasks_as_the_workers_can_start(
     project: Path, scale: dict[str, str], slots: int
@@ -100,11 +104,19 @@ def test_the_scheduler_hands_out_as_many_tasks_as_the_workers_can_start(
     *shell, script = services["airflow-scheduler"].command
     script = script.replace("$$", "$").replace("exec airflow scheduler", "env")
     assert shell == ["bash", "-c"]
-    printed = subprocess.run(
-        [*shell, script], capture_output=True, text=True, check=True, env={"PATH": os.environ["PATH"]}
-    )
+    environment = services["airflow-scheduler"].environment | {"PATH": os.environ["PATH"]}
+    printed = subprocess.run([*shell, script], capture_output=True, text=True, check=True, env=environment)
     assert f"AIRFLOW__CORE__PARALLELISM={slots}" in printed.stdout.splitlines()
     assert services["airflow-worker"].environment["AIRFLOW__CELERY__WORKER_PREFETCH_MULTIPLIER"] == "1"
+
+
+def test_a_task_that_no_worker_takes_is_never_failed_for_that(project: Path) -> None:
+    environment = compose_file.services(project)["airflow-scheduler"].environment
+    again, timeout = (
+        int(environment[f"AIRFLOW__SCHEDULER__{name}"])
+        for name in ("NUM_STUCK_IN_QUEUED_RETRIES", "TASK_QUEUED_TIMEOUT")
+    )
+    assert again * timeout > 7 * 24 * 3600  # seconds
 
 
 @pytest.mark.parametrize("queue", [None, "stops"], ids=["not set", "set in .env"])

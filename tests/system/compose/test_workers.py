@@ -59,6 +59,8 @@ def test_a_run_goes_on_when_one_of_its_workers_is_killed_and_another_joins(
     assert found.labelled == IMAGES
     assert pipeline.depth() == (0, 0)
     assert compose.model()["status"] == "STOPPED"
+    stops = [task for task in compose.api.tasks(DAG_ID, run_id) if task.task_id == "stop_model"]
+    assert [task.hostname for task in stops] == ["airflow-control-worker-1"]
     assert sorted(shares) == ["airflow-worker-1", "airflow-worker-2", "airflow-worker-3"]
     assert min(shares.values()) > 0
 
