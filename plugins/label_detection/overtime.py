@@ -67,9 +67,9 @@ def _stop(lease: Lease) -> str:
         return "its lease was ended or replaced meanwhile"
     stopped = notices.Stopped(lease, _WHY, stopping.asked_at is not None, datetime.now(UTC), notifications.base_url())
     log.log(logging.WARNING if stopping.was_on else logging.INFO, "%s", stopped)
-    switch.disarm(lease)
+    left = switch.disarm(lease)
     ledger.end(lease, stopped.at, was_on=stopping.was_on)
     if stopping.was_on or not lease.kept_for_late_start:
         notifications.watchdog_acted(None, stopped)
-    leases.end_lease(lease)
+    leases.end_lease(lease, switch_left=left is not None)
     return str(stopped)

@@ -174,14 +174,13 @@ class StopExpiredModelsOperator(BaseOperator):
             raise TakenOverError
         stopped = notices.Stopped(lease, one.why, one.stopping.asked_at is not None, _now(), notifications.base_url())
         self.log.log(WARNING if one.stopping.was_on else INFO, "%s", stopped)
-        if not taken_over:
-            switch.disarm(lease)
+        left = None if taken_over else switch.disarm(lease)
         ledger.end(lease, stopped.at, was_on=one.stopping.was_on)
         if lease.kept_for_late_start and not one.stopping.was_on:  # as expected: nothing to report
             leases.end_lease(lease)
             return None
         notifications.watchdog_acted(self.get_dag(), stopped)
-        leases.end_lease(lease)
+        leases.end_lease(lease, switch_left=left is not None)
         sightings.forget(lease)
         return {**lease.model_dump(mode="json"), "why": one.why, "stopped": one.stopping.asked_at is not None}
 
