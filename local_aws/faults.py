@@ -10,7 +10,8 @@ A fault is a JSON object:
 ``code``         the error's code; default InternalServerError
 ``message``      the error's text; default "Injected fault."
 ``when``         ``before`` (default): the call is not carried out; ``after``: the call is carried out, and then its
-                 answer is replaced
+                 answer is replaced; ``late``: the same, but the call is carried out after the delay, or as
+                 soon as all faults are ended
 ``times``        how many calls fail; default null: all
 ``key``          only calls whose S3 key or request body contains this text
 ``probability``  share of the fitting calls that fail, 0-1; default 1: all
@@ -111,6 +112,7 @@ class Faults:
     def __init__(self) -> None:
         self._rules: list[_Rule] = []
         self._lock = threading.Lock()
+        self.ended = threading.Event()  # set when all faults are ended; then there is a new one
 
     def replace(self, value: Any) -> None:
         """Replace all faults by those in the decoded JSON. Raises InvalidFaultError and then changes nothing."""
@@ -119,6 +121,9 @@ class Faults:
         rules = [_Rule(Fault.parse(item)) for item in value]
         with self._lock:
             self._rules = rules
+            if not rules:
+                self.ended.set()
+                self.ended = threading.Event()
 
     def describe(self) -> list[dict[str, Any]]:
         """The faults in force, as JSON, without those whose ``times`` are used up."""
@@ -157,6 +162,7 @@ class FaultMiddleware:
         environ["wsgi.input"] = io.BytesIO(body)
         request = Request.of(environ, body)
         operation = operation_of(request)
+        ended = self._faults.ended
         fault = self._faults.take(operation, request)
         if fault is None:
             return self._app(environ, start_response)
@@ -165,7 +171,10 @@ class FaultMiddleware:
         log.info("fault %s %s:%s: %s", fault.when, operation.service, operation.name, outcome)
         if fault.when == "after":
             self._carry_out(environ)
-        if fault.delay:
+        if fault.when == "late":
+            ended.wait(fault.delay)
+            self._carry_out(environ)
+        elif fault.delay:
             time.sleep(fault.delay)
         if fault.reset:
             raise ConnectionCutError
@@ -199,7 +208,7 @@ _MEMBERS: dict[str, tuple[_Check, str]] = {
     "status": (lambda value: value is None or _is_whole(value, 300, 599), "a number from 300 to 599, or null"),
     "code": (lambda value: isinstance(value, str), "a text"),
     "message": (lambda value: isinstance(value, str), "a text"),
-    "when": (lambda value: value in ("before", "after"), "before or after"),
+    "when": (lambda value: value in ("before", "after", "late"), "before, after or late"),
     "times": (lambda value: value is None or _is_whole(value, 1), "1 or more, or null"),
     "key": (lambda value: isinstance(value, str | None), "a text or null"),
     "probability": (lambda value: _is_number(value, 1), "a number from 0 to 1"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from label_detection.configuration import run_pipeline
+from label_detection.hooks import switch
 from label_detection.variables import Variable
 from label_detection_core.model.lease import LEASE_PREFIX, Lease, lease_name, lease_of, lease_until, watchdog_of
 from label_detection_core.run.plan import Plan
@@ -79,10 +80,10 @@ def own_lease(context: Context, model_arn: str) -> Lease | None:
     return lease if lease and lease.is_of(context["ti"].dag_id, context["ti"].run_id) else None
 
 
-def take_lease(context: Context, plan: Plan, *, start_asked: bool = False) -> Lease:
-    """Take the lease on the plan's model, or renew it; it begins now.
+def take_lease(context: Context, plan: Plan, *, start_asked: bool = False) -> tuple[Lease, str | None]:
+    """Take the lease on the plan's model, or renew it; it begins now. Returns it, and the warning of `claim`.
 
-    :param start_asked: whether the start request follows.
+    :param start_asked: whether the switch and the start request follow.
     :raises RuntimeError: when another DAG holds the model.
     """
     settings, ti, now = plan.settings, context["ti"], datetime.now(UTC)
@@ -95,11 +96,12 @@ def take_lease(context: Context, plan: Plan, *, start_asked: bool = False) -> Le
         units=plan.units,
         aws_conn_id=settings.aws_conn_id,
         sns_topic_arn=settings.sns_topic_arn,
-        dead_man_switch=settings.dead_man_switch_role_arn is not None,
+        dead_man_switch=start_asked and settings.dead_man_switch_role_arn is not None,
         start_asked=start_asked,
         watchdog_dag_id=run_pipeline(context).watchdog_dag_id,
+        kept_for_late_start=False,  # given, so that the lease is not taken for one of version 1.0.0
     )
-    return claim(lease)
+    return lease, claim(lease)
 
 
 def check_not_held(model_arn: str, dag_id: str) -> Lease | None:
@@ -116,15 +118,18 @@ def check_not_held(model_arn: str, dag_id: str) -> Lease | None:
     return held
 
 
-def claim(lease: Lease) -> Lease:
-    """Write a lease that begins now. Returns the lease as written.
+def claim(lease: Lease) -> str | None:
+    """Write a lease that begins now. The switch of the lease that it replaces is removed first.
 
+    :return: a warning when that switch could not be removed, else None.
     :raises RuntimeError: when another DAG holds the model.
     """
-    held = check_not_held(lease.model_arn, lease.dag_id)
-    if held and held.dead_man_switch:  # the last run left its switch, which exists even if the option is not set now
-        lease = lease.model_copy(update={"dead_man_switch": True})
-    return put_lease(lease)
+    held, warning = check_not_held(lease.model_arn, lease.dag_id), None
+    if held and held.dead_man_switch:
+        warning = switch.disarm(held)
+        check_not_held(lease.model_arn, lease.dag_id)  # again, because the removal may have taken long
+    put_lease(lease)
+    return warning
 
 
 def put_lease(lease: Lease) -> Lease:
@@ -134,9 +139,15 @@ def put_lease(lease: Lease) -> Lease:
     return lease
 
 
-def end_lease(lease: Lease) -> None:
-    """Delete a lease, unless another one has replaced it."""
-    if read_lease(lease.model_arn) == lease:
+def end_lease(lease: Lease, *, switch_left: bool = False) -> None:
+    """Delete a lease, unless another one has replaced it.
+
+    :param switch_left: its switch could not be removed, and would stop the model of a later run. The lease is then
+        kept for ten minutes, once, so that the watchdog or the next run tries again.
+    """
+    if switch_left and not lease.kept_for_late_start:
+        keep_for_late_start(lease)
+    elif read_lease(lease.model_arn) == lease:
         Variable.delete(lease_name(lease.model_arn))
 
 

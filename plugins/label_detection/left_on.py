@@ -58,13 +58,12 @@ class LeftOn:
             raise TakenOverError
         stopped = notices.Stopped(lease, self.why, is_stopped, datetime.now(UTC), notifications.base_url())
         log.log(logging.WARNING if was_on else logging.INFO, "%s", stopped)
-        if not taken_over:
-            switch.disarm(lease)
+        left = None if taken_over else switch.disarm(lease)
         ledger.end(lease, stopped.at, was_on=was_on)
         if lease.kept_for_late_start and not was_on:  # as expected: nothing to report
             leases.end_lease(lease)
             return None
         notifications.watchdog_acted(dag, stopped)
-        leases.end_lease(lease)
+        leases.end_lease(lease, switch_left=left is not None)
         sightings.forget(lease)
         return {**lease.model_dump(mode="json"), "why": self.why, "stopped": is_stopped}

@@ -205,6 +205,21 @@ def test_a_held_call_is_gone_from_the_faults_and_carried_out_or_not_at_once(
     assert s3.list_objects_v2(Bucket=aws.final)["KeyCount"] == happened
 
 
+@pytest.mark.parametrize("ended", [False, True], ids=["after its delay", "when the faults are ended"])
+def test_a_late_call_is_carried_out(aws: Aws, s3: Any, ended: bool) -> None:
+    aws.faults(fault("s3", "PutObject", when="late", delay=600 if ended else 2, times=1))
+    with ThreadPoolExecutor(1) as thread:
+        began = time.monotonic()
+        late = thread.submit(code_of, s3.put_object, Bucket=aws.final, Key="a", Body=b"1")
+        until(lambda: aws.left_faults() == [])
+        found = s3.list_objects_v2(Bucket=aws.final)["KeyCount"]
+        assert found == 0 or time.monotonic() - began >= 2
+        if ended:
+            requests.delete(f"{aws.endpoint}/_local/faults", timeout=10)
+        assert late.result(60) == "Broken"
+    assert s3.list_objects_v2(Bucket=aws.final)["KeyCount"] == 1
+
+
 def test_a_held_call_whose_caller_is_gone_does_no_harm(tmp_path: Path) -> None:
     with running(tmp_path) as aws:
         s3 = aws.client("s3")

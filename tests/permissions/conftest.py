@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.config import Config
 
-from label_detection.hooks.switch import switch_name
 from label_detection.operators import images
 from label_detection.operators.images import DrainsQueue
 from label_detection_core.drain.waits import Waits
@@ -74,7 +72,7 @@ def world(
         monkeypatch.setattr(f"label_detection_core.{module}.UNDECIDED_SECONDS", 6.0)
     monkeypatch.setattr(DrainsQueue, "drain_waits", Waits(returned=5.0, others=0.0))  # no other task runs
     monkeypatch.setattr(images, "ImageQueue", partial(ImageQueue, visibility_seconds=6))
-    _leave_a_switch(aws)
+    aws.fail("scheduler", "CreateSchedule", when="after", times=1)  # the retry finds the switch, and updates it
     encrypt(aws)
     makers: dict[str, Callable[[Aws, bytes], ImageRef]] = {
         "labelled": _part,
@@ -132,16 +130,6 @@ def encrypt(aws: Aws) -> None:
     for bucket in (aws.settings.source_bucket, aws.settings.final_bucket):
         aws.s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
     aws.sqs.set_queue_attributes(QueueUrl=aws.settings.queue_url, Attributes={"KmsMasterKeyId": KMS_KEY})
-
-
-def _leave_a_switch(aws: Aws) -> None:
-    """Create a dead man's switch that an earlier run did not remove."""
-    aws.scheduler.create_schedule(
-        Name=switch_name(aws.settings.model_arn),
-        ScheduleExpression=f"at({datetime.now(UTC).year + 1}-01-01T00:00:00)",
-        FlexibleTimeWindow={"Mode": "OFF"},
-        Target={"Arn": "arn:aws:scheduler:::aws-sdk:sns:listTopics", "RoleArn": SWITCH_ROLE},
-    )
 
 
 def _deliver_all_once(aws: Aws) -> None:

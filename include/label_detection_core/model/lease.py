@@ -35,7 +35,8 @@ class Lease(NamesModel):
     units: int
     aws_conn_id: str = "aws_default"
     sns_topic_arn: str | None = None
-    dead_man_switch: bool = False  # whether this run makes a switch, or an earlier run left one
+    # Whether a switch was made for this lease, or is about to be. Version 1.0.0: also whether an earlier run left one.
+    dead_man_switch: bool = False
     start_asked: bool = False  # whether the run has sent the start request, or is about to
     watchdog_dag_id: str = WATCHDOG_DAG  # the watchdog for this lease; leases of earlier versions lack this field
     # Whether the run has ended and found the model off, but its start request may still arrive. New in 1.1.
@@ -44,6 +45,11 @@ class Lease(NamesModel):
     def is_of(self, dag_id: str, run_id: str) -> bool:
         """Whether this run holds the lease."""
         return (self.dag_id, self.run_id) == (dag_id, run_id)
+
+    @property
+    def may_be_of_1_0(self) -> bool:
+        """Whether version 1.0.0 may have made the lease, and its switch. A lease that is kept now may be older."""
+        return self.kept_for_late_start or "kept_for_late_start" not in self.model_fields_set
 
     def held_against(self, dag_id: str, now: datetime) -> bool:
         """Whether another DAG holds the model now. A run may take over the lease of an earlier run of the same DAG."""

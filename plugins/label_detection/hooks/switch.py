@@ -26,9 +26,14 @@ _GONE = "it has fired, or was never made, or an earlier try has removed it"
 _RETRIES = {"MaximumEventAgeInSeconds": 3600, "MaximumRetryAttempts": 185}
 
 
-def switch_name(model_arn: str) -> str:
-    """The name of a model's schedule. AWS: at most 64 characters of [0-9a-zA-Z-_.]."""
-    return f"label-detection-{hashlib.sha256(model_arn.encode()).hexdigest()[:32]}"
+def switch_name(lease: Lease) -> str:
+    """The name of the lease's schedule. AWS: at most 64 characters of [0-9a-zA-Z-_.].
+
+    Each lease has its own, also if a run is cleared and takes a new one: a request to remove the switch of an earlier
+    lease may arrive late, and must not remove this one.
+    """
+    since = lease.since.astimezone(UTC).isoformat()
+    return _name("\n".join((lease.model_arn, lease.dag_id, lease.run_id, since)))
 
 
 def arm(lease: Lease, hook: ModelHook, role_arn: str) -> str | None:
@@ -40,7 +45,7 @@ def arm(lease: Lease, hook: ModelHook, role_arn: str) -> str | None:
         _put(_client(lease), lease, hook, role_arn)
     except Exception as error:  # noqa: BLE001  # any error: a safety net must never end the run
         return _said(f"there is no dead man's switch for this run: {error}")
-    log.info("the dead man's switch %s is set to %s", switch_name(lease.model_arn), lease.until)
+    log.info("the dead man's switch %s is set to %s", switch_name(lease), lease.until)
     return None
 
 
@@ -48,7 +53,17 @@ def disarm(lease: Lease) -> str | None:
     """Remove the switch of a lease, if it has one. :return: a warning when this failed, else None."""
     if not lease.dead_man_switch:
         return None
-    name = switch_name(lease.model_arn)
+    names = [switch_name(lease)]
+    if lease.may_be_of_1_0:  # version 1.0.0 had one name per model
+        names.append(_name(lease.model_arn))
+    return "; ".join(warning for name in names if (warning := _remove(lease, name))) or None
+
+
+def _name(text: str) -> str:
+    return f"label-detection-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+
+def _remove(lease: Lease, name: str) -> str | None:
     try:
         scheduler = _client(lease)
         try:
@@ -68,7 +83,7 @@ def _put(scheduler: EventBridgeSchedulerClient, lease: Lease, hook: ModelHook, r
     at = datetime.fromtimestamp(math.ceil(lease.until.timestamp()), UTC)  # AWS: whole seconds
     # UpdateSchedule resets each field that the request omits, so both requests have all fields.
     schedule: dict[str, Any] = {
-        "Name": switch_name(lease.model_arn),
+        "Name": switch_name(lease),
         "Description": f"Stops {lease.model_arn} unless DAG {lease.dag_id} has stopped it"[:512],
         "ScheduleExpression": f"at({at:%Y-%m-%dT%H:%M:%S})",
         "ScheduleExpressionTimezone": "UTC",
@@ -84,7 +99,7 @@ def _put(scheduler: EventBridgeSchedulerClient, lease: Lease, hook: ModelHook, r
     }
     try:
         scheduler.create_schedule(**schedule)
-    except scheduler.exceptions.ConflictException:  # an earlier run's schedule, or the first attempt of this request
+    except scheduler.exceptions.ConflictException:  # an earlier try of the task, or the first attempt of this request
         scheduler.update_schedule(**schedule)
 
 

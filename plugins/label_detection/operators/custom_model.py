@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from label_detection import leases
+from label_detection import leases, xcom
 from label_detection.arguments import Arguments
 from label_detection.hooks.clients import client_config
 from label_detection.hooks.model import hook_for
@@ -81,9 +81,10 @@ class StartCustomModelOperator(StartsModel):
         requested_at, lease = datetime.now(UTC), None
         if minutes is not None:
             lease = self._lease_of_earlier_try(context, state, self.settings.model_arn)
-            lease = lease or leases.claim(self._new_lease(context, minutes, units, topic_arn))
+            if lease is None:
+                lease = self._new_lease(context, minutes, units, topic_arn)
+                xcom.push_warning(context, leases.claim(lease))
             self._warn_without_watchdog(context)
-            lease = self._without_switch(context, lease)
             requested_at = lease.since
         if lease is None:  # again, because the wait may have been long; with a lease, `claim` has checked
             leases.check_not_held(self.settings.model_arn, context["ti"].dag_id)

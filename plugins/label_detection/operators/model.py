@@ -100,15 +100,6 @@ class StartsModel(BaseOperator):
         may_be_starting = lease.start_asked and lag.may_be_from_before(state, lease.since, self.waits)
         return lease if may_be_starting else None
 
-    def _without_switch(self, context: Context, lease: Lease) -> Lease:
-        """Remove the switch of an earlier run, made while the option was set: it would stop this run's model."""
-        if lease.dead_man_switch:
-            warning = switch.disarm(lease)
-            xcom.push_warning(context, warning)
-            if not warning:  # on a warning, the task that stops the model tries again
-                lease = leases.put_lease(lease.model_copy(update={"dead_man_switch": False}))
-        return lease
-
     def _ask(
         self, hook: ModelHook, state: ModelState, lease: Lease | None, units: int, max_units: int | None
     ) -> _Asked:
@@ -124,7 +115,7 @@ class StartsModel(BaseOperator):
         """Check the lease right before the start request. If the run was ended meanwhile, its stop has already run."""
         held = leases.read_lease(lease.model_arn)
         if held != lease:
-            if held is None:  # with another lease, the switch belongs to that lease
+            if held is None or switch.switch_name(held) != switch.switch_name(lease):
                 switch.disarm(lease)
             raise AirflowFailException(
                 "the model was not started: meanwhile this run was ended, or another run took the model"
@@ -180,9 +171,11 @@ class StartModelOperator(StartsModel):
         hook = model_hook(plan.settings)
         state = self._until_startable(context, hook, plan.settings.model_arn)
         lease = self._lease_of_earlier_try(context, state, plan.settings.model_arn)
+        left = None
         if lease is None:
-            lease = leases.take_lease(context, plan, start_asked=True)
-        lease = self._arm(context, plan, lease, hook)
+            lease, left = leases.take_lease(context, plan, start_asked=True)
+        lease, unarmed = self._arm(plan, lease, hook)
+        xcom.push_warning(context, left, unarmed)
         ledger.begin(lease, plan, (state.units if state.is_on else None) or plan.units)
         asked = self._ask(hook, state, lease, plan.units, plan.max_units)
         return xcom.Started(
@@ -193,12 +186,15 @@ class StartModelOperator(StartsModel):
             accepted_at=asked.accepted_at,
         ).model_dump(mode="json")
 
-    def _arm(self, context: Context, plan: Plan, lease: Lease, hook: ModelHook) -> Lease:
-        if role_arn := plan.settings.dead_man_switch_role_arn:
-            xcom.push_warning(context, switch.arm(lease, hook, role_arn))
-            return lease
-        self.log.info("this run has no dead man's switch: dead_man_switch_role_arn is not set")
-        return self._without_switch(context, lease)
+    def _arm(self, plan: Plan, lease: Lease, hook: ModelHook) -> tuple[Lease, str | None]:
+        """Make the switch. Returns the lease, and a warning when there is no switch although one is configured."""
+        role_arn = plan.settings.dead_man_switch_role_arn
+        if role_arn is None:
+            self.log.info("this run has no dead man's switch: dead_man_switch_role_arn is not set")
+            return lease, None
+        if not lease.dead_man_switch:  # the lease of plan_run, kept because the model is on already
+            lease = leases.put_lease(lease.model_copy(update={"dead_man_switch": True}))
+        return lease, switch.arm(lease, hook, role_arn)
 
 
 class StopsModel(BaseOperator):
@@ -230,8 +226,9 @@ class StopsModel(BaseOperator):
             self.log.info("the start request may still arrive: the lease and the switch stay for ten minutes more")
             leases.keep_for_late_start(lease)
         elif lease:
-            xcom.push_warning(context, switch.disarm(lease))
-            leases.end_lease(lease)
+            left = switch.disarm(lease)
+            xcom.push_warning(context, not_kept, left)
+            leases.end_lease(lease, switch_left=left is not None)
         return stopped.model_dump(mode="json")
 
     @abstractmethod

@@ -75,10 +75,10 @@ class PlanRunOperator(BaseOperator):
             warnings.append(f"the model was {state.status} before this run, and no run held it: it has cost money")
             self.log.warning("%s", warnings[-1])
             notifications.found_on(context, settings.model_arn, state.status)
-        leases.take_lease(context, plan)
+        _, left = leases.take_lease(context, plan)
         xcom.push_plan(context, plan)
         waiting.forget(settings)
-        xcom.push_warning(context, *warnings)
+        xcom.push_warning(context, *warnings, left)
         return [plan.images_per_second / plan.tasks] * plan.tasks
 
     def _within_budget(self, context: Context, plan: Plan, state: ModelState) -> Plan:

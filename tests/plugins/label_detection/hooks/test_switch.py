@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -35,18 +35,34 @@ def lease_of(aws: Aws, until: datetime = LATER, armed: bool = True) -> Lease:
         until=until,
         units=1,
         dead_man_switch=armed,
+        kept_for_late_start=False,
     )
 
 
 def stored(aws: Aws) -> Any:
-    return aws.scheduler.get_schedule(Name=switch_name(aws.settings.model_arn))
+    (name,) = aws.schedules()
+    return aws.scheduler.get_schedule(Name=name)
 
 
 @pytest.mark.parametrize("length", [1, 255])
-def test_each_model_has_its_own_switch_name_that_aws_accepts(length: int) -> None:
-    names = {switch_name(f"arn:aws:rekognition:eu-west-1:1:project/{'p' * length}/version/{n}/1") for n in "ab"}
-    assert len(names) == 2
-    assert all(re.fullmatch(r"[0-9a-zA-Z-_.]{1,64}", name) for name in names)
+def test_each_lease_has_its_own_switch_name_that_aws_accepts(aws: Aws, length: int) -> None:
+    lease = lease_of(aws)
+    others: list[dict[str, object]] = [
+        {"model_arn": f"arn:aws:rekognition:eu-west-1:1:project/{'p' * length}/version/a/1"},
+        {"dag_id": "d" * length},
+        {"run_id": "ü" * length},
+        {"since": lease.since + timedelta(microseconds=1)},
+    ]
+    names = {switch_name(one) for one in (lease, *(lease.model_copy(update=other) for other in others))}
+    assert len(names) == 1 + len(others)
+    assert all(re.fullmatch(r"label-detection-[0-9a-zA-Z-_.]{1,48}", name) for name in names)
+
+
+def test_a_lease_keeps_its_switch_name_when_it_is_stored_kept_or_read_in_another_time_zone(aws: Aws) -> None:
+    lease = lease_of(aws)
+    stored_lease = Lease.model_validate_json(lease.kept(datetime.now(UTC)).model_dump_json())
+    far = lease.model_copy(update={"since": lease.since.astimezone(timezone(timedelta(hours=5)))})
+    assert {switch_name(stored_lease), switch_name(far)} == {switch_name(lease)}
 
 
 def test_a_switch_calls_stop_with_the_role_at_the_leases_end_rounded_up_and_deletes_itself(
@@ -73,16 +89,17 @@ def test_the_target_is_in_the_models_partition(aws: Aws, partition: str) -> None
 
 
 def test_a_switch_made_again_is_moved_and_keeps_all_else(aws: Aws, hook: ModelHook) -> None:
-    arm(lease_of(aws), hook, ROLE)
+    lease = lease_of(aws)
+    arm(lease, hook, ROLE)
     before = stored(aws)
-    assert arm(lease_of(aws, LATER + timedelta(hours=1)), hook, ROLE) is None
+    assert arm(lease.model_copy(update={"until": LATER + timedelta(hours=1)}), hook, ROLE) is None
     after = stored(aws)
     assert after["ScheduleExpression"] == "at(2099-01-01T13:00:01)"
     changing = {"ScheduleExpression", "LastModificationDate", "CreationDate", "ResponseMetadata"}
     assert {k: v for k, v in after.items() if k not in changing} == {
         k: v for k, v in before.items() if k not in changing
     }
-    assert aws.schedules() == [switch_name(aws.settings.model_arn)]
+    assert aws.schedules() == [switch_name(lease)]
 
 
 def test_a_switch_stops_the_model_and_removes_itself(aws: Aws, hook: ModelHook) -> None:
@@ -124,9 +141,10 @@ def test_a_switch_that_cannot_be_made_or_removed_is_returned_as_a_warning(
 ) -> None:
     aws.fail("scheduler", "CreateSchedule", times=9, **trouble)
     aws.fail("scheduler", "DeleteSchedule", times=9, **trouble)
+    lease = lease_of(aws)
     for warning, says in (
-        (arm(lease_of(aws), hook, ROLE), "there is no dead man's switch for this run"),
-        (disarm(lease_of(aws)), "could not be removed, and stops the model at its time if it is there"),
+        (arm(lease, hook, ROLE), "there is no dead man's switch for this run"),
+        (disarm(lease), "could not be removed, and stops the model at its time if it is there"),
     ):
         assert warning is not None
         assert says in warning

@@ -107,7 +107,7 @@ def test_the_lease_has_all_that_the_watchdog_needs(
     assert lease is not None
     assert lease.until - lease.since == timedelta(minutes=60)
     assert (lease.sns_topic_arn, lease.aws_conn_id) == (options["SNS_TOPIC_ARN"], "aws_own")
-    assert lease.dead_man_switch
+    assert not lease.dead_man_switch, "only start_model makes a switch"
 
 
 @pytest.mark.parametrize("option", ["source_bucket", "final_bucket"])

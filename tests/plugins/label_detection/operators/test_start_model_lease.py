@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
+from botocore.exceptions import ClientError
 
 from label_detection import xcom
 from label_detection.hooks import switch
@@ -15,7 +16,7 @@ from label_detection.hooks.switch import arm, switch_name
 from label_detection_core.model.lease import Lease
 from tests.model_calls import KINDS
 from tests.plugins.conftest import DAG_ID, RUN_ID, Run, Variables
-from tests.plugins.label_detection.operators.conftest import start
+from tests.plugins.label_detection.operators.conftest import start, stop
 
 if TYPE_CHECKING:
     from label_detection_core.config.settings import Settings
@@ -79,24 +80,44 @@ def test_the_dead_mans_switch_is_made_for_the_leases_end_before_the_request(
     lease = variables.lease(aws.settings)
     assert lease is not None
     assert lease.dead_man_switch
-    assert seen == [switch_name(aws.settings.model_arn)]
+    assert seen == [switch_name(lease)]
     at = aws.scheduler.get_schedule(Name=seen[0])["ScheduleExpression"]
     due = datetime.strptime(at, "at(%Y-%m-%dT%H:%M:%S)").replace(tzinfo=UTC)
     assert timedelta(0) <= due - lease.until < timedelta(seconds=1)
 
 
-def test_an_earlier_runs_switch_is_moved_when_its_model_is_taken_over(
-    aws: Aws, run: Run, variables: Variables, hook: ModelHook
+def test_a_model_that_is_on_when_its_run_takes_it_over_gets_a_switch_that_the_stop_removes(
+    aws: Aws, run: Run, variables: Variables
 ) -> None:
-    earlier = lease_of(aws, DAG_ID, "earlier", datetime.now(UTC) + timedelta(hours=1))
-    arm(earlier, hook, ROLE)
     aws.put_model("RUNNING")
     run.plan(switched(aws))
+    planned = variables.lease(aws.settings)
+    assert planned is not None
+    assert not planned.dead_man_switch, "plan_run makes no switch"
     start(run)
     lease = variables.lease(aws.settings)
-    assert lease is not None
-    at = aws.scheduler.get_schedule(Name=switch_name(lease.model_arn))["ScheduleExpression"]
-    assert at > f"at({earlier.until:%Y-%m-%dT%H:%M:%S})"
+    assert lease == planned.model_copy(update={"dead_man_switch": True})
+    assert aws.schedules() == [switch_name(planned)]
+    stop(run)
+    assert (aws.schedules(), variables.leases()) == ([], [])
+
+
+def test_a_second_try_that_renews_the_lease_removes_the_first_trys_switch(
+    aws: Aws, run: Run, variables: Variables
+) -> None:
+    run.plan(switched(aws))
+    aws.fail_model("start", status=403, code="AccessDeniedException")
+    with pytest.raises(ClientError):
+        start(run)
+    first = variables.lease(aws.settings)
+    assert first is not None
+    assert aws.schedules() == [switch_name(first)]
+    aws.control("faults", "DELETE")
+    variables.put_lease(expired := first.model_copy(update={"until": datetime.now(UTC)}))
+    start(run)
+    second = variables.lease(aws.settings)
+    assert second is not None
+    assert aws.schedules() == [switch_name(second)] != [switch_name(expired)]
 
 
 @pytest.mark.parametrize(
@@ -119,18 +140,23 @@ def test_a_run_that_ended_before_the_request_starts_nothing_and_removes_only_its
 ) -> None:
     run.plan(switched(aws))
 
+    left: list[str] = []
+
     def end_the_run_meanwhile(lease: Lease, *args: Any) -> str | None:
         said = arm(lease, *args)
         variables.values.clear()
         if by == "another run":
-            variables.put_lease(lease.model_copy(update={"run_id": "theirs"}))
+            theirs = lease.model_copy(update={"run_id": "theirs"})
+            variables.put_lease(theirs)
+            arm(theirs, *args)
+            left.append(switch_name(theirs))
         return said
 
     monkeypatch.setattr(switch, "arm", end_the_run_meanwhile)
     with pytest.raises(AirflowFailException, match="the model was not started: meanwhile this run was ended"):
         start(run)
     assert aws.model()["status"] == "TRAINING_COMPLETED"
-    assert len(aws.schedules()) == (by == "another run")
+    assert aws.schedules() == left
 
 
 def test_without_the_option_there_is_no_switch(aws: Aws, run: Run, variables: Variables) -> None:
@@ -140,51 +166,6 @@ def test_without_the_option_there_is_no_switch(aws: Aws, run: Run, variables: Va
     lease = variables.lease(aws.settings)
     assert lease is not None
     assert not lease.dead_man_switch
-
-
-def left_with_a_switch(aws: Aws, variables: Variables, hook: ModelHook) -> None:
-    """The lease of a dead run, and a switch of it that fires in the middle of the next run."""
-    left = lease_of(aws, DAG_ID, "dead", datetime.now(UTC) + timedelta(minutes=10))
-    left = left.model_copy(update={"dead_man_switch": True})
-    variables.put_lease(left)
-    arm(left, hook, ROLE)
-
-
-def test_a_switch_that_a_dead_run_left_is_removed_although_the_option_was_turned_off_since(
-    aws: Aws, run: Run, variables: Variables, hook: ModelHook
-) -> None:
-    left_with_a_switch(aws, variables, hook)
-    run.plan(aws.settings)
-    start(run)
-    assert aws.schedules() == []
-    lease = variables.lease(aws.settings)
-    assert lease is not None
-    assert not lease.dead_man_switch, "no switch is left for the stop to remove"
-    assert xcom.pull_warnings(run.context("write_report")) == []  # type: ignore[arg-type]
-
-
-def test_a_switch_that_a_dead_run_left_and_that_fired_since_is_no_warning(
-    aws: Aws, run: Run, variables: Variables, hook: ModelHook
-) -> None:
-    left_with_a_switch(aws, variables, hook)
-    aws.scheduler.delete_schedule(Name=switch_name(aws.settings.model_arn))
-    run.plan(aws.settings)
-    start(run)
-    assert xcom.pull_warnings(run.context("write_report")) == []  # type: ignore[arg-type]
-
-
-def test_a_switch_that_a_dead_run_left_and_that_cannot_be_removed_is_a_warning_and_remembered(
-    aws: Aws, run: Run, variables: Variables, hook: ModelHook
-) -> None:
-    left_with_a_switch(aws, variables, hook)
-    aws.fail("scheduler", "DeleteSchedule", status=403, code="AccessDeniedException")
-    run.plan(aws.settings)
-    assert not start(run).adopted
-    lease = variables.lease(aws.settings)
-    assert lease is not None
-    assert lease.dead_man_switch, "the stop must try to remove the switch again"
-    (warning,) = xcom.pull_warnings(run.context("write_report"))  # type: ignore[arg-type]
-    assert "could not be removed" in warning
 
 
 def test_a_lease_that_airflow_does_not_return_does_not_count_as_the_runs_end(

@@ -425,7 +425,7 @@ def kept(aws: Aws, run: Run, variables: Variables, topic: Topic) -> Lease:
     run.plan(aws.settings.model_copy(update={"sns_topic_arn": topic.arn, "dead_man_switch_role_arn": SWITCH_ROLE}))
     lease = variables.lease(aws.settings)
     assert lease is not None
-    variables.put_lease(lease.model_copy(update={"start_asked": True}))
+    variables.put_lease(lease.model_copy(update={"start_asked": True, "dead_man_switch": True}))
     stop(run)
     kept = variables.lease(aws.settings)
     assert kept is not None
