@@ -45,12 +45,12 @@ def test_a_run_that_starts_the_model_while_the_watchdog_waits_for_its_end_keeps_
     hooks = hook_class(aws.settings.model)
     stop = hooks.stop
 
-    def stop_and_start_anew(self: Any) -> None:
+    def stop_and_start_again(self: Any) -> None:
         stop(self)
         variables.put_lease(taken)
         aws.put_model("RUNNING")
 
-    monkeypatch.setattr(hooks, "stop", stop_and_start_anew)
+    monkeypatch.setattr(hooks, "stop", stop_and_start_again)
     assert watch() == []
     assert aws.model()["status"] == "RUNNING"
     assert variables.lease(aws.settings) == taken
