@@ -1,6 +1,7 @@
 """The options of the configuration section `[label_detection]`, and their checks.
 
-The configuration file, environment variables, the trigger form and docs/options.md all use these definitions.
+The modules of `label_detection_core.config.options` define them; other code imports this module only. The
+configuration file, environment variables, the trigger form and docs/options.md all use these definitions.
 """
 
 from __future__ import annotations
@@ -68,7 +69,11 @@ def endless(schedule: str, pause_after_failed_runs: int) -> str | None:
 
 
 class Settings(NoticeOptions, FailureOptions, MoneyOptions, LabellingOptions, StartOptions, PlaceOptions):
-    """All options of a pipeline, checked. pydantic begins with the fields of the last base class."""
+    """
+    All options of a pipeline, checked.
+
+    The last base class comes first in tables and in the trigger form: pydantic collects fields in this order.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
