@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from airflow.listeners import hookimpl
@@ -24,19 +25,25 @@ PAUSED, PAUSED_BY = "paused", "label_detection"
 @hookimpl
 def on_dag_run_running(dag_run: DagRun) -> None:
     """Name the pools of the run's tasks that do not exist. An error is only logged."""
-    try:
-        _look_for_pools(dag_run)
-    except Exception:  # the scheduler must go on
-        log.exception("cannot look for the pools of %s", dag_run.dag_id)
+    _act(_look_for_pools, dag_run, "cannot look for the pools of %s")
 
 
 @hookimpl
 def on_dag_run_failed(dag_run: DagRun) -> None:
     """Pause the DAG if this run ends a series of `pause_after_failed_runs`. An error is only logged."""
+    _act(_end_series, dag_run, "cannot tell whether %s has failed too often")
+
+
+def _act(act: Callable[[DagRun, Any, Session], None], dag_run: DagRun, failure: str) -> None:
+    """Call `act` with the run, its DAG and its session, if it is a run of a pipeline. `failure`: the log's line."""
+    from sqlalchemy.orm import object_session
+
     try:
-        _end_series(dag_run)
+        dag, session = _labelling_dag(dag_run), object_session(dag_run)
+        if dag is not None and session is not None:
+            act(dag_run, dag, session)
     except Exception:  # the scheduler must go on
-        log.exception("cannot tell whether %s has failed too often", dag_run.dag_id)
+        log.exception(failure, dag_run.dag_id)
 
 
 def _labelling_dag(dag_run: DagRun) -> Any:
@@ -48,17 +55,13 @@ def _labelling_dag(dag_run: DagRun) -> Any:
     return dag if is_ours else None
 
 
-def _look_for_pools(dag_run: DagRun) -> None:
+def _look_for_pools(dag_run: DagRun, dag: Any, session: Session) -> None:
     from airflow.models.pool import Pool
     from airflow.models.variable import Variable
     from sqlalchemy import delete, select
-    from sqlalchemy.orm import object_session
 
     from label_detection.pools import DESCRIPTION, missing_pools_name
 
-    dag, session = _labelling_dag(dag_run), object_session(dag_run)
-    if dag is None or session is None:
-        return
     pools = {task_id: task.pool for task_id, task in dag.task_dict.items()}
     known = {*session.scalars(select(Pool.pool))}
     missing = {task_id: pool for task_id, pool in pools.items() if pool not in known}
@@ -68,14 +71,9 @@ def _look_for_pools(dag_run: DagRun) -> None:
         session.add(Variable(key=name, val=json.dumps(missing), description=DESCRIPTION))
 
 
-def _end_series(dag_run: DagRun) -> None:
-    from sqlalchemy.orm import object_session
-
+def _end_series(dag_run: DagRun, dag: Any, session: Session) -> None:
     from label_detection.configuration import pipeline_of
 
-    dag, session = _labelling_dag(dag_run), object_session(dag_run)
-    if dag is None or session is None:
-        return
     most = pipeline_of(dag.default_args).option("pause_after_failed_runs")
     if most and _series(session, dag_run, most) >= most:
         _pause(session, dag_run.dag_id, most)

@@ -1,6 +1,7 @@
 """The options of the configuration section `[label_detection]`, and their checks.
 
-The configuration file, environment variables, the trigger form and docs/options.md all use these definitions.
+The modules of `label_detection_core.config.options` define them; other code imports this module only. The
+configuration file, environment variables, the trigger form and docs/options.md all use these definitions.
 """
 
 from __future__ import annotations
@@ -8,35 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import (
-    ConfigDict,
-    Field,
-    TypeAdapter,
-    ValidationError,
-    model_validator,
-)
+from pydantic import ConfigDict, TypeAdapter, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-from label_detection_core.config.model_types import NamesModel
-from label_detection_core.config.option_types import (
-    MODEL,
-    Bucket,
-    Budget,
-    CeleryQueue,
-    ClassNames,
-    Confidence,
-    ConnectionId,
-    MailAddresses,
-    ModelArn,
-    PoolName,
-    QueueUrl,
-    ReadableClass,
-    RoleArn,
-    Schedule,
-    TimeOfDay,
-    TimeZone,
-    TopicArn,
-)
+from label_detection_core.config.option_types import MODEL
+from label_detection_core.config.options.failures import FailureOptions
+from label_detection_core.config.options.labelling import LabellingOptions
+from label_detection_core.config.options.money import MoneyOptions
+from label_detection_core.config.options.notices import NoticeOptions
+from label_detection_core.config.options.places import PlaceOptions
+from label_detection_core.config.options.starts import StartOptions
 from label_detection_core.config.wrong_value import wrong_value
 
 SECTION = "label_detection"
@@ -86,203 +68,14 @@ def endless(schedule: str, pause_after_failed_runs: int) -> str | None:
     )
 
 
-class Settings(NamesModel):
-    """All options of a pipeline, checked. Fields marked `run=True` can also be set for one run."""
+class Settings(NoticeOptions, FailureOptions, MoneyOptions, LabellingOptions, StartOptions, PlaceOptions):
+    """
+    All options of a pipeline, checked.
+
+    The last base class comes first in tables and in the trigger form: pydantic collects fields in this order.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-    queue_url: QueueUrl = Field(description="The URL of the SQS queue that receives the events of the source bucket")
-    source_bucket: Bucket = Field(
-        description="The bucket for uploads; a picture is deleted there after it was labelled"
-    )
-    final_bucket: Bucket = Field(
-        description="The bucket for labelled pictures, label documents and reports; not the source bucket"
-    )
-    model_arn: ModelArn = Field(
-        description="The ARN of the model: a Rekognition Custom Labels project version, a SageMaker endpoint "
-        "configuration, or a Lookout for Vision model"
-    )
-    schedule: Schedule = Field(
-        "0 */2 * * *", description="When runs start: a cron expression or an Airflow preset. Empty: only when triggered"
-    )
-    timezone: TimeZone | None = Field(
-        None,
-        description="The time zone of `schedule` and of a budget's days: an IANA name such as `Europe/Zurich`",
-    )
-    paused_upon_creation: bool = Field(
-        False, description="Whether new DAGs are paused when Airflow first sees them. The watchdog never is"
-    )
-    wait_minutes: float = Field(
-        5,
-        ge=0,
-        le=720,
-        description="How many minutes a run waits for messages on an empty queue; then it is skipped",
-        json_schema_extra={"run": True},
-    )
-    start_at_images: int = Field(
-        1,
-        ge=1,
-        le=1_000_000,
-        description="How many messages must wait before a run starts the model. With fewer, the run is skipped",
-        json_schema_extra={"run": True},
-    )
-    start_at_minutes: float = Field(
-        0,
-        ge=0,
-        le=10_080,
-        description="After how many minutes waiting messages start the model even if there are fewer than "
-        "`start_at_images`. Only runs look at the queue, so `schedule` limits how exact this is. 0: never",
-        json_schema_extra={"run": True},
-    )
-    watch_queue: bool = Field(
-        False,
-        description="Whether a run also starts when the rule of `start_at_images` and `start_at_minutes` holds, "
-        "besides `schedule`. The triggerer then counts the messages every ten seconds",
-    )
-    min_confidence: Confidence = Field(
-        70,
-        validate_default=True,
-        description="The lowest confidence of a label that is kept, 0-100. `model`: the model's own thresholds",
-        json_schema_extra={"run": True},
-    )
-    class_names: ClassNames = Field(
-        (),
-        description="The class names, from class 0 on, for a model that answers with class numbers: names with commas "
-        "between them, a JSON list, or the model's `id2label`",
-    )
-    max_model_minutes: float = Field(
-        60,
-        ge=0.01,
-        le=720,
-        description="Minutes from the start request until the tasks stop receiving messages. Remaining messages wait "
-        "for the next run",
-        json_schema_extra={"run": True},
-    )
-    target_minutes: float = Field(
-        30,
-        ge=0.01,
-        le=720,
-        description="In how many minutes the running model should label the backlog. For a larger backlog, the plan "
-        "asks for more units",
-        json_schema_extra={"run": True},
-    )
-    min_inference_units: int = Field(
-        1,
-        ge=1,
-        le=100,
-        description="The fewest inference units that a run asks for",
-        json_schema_extra={"run": True},
-    )
-    max_inference_units: int = Field(
-        1,
-        ge=1,
-        le=100,
-        description="The most inference units that a run asks for; the plan chooses by the backlog. If set, AWS may "
-        "add units up to this number",
-        json_schema_extra={"run": True},
-    )
-    images_per_second_per_unit: float = Field(
-        5,
-        ge=0.1,
-        le=1000,
-        description="Expected pictures per second of one inference unit. The tasks start at this rate and adjust it",
-        json_schema_extra={"run": True},
-    )
-    max_tasks: int = Field(
-        4,
-        ge=1,
-        le=100,
-        description="The most parallel `analyse_images` tasks of a run",
-        json_schema_extra={"run": True},
-    )
-    analysis_pool: PoolName | None = Field(
-        None, description="The Airflow pool of the `analyse_images` tasks; it must exist. Empty: `default_pool`"
-    )
-    analysis_queue: CeleryQueue | None = Field(
-        None, description="The Celery queue of the `analyse_images` tasks. Empty: Airflow's default queue"
-    )
-    control_queue: CeleryQueue | None = Field(
-        None,
-        description="The Celery queue of the tasks that start and stop the model, and of the watchdog. A worker must "
-        "serve it. Empty: Airflow's default queue",
-    )
-    price_per_unit_hour: float = Field(
-        4.00,
-        ge=0,
-        allow_inf_nan=False,
-        description="The price of one inference unit for one hour in USD, for the report and the budget",
-        json_schema_extra={"run": True},
-    )
-    max_cost_per_day: Budget | None = Field(
-        None,
-        description="How many USD models may cost per day; then nothing is started, and pictures stay queued. In the "
-        "section it limits the sum of all pipelines, in a pipeline's own options that pipeline. Empty: no limit",
-    )
-    max_cost_per_month: Budget | None = Field(
-        None, description="The same as `max_cost_per_day` per calendar month. Empty: no limit"
-    )
-    max_receives: int = Field(
-        5,
-        ge=1,
-        le=1000,
-        description="On which delivery a picture that the model fails at is rejected, if the model still labels "
-        "another picture",
-        json_schema_extra={"run": True},
-    )
-    pause_after_failed_runs: int = Field(
-        5,
-        ge=0,
-        le=1000,
-        description="After how many failed runs in a row the DAG is paused. Runs that found no images do not count. "
-        "0: never",
-    )
-    final_storage_class: ReadableClass = Field(
-        None,
-        description="The storage class of pictures in the final bucket. It must be readable without a restore, such as "
-        "`STANDARD_IA`. Empty: each copy keeps the class of its original",
-    )
-    aws_conn_id: ConnectionId = Field(
-        "aws_default",
-        description="The id of the Airflow connection to AWS; its credentials and its `config_kwargs` are used",
-    )
-    watchdog_grace_minutes: float = Field(
-        15,
-        ge=0,
-        le=1440,
-        description="How many minutes a run may take to end after `max_model_minutes`. Then the watchdog and the dead "
-        "man's switch stop the model",
-    )
-    sns_topic_arn: TopicArn | None = Field(
-        None,
-        description="The ARN of the SNS topic for notices of failed runs, failed stops and the watchdog. Empty: none",
-    )
-    slack_conn_id: ConnectionId | None = Field(
-        None,
-        description="The id of the Airflow connection of type `slackwebhook` that gets the same notices. Empty: none",
-    )
-    mail_to: MailAddresses | None = Field(
-        None, description="The mail addresses that get the same notices, with commas between them. Empty: none"
-    )
-    smtp_conn_id: ConnectionId = Field(
-        "smtp_default",
-        description="The id of the Airflow connection of type `smtp` that sends mail to `mail_to`; its `from_email` is "
-        "the sender",
-    )
-    webhook_conn_id: ConnectionId | None = Field(
-        None,
-        description="The id of the Airflow connection of type `http` whose address gets the same notices as JSON, with "
-        "the report of the run. Empty: none",
-    )
-    digest_at: TimeOfDay | None = Field(
-        None,
-        description="When a digest of the day before is sent as a notice: a time in `timezone`, such as `08:00`. "
-        "Empty: never",
-    )
-    dead_man_switch_role_arn: RoleArn | None = Field(
-        None,
-        description="The ARN of the role with which EventBridge Scheduler stops a model that a run left on (the dead "
-        "man's switch). Empty: no switch",
-    )
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:

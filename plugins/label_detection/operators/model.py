@@ -56,10 +56,11 @@ class StartsModel(BaseOperator):
     waits = Waits()
 
     def on_kill(self) -> None:
-        """End the task at once, also in the middle of a request: no run would stop a model that starts later.
+        """End the task at once, also in the middle of a request. A request that is sent later would start a model that
+        no run stops.
 
-        botocore repeats a request after any `Exception`, so this is none. At the task's time-out, Airflow calls this
-        too, and raises an exception of its own.
+        botocore repeats a request after any `Exception`. `AirflowTaskTerminated` is a `BaseException`, so it does not.
+        Airflow also calls this method when the task times out. It then raises an exception itself.
         """
         if not isinstance(sys.exc_info()[1], AirflowTaskTimeout):
             raise AirflowTaskTerminated("the task was ended before the model was started, or while it was started")

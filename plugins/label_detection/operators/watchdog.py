@@ -39,10 +39,9 @@ class StopExpiredModelsOperator(BaseOperator):
     It acts on a lease that has expired, or whose run was deleted or has ended without ending the lease. It also acts if
     no task of the run was active for two minutes and none will be: the DAG is paused, its file is broken, or only
     `stop_model` is left and gets no worker. If other tasks wait for a worker or for their retry, it waits for 20
-    minutes without any change. It **stops** the model and removes the
-    lease and its dead man's switch. Which run left the model, and since when, is in its log, in a notice to
-    `sns_topic_arn`, and in its return value. It never stops the model of a run that is at work within its lease, and
-    never a model without a lease.
+    minutes without any change. It **stops** the model and removes the lease and its dead man's switch. Which run left
+    the model, and since when, is in its log, in a notice to `sns_topic_arn`, and in its return value. It never stops
+    the model of a run that is at work within its lease, and never a model without a lease.
 
     A run that found the model off, although its start request may still arrive, leaves its lease for ten minutes. The
     watchdog stops the model if it is on in that time, and then removes the lease without a notice.

@@ -18,28 +18,39 @@ from label_detection_core.queue.image_queue import Depth
 from label_detection_core.run.start_rule import StartRule
 
 
-class QueueDepthTrigger(BaseTrigger):
-    """Fires with `{"visible": n, "delayed": n}` when messages can be received, or at the time `until`.
+class _QueueTrigger(BaseTrigger):
+    """Base class of triggers that look at a queue. `arguments`: the names of the arguments of a subclass.
 
-    :param until: ISO 8601 with its offset. The time is absolute, so a restarted trigger does not wait for longer.
     :param poll_seconds: seconds between two reads of the queue's attributes.
     """
 
-    def __init__(
-        self, *, queue_url: str, until: str, aws_conn_id: str, region_name: str, poll_seconds: float = 10
-    ) -> None:
+    arguments: tuple[str, ...]
+
+    def __init__(self, *, queue_url: str, aws_conn_id: str, region_name: str, poll_seconds: float = 10) -> None:
         super().__init__()
         self.queue_url = queue_url
-        self.until = until
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.poll_seconds = poll_seconds
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class path and the arguments, from which the triggerer restores the trigger."""
-        arguments = ("queue_url", "until", "aws_conn_id", "region_name", "poll_seconds")
         name = f"{type(self).__module__}.{type(self).__qualname__}"
-        return name, {argument: getattr(self, argument) for argument in arguments}
+        return name, {argument: getattr(self, argument) for argument in self.arguments}
+
+
+class QueueDepthTrigger(_QueueTrigger):
+    """Fires with `{"visible": n, "delayed": n}` when messages can be received, or at the time `until`.
+
+    :param until: ISO 8601 with its offset. The time is absolute, so a restarted trigger does not wait for longer.
+    :param queue: the arguments of `_QueueTrigger`.
+    """
+
+    arguments = ("queue_url", "until", "aws_conn_id", "region_name", "poll_seconds")
+
+    def __init__(self, *, until: str, **queue: Any) -> None:
+        super().__init__(**queue)
+        self.until = until
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Read the queue's attributes until messages are visible or the time is up."""
@@ -56,41 +67,23 @@ class QueueDepthTrigger(BaseTrigger):
                 await asyncio.sleep(min(self.poll_seconds, left))
 
 
-class StartRuleTrigger(BaseEventTrigger):
+class StartRuleTrigger(_QueueTrigger, BaseEventTrigger):
     """Fires with `{"visible": n}` each time that the start rule begins to hold. It ends only with the triggerer.
 
     A rule that keeps holding fires again after a run had the model, or after an hour.
 
     :param model_arn: while a run has this model, the trigger does not fire.
     :param images: the option `start_at_images`; `minutes`: the option `start_at_minutes`.
-    :param poll_seconds: seconds between two reads of the queue's attributes.
+    :param queue: the arguments of `_QueueTrigger`.
     """
 
-    def __init__(
-        self,
-        *,
-        queue_url: str,
-        model_arn: str,
-        images: int,
-        minutes: float,
-        aws_conn_id: str,
-        region_name: str,
-        poll_seconds: float = 10,
-    ) -> None:
-        super().__init__()
-        self.queue_url = queue_url
-        self.model_arn = model_arn
-        self.rule = StartRule(images, minutes)
-        self.aws_conn_id = aws_conn_id
-        self.region_name = region_name
-        self.poll_seconds = poll_seconds
+    arguments = ("queue_url", "model_arn", "aws_conn_id", "region_name", "poll_seconds", "images", "minutes")
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """The class path and the arguments, from which the triggerer restores the trigger."""
-        arguments = ("queue_url", "model_arn", "aws_conn_id", "region_name", "poll_seconds")
-        name = f"{type(self).__module__}.{type(self).__qualname__}"
-        rule = {"images": self.rule.images, "minutes": self.rule.minutes}
-        return name, {argument: getattr(self, argument) for argument in arguments} | rule
+    def __init__(self, *, model_arn: str, images: int, minutes: float, **queue: Any) -> None:
+        super().__init__(**queue)
+        self.model_arn = model_arn
+        self.images = images
+        self.minutes = minutes
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look at the queue until the triggerer ends. An error is logged, and the next look tries again."""
@@ -114,8 +107,9 @@ class StartRuleTrigger(BaseEventTrigger):
     def _starts(self, visible: int) -> bool:
         if self._is_held():
             return waiting.may_start(self.queue_url, is_met=False, is_held=True)
-        since = waiting.seen_in(self.queue_url, visible) if self.rule.minutes else None
-        return waiting.may_start(self.queue_url, self.rule.is_met(visible, since, datetime.now(UTC)), is_held=False)
+        since = waiting.seen_in(self.queue_url, visible) if self.minutes else None
+        is_met = StartRule(self.images, self.minutes).is_met(visible, since, datetime.now(UTC))
+        return waiting.may_start(self.queue_url, is_met, is_held=False)
 
     def _is_held(self) -> bool:
         name = lease_name(self.model_arn)

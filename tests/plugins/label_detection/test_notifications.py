@@ -204,7 +204,7 @@ def test_a_series_of_failed_runs_sends_one_notice(variables: Variables, configur
     [
         pytest.param("a run succeeds", id="a run that succeeds ends the series"),
         pytest.param("the same run again", id="a run that was cleared and fails again sends one"),
-        pytest.param("another dag", id="each pipeline has a series of its own"),
+        pytest.param("a run of another DAG", id="each pipeline has a series of its own"),
         pytest.param("the model may be on", id="a model that may be on always sends one"),
         pytest.param("airflow does not answer", id="an unknown series sends one"),
     ],
@@ -222,7 +222,7 @@ def test_what_must_not_stay_silent_sends_a_notice(
         series.end(failed_run("between"))
     elif then == "the same run again":
         run = "first"
-    elif then == "another dag":
+    elif then == "a run of another DAG":
         dag_id = f"{DAG_ID}__parts"
     elif then == "the model may be on":
         variables.put_lease(lease_of(aws, "second"))

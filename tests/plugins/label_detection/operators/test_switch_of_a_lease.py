@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.config import Config
 
-from label_detection import leases, overtime, xcom
+from label_detection import leases, xcom
 from label_detection.hooks import switch
 from label_detection.hooks.model import ModelHook
 from label_detection.hooks.switch import arm, switch_name
+from label_detection.left_on import LeftOn
 from label_detection_core.model.lease import Lease, lease_name
 from sandbox.waiting import wait_until
 from tests.plugins.conftest import QUICK, RUN_ID, Run, Variables
@@ -141,7 +142,9 @@ def by_the_watchdog(run: Run, watch: Watch) -> None:
 
 def by_the_triggerer(run: Run, watch: Watch) -> None:
     (lease,) = leases.all_leases().leases
-    vars(overtime)["_stop"](lease)
+    one = LeftOn.of(lease, "no worker has stopped it", QUICK)
+    one.stopping.until_off(lease.since)
+    one.finish()
 
 
 ENDS = [
@@ -158,10 +161,8 @@ def test_a_removal_that_fails_keeps_the_lease_so_that_it_is_tried_again_once(
     variables: Variables,
     airflow: Airflow,
     watch: Watch,
-    monkeypatch: pytest.MonkeyPatch,
     end: Callable[[Run, Watch], None],
 ) -> None:
-    monkeypatch.setattr(overtime, "waits", QUICK)
     lease = started(aws, run, variables)
     airflow.runs[RUN_ID] = ("failed", "failed")
     aws.fail("scheduler", "DeleteSchedule", status=500, code="InternalServerException", times=2)
@@ -231,10 +232,8 @@ def test_a_switch_that_version_1_0_made_is_removed(
     hook: ModelHook,
     airflow: Airflow,
     watch: Watch,
-    monkeypatch: pytest.MonkeyPatch,
     end: Callable[[Run, Watch], None],
 ) -> None:
-    monkeypatch.setattr(overtime, "waits", QUICK)
     run.plan(switched(aws))
     old = put_lease_of_1_0(aws, variables, hook)
     assert aws.schedules() == [old]

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException
 
-from label_detection import leases, stopping
-from label_detection.hooks.model import ModelHook, hook_class, hook_for
+from label_detection.hooks.model import hook_class
 from label_detection_core.model.at_work import SEEN_PREFIX, Seen
-from label_detection_core.model.lease import Lease, lease_name, variable_name
+from label_detection_core.model.lease import variable_name
 from sandbox.waiting import wait_until
 from tests.model_calls import KINDS
-from tests.plugins.conftest import Run, SetWaits, Variables, later
-from tests.plugins.label_detection.operators.conftest import NOT_FOUND, Airflow, Watch, lease_on, stop
+from tests.plugins.conftest import SetWaits, Variables
+from tests.plugins.label_detection.operators.conftest import NOT_FOUND, Airflow, Watch, lease_on
 
 if TYPE_CHECKING:
-    from tests.conftest import Aws, Topic
-
-SWITCH_ROLE = "arn:aws:iam::123456789012:role/switch"
+    from tests.conftest import Aws
 pytestmark = [pytest.mark.usefixtures("quick"), pytest.mark.kinds(*KINDS)]
 
 
@@ -232,98 +227,6 @@ def test_of_several_models_only_those_left_on_are_stopped(
     assert len(variables.leases()) == 1
 
 
-def test_a_lease_that_was_taken_again_before_the_stop_keeps_its_model(
-    aws: Aws, variables: Variables, watch: Watch, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    aws.put_model("RUNNING")
-    variables.put_lease(lease_on(aws, minutes=-1))
-    taken = lease_on(aws, run_id="r2")
-    describe = hook_class(aws.settings.model).describe
-
-    def take_over(self: ModelHook) -> Any:  # at the last moment: between describe and stop
-        variables.put_lease(taken)
-        return describe(self)
-
-    monkeypatch.setattr(hook_class(aws.settings.model), "describe", take_over)
-    assert watch() == []
-    assert aws.model()["status"] == "RUNNING"
-    assert variables.lease(aws.settings) == taken
-
-
-def test_a_run_that_starts_the_model_while_the_watchdog_waits_for_its_end_keeps_it(
-    aws: Aws, variables: Variables, watch: Watch, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    aws.put_model("RUNNING")
-    variables.put_lease(lease_on(aws, minutes=-1))
-    taken = lease_on(aws, run_id="r2")
-    hooks = hook_class(aws.settings.model)
-    stop = hooks.stop
-
-    def stop_and_start_anew(self: Any) -> None:
-        stop(self)
-        variables.put_lease(taken)
-        aws.put_model("RUNNING")
-
-    monkeypatch.setattr(hooks, "stop", stop_and_start_anew)
-    assert watch() == []
-    assert aws.model()["status"] == "RUNNING"
-    assert variables.lease(aws.settings) == taken
-
-
-@pytest.mark.parametrize(
-    ("value", "says"),
-    [
-        ("", None),
-        ("not JSON", "is not a lease: Invalid JSON"),
-        ('{"model_arn": "arn"}', "is not a lease: dag_id Field required"),
-        ("COPY", "is not a lease: it is for another model"),
-    ],
-    ids=["ended since", "no JSON", "lacks fields", "another model's"],
-)
-def test_a_variable_that_is_not_a_lease_is_named_and_the_other_models_are_stopped(
-    aws: Aws, variables: Variables, watch: Watch, value: str, says: str | None
-) -> None:
-    aws.put_model("RUNNING", "2")
-    second = lease_on(aws, "2", minutes=-1)
-    variables.put_lease(second)
-    name = lease_name(aws.settings.model_arn)
-    variables.values[name] = second.model_dump_json() if value == "COPY" else value
-    if says:
-        with pytest.raises(AirflowException, match=says):
-            watch()
-    else:
-        watch()
-    assert aws.model("2")["status"] == "STOPPED"
-    assert variables.leases() == [name]
-
-
-def test_a_model_that_is_off_and_was_taken_over_meanwhile_is_not_reported_as_left_on(
-    aws: Aws, variables: Variables, topic: Topic, watch: Watch, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    variables.put_lease(lease_on(aws, minutes=-1, sns_topic_arn=topic.arn))
-    taken = lease_on(aws, run_id="r2")
-    describe = hook_class(aws.settings.model).describe
-
-    def taken_over(self: ModelHook) -> Any:
-        variables.put_lease(taken)
-        return describe(self)
-
-    monkeypatch.setattr(hook_class(aws.settings.model), "describe", taken_over)
-    assert watch() == []
-    assert variables.lease(aws.settings) == taken
-    assert topic.published() == []
-
-
-def test_a_lease_that_airflow_does_not_return_is_named_and_does_not_count_as_ended(
-    aws: Aws, variables: Variables, watch: Watch, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    variables.put_lease(lease_on(aws, minutes=-1))
-    monkeypatch.setattr(variables, "get", lambda key, default: default)  # as Airflow does without the API server
-    with pytest.raises(AirflowException, match="cannot be read now") as failure:
-        watch()
-    assert not isinstance(failure.value, AirflowFailException), "a retry is sooner than the next run"
-
-
 def test_the_model_of_an_earlier_configuration_is_stopped_too(
     aws: Aws, variables: Variables, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -332,137 +235,3 @@ def test_the_model_of_an_earlier_configuration_is_stopped_too(
     monkeypatch.setenv("AIRFLOW__LABEL_DETECTION__MODEL_ARN", aws.settings.model_arn)
     watch()
     assert aws.model("2")["status"] == "STOPPED"
-
-
-#: A lease of the version before DAG prefixes has no such field.
-OF_EARLIER_VERSION = "no field"
-
-
-@pytest.mark.parametrize(
-    ("named", "acts"),
-    [
-        pytest.param(OF_EARLIER_VERSION, "label_detection_watchdog", id="a lease of an earlier version"),
-        pytest.param("label_detection_watchdog", "label_detection_watchdog", id="a lease without a prefix"),
-        pytest.param("team_a_label_detection_watchdog", "team_a_label_detection_watchdog", id="a lease with a prefix"),
-    ],
-)
-def test_a_lease_that_has_just_expired_is_handled_only_by_the_watchdog_that_it_names(
-    aws: Aws, variables: Variables, airflow: Airflow, watch: Watch, named: str, acts: str
-) -> None:
-    aws.put_model("RUNNING")
-    lease = lease_on(aws, minutes=-1)
-    airflow.runs["r1"] = ("running", None)
-    stored = lease.model_dump(mode="json") | {"watchdog_dag_id": named}
-    if named == OF_EARLIER_VERSION:
-        del stored["watchdog_dag_id"]
-    variables.values[lease_name(lease.model_arn)] = json.dumps(stored)
-    others = {"label_detection_watchdog", "team_a_label_detection_watchdog", "team_b_label_detection_watchdog"} - {acts}
-    assert [watch(dag_id) for dag_id in sorted(others)] == [[], []]
-    assert aws.model()["status"] == "RUNNING"
-    assert [entry["run_id"] for entry in watch(acts)] == ["r1"]
-    assert aws.model()["status"] == "STOPPED"
-
-
-@pytest.mark.parametrize(
-    ("minutes", "stops"),
-    [
-        pytest.param(60, False, id="a lease that has not expired"),
-        pytest.param(-29, False, id="its own watchdog may be stopping it"),
-        pytest.param(-31, True, id="its own watchdog has not stopped it"),
-    ],
-)
-def test_a_lease_whose_watchdog_does_not_exist_is_handled_by_every_other(
-    aws: Aws, variables: Variables, watch: Watch, minutes: float, stops: bool
-) -> None:
-    aws.put_model("RUNNING")
-    variables.put_lease(lease_on(aws, minutes=minutes, watchdog_dag_id="never_there"))
-    acted = watch("label_detection_watchdog")
-    assert aws.model()["status"] == ("STOPPED" if stops else "RUNNING")
-    assert len(acted) == stops
-
-
-def test_another_watchdogs_model_that_cannot_be_stopped_neither_fails_this_one_nor_notifies_anyone(
-    aws: Aws, variables: Variables, watch: Watch, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def without_rights(model: Any, aws_conn_id: str, config: Any) -> ModelHook:
-        if aws_conn_id == "not_there":
-            raise RuntimeError("there is no such connection")
-        return hook_for(model, aws_conn_id, config)
-
-    monkeypatch.setattr(stopping, "hook_for", without_rights)
-    aws.put_model("RUNNING")
-    aws.put_model("RUNNING", "2")
-    variables.put_lease(lease_on(aws, minutes=-31, watchdog_dag_id="another", aws_conn_id="not_there"))
-    variables.put_lease(lease_on(aws, "2", minutes=-1))
-    assert [entry["model_arn"] for entry in watch("label_detection_watchdog")] == [aws.model("2")["arn"]]
-    assert (aws.model()["status"], aws.model("2")["status"]) == ("RUNNING", "STOPPED")
-    assert leases.all_leases("label_detection_watchdog").leases == [], "a failure would notify these leases' topics"
-
-
-@pytest.mark.parametrize(
-    ("value", "red"),
-    [
-        pytest.param("{", {"label_detection_watchdog", "a_label_detection_watchdog"}, id="no watchdog named"),
-        pytest.param('{"watchdog_dag_id": "a_label_detection_watchdog"}', {"a_label_detection_watchdog"}, id="one"),
-    ],
-)
-def test_a_broken_lease_is_reported_by_its_watchdog_or_else_by_every_watchdog(
-    variables: Variables, airflow: Airflow, watch: Watch, value: str, red: set[str]
-) -> None:
-    variables.values["label_detection_lease.x"] = value
-    found = set()
-    for dag_id in ("label_detection_watchdog", "a_label_detection_watchdog"):
-        try:
-            watch(dag_id)
-        except AirflowException:
-            found.add(dag_id)
-    assert found == red
-
-
-@pytest.fixture
-def kept(aws: Aws, run: Run, variables: Variables, topic: Topic) -> Lease:
-    """A run that was ended while its start request hung; its stop has found the model off."""
-    run.plan(aws.settings.model_copy(update={"sns_topic_arn": topic.arn, "dead_man_switch_role_arn": SWITCH_ROLE}))
-    lease = variables.lease(aws.settings)
-    assert lease is not None
-    variables.put_lease(lease.model_copy(update={"start_asked": True, "dead_man_switch": True}))
-    stop(run)
-    kept = variables.lease(aws.settings)
-    assert kept is not None
-    return kept
-
-
-def test_a_stop_whose_start_request_may_still_arrive_keeps_lease_and_switch_for_ten_minutes(kept: Lease) -> None:
-    assert timedelta(minutes=9) < kept.until - datetime.now(UTC) <= timedelta(minutes=10)
-    assert kept.dead_man_switch
-    assert not kept.held_against("another_dag", datetime.now(UTC)), "no other DAG must wait for it"
-
-
-@pytest.mark.parametrize("state", ["STARTING", "RUNNING"])
-def test_a_start_that_arrives_after_its_stop_is_stopped_by_the_watchdog(
-    aws: Aws, variables: Variables, airflow: Airflow, watch: Watch, topic: Topic, kept: Lease, state: str
-) -> None:
-    airflow.runs[kept.run_id] = ("failed", "success")
-    assert watch() == []
-    assert variables.lease(aws.settings) == kept, "the request may still arrive"
-    aws.put_model(state)
-    with later(1.0, lambda: aws.put_model("RUNNING")) if state == "STARTING" else nullcontext():
-        (acted,) = watch()  # a model that is starting cannot be stopped
-    assert (acted["run_id"], acted["why"], acted["stopped"]) == (
-        kept.run_id,
-        "its start request arrived after its stop",
-        True,
-    )
-    assert aws.model()["status"] == "STOPPED"
-    assert variables.lease(aws.settings) is None
-    assert len(topic.published()) == 1
-
-
-def test_a_lease_that_was_kept_in_vain_is_removed_silently_after_its_time(
-    aws: Aws, variables: Variables, airflow: Airflow, watch: Watch, topic: Topic, kept: Lease
-) -> None:
-    airflow.runs[kept.run_id] = ("failed", "success")
-    variables.put_lease(kept.model_copy(update={"until": datetime.now(UTC) - timedelta(seconds=1)}))
-    assert watch() == []
-    assert variables.lease(aws.settings) is None
-    assert topic.published() == []
