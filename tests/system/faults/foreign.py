@@ -12,7 +12,7 @@ from tests.system.pipeline import Pipeline
 FOREIGN = "foreign"
 #: Seconds of each of its tasks.
 SECONDS = 30
-_TASKS = 12
+_TASKS = 24
 _FILE = f"""
 from airflow.sdk import dag, task
 import time

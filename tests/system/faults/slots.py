@@ -56,7 +56,7 @@ def run_beside_foreign_tasks(
 ) -> Measured:
     """Like `run_beside`, with foreign tasks in the other slots."""
     found = run_beside(pipeline, picture, lambda: foreign.take_all_slots(pipeline, slots - 1), fault, extra)
-    assert foreign.is_waiting(pipeline, found.others), "the foreign tasks left a slot free: the test shows nothing"
+    assert foreign.is_waiting(pipeline, found.others), f"the foreign tasks left a slot free: {found} shows nothing"
     foreign.end(pipeline, found.others)
     return found
 
