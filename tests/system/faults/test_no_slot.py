@@ -87,7 +87,7 @@ def test_the_triggerer_stops_the_model_when_no_worker_does(pipeline: Pipeline, p
     until = datetime.fromisoformat(json.loads(leases(pipeline)[0])["until"]).timestamp()
     wait_until(lambda: pipeline.world.model()["status"] == "STOPPED", 300, "the model off", pipeline.world.check)
     off_at = time.time()
-    assert pipeline.states(run_id)["stop_model"] == ["scheduled"]
+    assert pipeline.states(run_id)["stop_model"] in ([None], ["scheduled"]), "no worker may have taken it"
     wait_until(lambda: not leases(pipeline), 60, "the end of the lease", pipeline.world.check)
     row = FaultResult(
         "foreign tasks take all slots, and no task of the run is started any more",
