@@ -47,7 +47,8 @@ class LeftOn:
     def finish(self, dag: DAG | None = None) -> dict[str, Any] | None:
         """Finish after the model is off. The lease is removed last: if this is killed, it is repeated.
 
-        :param dag: the watchdog's DAG, which knows where notices go; None: only the lease's topic gets one.
+        :param dag: the watchdog's DAG, which knows the channels of its pipelines. Without it, a notice goes to the
+            lease's topic, and to the channels of the pipeline that the section configures.
         :return: the lease, `why`, and `stopped`, whether the model had to be stopped. None: the lease was only kept for
             a late start, and the model was off.
         :raises TakenOverError: when the lease has changed, and the model was not stopped here.
