@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
 from label_detection_core.run import economics
 from label_detection_core.run.replay import Outcome
@@ -65,7 +66,10 @@ def main(argv: Sequence[str], s3: Any = None) -> None:
     arguments = list(argv)
     with tempfile.TemporaryDirectory() as folder:
         if arguments[:1] == ["--bucket"] and len(arguments) > 1:
-            copy_runs(s3 or boto3.client("s3"), arguments[1], Path(folder))
+            try:
+                copy_runs(s3 or boto3.client("s3"), arguments[1], Path(folder))
+            except (BotoCoreError, ClientError) as error:
+                sys.exit(f"economics: cannot read the bucket {arguments[1]}: {error}")
             arguments = [folder, *arguments[2:]]
         outcomes = economics.main(arguments)
         price = economics.parser().parse_args(arguments).price

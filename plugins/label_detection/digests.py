@@ -44,15 +44,15 @@ _READERS = 8
 
 def send_due(context: Context, result: Any = None) -> None:  # noqa: ARG001  # Airflow's signature
     """Send the digests that are due, of all pipelines of the watchdog. An error is only logged."""
-    began = context["ti"].start_date
-    if began and (_now() - began).total_seconds() > _WATCHDOG_SECONDS:
-        return
+    began = context["ti"].start_date or _now()
     try:
         pipelines = watched_pipelines(context.get("dag"))
     except Exception:  # any error: the watchdog has done its work and must stay green
         log.exception("the pipelines cannot be read: no digest is sent")
         return
     for pipeline in pipelines:
+        if (_now() - began).total_seconds() > _WATCHDOG_SECONDS:
+            return
         try:
             _send_due(pipeline)
         except Exception:  # as above

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 log = logging.getLogger(__name__)
+
+#: How often the removal of a replaced lease's switch is tried, and seconds between two tries.
+_TRIES, _PAUSE = 3, 5.0
 
 
 class TakenOverError(Exception):
@@ -126,10 +130,19 @@ def claim(lease: Lease) -> str | None:
     """
     held, warning = check_not_held(lease.model_arn, lease.dag_id), None
     if held and held.dead_man_switch:
-        warning = switch.disarm(held)
+        warning = _disarm(held)
         check_not_held(lease.model_arn, lease.dag_id)  # again, because the removal may have taken long
     put_lease(lease)
     return warning
+
+
+def _disarm(held: Lease) -> str | None:
+    """Remove the switch of a lease that is about to be replaced: nothing else knows its name. Returns a warning."""
+    for _ in range(_TRIES - 1):
+        if switch.disarm(held) is None:
+            return None
+        time.sleep(_PAUSE)
+    return switch.disarm(held)
 
 
 def put_lease(lease: Lease) -> Lease:

@@ -84,4 +84,7 @@ def _prove_that_airflow_answers() -> None:
         raise RuntimeError("Airflow's API server neither stores nor returns Variables now: see Airflow's error above")
 
 
-Variable: Any = _Variable if hasattr(_Variable, "keys") else ListedVariable
+#: Whether a task may list names. Without it, Airflow is 3.2, where a thread of a trigger must not ask for Variables: a
+#: lock of the triggerer can then block it for ever.
+LISTS_NAMES = hasattr(_Variable, "keys")
+Variable: Any = _Variable if LISTS_NAMES else ListedVariable

@@ -20,7 +20,7 @@ START_TASK = "start_model"
 WAIT_TASK = "wait_for_model"
 STOP_TASK = at_work.STOP_TASK
 #: Priority weight of tasks that stop a model, so that they get a worker first. The other tasks have 1.
-STOP_FIRST = 100
+STOP_FIRST = 1_000_000
 _PLAN_KEY = "plan"
 _WARNING_KEY = "warning"
 _NO_PLAN = f"this run has no plan: run the task together with {PLAN_TASK}"

@@ -101,7 +101,7 @@ def test_a_pipelines_page_has_its_configured_options(parse: Parse, monkeypatch: 
         assert f"| `{option}` | `{value}` |" in page
     assert "| `schedule` | only when triggered |" in page
     assert "| `wait_minutes` | `5` (default) |" in page
-    assert "| `sns_topic_arn` | off |" in page
+    assert "| `sns_topic_arn` | none |" in page
     assert all(f"| `{option}` |" in page for option in Settings.model_fields)
 
 

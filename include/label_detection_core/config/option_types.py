@@ -160,19 +160,21 @@ TimeZone = Annotated[str, AfterValidator(_timezone)]
 ReadableClass = Annotated[StorageClass | None, BeforeValidator(_storage_class)]
 #: AWS: a secret access key has 40 characters, here without signs.
 _NO_KEY = r"(?!(?=.*[A-Z])(?=.*[a-z])(?=.*\d)[A-Za-z\d]{40}$)"
+#: A name that no worker and no pool has: probably the user means the default.
+_NO_WORD_FOR_NONE = r"(?!(?i:off|none|null|false)$)"
 #: Airflow: any text of at most 256 characters. Other characters are probably a mistake, such as a list of pools.
 PoolName = Annotated[
     str,
     _matching(
-        re.compile(_NO_KEY + r"\w[\w .-]{0,255}"),
-        "the name of one Airflow pool: at most 256 letters, digits, blanks and the characters _ . -",
+        re.compile(_NO_KEY + _NO_WORD_FOR_NONE + r"\w[\w .-]{0,255}"),
+        "the name of one Airflow pool, or empty: at most 256 letters, digits, blanks and the characters _ . -",
     ),
 ]
 #: Celery: a worker's list of queues has commas between the names.
 CeleryQueue = Annotated[
     str,
     _matching(
-        re.compile(_NO_KEY + r"\w[\w.-]{0,255}"),
-        "the name of one Celery queue: at most 256 letters, digits and the characters _ . -",
+        re.compile(_NO_KEY + _NO_WORD_FOR_NONE + r"\w[\w.-]{0,255}"),
+        "the name of one Celery queue, or empty: at most 256 letters, digits and the characters _ . -",
     ),
 ]

@@ -100,13 +100,18 @@ class Settings(NoticeOptions, FailureOptions, MoneyOptions, LabellingOptions, St
 
     def doubts(self) -> list[str]:
         """Return a warning for each value that is allowed but probably a mistake."""
-        least = self.least_confidence
+        found, least = list[str](), self.least_confidence
         if least is not None and 0 < least <= _ODD_CONFIDENCE:
-            return [
+            found.append(
                 f"min_confidence is {least:g}: the scale is 0-100, so {least:g} keeps nearly all labels; set "
                 f"{least * 100:g} if you meant that, or 0 to keep all labels"
-            ]
-        return []
+            )
+        if self.start_at_images > 1 and not self.start_at_minutes:
+            found.append(
+                f"start_at_images is {self.start_at_images} and start_at_minutes is 0: fewer images than that wait "
+                "until the queue drops their messages; set start_at_minutes"
+            )
+        return found
 
     @property
     def region(self) -> str:
@@ -201,11 +206,11 @@ def options_table() -> str:
     lines = ["| option | default | for one run | |", "|---|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = _DEFAULTS.get(name) or (
-            "off" if field.default in {None, False} else "none" if field.default == () else f"`{field.default}`"
+            "off" if field.default is False else "none" if field.default in (None, ()) else f"`{field.default}`"
         )
         default = "**required**" if field.is_required() else default
         lines.append(f"| `{name}` | {default} | {'yes' if name in run_options() else ''} | {field.description} |")
-    return "\n".join([*lines, f"| `{PIPELINES}` | off |  | {_PIPELINES_DESCRIPTION} |"])
+    return "\n".join([*lines, f"| `{PIPELINES}` | none |  | {_PIPELINES_DESCRIPTION} |"])
 
 
 def _line(problem: Any, given: Mapping[str, Any], place: OptionPlace) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -154,12 +155,19 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--schedule", action="append", type=_schedule, help="a cron expression; may be repeated")
     found.add_argument("--rule", action="append", type=_rule, help="IMAGES:MINUTES, as the options; may be repeated")
     found.add_argument("--units", action="append", type=_units, help="LEAST-MOST units; may be repeated")
-    found.add_argument("--price", type=float, default=_PRICE, help="USD per unit and hour (default: %(default)s)")
+    found.add_argument("--price", type=_price, default=_PRICE, help="USD per unit and hour (default: %(default)s)")
     found.add_argument(
         "--start-minutes", type=float, default=START_MINUTES, help="minutes of a start, if no report has one"
     )
     found.add_argument("--timezone", type=_zone, default=ZoneInfo("UTC"), help="of the schedules (default: UTC)")
     return found
+
+
+def _price(text: str) -> float:
+    price = float(text)
+    if not 0 <= price < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a price: give 0 or more")
+    return price
 
 
 def _folder(text: str) -> Path:

@@ -37,13 +37,13 @@ def labels(prefix: str = "", *, with_watchdog: bool = True, **options: Any) -> N
     """
     call, folder = _call(inspect.currentframe(), prefix, options)
     pipelines = read_pipelines(folder, call)
+    if with_watchdog:  # first: no error of a pipeline may take it away
+        _watchdog(prefix, pipelines)
     for pipeline in pipelines:
         if _is_wanted(pipeline.dag_id):
             labelling(pipeline)
         if _is_wanted(pipeline.backfill_dag_id):
             backfill(pipeline)
-    if with_watchdog:
-        _watchdog(prefix, pipelines)
 
 
 def watchdog(prefix: str = "", **options: Any) -> None:

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk import Asset, AssetOrTimeSchedule, AssetWatcher, CronTriggerTimetable
+import pendulum
+from airflow.sdk import (
+    Asset,
+    AssetOrTimeSchedule,
+    AssetWatcher,
+    CronTriggerTimetable,
+    MultipleCronTriggerTimetable,
+)
 from airflow.sdk.configuration import conf
 
 from label_detection.triggers.sqs import StartRuleTrigger
+from label_detection.variables import LISTS_NAMES
 from label_detection_core.config.pipeline import Pipeline
 from label_detection_core.config.settings import SettingsError
 
 #: Schedules that are no cron expressions: with them, `watch_queue` changes nothing.
 _WITHOUT_WATCHER = {"@once", "@continuous"}
+#: On Airflow 3.2, a run looks at the queue this often instead.
+_OFTEN = "*/10 * * * *"
 
 
 def schedule_of(pipeline: Pipeline) -> Any:
@@ -23,14 +33,21 @@ def schedule_of(pipeline: Pipeline) -> Any:
     times = pipeline.schedule()
     if not pipeline.option("watch_queue") or times in _WITHOUT_WATCHER:
         return times
+    zone = _zone(pipeline)
+    if not LISTS_NAMES:  # Airflow 3.2, where a watcher could block the triggerer
+        return MultipleCronTriggerTimetable(*([times] if times else []), _OFTEN, timezone=zone)
     try:
         queue = _watched(pipeline)
-    except SettingsError:
+    except (SettingsError, ValueError):  # also a URL that Airflow refuses as a URI
         return times
     if times is None:
         return [queue]
-    zone = pipeline.option("timezone") or conf.get("core", "default_timezone")
     return AssetOrTimeSchedule(timetable=CronTriggerTimetable(times, timezone=zone), assets=[queue])
+
+
+def _zone(pipeline: Pipeline) -> Any:
+    zone = pipeline.option("timezone") or conf.get("core", "default_timezone")
+    return pendulum.tz.local_timezone() if zone == "system" else zone
 
 
 def _watched(pipeline: Pipeline) -> Asset:

@@ -10,7 +10,8 @@ hour ago or earlier. It acts at once if the lease has expired, or if the run is 
 is at work, for example because its DAG is paused, it acts after it has watched the run for two minutes. Its log, its
 XCom and a notice to `sns_topic_arn`, if that is set, report which run left the model, and for how long.
 
-* If no worker is free for it, the triggerer stops a model whose lease expired a minute ago, and then runs this DAG.
+* If no worker is free for it, the triggerer stops a model whose lease expired a minute ago, and then runs this DAG
+  (from Airflow 3.3 on).
 * It costs nothing while there are no leases: one short task, and no call to AWS.
 * After its work it sends the digest of the day before, once a day, if `digest_at` is set.
 * It never stops the model of a run that is at work within its lease, and never a model without a lease.
@@ -40,6 +41,7 @@ from label_detection.dags.airflow_arguments import RUN_TYPES, control_place
 from label_detection.docs import TAG, task_docs, with_prefix
 from label_detection.operators.watchdog import StopExpiredModelsOperator
 from label_detection.triggers.overdue import OverdueModelsTrigger
+from label_detection.variables import LISTS_NAMES
 from label_detection.xcom import STOP_FIRST
 from label_detection_core.config.pipeline import WATCHDOG_DAG, Pipeline
 
@@ -78,12 +80,18 @@ def watchdog(prefix: str, pipelines: Iterable[Pipeline]) -> None:
         )
 
 
-def _schedule(dag_id: str) -> AssetOrTimeSchedule:
-    """Every ten minutes, and after the triggerer has stopped a model: Airflow runs a trigger only for a schedule."""
+def _schedule(dag_id: str) -> Any:
+    """Every ten minutes, and after the triggerer has stopped a model: Airflow runs a trigger only for a schedule.
+
+    On Airflow 3.2 only every ten minutes.
+    """
+    times = CronTriggerTimetable("*/10 * * * *", timezone="UTC")
+    if not LISTS_NAMES:
+        return times
     trigger = OverdueModelsTrigger(watchdog_dag_id=dag_id)
     name = f"{dag_id}: stopped in the triggerer"
     overdue = Asset(name=name, watchers=[AssetWatcher(name=name, trigger=trigger)])
-    return AssetOrTimeSchedule(timetable=CronTriggerTimetable("*/10 * * * *", timezone="UTC"), assets=[overdue])
+    return AssetOrTimeSchedule(timetable=times, assets=[overdue])
 
 
 def _queue(pipelines: Iterable[Pipeline]) -> dict[str, Any]:

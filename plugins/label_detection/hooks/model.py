@@ -52,6 +52,11 @@ class ModelState:
         return self.phase in {Phase.STARTING, Phase.RUNNING, Phase.STOPPING}
 
     @property
+    def is_held(self) -> bool:
+        """Whether the model is on and stays on until somebody stops it."""
+        return self.phase in {Phase.STARTING, Phase.RUNNING}
+
+    @property
     def is_gone(self) -> bool:
         """Whether the model is off and has left nothing at its service."""
         return not self.is_on and not self.remains

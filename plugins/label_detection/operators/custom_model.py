@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from label_detection import leases, xcom
 from label_detection.arguments import Arguments
+from label_detection.hooks import switch
 from label_detection.hooks.clients import client_config
 from label_detection.hooks.model import hook_for
 from label_detection.leases import TakenOverError
@@ -87,7 +88,10 @@ class StartCustomModelOperator(StartsModel):
             self._warn_without_watchdog(context)
             requested_at = lease.since
         if lease is None:  # again, because the wait may have been long; with a lease, `claim` has checked
-            leases.check_not_held(self.settings.model_arn, context["ti"].dag_id)
+            held = leases.check_not_held(self.settings.model_arn, context["ti"].dag_id)
+            if held and held.kept_for_late_start:  # from now on the model is this run's, which has no lease
+                xcom.push_warning(context, switch.disarm(held))
+                leases.end_lease(held)
         asked = self._ask(hook, state, lease, units, max_units)
         adopted = asked.adopted is not None
         return {"requested_at": requested_at.isoformat(), "adopted": adopted, "units": asked.units(units)}

@@ -71,7 +71,7 @@ class PlanRunOperator(BaseOperator):
             )
         for warning in (warnings := warnings + weaker):
             self.log.warning("%s", warning)
-        if state.phase in {Phase.STARTING, Phase.RUNNING} and leases.read_lease(settings.model_arn) is None:
+        if state.is_held and leases.read_lease(settings.model_arn) is None:
             warnings.append(f"the model was {state.status} before this run, and no run held it: it has cost money")
             self.log.warning("%s", warnings[-1])
             notifications.found_on(context, settings.model_arn, state.status)
@@ -90,7 +90,7 @@ class PlanRunOperator(BaseOperator):
             return budget.fitted(context, plan, state.fixed_units)
         except BudgetReachedError as error:
             held = leases.read_lease(plan.settings.model_arn)
-            if state.is_on and held and held.dag_id == context["ti"].dag_id:
+            if state.is_held and held and held.dag_id == context["ti"].dag_id:
                 self.log.warning("%s; but an earlier run left the model on: this run only stops it", error.standing)
                 return only_stopping(plan)
             if error.is_spent:

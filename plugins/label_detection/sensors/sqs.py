@@ -99,11 +99,11 @@ class QueueDepthSensor(BaseSensorOperator):
 
 
 def _left_on(context: Context, settings: Settings) -> bool:
-    """Whether an earlier run of this DAG still holds the model, and the model is on."""
+    """Whether an earlier run of this DAG still holds the model, and the model is on and not stopping."""
     lease = leases.read_lease(settings.model_arn)
     if lease is None or lease.dag_id != context["ti"].dag_id:
         return False
-    return model_hook(settings).describe().is_on
+    return model_hook(settings).describe().is_held
 
 
 def _delayed(messages: int) -> str:

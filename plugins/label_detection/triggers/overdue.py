@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,6 +21,14 @@ from label_detection_core.model.lease import Lease
 _OVERDUE = timedelta(minutes=1)
 #: Reason of the stop, for the log and the notice.
 _WHY = "its lease expired a minute ago, and no worker has stopped the model; the triggerer did"
+
+
+#: Models that it stops at a time, each in a thread: a stop takes seconds to minutes.
+_AT_ONCE = 32
+
+
+def _in_thread(pool: ThreadPoolExecutor, call: Callable[..., Any], *arguments: Any) -> Coroutine[Any, Any, Any]:
+    return sync_to_async(call, thread_sensitive=False, executor=pool)(*arguments)
 
 
 class OverdueModelsTrigger(BaseEventTrigger):
@@ -45,19 +54,20 @@ class OverdueModelsTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look at the leases until the triggerer ends. Each stop is a task of its own, so that none delays another."""
+        looks, threads = ThreadPoolExecutor(1), ThreadPoolExecutor(_AT_ONCE)  # the triggerer's few are for all triggers
         stops: dict[str, asyncio.Task[dict[str, Any] | None]] = {}
-        while True:
-            for lease in await self._in_thread(self._overdue):
-                if lease.model_arn not in stops:
-                    stops[lease.model_arn] = asyncio.create_task(self._in_thread(self._stop, lease))
-            await asyncio.sleep(self.poll_seconds)
-            for model_arn in [arn for arn, stop in stops.items() if stop.done()]:
-                if ended := stops.pop(model_arn).result():
-                    yield TriggerEvent(ended)
-
-    async def _in_thread(self, call: Any, *arguments: Any) -> Any:
-        # Not in the thread that all sync calls of the triggerer share: a stop takes seconds to minutes.
-        return await sync_to_async(call, thread_sensitive=False)(*arguments)
+        try:
+            while True:
+                for lease in await _in_thread(looks, self._overdue):
+                    if lease.model_arn not in stops:
+                        stops[lease.model_arn] = asyncio.create_task(_in_thread(threads, self._stop, lease))
+                await asyncio.sleep(self.poll_seconds)
+                for model_arn in [arn for arn, stop in stops.items() if stop.done()]:
+                    if ended := stops.pop(model_arn).result():
+                        yield TriggerEvent(ended)
+        finally:
+            for pool in (looks, threads):
+                pool.shutdown(wait=False, cancel_futures=True)
 
     def _overdue(self) -> list[Lease]:
         try:

@@ -81,7 +81,7 @@ def test_the_triggerer_stops_the_model_when_no_worker_does(pipeline: Pipeline, p
         "full",
         pipeline.world.check,
     )
-    # By priority, `stop_model` would get the slot that the analysis leaves. A smaller pool keeps it from that.
+    # With this pool, no further task is started, whatever its priority.
     at = time.time()
     api.call("PATCH", "/pools/default_pool", {"slots": 1}, update_mask="slots")
     until = datetime.fromisoformat(json.loads(leases(pipeline)[0])["until"]).timestamp()

@@ -16,7 +16,8 @@ class StartOptions(BaseModel):
     )
     timezone: TimeZone | None = Field(
         None,
-        description="The time zone of `schedule` and of a budget's days: an IANA name such as `Europe/Zurich`",
+        description="The time zone of `schedule`, of a budget's days and of the digest: an IANA name such as "
+        "`Europe/Zurich`",
     )
     paused_upon_creation: bool = Field(
         False, description="Whether new DAGs are paused when Airflow first sees them. The watchdog never is"
@@ -33,8 +34,9 @@ class StartOptions(BaseModel):
     )
     start_at_minutes: float = number(
         0,
-        "After how many minutes waiting messages start the model even if there are fewer than "
-        "`start_at_images`. Only runs look at the queue, so `schedule` limits how exact this is. 0: never",
+        "After how many minutes waiting messages start the model even if there are fewer than `start_at_images`. "
+        "Without `watch_queue` only runs look, so `schedule` limits how exact this is. 0: never, so that pictures can "
+        "wait until the queue drops their messages",
         ge=0,
         le=10_080,
         run=True,
@@ -42,5 +44,6 @@ class StartOptions(BaseModel):
     watch_queue: bool = Field(
         False,
         description="Whether a run also starts when the rule of `start_at_images` and `start_at_minutes` holds, "
-        "besides `schedule`. The triggerer then counts the messages every ten seconds",
+        "besides `schedule`. The triggerer then counts the messages every ten seconds. On Airflow 3.2 a run looks "
+        "every ten minutes instead",
     )
