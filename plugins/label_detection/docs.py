@@ -90,4 +90,4 @@ def _value(pipeline: Pipeline, option: str, right: str | None) -> str:
         return "**missing**"
     if described.default == ():
         return "none"
-    return "off" if described.default is None else f"`{described.default}` (default)"
+    return "none" if described.default is None else f"`{described.default}` (default)"

@@ -79,6 +79,8 @@ def test_every_problem_has_one_line_of_its_own() -> None:
         pytest.param("digest_at", "24:00", "a time of day from 00:00 to 23:59", id="the 25th hour"),
         pytest.param("digest_at", "8:00", "a time of day from 00:00 to 23:59", id="one digit"),
         pytest.param("analysis_pool", "gpu, parts", "one Airflow pool", id="two pools"),
+        pytest.param("analysis_pool", "none", "one Airflow pool, or empty", id="a word for no pool"),
+        pytest.param("control_queue", "Off", "one Celery queue, or empty", id="a word for no queue"),
         pytest.param("analysis_pool", "p" * 257, "at most 256 letters", id="a pool's name that is too long"),
         pytest.param("analysis_queue", "control,parts", "one Celery queue", id="two queues"),
         pytest.param("control_queue", "the control queue", "one Celery queue", id="a queue's name with blanks"),

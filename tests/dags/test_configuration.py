@@ -9,6 +9,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import BaseOperator
 from airflow.serialization.serialized_objects import DagSerialization
 
+from label_detection.dags import schedule as dags_schedule
 from label_detection_core.config.settings import Settings, environment_name, run_options
 from sandbox.environment import PROJECT
 from tests.dags.test_policy import schedule_of
@@ -100,6 +101,7 @@ RIGHT = {
 def test_a_watched_queue_starts_runs_besides_the_schedule(
     monkeypatch: pytest.MonkeyPatch, options: dict[str, str], kind: str
 ) -> None:
+    monkeypatch.setattr(dags_schedule, "LISTS_NAMES", True)
     values = RIGHT | {"watch_queue": "true", "timezone": "Europe/Zurich", "start_at_images": "7"} | options
     for option, value in values.items():
         monkeypatch.setenv(environment_name(option), value)
@@ -114,6 +116,42 @@ def test_a_watched_queue_starts_runs_besides_the_schedule(
     assert (kwargs["images"], kwargs["minutes"], kwargs["region_name"]) == (7, 0, "eu-west-1")
     if kind == "AssetOrTimeSchedule":
         assert "Zurich" in str(timetable.timetable.serialize())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({"AIRFLOW__CORE__DEFAULT_TIMEZONE": "system"}, id="the machine's time zone"),
+        pytest.param({environment_name("queue_url"): "https://[::1/images"}, id="a URL that is no URI"),
+        pytest.param(
+            {environment_name("queue_url"): f"https://sqs.eu-west-1.amazonaws.com/1/{'q' * 1600}"}, id="a long one"
+        ),
+    ],
+)
+def test_a_watched_queue_never_breaks_the_bag(monkeypatch: pytest.MonkeyPatch, options: dict[str, str]) -> None:
+    monkeypatch.setattr(dags_schedule, "LISTS_NAMES", True)
+    values = {environment_name(option): value for option, value in (RIGHT | {"watch_queue": "true"}).items()}
+    for variable, value in (values | options).items():
+        monkeypatch.setenv(variable, value)
+    assert DagSerialization.from_dict(DagSerialization.to_dict(parse())).timetable
+
+
+@pytest.mark.parametrize(
+    ("schedule", "times"),
+    [
+        pytest.param("0 6 * * *", ["0 6 * * *", "*/10 * * * *"], id="beside a schedule"),
+        pytest.param("", ["*/10 * * * *"], id="alone"),
+    ],
+)
+def test_on_airflow_3_2_a_watched_queue_is_looked_at_every_ten_minutes(
+    monkeypatch: pytest.MonkeyPatch, schedule: str, times: list[str]
+) -> None:
+    for option, value in (RIGHT | {"watch_queue": "true", "schedule": schedule}).items():
+        monkeypatch.setenv(environment_name(option), value)
+    monkeypatch.setattr(dags_schedule, "LISTS_NAMES", False)
+    timetable: Any = DagSerialization.from_dict(DagSerialization.to_dict(parse())).timetable
+    assert type(timetable).__name__ == "MultipleCronTriggerTimetable"
+    assert timetable.serialize()["expressions"] == times
 
 
 @pytest.mark.parametrize("value", ["", "   ", "nonsense", "-1", "1e999", "{{ 1 / 0 }}", "%(other)s", "é\n"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import pairwise
@@ -222,19 +223,46 @@ def test_a_failed_run_and_a_failed_stop_have_notices(dag: DAG) -> None:
     }
 
 
-def test_the_watchdog_runs_every_ten_minutes_with_any_configuration(
-    watchdog: DAG, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    schedule: Any = schedule_of(watchdog)
+def watchdog_of(*, lists_names: bool, monkeypatch: pytest.MonkeyPatch) -> DAG:
+    """The watchdog on an Airflow that lets tasks list Variables (from 3.3 on), or does not."""
+    monkeypatch.setattr(sys.modules["label_detection.dags.watchdog"], "LISTS_NAMES", lists_names)
+    (dag,) = DagBag(PROJECT / "dags" / "watchdog_dag.py").dags.values()
+    return dag
+
+
+def test_the_watchdog_runs_every_ten_minutes_and_has_a_trigger(monkeypatch: pytest.MonkeyPatch) -> None:
+    schedule: Any = schedule_of(watchdog_of(lists_names=True, monkeypatch=monkeypatch))
     assert schedule.timetable.expression == "*/10 * * * *"
     (watcher,) = schedule.asset_condition.objects[0].watchers
     assert watcher.trigger.serialize()[1]["watchdog_dag_id"] == "label_detection_watchdog"
-    assert [task.task_id for task in watchdog.tasks] == ["stop_expired_models"]
+
+
+def test_on_airflow_3_2_the_watchdog_has_no_trigger(monkeypatch: pytest.MonkeyPatch) -> None:
+    schedule: Any = schedule_of(watchdog_of(lists_names=False, monkeypatch=monkeypatch))
+    assert (type(schedule).__name__, schedule.expression) == ("CronTriggerTimetable", "*/10 * * * *")
+
+
+def test_the_watchdog_exists_with_any_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     for option in Settings.model_fields:
         monkeypatch.setenv(environment_name(option), "%(broken)s")
     again = DagBag(PROJECT / "dags" / "watchdog_dag.py")
     assert again.import_errors == {}
     assert list(again.dags) == ["label_detection_watchdog"]
+    assert [task.task_id for task in again.dags["label_detection_watchdog"].tasks] == ["stop_expired_models"]
+
+
+def test_an_error_of_a_pipeline_does_not_take_the_watchdog_away(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def broken(*_: Any) -> None:
+        raise RuntimeError("this pipeline's DAG cannot be made")
+
+    file = tmp_path / "own_dag.py"
+    file.write_text(
+        "from label_detection.dags import labels  # airflow, dag\ntry:\n    labels()\nexcept RuntimeError: pass\n"
+    )
+    monkeypatch.setattr("label_detection.dags.labelling", broken)
+    assert list(DagBag(file).dags) == ["label_detection_watchdog"]
 
 
 def test_the_watchdog_ends_before_its_next_run_unless_a_model_stops_slowly(watchdog: DAG) -> None:

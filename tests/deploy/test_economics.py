@@ -32,3 +32,15 @@ def test_a_bucket_s_runs_become_a_table_and_a_plot(
 @pytest.mark.parametrize("key", ["runs/../report.json", "runs//report.json", "runs/a/b/report.json", "runs/a/images/b"])
 def test_no_object_is_copied_out_of_the_folder(key: str, tmp_path: Path) -> None:
     assert economics._place(key, tmp_path) is None
+
+
+def test_a_bucket_that_cannot_be_read_is_one_line(aws: Aws) -> None:
+    with pytest.raises(SystemExit, match=r"economics: cannot read the bucket there-is-none: .*NoSuchBucket"):
+        economics.main(["--bucket", "there-is-none"], aws.s3)
+
+
+@pytest.mark.parametrize("price", ["-1", "nan", "inf", "four"])
+def test_a_wrong_price_is_refused(price: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        economics.main(["--price", price])
+    assert "--price" in capsys.readouterr().err

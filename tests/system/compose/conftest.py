@@ -71,7 +71,7 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
     with image.built() as variables, Containers(folder, services, variables) as containers:
         containers.up()
         compose = Compose(folder, containers)
-        wait_until(compose.api.health, 60, "Airflow's API")
+        wait_until(compose.api.health, 180, "Airflow's API")
         compose.api.wait_for_dag(DAG_ID, check=compose.check)
         yield compose
 

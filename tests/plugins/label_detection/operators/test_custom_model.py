@@ -44,6 +44,16 @@ def stop(aws: Aws, run: Run, **arguments: Any) -> dict[str, Any]:
     return stopped
 
 
+def test_a_start_without_a_lease_ends_a_lease_that_was_kept_for_a_late_start(
+    aws: Aws, own: Run, variables: Variables, airflow: Airflow, watch: Watch
+) -> None:
+    variables.put_lease(lease_on(aws, run_id="earlier").kept(datetime.now(UTC)))
+    start(aws, own)
+    assert variables.leases() == []
+    assert watch() == []
+    assert aws.is_started, "the watchdog stopped the model of this run"
+
+
 @ALL_KINDS
 def test_a_model_that_is_off_is_started_with_the_units_that_are_given(aws: Aws, own: Run, variables: Variables) -> None:
     before = datetime.now(UTC)

@@ -243,6 +243,14 @@ def test_a_lease_that_was_left_on_a_model_that_is_off_starts_nothing(
         run.execute(sensor)
 
 
+def test_a_model_that_is_being_stopped_starts_no_run(aws: Aws, run: Run, sensor: QueueDepthSensor) -> None:
+    run.plan(aws.settings)
+    aws.put_model("STOPPING")
+    run.params = {"wait_minutes": 0}
+    with pytest.raises(AirflowSkipException):
+        run.execute(sensor)
+
+
 def test_a_model_that_another_user_started_starts_no_run(aws: Aws, run: Run, sensor: QueueDepthSensor) -> None:
     aws.put_model("RUNNING")
     run.params = {"wait_minutes": 0}

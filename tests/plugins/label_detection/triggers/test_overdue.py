@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +118,25 @@ def test_an_error_does_not_end_the_trigger(aws: Aws, variables: Variables, monke
     assert first_event()["stopped"] is True
     assert errors == []
     assert aws.model()["status"] == "STOPPED"
+
+
+def test_it_leaves_the_few_threads_of_the_triggerer_to_all_triggers(aws: Aws, variables: Variables) -> None:
+    class Threads(ThreadPoolExecutor):
+        calls = 0
+
+        def submit(self, *arguments: Any, **more: Any) -> Any:
+            self.calls += 1
+            return super().submit(*arguments, **more)
+
+    async def events() -> list[Any]:
+        asyncio.get_running_loop().set_default_executor(threads)
+        return await _events(60)
+
+    threads = Threads(1)
+    aws.put_model("RUNNING")
+    variables.put_lease(lease_on(aws, minutes=-5))
+    assert len(asyncio.run(events())) == 1
+    assert threads.calls == 0
 
 
 def test_a_lease_that_was_kept_for_a_late_start_ends_without_an_event_if_the_model_is_off(

@@ -76,7 +76,7 @@ def _running(folder: Path, programs: dict[str, str], variables: dict[str, str]) 
     with Containers(folder, compose_file.services(folder, "local"), programs) as containers:
         containers.up()
         compose = Compose(folder, containers)
-        wait_until(compose.api.health, 60, "Airflow's API")
+        wait_until(compose.api.health, 180, "Airflow's API")
         for dag_id in (DAG_ID, FOREIGN):
             compose.api.wait_for_dag(dag_id, check=compose.check)
         speed = {"rate": RATE, "start_seconds": START_SECONDS, "stop_seconds": STOP_SECONDS}
