@@ -69,11 +69,11 @@ class StartRule:
     def why_not(self, visible: int, since: datetime | None) -> str:
         """Return why the waiting messages do not start the model, as text for people."""
         later = f" or when messages have waited for {self.minutes:g} minutes" if self.minutes else ""
-        never = "" if self.minutes else "set start_at_minutes so that fewer do not wait until the queue drops them; "
         waited = f", since {since:%Y-%m-%d %H:%M} UTC" if since and self.minutes else ""
+        never = "" if self.minutes else "; set start_at_minutes so that they do not wait until the queue drops them"
         return (
-            f"{visible} messages are waiting{waited}: the model starts at {self.images}{later}; {never}"
-            "to start it now, trigger a run with start_at_images 1"
+            f"{visible} messages are waiting{waited}: the model starts at {self.images}{later}; "
+            f"to start it now, trigger a run with start_at_images 1{never}"
         )
 
     def _has_waited(self, since: datetime | None, now: datetime) -> bool:
