@@ -100,7 +100,8 @@ class BreakablePipeline(WatchedPipeline):
 
     def no_switch(self) -> None:
         """Make the creation of a dead man's switch fail, for tests of another layer."""
-        self.add_fault("scheduler", "*", status=403, code="AccessDeniedException")
+        for operation in ("CreateSchedule", "UpdateSchedule"):
+            self.add_fault("scheduler", operation, status=403, code="AccessDeniedException")
 
     def heal(self) -> None:
         """Remove all faults."""
