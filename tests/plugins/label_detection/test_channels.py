@@ -52,7 +52,7 @@ def mail() -> Iterator[Mail]:
 @pytest.fixture(autouse=True)
 def connections(monkeypatch: pytest.MonkeyPatch, web: Web, mail: Mail) -> None:
     """Airflow's connections to the receivers."""
-    extra = {"disable_ssl": True, "disable_tls": True, "from_email": "label-detection@example.com", "retry_limit": 0}
+    extra = {"disable_ssl": True, "disable_tls": True, "from_email": "label-detection@example.com", "retry_limit": 1}
     smtp = {"conn_type": "smtp", "host": "127.0.0.1", "port": mail.port, "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(smtp))
     hook = {"conn_type": "http", "host": f"{web.url}/notices/secret-path"}
@@ -175,7 +175,7 @@ def test_a_channel_that_fails_is_an_error_in_the_log_and_the_other_still_gets_th
         mail.refused, web.status = is_mail, 200 if is_mail else 500
     elif trouble == "the receiver is gone":
         gone = {"conn_type": "smtp" if is_mail else "http", "host": "127.0.0.1", "port": 1}
-        extra = {"disable_ssl": True, "disable_tls": True, "from_email": "a@example.com", "retry_limit": 0}
+        extra = {"disable_ssl": True, "disable_tls": True, "from_email": "a@example.com", "retry_limit": 1}
         monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps(gone | ({"extra": extra} if is_mail else {})))
     else:
         module = "smtp.notifications.smtp" if is_mail else "http.notifications"
