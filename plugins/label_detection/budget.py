@@ -57,4 +57,6 @@ def standings(context: Context, settings: Settings) -> list[Standing]:
         raise AirflowFailException(f"the configuration has missing or wrong options:\n{error}") from None
     if not limits:
         return []
-    return budget.standings(limits, ledger.read_ledgers(), datetime.now(UTC), zone_of(settings), context["ti"].dag_id)
+    return budget.standings(
+        limits, ledger.read_ledgers(), datetime.now(UTC), zone_of(settings.timezone), context["ti"].dag_id
+    )

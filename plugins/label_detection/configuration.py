@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from configparser import InterpolationError
-from datetime import UTC, datetime, tzinfo
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
+import pendulum
 from airflow.sdk import Param
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowFailException
+from pendulum import FixedTimezone, Timezone
 
 from label_detection_core.config import pipelines, settings
 from label_detection_core.config.option_types import MODEL
@@ -70,12 +70,13 @@ def read_settings(context: Context) -> Settings:
         raise AirflowFailException(f"the configuration has missing or wrong options:\n{error}") from None
 
 
-def zone_of(settings: Settings) -> tzinfo:
-    """The time zone of the schedule and of the budget's day and month: `timezone`, or Airflow's default."""
-    name: str = settings.timezone or conf.get("core", "default_timezone")
-    if name == "system":
-        return datetime.now().astimezone().tzinfo or UTC
-    return ZoneInfo(name.upper() if name == "utc" else name)
+def zone_of(timezone: str | None) -> Timezone | FixedTimezone:
+    """The time zone of the schedule, of a budget's day and month, and of the digest.
+
+    :param timezone: the option's value; None or empty: Airflow's default.
+    """
+    name: str = timezone or conf.get("core", "default_timezone")
+    return pendulum.tz.local_timezone() if name == "system" else Timezone("UTC" if name == "utc" else name)
 
 
 def option_place(context: Context) -> OptionPlace:

@@ -9,14 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, tzinfo
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from airflow.sdk import Variable
-from airflow.sdk.configuration import conf
 from botocore.exceptions import ClientError
 
 from label_detection import channels, notifications
-from label_detection.configuration import watched_pipelines
+from label_detection.configuration import watched_pipelines, zone_of
 from label_detection.hooks.clients import aws_hook, brief_config
 from label_detection_core import aws_errors
 from label_detection_core.config.model_types import model_of
@@ -63,7 +61,7 @@ def _send_due(pipeline: Pipeline) -> None:
     options = pipeline.right()
     if not (at := options.get("digest_at")):
         return
-    zone = _zone(options.get("timezone"))
+    zone = zone_of(options.get("timezone"))
     day = digest.due_day(_now().astimezone(zone), at)
     name = digest.sent_name(pipeline.dag_id)
     text = Variable.get(name, default=None)
@@ -134,13 +132,6 @@ def _report(s3: S3Client, bucket: str, end: float, run_id: str) -> StoredReport 
 def _check_time(end: float) -> None:
     if time.monotonic() > end:
         raise TimeoutError(f"the reports could not be read in {_READING_SECONDS:g} seconds")
-
-
-def _zone(name: str | None) -> tzinfo:
-    """The time zone of the option, else Airflow's."""
-    name = name or conf.get("core", "default_timezone", fallback="utc")
-    here = _now().astimezone().tzinfo
-    return here if name == "system" and here else ZoneInfo("UTC" if name == "utc" else name)
 
 
 def _now() -> datetime:

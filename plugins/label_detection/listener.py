@@ -112,7 +112,7 @@ def _series(session: Session, dag_run: DagRun, most: int) -> int:
 
 
 def _pause(session: Session, dag_id: str, most: int) -> None:
-    """Pause the DAG, as the UI does, with an entry in the audit log. The next failure begins a new series."""
+    """Pause the DAG, as the UI does, with an entry in the audit log. The next failure sends a notice again."""
     from airflow.models.dag import DagModel
     from airflow.models.log import Log
     from airflow.models.variable import Variable

@@ -106,7 +106,7 @@ def test_the_reports_of_a_day_are_added_up() -> None:
         assert line in notice.body.splitlines()
 
 
-def test_a_quiet_day_needs_nobody() -> None:
+def test_a_day_without_trouble_asks_for_no_person() -> None:
     body = digest.notice_of(digest.add_up(DAY, []), "label_detection").body
     assert body.endswith("What needs a person:\n* Nothing.\n")
     assert "Waiting" not in body

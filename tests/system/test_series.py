@@ -34,7 +34,7 @@ PAUSE_AFTER = 3
 GOOD, BROKEN, POOLLESS = (f"label_detection__{name}" for name in ("good", "broken", "poolless"))
 MAIL_TO = "ops@example.com"
 #: A port that needs root and that no service of today uses.
-_NOBODY_LISTENS = 1
+_CLOSED_PORT = 1
 
 
 def _zone_of_noon() -> str:
@@ -107,7 +107,7 @@ class SeriesWorld(PipelinesWorld):
 
     def connect(self) -> None:
         """Create the connections of the mail servers in Airflow; those of the webhooks are in the environment."""
-        for conn_id, port in (("smtp_default", self.mail.port), ("gone", _NOBODY_LISTENS)):
+        for conn_id, port in (("smtp_default", self.mail.port), ("gone", _CLOSED_PORT)):
             self.api.call("POST", "/connections", {"connection_id": conn_id, **_smtp(port)})
 
     def posted(self, event: str) -> list[dict[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pendulum
 from airflow.sdk import (
     Asset,
     AssetOrTimeSchedule,
@@ -12,8 +11,8 @@ from airflow.sdk import (
     CronTriggerTimetable,
     MultipleCronTriggerTimetable,
 )
-from airflow.sdk.configuration import conf
 
+from label_detection.configuration import zone_of
 from label_detection.triggers.sqs import StartRuleTrigger
 from label_detection.variables import LISTS_NAMES
 from label_detection_core.config.pipeline import Pipeline
@@ -33,7 +32,7 @@ def schedule_of(pipeline: Pipeline) -> Any:
     times = pipeline.schedule()
     if not pipeline.option("watch_queue") or times in _WITHOUT_WATCHER:
         return times
-    zone = _zone(pipeline)
+    zone = zone_of(pipeline.option("timezone"))
     if not LISTS_NAMES:  # Airflow 3.2, where a watcher could block the triggerer
         return MultipleCronTriggerTimetable(*([times] if times else []), _OFTEN, timezone=zone)
     try:
@@ -43,11 +42,6 @@ def schedule_of(pipeline: Pipeline) -> Any:
     if times is None:
         return [queue]
     return AssetOrTimeSchedule(timetable=CronTriggerTimetable(times, timezone=zone), assets=[queue])
-
-
-def _zone(pipeline: Pipeline) -> Any:
-    zone = pipeline.option("timezone") or conf.get("core", "default_timezone")
-    return pendulum.tz.local_timezone() if zone == "system" else zone
 
 
 def _watched(pipeline: Pipeline) -> Asset:

@@ -21,8 +21,6 @@ from label_detection_core.model.lease import Lease
 _OVERDUE = timedelta(minutes=1)
 #: Reason of the stop, for the log and the notice.
 _WHY = "its lease expired a minute ago, and no worker has stopped the model; the triggerer did"
-
-
 #: Models that it stops at a time, each in a thread: a stop takes seconds to minutes.
 _AT_ONCE = 32
 
@@ -53,7 +51,7 @@ class OverdueModelsTrigger(BaseEventTrigger):
         return name, {"watchdog_dag_id": self.watchdog_dag_id, "poll_seconds": self.poll_seconds}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look at the leases until the triggerer ends. Each stop is a task of its own, so that none delays another."""
+        """Look at the leases until the triggerer ends. A slow stop delays no other."""
         looks, threads = ThreadPoolExecutor(1), ThreadPoolExecutor(_AT_ONCE)  # the triggerer's few are for all triggers
         stops: dict[str, asyncio.Task[dict[str, Any] | None]] = {}
         try:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def costs(settings: Settings, pipeline: Pipeline) -> dict[str, Any]:
     """`day`, `month`: USD of this pipeline. `limits`: the budgets that hold for it. `problem`: why nothing is known."""
-    now, zone = datetime.now(UTC), zone_of(settings)
+    now, zone = datetime.now(UTC), zone_of(settings.timezone)
     try:
         ledgers = [ledger_of(name, text) for name, text in airflow.variables(LEDGER_PREFIX).items()]
         limits = budget.limits_of(pipeline, settings)

@@ -204,7 +204,7 @@ def test_a_series_of_failed_runs_sends_one_notice(variables: Variables, configur
     [
         pytest.param("a run succeeds", id="a run that succeeds ends the series"),
         pytest.param("the same run again", id="a run that was cleared and fails again sends one"),
-        pytest.param("a run of another DAG", id="each pipeline has a series of its own"),
+        pytest.param("a run of another DAG", id="each pipeline has its own series"),
         pytest.param("the model may be on", id="a model that may be on always sends one"),
         pytest.param("airflow does not answer", id="an unknown series sends one"),
     ],

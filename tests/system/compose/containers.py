@@ -241,6 +241,7 @@ def _postgres(service: Service) -> list[str]:
 
 @contextmanager
 def _bridge(name: str) -> Iterator[None]:
+    _remove_networks_of_killed_processes()
     _ip("link", "add", name, "type", "bridge")
     try:
         _ip("address", "add", f"{_NETWORK}1/24", "dev", name)
@@ -248,6 +249,16 @@ def _bridge(name: str) -> Iterator[None]:
         yield
     finally:
         _ip("link", "delete", name)
+
+
+def _remove_networks_of_killed_processes() -> None:
+    """They have the same addresses, and would get this network's packets."""
+    for link in Path("/sys/class/net").glob("ld*"):
+        if not psutil.pid_exists(int(link.name.removeprefix("ld"))):
+            for namespace in Path("/run/netns").glob(f"{link.name}-*"):
+                _ip("netns", "delete", namespace.name)
+                shutil.rmtree(Path("/etc/netns") / namespace.name, ignore_errors=True)
+            _ip("link", "delete", link.name)
 
 
 @contextmanager

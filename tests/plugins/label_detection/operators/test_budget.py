@@ -74,7 +74,9 @@ def test_over_the_budget_the_plan_is_skipped_with_one_line_and_nothing_is_starte
 
 
 @pytest.mark.usefixtures("budget")
-@pytest.mark.parametrize(("status", "dag_id"), [("RUNNING", DAG_ID), ("STOPPED", DAG_ID), ("RUNNING", "another")])
+@pytest.mark.parametrize(
+    ("status", "dag_id"), [("RUNNING", DAG_ID), ("STOPPING", DAG_ID), ("STOPPED", DAG_ID), ("RUNNING", "another")]
+)
 def test_over_the_budget_a_run_still_stops_a_model_that_an_earlier_run_of_its_dag_left_on(
     aws: Aws, run: Run, variables: Variables, status: str, dag_id: str
 ) -> None:

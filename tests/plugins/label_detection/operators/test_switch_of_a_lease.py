@@ -108,10 +108,22 @@ def test_a_dead_runs_switch_that_fired_since_is_no_warning(aws: Aws, run: Run, v
     assert leases.claim(dead.model_copy(update={"run_id": context["run_id"]})) is None
 
 
+def test_the_removal_of_a_dead_runs_switch_is_tried_again(
+    aws: Aws, run: Run, variables: Variables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "_PAUSE", 0.0)
+    dead = started(aws, Run(run_id="dead"), variables)
+    aws.fail("scheduler", "DeleteSchedule", status=500, code="InternalServerException", times=2)
+    context: Any = run.context("plan_run")
+    assert leases.claim(dead.model_copy(update={"run_id": context["run_id"]})) is None
+    assert aws.schedules() == []
+
+
 @pytest.mark.parametrize("start_asked", [False, True], ids=["plan_run", "start_model"])
 def test_a_dead_runs_switch_that_cannot_be_removed_is_a_warning_and_the_run_goes_on(
-    aws: Aws, run: Run, variables: Variables, start_asked: bool
+    aws: Aws, run: Run, variables: Variables, monkeypatch: pytest.MonkeyPatch, start_asked: bool
 ) -> None:
+    monkeypatch.setattr(leases, "_PAUSE", 0.0)
     dead = started(aws, Run(run_id="dead"), variables)
     plan = run.plan(switched(aws))
     variables.put_lease(dead)

@@ -1,4 +1,4 @@
-"""stop_model is in the control queue, which has a worker of its own."""
+"""stop_model is in the control queue, which has its own worker."""
 
 from __future__ import annotations
 
